@@ -1,0 +1,235 @@
+/**
+ * What the engine needs from the outside, and the records it keeps there.
+ * Owns: the ports (Store, CryptoBackend by re-export, Clock, Entropy) and the shape of every stored record.
+ * Leaves to storage and sdk: how rows are kept and frames are moved.
+ * Spec: SPEC.md §2.
+ */
+import type { CryptoBackend, Session } from "@sotto/crypto";
+import type { DeviceCert, HybridTime, QueueAddress } from "@sotto/wire";
+
+/** Milliseconds since 1970. */
+export type Instant = number;
+
+/** Fills and returns a fresh array of `length` random bytes. */
+export type Entropy = (length: number) => Uint8Array<ArrayBuffer>;
+
+/** Everything outside that a step may consult. `now` is fixed for the whole step. */
+export interface Env {
+  readonly now: Instant;
+  readonly entropy: Entropy;
+  readonly crypto: CryptoBackend;
+}
+
+/** Random 16 bytes in hex: one conversation on this device. Never leaves it. */
+export type ConversationId = string;
+/** 16-byte ContentId in hex. */
+export type MessageId = string;
+
+/** This installation's long-term secrets. One record per store; changes only when the person changes it. */
+export interface SelfRecord {
+  readonly name: string;
+  /** Ed25519 seed, 32 bytes: the account. */
+  readonly rootSecret: Uint8Array;
+  /** Ed25519 seed, 32 bytes. */
+  readonly signingSecret: Uint8Array;
+  /** X25519 secret, 32 bytes. */
+  readonly dhSecret: Uint8Array;
+  readonly cert: DeviceCert;
+  /** Ed25519 seed, 32 bytes: proves to the relay who owns this device's queues. Unrelated to the account. */
+  readonly readerSecret: Uint8Array;
+  readonly createdAt: Instant;
+}
+
+/** The queue that one contact writes to and this device reads. */
+export interface OwnQueue {
+  /** 24 bytes. */
+  readonly queueId: Uint8Array;
+  /** 16 bytes: given to the one who may write. */
+  readonly firstUse: Uint8Array;
+  /** Undefined until the relay has made the queue. */
+  readonly address: QueueAddress | undefined;
+}
+
+/** Secrets behind one invite's bundle: one signed prekey and one one-time pair, used once and deleted. */
+export interface InviteSecrets {
+  /** 16 bytes. */
+  readonly seed: Uint8Array;
+  readonly signedPrekeyId: number;
+  readonly signedPrekeySecret: Uint8Array;
+  readonly oneTimeId: number;
+  readonly oneTimeSecret: Uint8Array;
+  /** 64-byte ML-KEM seed. */
+  readonly kemSeed: Uint8Array;
+  readonly expiresAt: Instant;
+  /** True once the relay holds the sealed offer. */
+  readonly published: boolean;
+}
+
+export interface Contact {
+  readonly name: string;
+  readonly cert: DeviceCert;
+  /** Where to write; undefined until its introduction has arrived. Ordered by preference. */
+  readonly addresses: readonly QueueAddress[];
+  /** X25519 secret, 32 bytes: proves to the relay that this device may write to those queues. */
+  readonly sendSecret: Uint8Array;
+  /** True once the two people compared safety numbers. */
+  readonly verified: boolean;
+}
+
+/**
+ * The life of a conversation. `notes` has no peer. `invited` waits for the one who holds the link.
+ * `refused`: the invite was used up or expired before this device could write (invitee's side).
+ */
+export type Peer =
+  | { readonly state: "notes" }
+  | { readonly state: "invited"; readonly invite: InviteSecrets; readonly queue: OwnQueue }
+  | {
+      readonly state: "open";
+      readonly contact: Contact;
+      readonly queue: OwnQueue;
+      /** Newest first; at most SESSIONS_MAX (crypto). The first one sends. */
+      readonly sessions: readonly Session[];
+      /** 16 bytes: the invite this began with, so that opening its link again leads here. */
+      readonly inviteSeed: Uint8Array;
+      /** SHA-256 of ephemeral keys whose HELLO was answered: replays make no second session. */
+      readonly helloSeen: readonly Uint8Array[];
+    }
+  | { readonly state: "refused"; readonly reason: "gone" };
+
+export interface ConversationRecord {
+  readonly id: ConversationId;
+  /** Raised by one with each commit; the store refuses a commit made on another version. */
+  readonly version: number;
+  readonly peer: Peer;
+  /** Latest hybrid time seen or made here. */
+  readonly clock: HybridTime;
+  readonly createdAt: Instant;
+  /** Of the newest message, for the list; undefined when there is none. */
+  readonly last:
+    | { readonly time: HybridTime; readonly text: string; readonly own: boolean }
+    | undefined;
+  readonly unread: number;
+}
+
+/** The bubble's sign. Own messages only go up this list. */
+export type MessageStatus = "queued" | "relayed" | "delivered" | "failed" | "received";
+
+/** A row of history. `order` sorts bytewise into the order every device agrees on. */
+export interface MessageRow {
+  readonly id: MessageId;
+  readonly conversation: ConversationId;
+  /** ms 12 hex | counter 4 hex | author account id 40 hex | id 32 hex. */
+  readonly order: string;
+  readonly own: boolean;
+  readonly text: string;
+  readonly sentAt: Instant;
+  readonly receivedAt: Instant;
+  readonly status: MessageStatus;
+  /** The path that carried it last. */
+  readonly path: Path | undefined;
+}
+
+export type Path = "direct" | "relay";
+
+/** One sealed unit waiting for proof that the other device has it. */
+export interface OutboxRow {
+  /** EnvelopeId in hex: the relay's idempotency key; stays the same for every resend of the same bytes. */
+  readonly id: string;
+  readonly conversation: ConversationId;
+  /** Rises within the conversation: order of sending. */
+  readonly sequence: number;
+  /** ContentId in hex that a receipt will name; undefined for a receipt, which the relay's OK settles. */
+  readonly awaits: MessageId | undefined;
+  /** Sealed, bucket-sized; undefined while there is no session to seal with. */
+  readonly envelope: Uint8Array | undefined;
+  /** Encoded content; kept until sealed, dropped then. */
+  readonly content: Uint8Array | undefined;
+  readonly createdAt: Instant;
+  /** When the relay last said OK; undefined when it has not. */
+  readonly relayedAt: Instant | undefined;
+}
+
+/** Everything a step on one conversation may read and change. */
+export interface Slice {
+  readonly self: SelfRecord;
+  /** Undefined only for inputs that begin a conversation. */
+  readonly conversation: ConversationRecord | undefined;
+  /** Ascending by `sequence`; at most OUTBOX_MAX. */
+  readonly outbox: readonly OutboxRow[];
+  /** Not stored: what is known about the other side right now. */
+  readonly live: LiveState;
+}
+
+/** Ephemeral knowledge about the peer and the paths. Starts at `INITIAL_LIVE` with every engine start. */
+export interface LiveState {
+  readonly hub: boolean;
+  readonly direct: boolean;
+  readonly presence: "unknown" | "online" | "away";
+  /** Highest signal counter accepted from the other side. */
+  readonly signalSeen: number;
+  /** Last signal counter used. */
+  readonly signalSent: number;
+  /** Peer id of the other device, when it said it is ready. */
+  readonly remotePeerId: Uint8Array | undefined;
+  /** Own peer id, when this device holds a reservation. */
+  readonly ownPeerId: Uint8Array | undefined;
+  /** The conversation is on screen: a direct link is wanted. */
+  readonly wanted: boolean;
+}
+
+/** What one step writes, all or nothing. */
+export interface Change {
+  /** Version the step started from; 0 when the conversation is new. */
+  readonly expectedVersion: number;
+  readonly conversation: ConversationRecord;
+  readonly putMessages: readonly MessageRow[];
+  readonly putOutbox: readonly OutboxRow[];
+  readonly deleteOutbox: readonly string[];
+}
+
+/** What tabs and screens are told after a commit, from whichever tab it came. */
+export interface StoreEvent {
+  /** Undefined when the self record changed. */
+  readonly conversation: ConversationId | undefined;
+  /** Rows put by the commit, so that an open timeline need not read again. */
+  readonly messages: readonly MessageRow[];
+}
+
+export type CommitResult =
+  | { readonly ok: true }
+  /** conflict: another writer was faster; load again. full: the disk or quota is full. closed: the store is gone. */
+  | { readonly ok: false; readonly reason: "conflict" | "full" | "closed" };
+
+export interface MessagePage {
+  /** Ascending by `order`. */
+  readonly rows: readonly MessageRow[];
+  readonly hasMore: boolean;
+}
+
+/**
+ * The history and state of one installation. Two adapters: memory and Dexie; one acceptance suite.
+ * Rows that cannot be read (damaged, of a later version) are skipped and counted, never thrown.
+ */
+export interface Store {
+  loadSelf(): Promise<SelfRecord | undefined>;
+  /** Writes the self record; only `commit` touches conversations. */
+  saveSelf(self: SelfRecord): Promise<CommitResult>;
+  /** All conversations, and the outbox of each. Small: a few hundred records. */
+  loadAll(): Promise<{
+    readonly conversations: readonly ConversationRecord[];
+    readonly outbox: readonly OutboxRow[];
+    readonly damaged: number;
+  }>;
+  /** One transaction. Resolves after it is durable. */
+  commit(change: Change): Promise<CommitResult>;
+  /** Newest `limit` rows older than `before` (exclusive order key), or the newest of all. */
+  messages(
+    conversation: ConversationId,
+    options: { readonly before?: string; readonly limit: number },
+  ): Promise<MessagePage>;
+  /** Commits of this and other tabs, in commit order. Returns the unsubscribe function. */
+  watch(see: (event: StoreEvent) => void): () => void;
+  close(): void;
+}
+
+export type { CryptoBackend, Session } from "@sotto/crypto";

@@ -1,0 +1,102 @@
+/** The engine's vocabulary: what can happen to a conversation, and what the shell must then do. Spec: SPEC.md §3. */
+import type { Invite, QueueAddress } from "@sotto/wire";
+import type { Change, ConversationId, Instant, Path, Slice } from "./ports.ts";
+
+/** Where a blob came from; the acknowledgement goes back the same way. */
+export type Source =
+  | { readonly path: "relay"; readonly sequence: bigint }
+  | { readonly path: "direct" };
+
+export type Input =
+  /** Begin: the conversation with oneself. */
+  | { readonly kind: "start-notes"; readonly id: ConversationId }
+  /** Begin: make an invite; works offline. */
+  | {
+      readonly kind: "start-invite";
+      readonly id: ConversationId;
+      readonly expiresAt: Instant;
+    }
+  /** Begin: the invitee has fetched the sealed offer that belongs to `invite`. */
+  | {
+      readonly kind: "start-accept";
+      readonly id: ConversationId;
+      readonly invite: Invite;
+      readonly blob: Uint8Array;
+    }
+  /** The relay has made this conversation's queue. */
+  | { readonly kind: "queue-ready"; readonly address: QueueAddress }
+  | { readonly kind: "published" }
+  /** `id`: 16-byte ContentId in hex, chosen by the caller, so that asking twice sends once. */
+  | { readonly kind: "send-text"; readonly id: string; readonly text: string }
+  | { readonly kind: "rename"; readonly name: string }
+  | { readonly kind: "mark-read" }
+  | { readonly kind: "mark-verified"; readonly verified: boolean }
+  /** A sealed unit for this conversation. */
+  | { readonly kind: "frame"; readonly blob: Uint8Array; readonly source: Source }
+  /** What became of a `transmit` effect. */
+  | {
+      readonly kind: "transmitted";
+      readonly id: string;
+      readonly path: Path;
+      readonly outcome: "ok" | "lost" | "gone" | "quota";
+    }
+  /** What became of a `signal` effect at the relay. */
+  | { readonly kind: "signalled"; readonly outcome: "ok" | "away" }
+  | { readonly kind: "hub"; readonly up: boolean }
+  | { readonly kind: "direct"; readonly up: boolean }
+  /** Own reservation for direct links: held at this peer id, or lost. */
+  | { readonly kind: "reservation"; readonly peerId: Uint8Array | undefined }
+  /** The conversation came on screen or left it. */
+  | { readonly kind: "want"; readonly wanted: boolean }
+  /** A time asked for by a `wake` effect has come. */
+  | { readonly kind: "wake" };
+
+/** Executed in order; a commit that fails stops the rest. */
+export type Effect =
+  | { readonly kind: "commit"; readonly change: Change }
+  /** Make the queue at the relay (idempotent), then feed `queue-ready`. Again after every hub reconnect until then. */
+  | {
+      readonly kind: "make-queue";
+      readonly queueId: Uint8Array;
+      readonly firstUse: Uint8Array;
+      readonly ttlHours: number;
+    }
+  /** Publish the invite's sealed offer under this queue, then feed `published`. */
+  | { readonly kind: "publish"; readonly linkId: Uint8Array; readonly blob: Uint8Array }
+  | {
+      readonly kind: "transmit";
+      readonly path: Path;
+      /** Outbox id; comes back in `transmitted`. */
+      readonly id: string;
+      readonly blob: Uint8Array;
+    }
+  /** Ephemeral, over the hub only. */
+  | { readonly kind: "signal"; readonly blob: Uint8Array }
+  /** Tell the relay that the frame is durably stored or was refused for good. */
+  | { readonly kind: "ack"; readonly sequence: bigint }
+  /** Get a reservation and answer with `reservation`; `dial` when this side is to dial. */
+  | { readonly kind: "prepare-direct" }
+  | { readonly kind: "dial"; readonly peerId: Uint8Array }
+  | { readonly kind: "drop-direct" }
+  /** Feed `wake` no earlier than `at`. One timer per conversation: the earliest wins. */
+  | { readonly kind: "wake"; readonly at: Instant }
+  /** Counted by reason; never shown. */
+  | { readonly kind: "dropped"; readonly reason: DropReason };
+
+/** Why something from outside was refused. A closed set: the shell counts by it. */
+export type DropReason =
+  | "duplicate"
+  | "malformed"
+  | "too-far-ahead"
+  | "unknown-session"
+  | "bad-tag"
+  | "wrong-identity"
+  | "unexpected"
+  | "old-signal"
+  | "outbox-full"
+  | "expired";
+
+export interface Stepped {
+  readonly slice: Slice;
+  readonly effects: readonly Effect[];
+}

@@ -1,0 +1,159 @@
+/**
+ * The public surface: what an app, a bot or an element sees of a running messenger.
+ * Owns: types only. Leaves to create-messenger.ts: making one.
+ */
+import type { DropReason, MessageStatus, Path } from "@sotto/protocol";
+
+/** A value that changes. `subscribe` calls back at once with the current value and returns the way out. */
+export interface Live<T> {
+  readonly value: T;
+  subscribe(see: (now: T) => void): () => void;
+}
+
+export interface Me {
+  readonly name: string;
+  /** 32 characters of base32; identifies the account to people who compare. */
+  readonly accountId: string;
+}
+
+/** The relay connection of this device. "no-relay": the network is up and the relay does not answer. */
+export type HubState = "connecting" | "online" | "offline" | "no-relay";
+
+/** What carries messages of one conversation right now (ui.md 3.4). */
+export type LinkState =
+  | { readonly state: "notes" }
+  | { readonly state: "direct"; readonly roundTripMs: number | undefined }
+  | { readonly state: "relayed" }
+  /** The other side is not connected: messages wait at the relay. */
+  | { readonly state: "away" }
+  | { readonly state: "connecting" }
+  /** Neither path: messages wait on this device. */
+  | { readonly state: "offline"; readonly waiting: number }
+  | { readonly state: "no-relay"; readonly waiting: number }
+  /** Nobody has opened the invite yet. */
+  | { readonly state: "invited" };
+
+export interface ConversationView {
+  readonly id: string;
+  readonly kind: "notes" | "invited" | "contact" | "refused";
+  /** Empty for notes and for an unanswered invite: the screen has its own words for them. */
+  readonly name: string;
+  readonly lastText: string | undefined;
+  readonly lastOwn: boolean;
+  /** Milliseconds since 1970: last message, else creation. */
+  readonly lastAt: number;
+  readonly unread: number;
+  readonly verified: boolean;
+  readonly link: LinkState;
+  readonly invite: InviteView | undefined;
+}
+
+export interface InviteView {
+  /** At most 106 characters. */
+  readonly url: string;
+  readonly expiresAt: number;
+  /** False until the relay holds the offer: the link works from then on. */
+  readonly active: boolean;
+}
+
+export interface MessageView {
+  readonly id: string;
+  readonly own: boolean;
+  readonly text: string;
+  readonly sentAt: number;
+  readonly status: MessageStatus;
+  readonly path: Path | undefined;
+}
+
+export interface Timeline {
+  /** Ascending; the newest page and every older one loaded so far. */
+  readonly messages: readonly MessageView[];
+  readonly hasOlder: boolean;
+}
+
+export interface SafetyNumber {
+  /** 60 digits in 12 groups of 5; the same on both devices. */
+  readonly groups: readonly string[];
+  /** What the QR code carries: text, upper-case alphanumeric. */
+  readonly qr: string;
+}
+
+export interface Conversation {
+  readonly id: string;
+  readonly view: Live<ConversationView>;
+  readonly timeline: Live<Timeline>;
+  /** Stored before it resolves; delivery goes on by itself. Rejects with LimitError above 16 KiB of UTF-8. */
+  send(text: string): Promise<string>;
+  loadOlder(): Promise<void>;
+  markRead(): Promise<void>;
+  /** While on screen a direct link is wanted. */
+  setVisible(visible: boolean): void;
+  /** Undefined until the other side is known. */
+  safetyNumber(): Promise<SafetyNumber | undefined>;
+  /** True when the scanned or pasted text is this conversation's safety number. */
+  matchesSafetyNumber(text: string): Promise<boolean>;
+  setVerified(verified: boolean): Promise<void>;
+}
+
+export type AcceptResult =
+  | { readonly ok: true; readonly conversation: string }
+  /**
+   * malformed: not an invite. gone: used, expired or never existed. own: made by this very device.
+   * other-relay: the link names a relay this app is not served from. forged: the offer is not the inviter's.
+   * unreachable: the relay did not answer; the same link may be tried again.
+   */
+  | {
+      readonly ok: false;
+      readonly reason:
+        | "malformed"
+        | "gone"
+        | "own"
+        | "other-relay"
+        | "forged"
+        | "unreachable"
+        | "storage";
+      /** Where a link of another relay leads. */
+      readonly origin?: string;
+    };
+
+/** Whether this device can keep what it is given. */
+export type StorageState =
+  | { readonly state: "ok"; readonly persisted: boolean | undefined }
+  /** memory: a private window refused storage; everything is forgotten on close. */
+  | { readonly state: "memory" }
+  | { readonly state: "full" }
+  | { readonly state: "closed" };
+
+export interface Diagnostics {
+  readonly role: "leader" | "follower" | "starting";
+  readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
+  readonly direct: number;
+  readonly damagedRows: number;
+}
+
+export interface Messenger {
+  readonly me: Live<Me>;
+  /** Newest first; notes to self are always there. */
+  readonly conversations: Live<readonly ConversationView[]>;
+  readonly hub: Live<HubState>;
+  readonly storage: Live<StorageState>;
+  readonly diagnostics: Live<Diagnostics>;
+  rename(name: string): Promise<void>;
+  /** A one-time invite, valid 7 days. Works offline; it becomes active when the relay has it. */
+  invite(): Promise<{ readonly conversation: string; readonly url: string }>;
+  /** A link, a code, or text that contains one. */
+  accept(text: string): Promise<AcceptResult>;
+  /** Undefined when there is no such conversation. */
+  conversation(id: string): Conversation | undefined;
+  close(): Promise<void>;
+}
+
+/** Every rejection of this package. Messages carry numbers, never content, keys or addresses of people. */
+export class MessengerError extends Error {
+  readonly code: "limit" | "usage" | "storage" | "closed";
+  constructor(code: MessengerError["code"], message: string) {
+    super(message);
+    this.name = "MessengerError";
+    this.code = code;
+  }
+}

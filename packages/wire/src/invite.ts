@@ -1,0 +1,91 @@
+/**
+ * Invites: the short link people pass on, and the sealed blob at the relay that it opens.
+ * Owns: layout and the link's text form. Leaves to crypto/invite.ts: keys derived from the seed.
+ * Spec: SPEC.md §5.
+ */
+import { type QueueAddress, readAddress, writeAddress } from "./address.ts";
+import { ACCOUNT_ID_BYTES, type AccountId, asAccountId } from "./brand.ts";
+import { decodeBundle, encodeBundle, type PrekeyBundle, BUNDLE_BYTES_MAX } from "./bundle.ts";
+import {
+  base64UrlToBytes,
+  bytesToBase64Url,
+  createWriter,
+  decodeWith,
+  type Decoded,
+  refuse,
+} from "./bytes.ts";
+import { isName, NAME_BYTES_MAX } from "./content.ts";
+
+export const INVITE_VERSION = 1;
+export const INVITE_SEED_BYTES = 16;
+export const RELAY_PIN_BYTES = 16;
+/** version 1 | seed 16 | account id 20 | relay pin 16: 71 characters of base64url. */
+export const INVITE_BYTES = 53;
+/** QR version 6 at level M, so that a phone reads it from a screen (ui.md 0.4). */
+export const INVITE_LINK_CHARACTERS_MAX = 106;
+export const INVITE_PATH = "/i#";
+export const INVITE_BLOB_BYTES_MAX = 4_096;
+
+export interface Invite {
+  /** 16 random bytes; everything secret about the invite derives from it. Only ever in a URL fragment. */
+  readonly seed: Uint8Array;
+  /** Binds the link to the inviter's root key, so that a relay cannot answer in its place. */
+  readonly accountId: AccountId;
+  /** SHA-256 of the relay's Ed25519 key, first 16 bytes. */
+  readonly relayPin: Uint8Array;
+}
+
+/** What the inviter leaves at the relay, sealed under a key derived from the seed. */
+export interface InviteOffer {
+  readonly bundle: PrekeyBundle;
+  readonly address: QueueAddress;
+  /** The inviter's name, so that the invitee's first screen can say it. */
+  readonly name: string;
+}
+
+export const encodeInvite = (invite: Invite): Uint8Array<ArrayBuffer> =>
+  createWriter()
+    .u8(INVITE_VERSION)
+    .raw(invite.seed)
+    .raw(invite.accountId)
+    .raw(invite.relayPin)
+    .done();
+
+export const decodeInvite = (bytes: Uint8Array): Decoded<Invite> =>
+  decodeWith(bytes, INVITE_BYTES, (reader) => {
+    if (reader.u8() !== INVITE_VERSION) refuse("unknown-type");
+    return {
+      seed: reader.take(INVITE_SEED_BYTES),
+      accountId: asAccountId(reader.take(ACCOUNT_ID_BYTES)),
+      relayPin: reader.take(RELAY_PIN_BYTES),
+    };
+  });
+
+/** `<origin>/i#<71 characters>`. `origin` is the relay that also serves the app. */
+export const inviteToLink = (origin: string, invite: Invite): string =>
+  `${origin}${INVITE_PATH}${bytesToBase64Url(encodeInvite(invite))}`;
+
+/** Finds an invite in whatever someone pasted: a link, a link inside a sentence, or the bare code. */
+export function linkToInvite(
+  text: string,
+): Decoded<{ origin: string | undefined; invite: Invite }> {
+  const match = /(?:(https?:\/\/[^\s/]+)\/i#|^\s*)([A-Za-z0-9_-]{71})(?![A-Za-z0-9_-])/.exec(text);
+  const bytes = match?.[2] === undefined ? undefined : base64UrlToBytes(match[2]);
+  if (bytes === undefined) return { ok: false, reason: "malformed" };
+  const decoded = decodeInvite(bytes);
+  return decoded.ok ? { ok: true, value: { origin: match?.[1], invite: decoded.value } } : decoded;
+}
+
+export const encodeInviteOffer = (offer: InviteOffer): Uint8Array<ArrayBuffer> =>
+  writeAddress(createWriter().block(encodeBundle(offer.bundle)), offer.address)
+    .text(offer.name)
+    .done();
+
+export const decodeInviteOffer = (bytes: Uint8Array): Decoded<InviteOffer> =>
+  decodeWith(bytes, INVITE_BLOB_BYTES_MAX, (reader) => {
+    const bundle = decodeBundle(reader.block(BUNDLE_BYTES_MAX));
+    if (!bundle.ok) return refuse(bundle.reason);
+    const address = readAddress(reader);
+    const name = reader.text(NAME_BYTES_MAX);
+    return isName(name) ? { bundle: bundle.value, address, name } : refuse("malformed");
+  });
