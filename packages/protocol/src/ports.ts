@@ -37,6 +37,8 @@ export interface SelfRecord {
   readonly cert: DeviceCert;
   /** Ed25519 seed, 32 bytes: proves to the relay who owns this device's queues. Unrelated to the account. */
   readonly readerSecret: Uint8Array;
+  /** Ed25519, 32 bytes: the own relay's identity, pinned at first contact; undefined before it. */
+  readonly relayKey: Uint8Array | undefined;
   readonly createdAt: Instant;
 }
 

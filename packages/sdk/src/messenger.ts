@@ -16,8 +16,11 @@ export interface Me {
   readonly accountId: string;
 }
 
-/** The relay connection of this device. "no-relay": the network is up and the relay does not answer. */
-export type HubState = "connecting" | "online" | "offline" | "no-relay";
+/**
+ * The relay connection of this device. "no-relay": the network is up and the relay does not answer.
+ * "relay-changed": a relay answers at the address, but not the one this device first met; see `trustRelay`.
+ */
+export type HubState = "connecting" | "online" | "offline" | "no-relay" | "relay-changed";
 
 /** What carries messages of one conversation right now (ui.md 3.4). */
 export type LinkState =
@@ -139,6 +142,8 @@ export interface Messenger {
   readonly storage: Live<StorageState>;
   readonly diagnostics: Live<Diagnostics>;
   rename(name: string): Promise<void>;
+  /** Accepts the relay that answers now as this device's relay, after "relay-changed". */
+  trustRelay(): Promise<void>;
   /** A one-time invite, valid 7 days. Works offline; it becomes active when the relay has it. */
   invite(): Promise<{ readonly conversation: string; readonly url: string }>;
   /** A link, a code, or text that contains one. */
