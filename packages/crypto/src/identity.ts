@@ -1,0 +1,57 @@
+/**
+ * An account's root key, a device's keys, and the certificate that binds them.
+ * Owns: making and checking certificates. Leaves to wire/bundle.ts: their layout.
+ * Spec: SPEC.md §2 (crypto.md 4.1).
+ */
+import {
+  ACCOUNT_ID_BYTES,
+  type AccountId,
+  asAccountId,
+  asDeviceId,
+  DEVICE_ID_BYTES,
+  type DeviceCert,
+  deviceCertBody,
+} from "@sotto/wire";
+import type { CryptoBackend, CryptoEnv } from "./backend.ts";
+import { LABELS } from "./labels.ts";
+import { isCanonicalX25519, isSigningKey, labelled, sha256 } from "./primitives.ts";
+
+/** Everything secret about one installation. Seeds and secrets are 32 bytes each. */
+export interface OwnDevice {
+  readonly rootSecret: Uint8Array;
+  readonly signingSecret: Uint8Array;
+  readonly dhSecret: Uint8Array;
+  readonly cert: DeviceCert;
+}
+
+export async function createOwnDevice(env: CryptoEnv): Promise<OwnDevice> {
+  const { crypto, entropy, now } = env;
+  const rootSecret = entropy(32);
+  const signingSecret = entropy(32);
+  const dhSecret = entropy(32);
+  const body = {
+    rootKey: await crypto.signPublic(rootSecret),
+    deviceId: asDeviceId(entropy(DEVICE_ID_BYTES)),
+    signingKey: await crypto.signPublic(signingSecret),
+    dhKey: await crypto.dhPublic(dhSecret),
+    issuedAt: now,
+  };
+  const signature = await crypto.sign(
+    rootSecret,
+    labelled(LABELS.deviceCert, deviceCertBody(body)),
+  );
+  return { rootSecret, signingSecret, dhSecret, cert: { ...body, signature } };
+}
+
+export const accountIdOf = (rootKey: Uint8Array): AccountId =>
+  asAccountId(sha256(labelled(LABELS.account, rootKey)).slice(0, ACCOUNT_ID_BYTES));
+
+/** True when the root key signed it and every key in it is well formed. */
+export async function verifyDeviceCert(cert: DeviceCert, crypto: CryptoBackend): Promise<boolean> {
+  if (!isSigningKey(cert.signingKey) || !isCanonicalX25519(cert.dhKey)) return false;
+  return crypto.verify(
+    cert.rootKey,
+    labelled(LABELS.deviceCert, deviceCertBody(cert)),
+    cert.signature,
+  );
+}

@@ -1,0 +1,124 @@
+/**
+ * The only file that imports @noble/*: hashes (synchronous everywhere) and the reference asymmetric calls.
+ * Owns: input checks that noble leaves open. Leaves to backend.ts: the contract other engines fulfil too.
+ * Spec: SPEC.md §1.
+ */
+import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
+import { ed25519, x25519 } from "@noble/curves/ed25519.js";
+import { hkdf } from "@noble/hashes/hkdf.js";
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
+import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
+import { utf8ToBytes } from "@sotto/wire";
+
+export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes);
+export const sha512 = (bytes: Uint8Array): Uint8Array => nobleSha512(bytes);
+
+export const hmacSha256 = (key: Uint8Array, bytes: Uint8Array): Uint8Array =>
+  hmac(nobleSha256, key, bytes);
+
+/** RFC 5869. An empty salt is 32 zero bytes. `context` is appended to the label. */
+export const hkdfSha256 = (
+  ikm: Uint8Array,
+  salt: Uint8Array,
+  info: Uint8Array,
+  length: number,
+): Uint8Array => hkdf(nobleSha256, ikm, salt, info, length);
+
+/**
+ * 2^255 - 19, little-endian. A public key at or above it, or with the high bit set, has a second encoding:
+ * refusing it keeps one key from looking like two.
+ */
+const FIELD_PRIME = Uint8Array.from([0xed, ...Array.from({ length: 30 }, () => 0xff), 0x7f]);
+
+export function isCanonicalX25519(publicKey: Uint8Array): boolean {
+  if (publicKey.length !== 32) return false;
+  for (let index = 31; index >= 0; index--) {
+    const byte = publicKey[index] ?? 0;
+    const limit = FIELD_PRIME[index] ?? 0;
+    if (byte !== limit) return byte < limit;
+  }
+  return false;
+}
+
+export const x25519Public = (secret: Uint8Array): Uint8Array => x25519.getPublicKey(secret);
+
+/** Throws for a non-canonical key and for an all-zero result (small-order point). */
+export function x25519Exchange(secret: Uint8Array, remotePublic: Uint8Array): Uint8Array {
+  if (!isCanonicalX25519(remotePublic)) throw new RangeError("non-canonical X25519 key");
+  return x25519.getSharedSecret(secret, remotePublic);
+}
+
+export const ed25519Public = (seed: Uint8Array): Uint8Array => ed25519.getPublicKey(seed);
+
+export const ed25519Sign = (seed: Uint8Array, message: Uint8Array): Uint8Array =>
+  ed25519.sign(message, seed);
+
+/** RFC 8032 strict: canonical encodings, no small-order key. False for any malformed input. */
+export function ed25519Verify(
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+): boolean {
+  if (publicKey.length !== 32 || signature.length !== 64) return false;
+  if (!isSigningKey(publicKey)) return false;
+  return ed25519.verify(signature, message, publicKey, { zip215: false });
+}
+
+/** Canonical, on the curve, not of small order. */
+export function isSigningKey(publicKey: Uint8Array): boolean {
+  try {
+    return !ed25519.Point.fromBytes(publicKey, false).isSmallOrder();
+  } catch {
+    return false;
+  }
+}
+
+export const mlKemPublic = (seed: Uint8Array): Uint8Array => ml_kem768.keygen(seed).publicKey;
+
+/** Throws when the public key fails the modulus check of FIPS 203 §7.2. */
+export function mlKemEncapsulate(
+  publicKey: Uint8Array,
+  randomness: Uint8Array,
+): { ciphertext: Uint8Array; sharedSecret: Uint8Array } {
+  const { cipherText, sharedSecret } = ml_kem768.encapsulate(publicKey, randomness);
+  return { ciphertext: cipherText, sharedSecret };
+}
+
+export const mlKemDecapsulate = (seed: Uint8Array, ciphertext: Uint8Array): Uint8Array =>
+  ml_kem768.decapsulate(ciphertext, ml_kem768.keygen(seed).secretKey);
+
+export const aeadSeal = (
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  plaintext: Uint8Array,
+): Uint8Array => chacha20poly1305(key, nonce, aad).encrypt(plaintext);
+
+/** Undefined when the tag does not fit. */
+export function aeadOpen(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array | undefined {
+  if (sealed.length < 16) return undefined;
+  try {
+    return chacha20poly1305(key, nonce, aad).decrypt(sealed);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `label ‖ 0x00 ‖ bytes`: what every signature and every labelled hash of this suite covers. */
+export function labelled(label: string, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const head = utf8ToBytes(label);
+  const joined = new Uint8Array(head.length + 1 + parts.reduce((sum, part) => sum + part.length, 0));
+  joined.set(head);
+  let at = head.length + 1;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}

@@ -1,0 +1,54 @@
+/** From stored records and live knowledge to what screens show. Pure. */
+import type { ConversationRecord, LiveState, MessageRow } from "@sotto/protocol";
+import type { ConversationView, HubState, InviteView, LinkState, MessageView } from "./messenger.ts";
+
+export interface ViewInput {
+  readonly record: ConversationRecord;
+  readonly live: LiveState;
+  readonly hub: HubState;
+  /** Outbox rows that await a receipt and that the relay has not taken. */
+  readonly waiting: number;
+  readonly roundTripMs: number | undefined;
+  readonly invite: InviteView | undefined;
+}
+
+export function viewConversation(input: ViewInput): ConversationView {
+  const { record } = input;
+  const { peer, last } = record;
+  return {
+    id: record.id,
+    kind: peer.state === "open" ? "contact" : peer.state,
+    name: peer.state === "open" ? peer.contact.name : "",
+    lastText: last?.text,
+    lastOwn: last?.own ?? false,
+    lastAt: last?.time.ms ?? record.createdAt,
+    unread: record.unread,
+    verified: peer.state === "open" && peer.contact.verified,
+    link: viewLink(input),
+    invite: input.invite,
+  };
+}
+
+export function viewMessage(row: MessageRow): MessageView {
+  const { id, own, text, sentAt, status, path } = row;
+  return { id, own, text, sentAt, status, path };
+}
+
+function viewLink({ record, live, hub, waiting, roundTripMs }: ViewInput): LinkState {
+  const { peer } = record;
+  if (peer.state === "notes") return { state: "notes" };
+  if (peer.state === "invited" || peer.state === "refused") return { state: "invited" };
+  if (live.direct) return { state: "direct", roundTripMs };
+  switch (hub) {
+    case "online":
+      if (live.presence === "away") return { state: "away" };
+      return live.presence === "online" ? { state: "relayed" } : { state: "connecting" };
+    case "connecting":
+      return { state: "connecting" };
+    case "offline":
+      return { state: "offline", waiting };
+    case "no-relay":
+    case "relay-changed":
+      return { state: "no-relay", waiting };
+  }
+}
