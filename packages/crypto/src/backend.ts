@@ -39,11 +39,7 @@ export interface CryptoBackend {
   signPublic(seed: Uint8Array): MaybePromise<Uint8Array>;
   sign(seed: Uint8Array, message: Uint8Array): MaybePromise<Uint8Array>;
   /** Ed25519, strict (SPEC.md §1.1). */
-  verify(
-    publicKey: Uint8Array,
-    message: Uint8Array,
-    signature: Uint8Array,
-  ): MaybePromise<boolean>;
+  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): MaybePromise<boolean>;
   /** ML-KEM-768: 64-byte seed to 1,184-byte public key. */
   kemPublic(seed: Uint8Array): MaybePromise<Uint8Array>;
   /** `randomness`: 32 bytes. Throws for a key that fails the modulus check. */

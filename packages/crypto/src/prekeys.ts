@@ -157,7 +157,7 @@ const nodeOf = (left: Uint8Array, right: Uint8Array): Uint8Array =>
 /** From the leaves up to the single root. */
 function merkleLevels(leaves: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
   const levels: (readonly Uint8Array[])[] = [leaves];
-  for (let level = leaves; level.length > 1; ) {
+  for (let level = leaves; level.length > 1;) {
     const below = level;
     level = Array.from({ length: below.length / 2 }, (_, index) =>
       nodeOf(at(below, index * 2), at(below, index * 2 + 1)),

@@ -113,7 +113,9 @@ export function aeadOpen(
 /** `label ‖ 0x00 ‖ bytes`: what every signature and every labelled hash of this suite covers. */
 export function labelled(label: string, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const head = utf8ToBytes(label);
-  const joined = new Uint8Array(head.length + 1 + parts.reduce((sum, part) => sum + part.length, 0));
+  const joined = new Uint8Array(
+    head.length + 1 + parts.reduce((sum, part) => sum + part.length, 0),
+  );
   joined.set(head);
   let at = head.length + 1;
   for (const part of parts) {

@@ -1,0 +1,12 @@
+/** Keys, the post-quantum handshake and the double ratchet, as pure functions. See SPEC.md. */
+export * from "./backend.ts";
+export * from "./fingerprint.ts";
+export { helloKeyOf } from "./handshake.ts";
+export * from "./hub-auth.ts";
+export * from "./identity.ts";
+export * from "./invite.ts";
+export { LABELS } from "./labels.ts";
+export * from "./prekeys.ts";
+export { hkdfSha256, hmacSha256, sha256 } from "./primitives.ts";
+export * from "./session.ts";
+export * from "./signal.ts";
