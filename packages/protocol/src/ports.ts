@@ -62,13 +62,20 @@ export interface InviteSecrets {
   readonly oneTimeSecret: Uint8Array;
   /** 64-byte ML-KEM seed. */
   readonly kemSeed: Uint8Array;
+  /** 32 bytes: crypto's `bundleHashOf` of `bundle`. */
+  readonly bundleHash: Uint8Array;
+  /** Encoded prekey bundle: what the offer carries; the same bytes whenever it is published. */
+  readonly bundle: Uint8Array;
   readonly expiresAt: Instant;
   /** True once the relay holds the sealed offer. */
   readonly published: boolean;
 }
 
 export interface Contact {
+  /** Empty until its introduction has arrived. */
   readonly name: string;
+  /** Time of the content the name came from: an older one that arrives late changes nothing. */
+  readonly namedAt: HybridTime;
   readonly cert: DeviceCert;
   /** Where to write; undefined until its introduction has arrived. Ordered by preference. */
   readonly addresses: readonly QueueAddress[];
@@ -95,6 +102,10 @@ export type Peer =
       readonly inviteSeed: Uint8Array;
       /** SHA-256 of ephemeral keys whose HELLO was answered: replays make no second session. */
       readonly helloSeen: readonly Uint8Array[];
+      /** Ring of the newest RECEIVED_MAX received contents: tag 8 | content id 16 each, newest last. */
+      readonly received: Uint8Array;
+      /** Contents stored here that no sent receipt names yet; at most RECEIPT_IDS_MAX (wire). */
+      readonly owed: readonly MessageId[];
     }
   | { readonly state: "refused"; readonly reason: "gone" };
 
@@ -146,6 +157,8 @@ export interface OutboxRow {
   readonly envelope: Uint8Array | undefined;
   /** Encoded content; kept until sealed, dropped then. */
   readonly content: Uint8Array | undefined;
+  /** The row of history this carries, as last written; undefined for what is not shown. */
+  readonly message: MessageRow | undefined;
   readonly createdAt: Instant;
   /** When the relay last said OK; undefined when it has not. */
   readonly relayedAt: Instant | undefined;
@@ -177,7 +190,36 @@ export interface LiveState {
   readonly ownPeerId: Uint8Array | undefined;
   /** The conversation is on screen: a direct link is wanted. */
   readonly wanted: boolean;
+  /** Outbox ids handed to the relay and not answered yet; at most IN_FLIGHT_MAX. */
+  readonly inFlight: readonly string[];
+  /** Outbox ids handed to the current direct link, and when; 0 when the link did not take it. */
+  readonly directSent: ReadonlyMap<string, Instant>;
+  /** Nothing goes to the relay before this. */
+  readonly retryAt: Instant;
+  readonly receiptAt: Instant;
+  readonly probedAt: Instant;
+  /** The next try at a direct link, and how many failed since the last good one. */
+  readonly negotiateAt: Instant;
+  readonly negotiations: number;
 }
+
+export const INITIAL_LIVE: LiveState = {
+  hub: false,
+  direct: false,
+  presence: "unknown",
+  signalSeen: 0,
+  signalSent: 0,
+  remotePeerId: undefined,
+  ownPeerId: undefined,
+  wanted: false,
+  inFlight: [],
+  directSent: new Map(),
+  retryAt: 0,
+  receiptAt: 0,
+  probedAt: 0,
+  negotiateAt: 0,
+  negotiations: 0,
+};
 
 /** What one step writes, all or nothing. */
 export interface Change {

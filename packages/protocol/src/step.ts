@@ -49,7 +49,9 @@ export type Input =
   /** The conversation came on screen or left it. */
   | { readonly kind: "want"; readonly wanted: boolean }
   /** A time asked for by a `wake` effect has come. */
-  | { readonly kind: "wake" };
+  | { readonly kind: "wake" }
+  /** This device is about to go: say so to the other side. */
+  | { readonly kind: "leaving" };
 
 /** Executed in order; a commit that fails stops the rest. */
 export type Effect =
@@ -74,10 +76,12 @@ export type Effect =
   | { readonly kind: "signal"; readonly blob: Uint8Array }
   /** Tell the relay that the frame is durably stored or was refused for good. */
   | { readonly kind: "ack"; readonly sequence: bigint }
-  /** Get a reservation and answer with `reservation`; `dial` when this side is to dial. */
+  /** Get a reservation and answer with `reservation`. */
   | { readonly kind: "prepare-direct" }
+  /** Let this peer, and no other of this conversation, open a link. */
+  | { readonly kind: "expect"; readonly peerId: Uint8Array }
+  /** Answer with `direct`. */
   | { readonly kind: "dial"; readonly peerId: Uint8Array }
-  | { readonly kind: "drop-direct" }
   /** Feed `wake` no earlier than `at`. One timer per conversation: the earliest wins. */
   | { readonly kind: "wake"; readonly at: Instant }
   /** Counted by reason; never shown. */
@@ -93,8 +97,7 @@ export type DropReason =
   | "wrong-identity"
   | "unexpected"
   | "old-signal"
-  | "outbox-full"
-  | "expired";
+  | "outbox-full";
 
 export interface Stepped {
   readonly slice: Slice;

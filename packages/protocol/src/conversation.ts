@@ -1,0 +1,254 @@
+/**
+ * How conversations begin and what people do in them.
+ * Owns: notes, inviting, accepting, writing, names. Leaves to outbox.ts: delivery.
+ * Spec: SPEC.md §4.
+ */
+import {
+  accountIdOf,
+  createInviteBundle,
+  deriveInviteKeys,
+  initiate,
+  openInviteOffer,
+  sealInviteOffer,
+} from "@sotto/crypto";
+import {
+  asContentId,
+  CONTENT_ID_BYTES,
+  decodeBundle,
+  encodeBundle,
+  equalBytes,
+  FIRST_USE_BYTES,
+  INVITE_SEED_BYTES,
+  isName,
+  QUEUE_ID_BYTES,
+  type QueueAddress,
+  TEXT_BYTES_MAX,
+  utf8ToBytes,
+} from "@sotto/wire";
+import { tick } from "./clock.ts";
+import {
+  changeConversation,
+  changePeer,
+  type Draft,
+  drop,
+  OUTBOX_MAX,
+  openPeer,
+  orderKey,
+  putMessage,
+} from "./draft.ts";
+import { contentIdOf, enqueue, sealWaiting } from "./outbox.ts";
+import type { ConversationRecord, Instant, MessageRow, OwnQueue, Peer } from "./ports.ts";
+import type { Input } from "./step.ts";
+
+/** How long a queue lives at the relay without its owner: the longest the relay offers. */
+export const QUEUE_TTL_HOURS = 21 * 24;
+
+export const newConversation = (id: string, peer: Peer, now: Instant): ConversationRecord => ({
+  id,
+  version: 0,
+  peer,
+  clock: { ms: 0, counter: 0 },
+  createdAt: now,
+  last: undefined,
+  unread: 0,
+});
+
+const newQueue = (draft: Draft): OwnQueue => ({
+  queueId: draft.env.entropy(QUEUE_ID_BYTES),
+  firstUse: draft.env.entropy(FIRST_USE_BYTES),
+  address: undefined,
+});
+
+export async function startInvite(draft: Draft, expiresAt: Instant): Promise<void> {
+  const { bundle, secrets } = await createInviteBundle(draft.self, draft.env);
+  const queue = newQueue(draft);
+  changeConversation(draft, {
+    peer: {
+      state: "invited",
+      invite: {
+        ...secrets,
+        seed: draft.env.entropy(INVITE_SEED_BYTES),
+        bundle: encodeBundle(bundle),
+        expiresAt,
+        published: false,
+      },
+      queue,
+    },
+  });
+  requestQueue(draft, queue);
+}
+
+/** Leaves the conversation as it was, with a counted reason, when the offer is not the inviter's. */
+export async function startAccept(
+  draft: Draft,
+  { invite, blob }: Extract<Input, { kind: "start-accept" }>,
+): Promise<boolean> {
+  const { env, self } = draft;
+  const offer = await openInviteOffer(invite.seed, blob, env.crypto);
+  if (offer === undefined) {
+    drop(draft, "malformed");
+    return false;
+  }
+  const { bundle, address, name } = offer;
+  if (!equalBytes(accountIdOf(bundle.cert.rootKey), invite.accountId)) {
+    drop(draft, "wrong-identity");
+    return false;
+  }
+  const started = await initiate(self, bundle, env);
+  if (started === undefined) {
+    drop(draft, "wrong-identity");
+    return false;
+  }
+  const queue = newQueue(draft);
+  changeConversation(draft, {
+    peer: {
+      state: "open",
+      contact: {
+        name,
+        namedAt: { ms: 0, counter: 0 },
+        cert: bundle.cert,
+        addresses: [address],
+        sendSecret: env.entropy(32),
+        verified: false,
+      },
+      queue,
+      sessions: [started.session],
+      inviteSeed: invite.seed,
+      helloSeen: [],
+      received: new Uint8Array(0),
+      owed: [],
+    },
+  });
+  requestQueue(draft, queue);
+  return true;
+}
+
+/** Asks for whatever the relay has not confirmed yet: the queue, then the offer. */
+export async function askRelay(draft: Draft): Promise<void> {
+  const { peer } = draft.conversation;
+  if (peer.state !== "invited" && peer.state !== "open") return;
+  if (peer.queue.address === undefined) requestQueue(draft, peer.queue);
+  else if (peer.state === "invited" && !peer.invite.published) {
+    await publishOffer(draft, peer, peer.queue.address);
+  }
+}
+
+function requestQueue(draft: Draft, { queueId, firstUse }: OwnQueue): void {
+  draft.effects.push({ kind: "make-queue", queueId, firstUse, ttlHours: QUEUE_TTL_HOURS });
+}
+
+export async function onQueueReady(draft: Draft, address: QueueAddress): Promise<void> {
+  const { peer } = draft.conversation;
+  if (peer.state !== "invited" && peer.state !== "open") return;
+  const known = peer.queue.address;
+  if (known !== undefined && equalBytes(known.sendId, address.sendId)) {
+    await askRelay(draft);
+    return;
+  }
+  const queue = { ...peer.queue, address };
+  if (peer.state === "invited") {
+    changeConversation(draft, { peer: { ...peer, queue } });
+    await askRelay(draft);
+    return;
+  }
+  await introduce(draft, { ...peer, queue }, address);
+}
+
+/** Tells the other side where to answer, before anything that waited. */
+async function introduce(
+  draft: Draft,
+  peer: Extract<Peer, { state: "open" }>,
+  address: QueueAddress,
+): Promise<void> {
+  const time = tick(draft.conversation.clock, draft.env.now);
+  const id = asContentId(draft.env.entropy(CONTENT_ID_BYTES));
+  const waiting = draft.outbox;
+  // With the address set, contents can be sealed: the introduction has to be the first.
+  draft.outbox = [];
+  changeConversation(draft, { peer, clock: time });
+  const { name } = draft.self;
+  await enqueue(draft, { kind: "introduction", id, time, name, addresses: [address] }, undefined);
+  draft.outbox = renumber(draft, waiting);
+  await sealWaiting(draft);
+}
+
+/** Puts rows that waited behind the introduction. */
+function renumber(draft: Draft, waiting: Draft["outbox"]): Draft["outbox"] {
+  const first = draft.outbox.at(-1)?.sequence ?? 0;
+  const moved = waiting.map((row, index) => ({ ...row, sequence: first + 1 + index }));
+  for (const row of moved) draft.putOutbox.set(row.id, row);
+  return [...draft.outbox, ...moved];
+}
+
+async function publishOffer(
+  draft: Draft,
+  peer: Extract<Peer, { state: "invited" }>,
+  address: QueueAddress,
+): Promise<void> {
+  const { seed } = peer.invite;
+  const bundle = decodeBundle(peer.invite.bundle);
+  if (!bundle.ok) {
+    drop(draft, "malformed");
+    return;
+  }
+  const offer = { bundle: bundle.value, address, name: draft.self.name };
+  const blob = await sealInviteOffer(seed, offer, draft.env);
+  draft.effects.push({ kind: "publish", linkId: deriveInviteKeys(seed).linkId, blob });
+}
+
+export function onPublished(draft: Draft): void {
+  const { peer } = draft.conversation;
+  if (peer.state !== "invited" || peer.invite.published) return;
+  changeConversation(draft, { peer: { ...peer, invite: { ...peer.invite, published: true } } });
+}
+
+/** The caller has checked the text; the outbox limit is answered with a counted reason. */
+export async function sendText(draft: Draft, id: string, text: string): Promise<void> {
+  const { conversation, self, env } = draft;
+  const { peer } = conversation;
+  if (text.length === 0 || utf8ToBytes(text).length > TEXT_BYTES_MAX || peer.state === "refused") {
+    drop(draft, "malformed");
+    return;
+  }
+  if (draft.outbox.some((row) => row.awaits === id)) return;
+  if (draft.outbox.length >= OUTBOX_MAX) {
+    drop(draft, "outbox-full");
+    return;
+  }
+  const time = tick(conversation.clock, env.now);
+  const row: MessageRow = {
+    id,
+    conversation: conversation.id,
+    order: orderKey(time, accountIdOf(self.cert.rootKey), id),
+    own: true,
+    text,
+    sentAt: env.now,
+    receivedAt: env.now,
+    status: peer.state === "notes" ? "delivered" : "queued",
+    path: undefined,
+  };
+  changeConversation(draft, { clock: time });
+  putMessage(draft, row);
+  if (peer.state === "notes") return;
+  await enqueue(draft, { kind: "text", id: contentIdOf(id), time, text }, row);
+}
+
+/** The own name changed: the other side is told. */
+export async function onRename(draft: Draft, name: string): Promise<void> {
+  if (!isName(name)) {
+    drop(draft, "malformed");
+    return;
+  }
+  if (openPeer(draft) === undefined) return;
+  const time = tick(draft.conversation.clock, draft.env.now);
+  changeConversation(draft, { clock: time });
+  const id = asContentId(draft.env.entropy(CONTENT_ID_BYTES));
+  const queued = await enqueue(draft, { kind: "profile", id, time, name }, undefined);
+  if (!queued) drop(draft, "outbox-full");
+}
+
+export function markVerified(draft: Draft, verified: boolean): void {
+  const peer = openPeer(draft);
+  if (peer === undefined || peer.contact.verified === verified) return;
+  changePeer(draft, peer, { contact: { ...peer.contact, verified } });
+}

@@ -1,0 +1,160 @@
+/**
+ * One step in the making: what has changed so far, and what shall be done after it is stored.
+ * Owns: turning changes into one commit in front of all other effects. Leaves to the other files: deciding.
+ * Spec: SPEC.md §3.
+ */
+import { bytesToHex, type HybridTime } from "@sotto/wire";
+import type {
+  ConversationRecord,
+  Env,
+  LiveState,
+  MessageRow,
+  MessageStatus,
+  OutboxRow,
+  Peer,
+  SelfRecord,
+  Slice,
+} from "./ports.ts";
+import type { DropReason, Effect, Stepped } from "./step.ts";
+
+/** Sealed units waiting in one conversation; one more is refused. */
+export const OUTBOX_MAX = 1_000;
+/** Characters of the newest message kept in the conversation's record, for the list. */
+export const PREVIEW_CHARACTERS_MAX = 200;
+
+export type OpenPeer = Extract<Peer, { state: "open" }>;
+
+/** Lives for one step only; the one mutable thing in this package. */
+export interface Draft {
+  readonly env: Env;
+  readonly self: SelfRecord;
+  readonly base: Slice;
+  conversation: ConversationRecord;
+  live: LiveState;
+  outbox: readonly OutboxRow[];
+  readonly putMessages: Map<string, MessageRow>;
+  readonly putOutbox: Map<string, OutboxRow>;
+  readonly deleteOutbox: Set<string>;
+  dirty: boolean;
+  readonly effects: Effect[];
+}
+
+export function createDraft(slice: Slice, conversation: ConversationRecord, env: Env): Draft {
+  return {
+    env,
+    self: slice.self,
+    base: slice,
+    conversation,
+    live: slice.live,
+    outbox: slice.outbox,
+    putMessages: new Map(),
+    putOutbox: new Map(),
+    deleteOutbox: new Set(),
+    dirty: false,
+    effects: [],
+  };
+}
+
+export function changeConversation(draft: Draft, change: Partial<ConversationRecord>): void {
+  draft.conversation = { ...draft.conversation, ...change };
+  draft.dirty = true;
+}
+
+export function changeLive(draft: Draft, change: Partial<LiveState>): void {
+  draft.live = { ...draft.live, ...change };
+}
+
+/** Undefined while nobody is known on the other side. */
+export function openPeer(draft: Draft): OpenPeer | undefined {
+  const { peer } = draft.conversation;
+  return peer.state === "open" ? peer : undefined;
+}
+
+export function changePeer(draft: Draft, peer: OpenPeer, change: Partial<OpenPeer>): OpenPeer {
+  const next = { ...peer, ...change };
+  changeConversation(draft, { peer: next });
+  return next;
+}
+
+export function putOutbox(draft: Draft, row: OutboxRow): void {
+  const known = draft.outbox.some((one) => one.id === row.id);
+  draft.outbox = known
+    ? draft.outbox.map((one) => (one.id === row.id ? row : one))
+    : [...draft.outbox, row];
+  draft.putOutbox.set(row.id, row);
+  draft.dirty = true;
+}
+
+export function deleteOutbox(draft: Draft, id: string): void {
+  draft.outbox = draft.outbox.filter((one) => one.id !== id);
+  draft.putOutbox.delete(id);
+  draft.deleteOutbox.add(id);
+  draft.dirty = true;
+}
+
+export function putMessage(draft: Draft, row: MessageRow): void {
+  draft.putMessages.set(row.id, row);
+  draft.dirty = true;
+  const { last } = draft.conversation;
+  const time = timeOf(row.order);
+  if (last !== undefined && compareTimes(time, last.time) < 0) return;
+  const text = Array.from(row.text).slice(0, PREVIEW_CHARACTERS_MAX).join("");
+  changeConversation(draft, { last: { time, text, own: row.own } });
+}
+
+const RANK: Readonly<Record<MessageStatus, number>> = {
+  queued: 0,
+  failed: 1,
+  relayed: 2,
+  delivered: 3,
+  received: 3,
+};
+
+/** A sign only goes up: a late OK of the relay does not take "delivered" back. */
+export function raiseStatus(
+  row: MessageRow,
+  status: MessageStatus,
+  path: MessageRow["path"],
+): MessageRow {
+  return RANK[status] > RANK[row.status] ? { ...row, status, path: path ?? row.path } : row;
+}
+
+export function drop(draft: Draft, reason: DropReason): void {
+  draft.effects.push({ kind: "dropped", reason });
+}
+
+/** The commit, if anything changed, then the rest in the order it was asked for. */
+export function finish(draft: Draft): Stepped {
+  const { base, self, live, outbox } = draft;
+  const expectedVersion = base.conversation?.version ?? 0;
+  if (!draft.dirty) {
+    return { slice: { ...base, live }, effects: draft.effects };
+  }
+  const conversation = { ...draft.conversation, version: expectedVersion + 1 };
+  const commit: Effect = {
+    kind: "commit",
+    change: {
+      expectedVersion,
+      conversation,
+      putMessages: [...draft.putMessages.values()],
+      putOutbox: [...draft.putOutbox.values()],
+      deleteOutbox: [...draft.deleteOutbox],
+    },
+  };
+  return { slice: { self, conversation, outbox, live }, effects: [commit, ...draft.effects] };
+}
+
+/** The sort key every device agrees on: ms, counter, author, content id. */
+export const orderKey = (time: HybridTime, account: Uint8Array, id: string): string =>
+  time.ms.toString(16).padStart(12, "0") +
+  time.counter.toString(16).padStart(4, "0") +
+  bytesToHex(account) +
+  id;
+
+export const compareTimes = (a: HybridTime, b: HybridTime): number =>
+  a.ms === b.ms ? a.counter - b.counter : a.ms - b.ms;
+
+const timeOf = (order: string): HybridTime => ({
+  ms: Number.parseInt(order.slice(0, 12), 16),
+  counter: Number.parseInt(order.slice(12, 16), 16),
+});

@@ -1,0 +1,127 @@
+/**
+ * The engine: one conversation's state and one input in, the next state and what to do out.
+ * Owns: the order of things within a step. Leaves to the shell: everything that touches the world.
+ * Spec: SPEC.md §3.
+ */
+import {
+  askRelay,
+  markVerified,
+  newConversation,
+  onPublished,
+  onQueueReady,
+  onRename,
+  sendText,
+  startAccept,
+  startInvite,
+} from "./conversation.ts";
+import { changeConversation, createDraft, type Draft, finish } from "./draft.ts";
+import { onFrame } from "./inbox.ts";
+import { flush, onTransmitted, outboxWakeAt, sendReceipts } from "./outbox.ts";
+import type { Env, Slice } from "./ports.ts";
+import {
+  contactWakeAt,
+  keepContact,
+  onDirect,
+  onHub,
+  onLeaving,
+  onReservation,
+  onSignalled,
+  onWant,
+} from "./presence.ts";
+import type { Input, Stepped } from "./step.ts";
+
+/** A wake never comes sooner than this, so that a step that can do nothing cannot spin. */
+export const WAKE_MIN_MS = 50;
+
+/**
+ * Never rejects for anything the network or a person can cause: that becomes a `dropped` effect.
+ * Rejects when the crypto back-end or the caller fails; the slice passed in is then still the truth.
+ */
+export async function step(slice: Slice, input: Input, env: Env): Promise<Stepped> {
+  const draft = begin(slice, input, env);
+  if (draft === undefined) {
+    return { slice, effects: [{ kind: "dropped", reason: "unexpected" }] };
+  }
+  const goesOn = await apply(draft, input);
+  if (!goesOn) return { slice, effects: draft.effects };
+  await sendReceipts(draft);
+  flush(draft);
+  await keepContact(draft);
+  const times = [outboxWakeAt(draft), contactWakeAt(draft)].filter((at) => at !== undefined);
+  if (times.length > 0) {
+    const at = Math.max(Math.min(...times), env.now + WAKE_MIN_MS);
+    draft.effects.push({ kind: "wake", at });
+  }
+  return finish(draft);
+}
+
+function begin(slice: Slice, input: Input, env: Env): Draft | undefined {
+  const isStart =
+    input.kind === "start-notes" || input.kind === "start-invite" || input.kind === "start-accept";
+  if (slice.conversation !== undefined) {
+    return isStart ? undefined : createDraft(slice, slice.conversation, env);
+  }
+  if (!isStart) return undefined;
+  const draft = createDraft(slice, newConversation(input.id, { state: "notes" }, env.now), env);
+  draft.dirty = true;
+  return draft;
+}
+
+/** False when the step came to nothing and nothing may be stored. */
+async function apply(draft: Draft, input: Input): Promise<boolean> {
+  switch (input.kind) {
+    case "start-notes":
+      break;
+    case "start-invite":
+      await startInvite(draft, input.expiresAt);
+      break;
+    case "start-accept":
+      return startAccept(draft, input);
+    case "queue-ready":
+      await onQueueReady(draft, input.address);
+      break;
+    case "published":
+      onPublished(draft);
+      break;
+    case "send-text":
+      await sendText(draft, input.id, input.text);
+      break;
+    case "rename":
+      await onRename(draft, input.name);
+      break;
+    case "mark-read":
+      if (draft.conversation.unread > 0) changeConversation(draft, { unread: 0 });
+      break;
+    case "mark-verified":
+      markVerified(draft, input.verified);
+      break;
+    case "frame":
+      await onFrame(draft, input.blob, input.source);
+      break;
+    case "transmitted":
+      onTransmitted(draft, input.id, input.path, input.outcome);
+      break;
+    case "signalled":
+      onSignalled(draft, input.outcome);
+      break;
+    case "hub":
+      await onHub(draft, input.up);
+      if (input.up) await askRelay(draft);
+      break;
+    case "direct":
+      onDirect(draft, input.up);
+      break;
+    case "reservation":
+      await onReservation(draft, input.peerId);
+      break;
+    case "want":
+      await onWant(draft, input.wanted);
+      break;
+    case "leaving":
+      await onLeaving(draft);
+      break;
+    case "wake":
+      break;
+  }
+  return true;
+}

@@ -1,0 +1,252 @@
+/**
+ * What comes in: open, recognise, store, owe a receipt. A bad frame is counted and acknowledged, never thrown.
+ * Owns: duplicates and what each content changes. Leaves to outbox.ts: sending receipts; to presence.ts: signals.
+ * Spec: SPEC.md §7.
+ */
+import { accept, decrypt, type Session, SESSIONS_MAX } from "@sotto/crypto";
+import { helloKeyOf, type OpenFailure } from "@sotto/crypto";
+import {
+  bytesToHex,
+  concatBytes,
+  CONTENT_ID_BYTES,
+  type Content,
+  decodeContent,
+  decodeEnvelope,
+  equalBytes,
+  type HelloEnvelope,
+  type MessageEnvelope,
+  RECEIPT_IDS_MAX,
+  TAG_BYTES,
+} from "@sotto/wire";
+import { accountIdOf } from "@sotto/crypto";
+import { merge, TIME_MS_MAX } from "./clock.ts";
+import {
+  changeConversation,
+  changeLive,
+  changePeer,
+  compareTimes,
+  type Draft,
+  drop,
+  type OpenPeer,
+  openPeer,
+  orderKey,
+  putMessage,
+} from "./draft.ts";
+import { sealWaiting, settle } from "./outbox.ts";
+import type { MessageRow } from "./ports.ts";
+import { onSignal } from "./presence.ts";
+import type { Source } from "./step.ts";
+
+/** Contents remembered as received: more than a sender ever has under way (IN_FLIGHT_MAX, twice over two paths). */
+export const RECEIVED_MAX = 512;
+const RECEIVED_ENTRY_BYTES = TAG_BYTES + CONTENT_ID_BYTES;
+const NO_CONTENT_ID = new Uint8Array(CONTENT_ID_BYTES);
+
+export async function onFrame(draft: Draft, blob: Uint8Array, source: Source): Promise<void> {
+  await takeFrame(draft, blob, source);
+  // After the commit that `finish` puts first: what the relay forgets is stored or refused for good.
+  if (source.path === "relay") draft.effects.push({ kind: "ack", sequence: source.sequence });
+}
+
+async function takeFrame(draft: Draft, blob: Uint8Array, source: Source): Promise<void> {
+  const decoded = decodeEnvelope(blob);
+  if (!decoded.ok) {
+    drop(draft, "malformed");
+    return;
+  }
+  const envelope = decoded.value;
+  switch (envelope.type) {
+    case "signal":
+      await onSignal(draft, envelope);
+      return;
+    case "hello":
+      await onHello(draft, envelope, source);
+      return;
+    case "message":
+      await onMessage(draft, envelope, source);
+  }
+}
+
+async function onHello(draft: Draft, hello: HelloEnvelope, source: Source): Promise<void> {
+  const { conversation, self, env } = draft;
+  const { peer } = conversation;
+  if (peer.state === "open" && isKnownHello(peer, hello)) {
+    await onMessage(draft, hello.message, source);
+    return;
+  }
+  if (peer.state !== "invited") {
+    drop(draft, "unexpected");
+    return;
+  }
+  const accepted = await accept(self, peer.invite, hello, env);
+  if (!accepted.ok) {
+    drop(draft, accepted.reason);
+    return;
+  }
+  changeConversation(draft, {
+    peer: {
+      state: "open",
+      contact: {
+        name: "",
+        namedAt: { ms: 0, counter: 0 },
+        cert: accepted.cert,
+        addresses: [],
+        sendSecret: env.entropy(32),
+        verified: false,
+      },
+      queue: peer.queue,
+      sessions: [accepted.session],
+      inviteSeed: peer.invite.seed,
+      helloSeen: [helloKeyOf(hello)],
+      received: new Uint8Array(0),
+      owed: [],
+    },
+  });
+  onContent(draft, accepted.content, hello.message.tag, source);
+  await sealWaiting(draft);
+}
+
+const isKnownHello = (peer: OpenPeer, hello: HelloEnvelope): boolean => {
+  const key = helloKeyOf(hello);
+  return peer.helloSeen.some((seen) => equalBytes(seen, key));
+};
+
+async function onMessage(draft: Draft, envelope: MessageEnvelope, source: Source): Promise<void> {
+  const peer = openPeer(draft);
+  if (peer === undefined) {
+    drop(draft, "unexpected");
+    return;
+  }
+  const seen = findReceived(peer.received, 0, envelope.tag);
+  if (seen !== undefined) {
+    drop(draft, "duplicate");
+    oweReceipt(draft, seen.slice(TAG_BYTES));
+    return;
+  }
+  const opened = await openWithAny(draft, peer, envelope);
+  if (!opened.ok) {
+    drop(draft, opened.reason);
+    return;
+  }
+  onContent(draft, opened.content, envelope.tag, source);
+}
+
+async function openWithAny(
+  draft: Draft,
+  peer: OpenPeer,
+  envelope: MessageEnvelope,
+): Promise<
+  | { readonly ok: true; readonly content: Uint8Array }
+  | { readonly ok: false; readonly reason: OpenFailure }
+> {
+  let reason: OpenFailure = "unknown-session";
+  for (const session of peer.sessions) {
+    const opened = await decrypt(session, envelope, draft.env);
+    if (opened.ok) {
+      changePeer(draft, peer, { sessions: toFront(peer.sessions, session, opened.session) });
+      return opened;
+    }
+    if (opened.reason !== "unknown-session") ({ reason } = opened);
+  }
+  return { ok: false, reason };
+}
+
+/** The session that decrypted last sends next. */
+const toFront = (
+  sessions: readonly Session[],
+  before: Session,
+  after: Session,
+): readonly Session[] =>
+  [after, ...sessions.filter((one) => one !== before)].slice(0, SESSIONS_MAX);
+
+function onContent(draft: Draft, bytes: Uint8Array, tag: Uint8Array, source: Source): void {
+  // Whoever writes is there, and its queue answers for it again.
+  changeLive(draft, { retryAt: Math.min(draft.live.retryAt, draft.env.now) });
+  const decoded = decodeContent(bytes);
+  if (!decoded.ok || ("time" in decoded.value && decoded.value.time.ms > TIME_MS_MAX)) {
+    remember(draft, tag, NO_CONTENT_ID);
+    drop(draft, "malformed");
+    return;
+  }
+  const content = decoded.value;
+  if (content.kind === "receipt") {
+    remember(draft, tag, NO_CONTENT_ID);
+    for (const id of content.ids) settle(draft, bytesToHex(id));
+    return;
+  }
+  const peer = openPeer(draft);
+  if (peer === undefined) return;
+  const isNew = findReceived(peer.received, TAG_BYTES, content.id) === undefined;
+  remember(draft, tag, content.id);
+  oweReceipt(draft, content.id);
+  if (isNew) applyContent(draft, content, source);
+  else drop(draft, "duplicate");
+}
+
+function applyContent(
+  draft: Draft,
+  content: Exclude<Content, { kind: "receipt" }>,
+  source: Source,
+): void {
+  const peer = openPeer(draft);
+  if (peer === undefined) return;
+  changeConversation(draft, { clock: merge(draft.conversation.clock, content.time) });
+  if (content.kind === "text") {
+    const id = bytesToHex(content.id);
+    const row: MessageRow = {
+      id,
+      conversation: draft.conversation.id,
+      order: orderKey(content.time, accountIdOf(peer.contact.cert.rootKey), id),
+      own: false,
+      text: content.text,
+      sentAt: Math.min(content.time.ms, draft.env.now),
+      receivedAt: draft.env.now,
+      status: "received",
+      path: source.path,
+    };
+    putMessage(draft, row);
+    if (!draft.live.wanted) {
+      changeConversation(draft, { unread: draft.conversation.unread + 1 });
+    }
+    return;
+  }
+  // Of several names or addresses the latest said counts, whatever order they arrive in.
+  if (compareTimes(content.time, peer.contact.namedAt) < 0) return;
+  const contact = { ...peer.contact, name: content.name, namedAt: content.time };
+  changePeer(draft, peer, {
+    contact:
+      content.kind === "introduction" ? { ...contact, addresses: content.addresses } : contact,
+  });
+}
+
+function remember(draft: Draft, tag: Uint8Array, id: Uint8Array): void {
+  const peer = openPeer(draft);
+  if (peer === undefined) return;
+  const room = (RECEIVED_MAX - 1) * RECEIVED_ENTRY_BYTES;
+  const kept = peer.received.subarray(Math.max(0, peer.received.length - room));
+  changePeer(draft, peer, { received: concatBytes(kept, tag, id) });
+}
+
+/** The entry whose bytes at `offset` equal `part`. */
+function findReceived(
+  received: Uint8Array,
+  offset: number,
+  part: Uint8Array,
+): Uint8Array | undefined {
+  for (let at = received.length - RECEIVED_ENTRY_BYTES; at >= 0; at -= RECEIVED_ENTRY_BYTES) {
+    const start = at + offset;
+    if (equalBytes(received.subarray(start, start + part.length), part)) {
+      return received.subarray(at, at + RECEIVED_ENTRY_BYTES);
+    }
+  }
+  return undefined;
+}
+
+function oweReceipt(draft: Draft, id: Uint8Array): void {
+  const peer = openPeer(draft);
+  if (peer === undefined || equalBytes(id, NO_CONTENT_ID)) return;
+  const hex = bytesToHex(id);
+  if (peer.owed.includes(hex)) return;
+  // Beyond the limit the oldest is forgotten: its sender will ask again by sending again.
+  changePeer(draft, peer, { owed: [...peer.owed, hex].slice(-RECEIPT_IDS_MAX) });
+}

@@ -1,0 +1,16 @@
+/** What to do next, as data: the engine of the messenger without I/O. See SPEC.md. */
+export { QUEUE_TTL_HOURS } from "./conversation.ts";
+export { OUTBOX_MAX } from "./draft.ts";
+export { step } from "./engine.ts";
+export { RECEIVED_MAX } from "./inbox.ts";
+export {
+  DIRECT_PATIENCE_MS,
+  IN_FLIGHT_MAX,
+  LOST_PAUSE_MS,
+  QUOTA_PAUSE_MS,
+  RECEIPT_GAP_MS,
+  RESEND_AFTER_MS,
+} from "./outbox.ts";
+export * from "./ports.ts";
+export { NEGOTIATE_PAUSE_MS, NEGOTIATE_PAUSE_MS_MAX, PROBE_EVERY_MS } from "./presence.ts";
+export * from "./step.ts";

@@ -1,0 +1,267 @@
+/**
+ * What waits to be delivered: sealing, choosing a path, trying again, settling.
+ * Owns: the promise that a stored content reaches the other device or stays visible as waiting.
+ * Leaves to inbox.ts: receipts that come in; to the shell: sockets.
+ * Spec: SPEC.md §6.
+ */
+import { encrypt } from "@sotto/crypto";
+import {
+  asContentId,
+  bytesToHex,
+  type Content,
+  encodeContent,
+  ENVELOPE_ID_BYTES,
+  hexToBytes,
+  RECEIPT_IDS_MAX,
+} from "@sotto/wire";
+import {
+  changeLive,
+  changePeer,
+  deleteOutbox,
+  type Draft,
+  OUTBOX_MAX,
+  openPeer,
+  putMessage,
+  putOutbox,
+  raiseStatus,
+} from "./draft.ts";
+import type { Instant, MessageRow, OutboxRow, Path } from "./ports.ts";
+
+/** Envelopes at the relay or on a direct link without an answer; the rest waits. */
+export const IN_FLIGHT_MAX = 64;
+/** A direct envelope without a receipt for this long also goes through the relay. */
+export const DIRECT_PATIENCE_MS = 3_000;
+/** Pause after the relay did not answer. */
+export const LOST_PAUSE_MS = 5_000;
+/** Pause after the relay said that the other side's queue is full. */
+export const QUOTA_PAUSE_MS = 60_000;
+/** What the relay took but nobody confirmed is offered again after this. */
+export const RESEND_AFTER_MS = 3_600_000;
+/** Receipts closer together than this become one. */
+export const RECEIPT_GAP_MS = 200;
+
+/** False when the outbox is full: nothing was queued. */
+export async function enqueue(
+  draft: Draft,
+  content: Exclude<Content, { kind: "receipt" }>,
+  message: MessageRow | undefined,
+): Promise<boolean> {
+  if (draft.outbox.length >= OUTBOX_MAX) return false;
+  await append(draft, bytesToHex(content.id), encodeContent(content), message);
+  return true;
+}
+
+/** Whether contents can be sealed: the other side is known, and it has been told where to answer. */
+const canSeal = (draft: Draft): boolean => {
+  const peer = openPeer(draft);
+  return peer !== undefined && peer.sessions.length > 0 && peer.queue.address !== undefined;
+};
+
+async function append(
+  draft: Draft,
+  awaits: string | undefined,
+  content: Uint8Array,
+  message: MessageRow | undefined,
+): Promise<void> {
+  const row: OutboxRow = {
+    id: bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES)),
+    conversation: draft.conversation.id,
+    sequence: (draft.outbox.at(-1)?.sequence ?? 0) + 1,
+    awaits,
+    envelope: undefined,
+    content,
+    message,
+    createdAt: draft.env.now,
+    relayedAt: undefined,
+  };
+  putOutbox(draft, row);
+  await sealWaiting(draft);
+}
+
+/** Seals everything that has waited for a session, in order. */
+export async function sealWaiting(draft: Draft): Promise<void> {
+  if (!canSeal(draft)) return;
+  for (const row of draft.outbox) {
+    if (row.content === undefined || row.envelope !== undefined) continue;
+    const envelope = await sealContent(draft, row.content);
+    putOutbox(draft, { ...row, envelope, content: undefined });
+  }
+}
+
+async function sealContent(draft: Draft, content: Uint8Array): Promise<Uint8Array> {
+  const peer = openPeer(draft);
+  const [session, ...others] = peer?.sessions ?? [];
+  if (peer === undefined || session === undefined) throw new RangeError("no session to seal with");
+  const sealed = await encrypt(session, content, draft.env);
+  changePeer(draft, peer, { sessions: [sealed.session, ...others] });
+  return sealed.envelope;
+}
+
+/** A receipt named this content: it is on the other device. */
+export function settle(draft: Draft, contentId: string): void {
+  const row = draft.outbox.find((one) => one.awaits === contentId);
+  if (row === undefined) return;
+  if (row.message !== undefined) {
+    const path =
+      row.relayedAt === undefined && draft.live.directSent.has(row.id) ? "direct" : "relay";
+    putMessage(draft, { ...raiseStatus(row.message, "delivered", path), path });
+  }
+  forget(draft, row.id);
+}
+
+/** What became of a `transmit` effect. */
+export function onTransmitted(
+  draft: Draft,
+  id: string,
+  path: Path,
+  outcome: "ok" | "lost" | "gone" | "quota",
+): void {
+  if (path === "direct") {
+    if (outcome !== "ok") markDirect(draft, id, 0);
+    return;
+  }
+  changeLive(draft, { inFlight: draft.live.inFlight.filter((one) => one !== id) });
+  const row = draft.outbox.find((one) => one.id === id);
+  switch (outcome) {
+    case "ok":
+      if (row !== undefined) onRelayed(draft, row);
+      return;
+    case "gone":
+      onGone(draft);
+      return;
+    case "lost":
+    case "quota": {
+      const pause = outcome === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS;
+      changeLive(draft, { retryAt: draft.env.now + pause });
+    }
+  }
+}
+
+function onRelayed(draft: Draft, row: OutboxRow): void {
+  if (row.awaits === undefined) {
+    forget(draft, row.id);
+    return;
+  }
+  const message =
+    row.message === undefined ? undefined : raiseStatus(row.message, "relayed", "relay");
+  putOutbox(draft, { ...row, relayedAt: draft.env.now, message });
+  if (message !== undefined && message !== row.message) putMessage(draft, message);
+}
+
+/** The other side's queue is no more. What waits is marked; a direct link may still deliver it. */
+function onGone(draft: Draft): void {
+  changeLive(draft, { retryAt: Number.POSITIVE_INFINITY });
+  for (const row of draft.outbox) {
+    if (row.message === undefined) continue;
+    const failed = raiseStatus(row.message, "failed", undefined);
+    if (failed === row.message) continue;
+    putOutbox(draft, { ...row, message: failed });
+    putMessage(draft, failed);
+  }
+  const peer = openPeer(draft);
+  // Nobody has ever answered and the queue belongs to someone else: the invite was used before.
+  if (peer !== undefined && peer.sessions.every((one) => one.initiator && one.turn === 0)) {
+    for (const row of draft.outbox) deleteOutbox(draft, row.id);
+    draft.conversation = { ...draft.conversation, peer: { state: "refused", reason: "gone" } };
+    draft.dirty = true;
+  }
+}
+
+function forget(draft: Draft, id: string): void {
+  deleteOutbox(draft, id);
+  const directSent = new Map(draft.live.directSent);
+  directSent.delete(id);
+  const inFlight = draft.live.inFlight.filter((one) => one !== id);
+  changeLive(draft, { directSent, inFlight });
+}
+
+function markDirect(draft: Draft, id: string, at: Instant): void {
+  if (!draft.outbox.some((one) => one.id === id)) return;
+  changeLive(draft, { directSent: new Map(draft.live.directSent).set(id, at) });
+}
+
+/** Says what is stored here. Fire and forget on a direct link; through the relay it stays until taken. */
+export async function sendReceipts(draft: Draft): Promise<void> {
+  const peer = openPeer(draft);
+  if (peer === undefined || peer.owed.length === 0 || !canSeal(draft)) return;
+  const { env, live } = draft;
+  if (env.now < receiptsDueAt(draft) && peer.owed.length < RECEIPT_IDS_MAX) return;
+  if (!live.direct && draft.outbox.length >= OUTBOX_MAX) return;
+  const ids = peer.owed.slice(0, RECEIPT_IDS_MAX).map(contentIdOf);
+  changePeer(draft, peer, { owed: peer.owed.slice(RECEIPT_IDS_MAX) });
+  changeLive(draft, { receiptAt: env.now });
+  const content = encodeContent({ kind: "receipt", ids });
+  if (!live.direct) {
+    await append(draft, undefined, content, undefined);
+    return;
+  }
+  const blob = await sealContent(draft, content);
+  const id = bytesToHex(env.entropy(ENVELOPE_ID_BYTES));
+  draft.effects.push({ kind: "transmit", path: "direct", id, blob });
+}
+
+const receiptsDueAt = (draft: Draft): Instant => draft.live.receiptAt + RECEIPT_GAP_MS;
+
+/** Hands over what may go now, oldest first. */
+export function flush(draft: Draft): void {
+  if (openPeer(draft) === undefined) return;
+  if (draft.live.direct) flushDirect(draft);
+  if (draft.live.hub && draft.env.now >= draft.live.retryAt) flushRelay(draft);
+}
+
+function flushDirect(draft: Draft): void {
+  const sent = new Map(draft.live.directSent);
+  for (const row of draft.outbox) {
+    if (sent.size >= IN_FLIGHT_MAX) break;
+    if (row.envelope === undefined || row.awaits === undefined || sent.has(row.id)) continue;
+    sent.set(row.id, draft.env.now);
+    draft.effects.push({ kind: "transmit", path: "direct", id: row.id, blob: row.envelope });
+  }
+  changeLive(draft, { directSent: sent });
+}
+
+function flushRelay(draft: Draft): void {
+  const inFlight = [...draft.live.inFlight];
+  for (const row of draft.outbox) {
+    if (inFlight.length >= IN_FLIGHT_MAX) break;
+    if (row.envelope === undefined || inFlight.includes(row.id)) continue;
+    if (relayDueAt(draft, row) > draft.env.now) continue;
+    inFlight.push(row.id);
+    draft.effects.push({ kind: "transmit", path: "relay", id: row.id, blob: row.envelope });
+  }
+  changeLive(draft, { inFlight });
+}
+
+/** When this row goes to the relay, if nothing settles it before. */
+function relayDueAt(draft: Draft, row: OutboxRow): Instant {
+  if (row.relayedAt !== undefined) return row.relayedAt + RESEND_AFTER_MS;
+  const { direct, directSent } = draft.live;
+  if (!direct || row.awaits === undefined) return 0;
+  // Not handed to the link yet: it waits behind a full window, and the window's patience frees it.
+  const sentAt = directSent.get(row.id) ?? draft.env.now;
+  return sentAt + DIRECT_PATIENCE_MS;
+}
+
+/** When this file next has something to do without an input; undefined when it has not. */
+export function outboxWakeAt(draft: Draft): Instant | undefined {
+  const times: Instant[] = [];
+  const { live } = draft;
+  const peer = openPeer(draft);
+  if (peer === undefined) return undefined;
+  if (peer.owed.length > 0 && canSeal(draft)) times.push(receiptsDueAt(draft));
+  if (live.hub && live.inFlight.length < IN_FLIGHT_MAX) {
+    for (const row of draft.outbox) {
+      if (row.envelope === undefined || live.inFlight.includes(row.id)) continue;
+      times.push(Math.max(relayDueAt(draft, row), live.retryAt));
+    }
+  }
+  const earliest = Math.min(...times);
+  return Number.isFinite(earliest) ? earliest : undefined;
+}
+
+/** Message ids in this package are hex that this package or wire made; anything else is a bug. */
+export function contentIdOf(hex: string): ReturnType<typeof asContentId> {
+  const bytes = hexToBytes(hex);
+  if (bytes === undefined) throw new RangeError("message id is not hex");
+  return asContentId(bytes);
+}
