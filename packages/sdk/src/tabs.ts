@@ -2,7 +2,14 @@
  * Tabs of one origin: one leads (runs the engine), the others ask it.
  * Owns: who leads, and the messages between tabs. Leaves to create-messenger.ts: what a command does.
  */
-import type { AcceptResult, Diagnostics, ConversationView, HubState, Me, StorageState } from "./messenger.ts";
+import type {
+  AcceptResult,
+  Diagnostics,
+  ConversationView,
+  HubState,
+  Me,
+  StorageState,
+} from "./messenger.ts";
 
 /** Everything a screen shows except timelines; the leader sends it whole, followers render it. */
 export interface Snapshot {
@@ -41,7 +48,11 @@ export type CommandResult =
   | { readonly kind: "done" }
   | { readonly kind: "invited"; readonly conversation: string; readonly url: string }
   | { readonly kind: "accepted"; readonly result: AcceptResult }
-  | { readonly kind: "failed"; readonly code: "limit" | "usage" | "storage" | "closed"; readonly message: string };
+  | {
+      readonly kind: "failed";
+      readonly code: "limit" | "usage" | "storage" | "closed";
+      readonly message: string;
+    };
 
 export type TabMessage =
   /** A tab came up and wants to know. */
@@ -58,7 +69,7 @@ export interface TabPort {
 }
 
 /** Resolves when this tab leads; it leads until `release` or its end. Rejects when `signal` aborts first. */
-export type LeaderLock = (signal: AbortSignal) => Promise<{ release(): void }>;
+export type LeaderLock = (signal: AbortSignal) => Promise<{ readonly release: () => void }>;
 
 /** Messages between the tabs of this origin that use the same store. */
 export function createBroadcastPort(name: string): TabPort {

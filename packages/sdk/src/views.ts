@@ -1,6 +1,12 @@
 /** From stored records and live knowledge to what screens show. Pure. */
 import type { ConversationRecord, LiveState, MessageRow } from "@sotto/protocol";
-import type { ConversationView, HubState, InviteView, LinkState, MessageView } from "./messenger.ts";
+import type {
+  ConversationView,
+  HubState,
+  InviteView,
+  LinkState,
+  MessageView,
+} from "./messenger.ts";
 
 export interface ViewInput {
   readonly record: ConversationRecord;

@@ -1,0 +1,338 @@
+/**
+ * Makes a messenger out of its parts: the leading tab runs the engine, the others ask it and read the same store.
+ * Owns: leading and following. Leaves to open-messenger.ts: which parts.
+ */
+import { nobleBackend, safetyNumber } from "@sotto/crypto";
+import type { CryptoBackend, Entropy, SelfRecord, Store } from "@sotto/protocol";
+import type { Direct, DirectEvents, Hub, HubEvents, Timers } from "@sotto/transport";
+import { bytesToHex } from "@sotto/wire";
+import { createDirectLinks } from "./direct-links.ts";
+import { createLive, selectLive } from "./live.ts";
+import { type Leader, startLeader } from "./leader.ts";
+import {
+  type Conversation,
+  type ConversationView,
+  type Diagnostics,
+  type Messenger,
+  MessengerError,
+  type SafetyNumber,
+  type StorageState,
+} from "./messenger.ts";
+import { loadOrCreateSelf } from "./self.ts";
+import type { Command, CommandResult, LeaderLock, Snapshot, TabPort } from "./tabs.ts";
+import { type LiveTimeline, openTimeline } from "./timeline.ts";
+
+export interface MessengerParts {
+  readonly store: Store;
+  readonly storageState: StorageState;
+  /** Given to a new identity; later names are changed by `rename`. */
+  readonly name: string;
+  /** Origin of the relay, for example "https://chat.example.com". */
+  readonly relayUrl: string;
+  readonly entropy: Entropy;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly timers: Timers;
+  readonly crypto?: CryptoBackend;
+  readonly lock: LeaderLock;
+  /** Undefined when no other tab can use the same store. */
+  readonly tabs: TabPort | undefined;
+  readonly createHub: (self: SelfRecord, events: HubEvents) => Hub;
+  /** Undefined when this platform has no WebRTC. `relayKey`: the pinned key. */
+  readonly loadDirect:
+    | ((relayKey: Uint8Array, events: DirectEvents) => Promise<Direct>)
+    | undefined;
+}
+
+type Role = Diagnostics["role"];
+
+/** Resolves when there is something to show: this tab leads, or it has heard from the one that does. */
+export async function createMessenger(parts: MessengerParts): Promise<Messenger> {
+  const { store, entropy, timers, now, tabs } = parts;
+  const crypto = parts.crypto ?? nobleBackend;
+  const tabId = bytesToHex(entropy(16));
+  const abort = new AbortController();
+  const role = createLive<Role>("starting");
+  const state = createLive<Snapshot | undefined>(undefined);
+  const pending = new Map<string, PendingCommand>();
+  const conversations = new Map<string, OpenConversation>();
+  let leader: Leader | undefined;
+  let leaderId: string | undefined;
+  let release: (() => void) | undefined;
+  let closed = false;
+
+  const tell = (snapshot: Snapshot): void => {
+    state.set(snapshot);
+    tabs?.post({ kind: "leader", leader: tabId, snapshot });
+  };
+
+  async function lead(): Promise<void> {
+    const held = await parts.lock(abort.signal);
+    if (closed) {
+      held.release();
+      return;
+    }
+    release = held.release;
+    const self = await loadOrCreateSelf(store, parts.name, { entropy, crypto, now: now() });
+    const started = await startLeader({
+      store,
+      self,
+      crypto,
+      entropy,
+      now,
+      timers,
+      relayUrl: parts.relayUrl,
+      storageState: parts.storageState,
+      createHub: parts.createHub,
+      createDirectLinks: (shell) =>
+        createDirectLinks({
+          load: directLoader(() => shell.self.relayKey),
+          feed: (id, input) => void shell.feed(id, input),
+          roundTrip: (id, ms) => {
+            const entry = shell.entries.get(id);
+            if (entry !== undefined) entry.roundTripMs = ms;
+          },
+        }),
+      tell,
+    });
+    leader = started;
+    leaderId = tabId;
+    role.set("leader");
+    tell(started.snapshot);
+    for (const [id, waiting] of pending) void carryOut(id, waiting.command, waiting.sent);
+    for (const { setVisible } of conversations.values()) setVisible();
+  }
+
+  function directLoader(
+    relayKey: () => Uint8Array | undefined,
+  ): ((events: DirectEvents) => Promise<Direct>) | undefined {
+    const { loadDirect } = parts;
+    if (loadDirect === undefined) return undefined;
+    return (events) => {
+      const key = relayKey();
+      return key === undefined
+        ? Promise.reject(new Error("no relay key yet"))
+        : loadDirect(key, events);
+    };
+  }
+
+  tabs?.listen((message) => {
+    switch (message.kind) {
+      case "hello":
+        if (leader !== undefined) tell(leader.snapshot);
+        return;
+      case "leader":
+        if (leader === undefined) follow(message.leader, message.snapshot);
+        return;
+      case "request":
+        if (leader !== undefined) void answer(message.id, message.command);
+        return;
+      case "response":
+        settle(message.id, message.result);
+    }
+  });
+
+  function follow(id: string, snapshot: Snapshot): void {
+    state.set(snapshot);
+    role.set("follower");
+    if (leaderId === id) return;
+    leaderId = id;
+    // A new leader knows nothing of what the old one was asked.
+    for (const [request, waiting] of pending) {
+      waiting.sent = true;
+      tabs?.post({ kind: "request", id: request, command: waiting.command });
+    }
+    for (const { setVisible } of conversations.values()) setVisible();
+  }
+
+  async function answer(id: string, command: Command): Promise<void> {
+    const result = await leader?.execute(command, true);
+    if (result !== undefined) tabs?.post({ kind: "response", id, result });
+  }
+
+  async function carryOut(id: string, command: Command, repeated: boolean): Promise<void> {
+    const result = await leader?.execute(command, repeated);
+    if (result !== undefined) settle(id, result);
+  }
+
+  function settle(id: string, result: CommandResult): void {
+    const waiting = pending.get(id);
+    if (waiting === undefined) return;
+    pending.delete(id);
+    waiting.resolve(result);
+  }
+
+  async function run(command: Command): Promise<CommandResult> {
+    if (closed) throw new MessengerError("closed", "the messenger was closed");
+    const id = bytesToHex(entropy(16));
+    const result = await new Promise<CommandResult>((resolve) => {
+      const waiting: PendingCommand = { command, resolve, sent: leader === undefined };
+      pending.set(id, waiting);
+      if (leader !== undefined) void carryOut(id, command, false);
+      else tabs?.post({ kind: "request", id, command });
+    });
+    if (result.kind === "failed") throw new MessengerError(result.code, result.message);
+    return result;
+  }
+
+  const leading = lead();
+  tabs?.post({ kind: "hello" });
+  await Promise.race([leading, firstValue(state)]);
+  leading.catch(() => {
+    // Aborted by `close` while waiting for its turn.
+  });
+  const initial = state.value;
+  if (initial === undefined) throw new MessengerError("storage", "no state to show");
+  const current = selectLive(state, (snapshot) => snapshot ?? initial);
+
+  async function openConversation(id: string): Promise<SafetyNumber | undefined> {
+    const self = await store.loadSelf();
+    const { conversations: records } = await store.loadAll();
+    const peer = records.find((one) => one.id === id)?.peer;
+    if (self === undefined || peer?.state !== "open") return undefined;
+    const { digits, qr } = safetyNumber(self.cert.rootKey, peer.contact.cert.rootKey);
+    return { groups: digits.match(/.{5}/g) ?? [], qr };
+  }
+
+  function createConversation(first: ConversationView): OpenConversation {
+    const { id } = first;
+    let timeline: LiveTimeline | undefined;
+    const opened = (): LiveTimeline => (timeline ??= openTimeline(store, id));
+    let visible = false;
+    const setVisible = (): void => {
+      if (visible) void run({ kind: "visible", conversation: id, tab: tabId, visible });
+    };
+    let known = first;
+    const conversation: Conversation = {
+      id,
+      view: selectLive(
+        current,
+        (snapshot) => (known = snapshot.conversations.find((one) => one.id === id) ?? known),
+        sameView,
+      ),
+      get timeline() {
+        return opened().timeline;
+      },
+      async send(text) {
+        const messageId = bytesToHex(entropy(16));
+        await run({ kind: "send", conversation: id, id: messageId, text });
+        return messageId;
+      },
+      loadOlder: () => opened().loadOlder(),
+      async markRead() {
+        if (conversation.view.value.unread > 0) await run({ kind: "mark-read", conversation: id });
+      },
+      setVisible(next) {
+        if (next === visible) return;
+        visible = next;
+        if (closed) return;
+        void run({ kind: "visible", conversation: id, tab: tabId, visible });
+      },
+      safetyNumber: () => openConversation(id),
+      async matchesSafetyNumber(text) {
+        const own = await openConversation(id);
+        const seen = text.replaceAll(/\s/g, "").toUpperCase();
+        return own !== undefined && (seen === own.qr || seen === own.groups.join(""));
+      },
+      async setVerified(verified) {
+        await run({ kind: "set-verified", conversation: id, verified });
+      },
+    };
+    return { conversation, setVisible, close: () => timeline?.close() };
+  }
+
+  return {
+    me: selectLive(current, (snapshot) => snapshot.me, sameView),
+    conversations: selectLive(current, (snapshot) => snapshot.conversations, sameView),
+    hub: selectLive(current, (snapshot) => snapshot.hub),
+    storage: selectLive(current, (snapshot) => snapshot.storage, sameView),
+    diagnostics: combine(current, role),
+    async rename(name) {
+      await run({ kind: "rename", name });
+    },
+    async trustRelay() {
+      await run({ kind: "trust-relay" });
+    },
+    async invite() {
+      const result = await run({ kind: "invite", conversation: bytesToHex(entropy(16)) });
+      if (result.kind !== "invited") throw new MessengerError("usage", "unexpected answer");
+      return result;
+    },
+    async accept(text) {
+      const result = await run({ kind: "accept", conversation: bytesToHex(entropy(16)), text });
+      if (result.kind !== "accepted") throw new MessengerError("usage", "unexpected answer");
+      return result.result;
+    },
+    conversation(id) {
+      const known = conversations.get(id);
+      if (known !== undefined) return known.conversation;
+      const view = current.value.conversations.find((one) => one.id === id);
+      if (view === undefined) return undefined;
+      const made = createConversation(view);
+      conversations.set(id, made);
+      return made.conversation;
+    },
+    async close() {
+      if (closed) return;
+      for (const { conversation } of conversations.values()) conversation.setVisible(false);
+      closed = true;
+      abort.abort();
+      await leader?.close();
+      for (const waiting of pending.values()) {
+        waiting.resolve({ kind: "failed", code: "closed", message: "the messenger was closed" });
+      }
+      for (const open of conversations.values()) open.close();
+      tabs?.close();
+      store.close();
+      release?.();
+    },
+  };
+}
+
+interface PendingCommand {
+  readonly command: Command;
+  resolve(result: CommandResult): void;
+  /** Whether some leader may have seen it. */
+  sent: boolean;
+}
+
+interface OpenConversation {
+  readonly conversation: Conversation;
+  /** Tells the current leader again what is on screen here. */
+  readonly setVisible: () => void;
+  readonly close: () => void;
+}
+
+function firstValue<T>(source: {
+  subscribe(see: (now: T | undefined) => void): () => void;
+}): Promise<T> {
+  return new Promise((resolve) => {
+    let leave: (() => void) | undefined;
+    let done = false;
+    leave = source.subscribe((now) => {
+      if (now === undefined || done) return;
+      done = true;
+      resolve(now);
+      leave?.();
+    });
+    if (done) leave();
+  });
+}
+
+/** Snapshots are rebuilt whole, and copied between tabs: what did not change must not wake a screen. */
+const sameView = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+function combine(
+  current: { readonly value: Snapshot; subscribe(see: (now: Snapshot) => void): () => void },
+  role: { readonly value: Role; subscribe(see: (now: Role) => void): () => void },
+): Messenger["diagnostics"] {
+  const value = (): Diagnostics => ({ role: role.value, ...current.value.diagnostics });
+  const joined = createLive(value());
+  const refresh = (): void => {
+    const next = value();
+    if (!sameView(next, joined.value)) joined.set(next);
+  };
+  current.subscribe(refresh);
+  role.subscribe(refresh);
+  return joined;
+}

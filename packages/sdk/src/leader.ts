@@ -1,0 +1,292 @@
+/**
+ * What the leading tab does for itself and for the others: runs the shell, answers commands, tells the state.
+ * Owns: the meaning of each command, accepting invites, the snapshot. Leaves to create-messenger.ts: tabs.
+ */
+import { accountIdOf, sha256 } from "@sotto/crypto";
+import type { CommitResult, Input } from "@sotto/protocol";
+import {
+  bytesToBase32,
+  bytesToHex,
+  equalBytes,
+  inviteToLink,
+  type Invite,
+  isName,
+  linkToInvite,
+  RELAY_PIN_BYTES,
+  TEXT_BYTES_MAX,
+  utf8ToBytes,
+} from "@sotto/wire";
+import { deriveInviteKeys } from "@sotto/crypto";
+import {
+  type AcceptResult,
+  type ConversationView,
+  type InviteView,
+  MessengerError,
+  type StorageState,
+} from "./messenger.ts";
+import { type Entry, type Shell, type ShellOptions, startShell } from "./shell.ts";
+import type { Command, CommandResult, Snapshot } from "./tabs.ts";
+import { viewConversation } from "./views.ts";
+
+export const INVITE_LIFETIME_MS = 7 * 24 * 3_600_000;
+/** How long accepting an invite waits for the relay connection. */
+export const RELAY_WAIT_MS = 10_000;
+/** Rows looked at to see whether a repeated `send` was done before the leader changed. */
+const REPEAT_ROWS = 100;
+
+export interface Leader {
+  readonly snapshot: Snapshot;
+  /** `repeated`: it may have been carried out by the leader before. Never rejects. */
+  execute(command: Command, repeated: boolean): Promise<CommandResult>;
+  close(): Promise<void>;
+}
+
+export interface LeaderOptions extends Omit<ShellOptions, "changed"> {
+  readonly storageState: StorageState;
+  readonly tell: (snapshot: Snapshot) => void;
+}
+
+export async function startLeader(options: LeaderOptions): Promise<Leader> {
+  const { timers } = options;
+  const visibleTabs = new Map<string, Set<string>>();
+  const waiters = new Set<() => void>();
+  let telling = false;
+  let closed = false;
+
+  const changed = (): void => {
+    for (const wake of waiters) wake();
+    if (telling || closed) return;
+    telling = true;
+    queueMicrotask(() => {
+      telling = false;
+      if (!closed) options.tell(snapshot());
+    });
+  };
+  const shell: Shell = await startShell({ ...options, changed });
+
+  const snapshot = (): Snapshot => ({
+    me: { name: shell.self.name, accountId: bytesToBase32(accountIdOf(shell.self.cert.rootKey)) },
+    conversations: [...shell.entries.values()]
+      .map((entry) => view(entry))
+      .filter((one) => one !== undefined)
+      .toSorted((a, b) => b.lastAt - a.lastAt),
+    hub: shell.hub.state,
+    storage: shell.storage === "ok" ? options.storageState : { state: shell.storage },
+    diagnostics: {
+      dropped: Object.fromEntries(shell.dropped),
+      direct: shell.direct.count,
+      damagedRows: shell.damagedRows,
+    },
+  });
+
+  function view(entry: Entry): ConversationView | undefined {
+    const { conversation: record, live, outbox } = entry.slice;
+    if (record === undefined) return undefined;
+    return viewConversation({
+      record,
+      live,
+      hub: shell.hub.state,
+      waiting: outbox.filter((row) => row.message !== undefined && row.relayedAt === undefined)
+        .length,
+      roundTripMs: entry.roundTripMs,
+      invite: inviteView(entry),
+    });
+  }
+
+  function inviteView(entry: Entry): InviteView | undefined {
+    const peer = entry.slice.conversation?.peer;
+    const { relayKey, cert } = shell.self;
+    if (peer?.state !== "invited" || relayKey === undefined) return undefined;
+    const { seed, expiresAt, published } = peer.invite;
+    const invite: Invite = {
+      seed,
+      accountId: accountIdOf(cert.rootKey),
+      relayPin: pinOf(relayKey),
+    };
+    return { url: inviteToLink(options.relayUrl, invite), expiresAt, active: published };
+  }
+
+  /** Resolves when `test` holds after some change, or with false after `ms`. */
+  function until(test: () => boolean, ms: number): Promise<boolean> {
+    if (test()) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const end = (held: boolean): void => {
+        waiters.delete(look);
+        cancel();
+        resolve(held);
+      };
+      const look = (): void => {
+        if (test()) end(true);
+      };
+      const cancel = timers.after(ms, () => end(false));
+      waiters.add(look);
+    });
+  }
+
+  async function execute(command: Command, repeated: boolean): Promise<CommandResult> {
+    try {
+      return await carryOut(command, repeated);
+    } catch (error) {
+      if (error instanceof MessengerError) {
+        return { kind: "failed", code: error.code, message: error.message };
+      }
+      throw error;
+    }
+  }
+
+  async function carryOut(command: Command, repeated: boolean): Promise<CommandResult> {
+    switch (command.kind) {
+      case "send":
+        return send(command, repeated);
+      case "rename":
+        return rename(command.name);
+      case "trust-relay":
+        return trustRelay();
+      case "invite":
+        return invite(command.conversation);
+      case "accept": {
+        const result = await acceptInvite(command.conversation, command.text);
+        return { kind: "accepted", result };
+      }
+      case "mark-read":
+        return feed(command.conversation, { kind: "mark-read" });
+      case "set-verified":
+        return feed(command.conversation, { kind: "mark-verified", verified: command.verified });
+      case "visible":
+        return setVisible(command);
+    }
+  }
+
+  async function feed(id: string, input: Input): Promise<CommandResult> {
+    if (!shell.entries.has(id)) throw new MessengerError("usage", "no such conversation");
+    const { commit, dropped } = await shell.feed(id, input);
+    requireStored(commit);
+    if (dropped.includes("outbox-full")) {
+      throw new MessengerError("limit", "too many messages are waiting in this conversation");
+    }
+    return { kind: "done" };
+  }
+
+  async function send(
+    { conversation, id, text }: Extract<Command, { kind: "send" }>,
+    repeated: boolean,
+  ): Promise<CommandResult> {
+    const sizeBytes = utf8ToBytes(text).length;
+    if (sizeBytes > TEXT_BYTES_MAX) {
+      throw new MessengerError("limit", `text of ${sizeBytes} bytes, at most ${TEXT_BYTES_MAX}`);
+    }
+    if (sizeBytes === 0) throw new MessengerError("usage", "empty text");
+    if (repeated) {
+      const { rows } = await options.store.messages(conversation, { limit: REPEAT_ROWS });
+      if (rows.some((row) => row.id === id)) return { kind: "done" };
+    }
+    const state = shell.entries.get(conversation)?.slice.conversation?.peer.state;
+    if (state === "refused") throw new MessengerError("usage", "this invite was refused");
+    return feed(conversation, { kind: "send-text", id, text });
+  }
+
+  async function rename(name: string): Promise<CommandResult> {
+    const trimmed = name.trim();
+    if (!isName(trimmed)) throw new MessengerError("usage", "not a usable name");
+    if (trimmed === shell.self.name) return { kind: "done" };
+    requireStored(await shell.changeSelf({ name: trimmed }));
+    shell.feedAll({ kind: "rename", name: trimmed });
+    return { kind: "done" };
+  }
+
+  async function trustRelay(): Promise<CommandResult> {
+    shell.hub.trust();
+    const { relayKey } = shell.hub;
+    if (relayKey !== undefined) requireStored(await shell.changeSelf({ relayKey }));
+    return { kind: "done" };
+  }
+
+  async function invite(id: string): Promise<CommandResult> {
+    if (!(await until(() => shell.self.relayKey !== undefined, RELAY_WAIT_MS))) {
+      // Only before the very first contact: the link names the relay's key.
+      throw new MessengerError("usage", "the relay has not been reached yet");
+    }
+    if (!shell.entries.has(id)) {
+      const expiresAt = options.now() + INVITE_LIFETIME_MS;
+      const { commit } = await shell.begin(id, { kind: "start-invite", id, expiresAt });
+      requireStored(commit);
+    }
+    const entry = shell.entries.get(id);
+    const url = entry === undefined ? undefined : inviteView(entry)?.url;
+    if (url === undefined) throw new MessengerError("usage", "not an invite");
+    return { kind: "invited", conversation: id, url };
+  }
+
+  async function acceptInvite(id: string, text: string): Promise<AcceptResult> {
+    if (shell.entries.has(id)) return { ok: true, conversation: id };
+    const link = linkToInvite(text);
+    if (!link.ok) return { ok: false, reason: "malformed" };
+    const { invite, origin } = link.value;
+    if (equalBytes(invite.accountId, accountIdOf(shell.self.cert.rootKey))) {
+      return { ok: false, reason: "own" };
+    }
+    const known = conversationOfSeed(invite.seed);
+    if (known !== undefined) return { ok: true, conversation: known };
+    const isKnown = await until(() => shell.self.relayKey !== undefined, RELAY_WAIT_MS);
+    const { relayKey } = shell.self;
+    if (!isKnown || relayKey === undefined) return { ok: false, reason: "unreachable" };
+    if (!equalBytes(pinOf(relayKey), invite.relayPin)) {
+      return { ok: false, reason: "other-relay", ...(origin === undefined ? {} : { origin }) };
+    }
+    if (!(await until(() => shell.hub.state === "online", RELAY_WAIT_MS))) {
+      return { ok: false, reason: "unreachable" };
+    }
+    const offer = await shell.hub.fetchOffer(deriveInviteKeys(invite.seed).linkId);
+    if (!offer.ok) return { ok: false, reason: offer.reason === "gone" ? "gone" : "unreachable" };
+    const { blob } = offer;
+    const { begun, commit } = await shell.begin(id, { kind: "start-accept", id, invite, blob });
+    if (!commit.ok) return { ok: false, reason: "storage" };
+    return begun ? { ok: true, conversation: id } : { ok: false, reason: "forged" };
+  }
+
+  function conversationOfSeed(seed: Uint8Array): string | undefined {
+    for (const [id, entry] of shell.entries) {
+      const peer = entry.slice.conversation?.peer;
+      if (peer?.state === "open" && equalBytes(peer.inviteSeed, seed)) return id;
+    }
+    return undefined;
+  }
+
+  function setVisible(command: Extract<Command, { kind: "visible" }>): CommandResult {
+    const { conversation, tab, visible } = command;
+    const tabs = visibleTabs.get(conversation) ?? new Set();
+    const before = tabs.size > 0;
+    if (visible) tabs.add(tab);
+    else tabs.delete(tab);
+    visibleTabs.set(conversation, tabs);
+    const wanted = tabs.size > 0;
+    if (wanted !== before) void shell.feed(conversation, { kind: "want", wanted });
+    return { kind: "done" };
+  }
+
+  const hasNotes = [...shell.entries.values()].some(
+    (entry) => entry.slice.conversation?.peer.state === "notes",
+  );
+  if (!hasNotes) {
+    const id = bytesToHex(options.entropy(16));
+    requireStored((await shell.begin(id, { kind: "start-notes", id })).commit);
+  }
+  shell.hub.start();
+  return {
+    get snapshot() {
+      return snapshot();
+    },
+    execute,
+    async close() {
+      closed = true;
+      await shell.close();
+    },
+  };
+}
+
+const pinOf = (relayKey: Uint8Array): Uint8Array => sha256(relayKey).slice(0, RELAY_PIN_BYTES);
+
+function requireStored(commit: CommitResult): void {
+  if (commit.ok) return;
+  throw new MessengerError("storage", `not stored: ${commit.reason}`);
+}

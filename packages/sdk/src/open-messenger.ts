@@ -1,0 +1,91 @@
+/** A messenger with the platform's own parts: Dexie, Web Locks, the page's relay, WebRTC when there is any. */
+import { nobleBackend } from "@sotto/crypto";
+import type { Entropy, Store } from "@sotto/protocol";
+import { openDexieStore } from "@sotto/storage";
+import { createMemoryStore } from "@sotto/storage/memory";
+import { createHub, realTimers } from "@sotto/transport";
+import { HUB_PATH, isRelayUrl } from "@sotto/wire";
+import { createMessenger } from "./create-messenger.ts";
+import { type Messenger, MessengerError, type StorageState } from "./messenger.ts";
+import { createBroadcastPort, createWebLock, soleLeader } from "./tabs.ts";
+
+export interface OpenMessengerOptions {
+  /** For a new identity; ignored when this profile has one. */
+  readonly name: string;
+  /** Origin of the relay, for example "https://chat.example.com". In a page: usually `location.origin`. */
+  readonly relayUrl: string;
+  /** Separate identities of one origin have separate profiles. */
+  readonly profile?: string;
+  /** Keep nothing on disk; everything is forgotten on close. The default where there is no IndexedDB. */
+  readonly memory?: boolean;
+  /** False: only ever through the relay. */
+  readonly direct?: boolean;
+}
+
+/** Works in browsers and in Node (there in memory and through the relay). */
+export async function openMessenger(options: OpenMessengerOptions): Promise<Messenger> {
+  const { relayUrl } = options;
+  if (!isRelayUrl(relayUrl)) throw new MessengerError("usage", "not a relay address");
+  const profile = options.profile ?? "main";
+  const name = `sotto-${profile}`;
+  const { store, storageState } = await openStore(name, options.memory ?? false);
+  const isShared = storageState.state === "ok" && hasTabs();
+  return createMessenger({
+    store,
+    storageState,
+    name: options.name,
+    relayUrl,
+    entropy,
+    now: Date.now,
+    timers: realTimers,
+    lock: isShared ? createWebLock(name) : soleLeader,
+    tabs: isShared ? createBroadcastPort(name) : undefined,
+    createHub: (self, events) =>
+      createHub({
+        url: relayUrl.replace(/^http/, "ws") + HUB_PATH,
+        relayKey: self.relayKey,
+        readerSecret: self.readerSecret,
+        crypto: nobleBackend,
+        entropy,
+        events,
+      }),
+    loadDirect:
+      options.direct === false || typeof RTCPeerConnection === "undefined"
+        ? undefined
+        : async (relayKey, events) => {
+            const { createDirect } = await import("@sotto/transport/libp2p");
+            return createDirect({ relayUrl, relayKey, events });
+          },
+  });
+}
+
+const entropy: Entropy = (length) => crypto.getRandomValues(new Uint8Array(length));
+
+const hasTabs = (): boolean =>
+  typeof BroadcastChannel !== "undefined" &&
+  typeof navigator !== "undefined" &&
+  "locks" in navigator;
+
+async function openStore(
+  name: string,
+  memory: boolean,
+): Promise<{ readonly store: Store; readonly storageState: StorageState }> {
+  if (!memory && typeof indexedDB !== "undefined") {
+    try {
+      const store = await openDexieStore({ name });
+      return { store, storageState: { state: "ok", persisted: await isPersisted() } };
+    } catch {
+      // A private window or a blocked site: usable, and the screen says that nothing is kept.
+    }
+  }
+  return { store: createMemoryStore(), storageState: { state: "memory" } };
+}
+
+/** Undefined when the browser does not say. */
+async function isPersisted(): Promise<boolean | undefined> {
+  try {
+    return await navigator.storage.persisted();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,441 @@
+/**
+ * The loop: one lane per conversation; load the slice, ask the engine, commit, then act.
+ * Owns: the order "commit before anything leaves", timers, counting what was refused.
+ * Leaves to the engine: deciding; to leader.ts: what people ask for; to direct-links.ts: the data channels.
+ * Spec: protocol/SPEC.md §3.
+ */
+import {
+  type CommitResult,
+  type ConversationId,
+  type ConversationRecord,
+  type CryptoBackend,
+  type DropReason,
+  type Effect,
+  type Entropy,
+  INITIAL_LIVE,
+  type Input,
+  LOST_PAUSE_MS,
+  type OutboxRow,
+  QUEUE_TTL_HOURS,
+  QUOTA_PAUSE_MS,
+  type SelfRecord,
+  type Slice,
+  step,
+  type Stepped,
+  type Store,
+} from "@sotto/protocol";
+import type { Hub, HubEvents, HubState, SendTarget, Timers } from "@sotto/transport";
+import {
+  asEnvelopeId,
+  asLinkId,
+  asQueueId,
+  asSendId,
+  EnvelopeType,
+  equalBytes,
+  hexToBytes,
+  type QueueAddress,
+} from "@sotto/wire";
+import type { DirectLinks } from "./direct-links.ts";
+import { createLane, type Lane } from "./lane.ts";
+
+/** Commits tried again after another writer was faster; there should be none. */
+const CONFLICTS_MAX = 3;
+/** Pause before a delivery that could not be stored is tried again. */
+export const STORE_PAUSE_MS = 10_000;
+
+export interface Entry {
+  slice: Slice;
+  readonly lane: Lane;
+  wake: { readonly at: number; cancel(): void } | undefined;
+  roundTripMs: number | undefined;
+}
+
+export interface ShellOptions {
+  readonly store: Store;
+  readonly self: SelfRecord;
+  readonly crypto: CryptoBackend;
+  readonly entropy: Entropy;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly timers: Timers;
+  /** Origin of the own relay, as others are told it. */
+  readonly relayUrl: string;
+  readonly createHub: (self: SelfRecord, events: HubEvents) => Hub;
+  readonly createDirectLinks: (shell: Shell) => DirectLinks;
+  /** Something a screen may show has changed. */
+  readonly changed: () => void;
+}
+
+export interface Shell {
+  readonly entries: ReadonlyMap<ConversationId, Entry>;
+  readonly hub: Hub;
+  readonly direct: DirectLinks;
+  readonly dropped: ReadonlyMap<DropReason, number>;
+  readonly damagedRows: number;
+  readonly storage: "ok" | "full" | "closed";
+  readonly self: SelfRecord;
+  /** Begins a conversation. The outcome tells whether the engine made one, and what the store said. */
+  begin(
+    id: ConversationId,
+    input: Extract<Input, { id: ConversationId }>,
+  ): Promise<{ readonly begun: boolean; readonly commit: CommitResult }>;
+  /** One step; resolves when its commit is durable. Unknown conversations are ignored. */
+  feed(id: ConversationId, input: Input): Promise<FeedResult>;
+  feedAll(input: Input): void;
+  changeSelf(change: Partial<SelfRecord>): Promise<CommitResult>;
+  count(reason: DropReason): void;
+  close(): Promise<void>;
+}
+
+export interface FeedResult {
+  readonly commit: CommitResult;
+  readonly dropped: readonly DropReason[];
+}
+
+const OK: CommitResult = { ok: true };
+
+export async function startShell(options: ShellOptions): Promise<Shell> {
+  const { store, timers, now } = options;
+  const loaded = await store.loadAll();
+  const entries = new Map<ConversationId, Entry>();
+  const dropped = new Map<DropReason, number>();
+  let { self } = options;
+  let storage: Shell["storage"] = "ok";
+  let closed = false;
+  let online = false;
+
+  const env = (): Parameters<typeof step>[2] => ({
+    now: now(),
+    entropy: options.entropy,
+    crypto: options.crypto,
+  });
+
+  const createEntry = (
+    conversation: ConversationRecord | undefined,
+    outbox: readonly OutboxRow[],
+  ): Entry => ({
+    slice: { self, conversation, outbox, live: { ...INITIAL_LIVE, hub: online } },
+    lane: createLane(),
+    wake: undefined,
+    roundTripMs: undefined,
+  });
+
+  for (const conversation of loaded.conversations) {
+    const outbox = loaded.outbox.filter((row) => row.conversation === conversation.id);
+    entries.set(conversation.id, createEntry(conversation, outbox));
+  }
+
+  const count = (reason: DropReason): void => {
+    dropped.set(reason, (dropped.get(reason) ?? 0) + 1);
+  };
+
+  async function reload(entry: Entry, id: ConversationId): Promise<void> {
+    const all = await store.loadAll();
+    const conversation = all.conversations.find((one) => one.id === id);
+    const outbox = all.outbox.filter((row) => row.conversation === id);
+    entry.slice = { ...entry.slice, conversation, outbox };
+  }
+
+  /** Runs inside the lane. Nothing but the commit has happened when it fails. */
+  async function runStep(entry: Entry, id: ConversationId, input: Input): Promise<FeedResult> {
+    for (let conflicts = 0; ; conflicts++) {
+      const stepped = await step({ ...entry.slice, self }, input, env());
+      const commit = await commitOf(stepped);
+      if (commit.ok) {
+        entry.slice = stepped.slice;
+        const reasons = act(entry, stepped.effects);
+        options.changed();
+        return { commit, dropped: reasons };
+      }
+      if (commit.reason !== "conflict" || conflicts >= CONFLICTS_MAX) {
+        return { commit, dropped: [] };
+      }
+      await reload(entry, id);
+    }
+  }
+
+  async function commitOf(stepped: Stepped): Promise<CommitResult> {
+    for (const effect of stepped.effects) {
+      if (effect.kind !== "commit") continue;
+      const result = await store.commit(effect.change);
+      const before = storage;
+      if (result.ok) storage = "ok";
+      else if (result.reason !== "conflict") storage = result.reason;
+      if (storage !== before) options.changed();
+      return result;
+    }
+    return OK;
+  }
+
+  function act(entry: Entry, effects: readonly Effect[]): readonly DropReason[] {
+    const reasons: DropReason[] = [];
+    for (const effect of effects) {
+      if (effect.kind !== "dropped") {
+        execute(entry, effect);
+        continue;
+      }
+      count(effect.reason);
+      reasons.push(effect.reason);
+    }
+    return reasons;
+  }
+
+  function execute(entry: Entry, effect: Exclude<Effect, { kind: "dropped" }>): void {
+    const id = entry.slice.conversation?.id;
+    if (id === undefined || closed) return;
+    switch (effect.kind) {
+      case "commit":
+        return;
+      case "make-queue":
+        void makeQueue(entry, effect);
+        return;
+      case "publish":
+        void publish(entry, effect);
+        return;
+      case "transmit":
+        if (effect.path === "relay") void append(entry, effect);
+        else if (!direct.send(id, effect.id, effect.blob)) {
+          void feed(id, { kind: "transmitted", id: effect.id, path: "direct", outcome: "lost" });
+        }
+        return;
+      case "signal":
+        void signal(entry, effect.blob);
+        return;
+      case "ack": {
+        const queue = queueOf(entry);
+        if (queue !== undefined) hub.ack(queue, effect.sequence);
+        return;
+      }
+      case "prepare-direct":
+        direct.prepare(id);
+        return;
+      case "expect":
+        direct.expect(id, effect.peerId);
+        return;
+      case "dial":
+        direct.dial(id, effect.peerId);
+        return;
+      case "wake":
+        wakeAt(entry, id, effect.at);
+    }
+  }
+
+  async function makeQueue(
+    entry: Entry,
+    effect: Pick<Extract<Effect, { kind: "make-queue" }>, "queueId" | "firstUse" | "ttlHours">,
+  ): Promise<void> {
+    const { firstUse, ttlHours } = effect;
+    const made = await hub.makeQueue({ queueId: asQueueId(effect.queueId), firstUse, ttlHours });
+    const { relayKey } = hub;
+    if (made.ok && relayKey !== undefined) {
+      const { sendId } = made;
+      const address: QueueAddress = { relayUrl: options.relayUrl, relayKey, sendId, firstUse };
+      await feedEntry(entry, { kind: "queue-ready", address });
+    } else if (!made.ok && online) {
+      later(made.reason === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS, () => {
+        if (online) void makeQueue(entry, effect);
+      });
+    }
+  }
+
+  async function publish(
+    entry: Entry,
+    effect: Extract<Effect, { kind: "publish" }>,
+  ): Promise<void> {
+    const queueId = queueOf(entry);
+    if (queueId === undefined) return;
+    const { blob } = effect;
+    const outcome = await hub.publish({ queueId, linkId: asLinkId(effect.linkId), blob });
+    if (outcome === "ok") await feedEntry(entry, { kind: "published" });
+    else if (online) {
+      later(outcome === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS, () => {
+        if (online) void publish(entry, effect);
+      });
+    }
+  }
+
+  async function append(
+    entry: Entry,
+    effect: Extract<Effect, { kind: "transmit" }>,
+  ): Promise<void> {
+    const target = targetOf(entry);
+    const outcome =
+      target === undefined
+        ? "gone"
+        : await hub.append(target, asEnvelopeId(bytesOf(effect.id)), effect.blob);
+    await feedEntry(entry, { kind: "transmitted", id: effect.id, path: "relay", outcome });
+  }
+
+  async function signal(entry: Entry, blob: Uint8Array): Promise<void> {
+    const target = targetOf(entry);
+    if (target === undefined) return;
+    const outcome = await hub.signal(target, blob);
+    if (outcome === "away" || outcome === "gone") {
+      await feedEntry(entry, { kind: "signalled", outcome: "away" });
+    }
+  }
+
+  /** The first address at the own relay. Addresses elsewhere wait for the issue on several relays. */
+  function targetOf(entry: Entry): SendTarget | undefined {
+    const peer = entry.slice.conversation?.peer;
+    if (peer?.state !== "open") return undefined;
+    const { relayKey } = hub;
+    const address = peer.contact.addresses.find(
+      (one) => relayKey !== undefined && equalBytes(one.relayKey, relayKey),
+    );
+    if (address === undefined) return undefined;
+    const { sendId, firstUse } = address;
+    return { sendId: asSendId(sendId), sendSecret: peer.contact.sendSecret, firstUse };
+  }
+
+  function wakeAt(entry: Entry, id: ConversationId, at: number): void {
+    if (entry.wake !== undefined) {
+      if (entry.wake.at <= at) return;
+      entry.wake.cancel();
+    }
+    const cancel = later(Math.max(0, at - now()), () => {
+      entry.wake = undefined;
+      void feed(id, { kind: "wake" });
+    });
+    entry.wake = { at, cancel };
+  }
+
+  const later = (ms: number, run: () => void): (() => void) =>
+    timers.after(ms, () => {
+      if (!closed) run();
+    });
+
+  async function feedEntry(entry: Entry, input: Input): Promise<void> {
+    const id = entry.slice.conversation?.id;
+    if (id !== undefined) await feed(id, input);
+  }
+
+  async function feed(id: ConversationId, input: Input): Promise<FeedResult> {
+    const entry = entries.get(id);
+    if (entry === undefined || closed) return { commit: OK, dropped: [] };
+    const result = await entry.lane.run(() => runStep(entry, id, input));
+    // What is not stored is not acknowledged; the relay keeps it, and here it is tried again.
+    const isDelivery = input.kind === "frame" && input.source.path === "relay";
+    if (!result.commit.ok && result.commit.reason === "full" && isDelivery) {
+      later(STORE_PAUSE_MS, () => void feed(id, input));
+    }
+    return result;
+  }
+
+  const entryByQueue = (queueId: Uint8Array): Entry | undefined => {
+    for (const entry of entries.values()) {
+      const known = queueOf(entry);
+      if (known !== undefined && equalBytes(known, queueId)) return entry;
+    }
+    return undefined;
+  };
+
+  const events: HubEvents = {
+    state(state: HubState) {
+      const isUp = state === "online";
+      if (isUp !== online) {
+        online = isUp;
+        shell.feedAll({ kind: "hub", up: isUp });
+      }
+      options.changed();
+    },
+    relayKey(relayKey) {
+      void shell.changeSelf({ relayKey });
+    },
+    deliver({ queueId, sequence, blob }) {
+      const entry = entryByQueue(queueId);
+      if (entry === undefined) {
+        count("unexpected");
+        hub.ack(queueId, sequence);
+        return;
+      }
+      void feedEntry(entry, { kind: "frame", blob, source: { path: "relay", sequence } });
+    },
+    signalled(queueId, blob) {
+      const entry = entryByQueue(queueId);
+      // Only signals travel unstored: anything else would be lost if this device failed now.
+      if (entry === undefined || blob[0] !== EnvelopeType.signal) count("unexpected");
+      else void feedEntry(entry, { kind: "frame", blob, source: { path: "direct" } });
+    },
+    drained: () => undefined,
+    missing(queueId) {
+      const entry = entryByQueue(queueId);
+      const peer = entry?.slice.conversation?.peer;
+      if (entry === undefined || (peer?.state !== "open" && peer?.state !== "invited")) return;
+      void makeQueue(entry, { ...peer.queue, ttlHours: QUEUE_TTL_HOURS });
+    },
+  };
+
+  const shell: Shell = {
+    entries,
+    get hub() {
+      return hub;
+    },
+    get direct() {
+      return direct;
+    },
+    dropped,
+    damagedRows: loaded.damaged,
+    get storage() {
+      return storage;
+    },
+    get self() {
+      return self;
+    },
+    async begin(id, input) {
+      const entry = createEntry(undefined, []);
+      const { commit } = await entry.lane.run(async () => {
+        const stepped = await step(entry.slice, input, env());
+        const result = await commitOf(stepped);
+        if (!result.ok) return { commit: result };
+        entry.slice = stepped.slice;
+        if (stepped.slice.conversation !== undefined) entries.set(id, entry);
+        act(entry, stepped.effects);
+        return { commit: result };
+      });
+      options.changed();
+      return { begun: entries.get(id) === entry, commit };
+    },
+    feed,
+    feedAll(input) {
+      for (const id of entries.keys()) void feed(id, input);
+    },
+    async changeSelf(change) {
+      const next = { ...self, ...change };
+      const result = await store.saveSelf(next);
+      if (!result.ok) return result;
+      self = next;
+      for (const entry of entries.values()) entry.slice = { ...entry.slice, self };
+      options.changed();
+      return result;
+    },
+    count,
+    async close() {
+      const leaving = [...entries.keys()].map((id) => feed(id, { kind: "leaving" }));
+      await Promise.all(leaving);
+      closed = true;
+      for (const entry of entries.values()) {
+        entry.wake?.cancel();
+      }
+      await Promise.all([hub.close(), direct.close()]);
+      await Promise.all([...entries.values()].map((entry) => entry.lane.idle()));
+    },
+  };
+  const hub = options.createHub(self, events);
+  const direct = options.createDirectLinks(shell);
+  hub.openQueues([...entries.values()].map(queueOf).filter((queue) => queue !== undefined));
+  return shell;
+}
+
+function queueOf(entry: Entry): ReturnType<typeof asQueueId> | undefined {
+  const peer = entry.slice.conversation?.peer;
+  if (peer?.state !== "open" && peer?.state !== "invited") return undefined;
+  return asQueueId(peer.queue.queueId);
+}
+
+/** Ids of outbox rows are hex made by the engine. */
+function bytesOf(hex: string): Uint8Array {
+  const bytes = hexToBytes(hex);
+  if (bytes === undefined) throw new RangeError("not hex");
+  return bytes;
+}
