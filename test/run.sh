@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The whole test run: static checks, the build, then the three Vitest projects one after another,
+# because browsers and timers of one project must not starve those of another on two cores.
+# Ends with one line "N passed, N failed" over everything.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+reports=$(mktemp -d)
+trap 'rm -rf "$reports"' EXIT
+failed_steps=0
+
+run_step() {
+  local name=$1
+  shift
+  echo "== $name"
+  if ! "$@"; then
+    echo "== $name FAILED"
+    failed_steps=$((failed_steps + 1))
+  fi
+}
+
+run_project() {
+  run_step "tests: $1" npx vitest run --project "$1" \
+    --reporter=default --reporter=json --outputFile.json="$reports/$1.json"
+}
+
+run_step "types" npm run --silent check:types
+run_step "lint" npm run --silent check:lint
+run_step "format" npm run --silent check:format
+run_step "dead code" npm run --silent check:dead
+run_step "build" npm run --silent build
+for project in node chromium e2e; do run_project "$project"; done
+
+npx node test/setup/sum-reports.ts "$reports" "$failed_steps"
