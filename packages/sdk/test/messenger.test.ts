@@ -1,0 +1,230 @@
+import { createMemoryStore } from "@sotto/storage/memory";
+import { startRelay } from "sotto-relay";
+import { TEXT_BYTES_MAX } from "@sotto/wire";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { Conversation, Messenger } from "../src/index.ts";
+import { createTabBus, createTestLock, openTestMessenger, until } from "./support.ts";
+
+let relay: Awaited<ReturnType<typeof startRelay>>;
+const open: Messenger[] = [];
+
+beforeAll(async () => {
+  relay = await startRelay({ port: 0, store: "memory" });
+});
+afterAll(() => relay.close());
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((one) => one.close()));
+});
+
+async function person(
+  name: string,
+  options: Partial<Parameters<typeof openTestMessenger>[0]> = {},
+): Promise<Messenger> {
+  const messenger = await openTestMessenger({ relayUrl: relay.url, name, ...options });
+  open.push(messenger);
+  return messenger;
+}
+
+function must(messenger: Messenger, id: string): Conversation {
+  const conversation = messenger.conversation(id);
+  if (conversation === undefined) throw new Error("no such conversation");
+  return conversation;
+}
+
+/** Two people who have met; each one's conversation with the other. */
+async function meet(
+  alice: Messenger,
+  bob: Messenger,
+): Promise<{ ofAlice: Conversation; ofBob: Conversation }> {
+  const invite = await alice.invite();
+  await until(alice.conversations, (all) => all.some((one) => one.invite?.active === true));
+  const accepted = await bob.accept(invite.url);
+  if (!accepted.ok) throw new Error(accepted.reason);
+  const ofAlice = must(alice, invite.conversation);
+  await until(ofAlice.view, (view) => view.name === bob.me.value.name);
+  return { ofAlice, ofBob: must(bob, accepted.conversation) };
+}
+
+const texts = (conversation: Conversation): readonly string[] =>
+  conversation.timeline.value.messages.map((message) => message.text);
+
+const hasText =
+  (text: string) =>
+  (timeline: { messages: readonly { text: string }[] }): boolean =>
+    timeline.messages.some((message) => message.text === text);
+
+describe("two people", () => {
+  it("meet through an invite and exchange messages with ticks", async () => {
+    const alice = await person("Alice");
+    const bob = await person("Bob");
+    const { ofAlice, ofBob } = await meet(alice, bob);
+    expect(ofBob.view.value.name).toBe("Alice");
+    await ofBob.send("hello");
+    await until(ofAlice.timeline, hasText("hello"));
+    await ofAlice.send("hello yourself");
+    await until(ofBob.timeline, hasText("hello yourself"));
+    await until(ofBob.timeline, ({ messages }) =>
+      messages.every((message) => !message.own || message.status === "delivered"),
+    );
+    expect(texts(ofAlice)).toEqual(["hello", "hello yourself"]);
+    expect(texts(ofBob)).toEqual(["hello", "hello yourself"]);
+    expect(ofAlice.view.value.unread).toBe(1);
+    await ofAlice.markRead();
+    await until(ofAlice.view, (view) => view.unread === 0);
+  });
+
+  it("agree on the safety number", async () => {
+    const alice = await person("Alice");
+    const bob = await person("Bob");
+    const { ofAlice, ofBob } = await meet(alice, bob);
+    const [own, other] = await Promise.all([ofAlice.safetyNumber(), ofBob.safetyNumber()]);
+    expect(own?.groups).toHaveLength(12);
+    expect(own).toEqual(other);
+    expect(await ofAlice.matchesSafetyNumber(other?.groups.join(" ") ?? "")).toBe(true);
+    expect(await ofAlice.matchesSafetyNumber(other?.qr.toLowerCase() ?? "")).toBe(true);
+    expect(await ofAlice.matchesSafetyNumber("12345")).toBe(false);
+    await ofAlice.setVerified(true);
+    await until(ofAlice.view, (view) => view.verified);
+  });
+
+  it("reach each other when never online together", async () => {
+    const aliceStore = createMemoryStore();
+    const bobStore = createMemoryStore();
+    const alice = await person("Alice", { store: unclosed(aliceStore) });
+    const bob = await person("Bob", { store: unclosed(bobStore) });
+    const { ofAlice } = await meet(alice, bob);
+    const { id } = ofAlice;
+    await bob.close();
+    await ofAlice.send("while you were away");
+    await until(ofAlice.timeline, ({ messages }) =>
+      messages.some((message) => message.status === "relayed"),
+    );
+    await alice.close();
+    const bobAgain = await person("Bob", { store: unclosed(bobStore) });
+    const contact = bobAgain.conversations.value.find((one) => one.kind === "contact");
+    const ofBob = must(bobAgain, contact?.id ?? "");
+    await until(ofBob.timeline, hasText("while you were away"));
+    const aliceAgain = await person("Alice", { store: unclosed(aliceStore) });
+    await until(must(aliceAgain, id).timeline, ({ messages }) =>
+      messages.some((message) => message.status === "delivered"),
+    );
+  });
+
+  it("see a new name", async () => {
+    const alice = await person("Alice");
+    const bob = await person("Bob");
+    const { ofBob } = await meet(alice, bob);
+    await alice.rename("Alicia");
+    await until(ofBob.view, (view) => view.name === "Alicia");
+  });
+
+  it("may write before the other one has come", async () => {
+    const alice = await person("Alice");
+    const bob = await person("Bob");
+    const invite = await alice.invite();
+    await must(alice, invite.conversation).send("see you here");
+    await until(alice.conversations, (all) => all.some((one) => one.invite?.active === true));
+    const accepted = await bob.accept(invite.url);
+    if (!accepted.ok) throw new Error(accepted.reason);
+    await until(must(bob, accepted.conversation).timeline, hasText("see you here"));
+  });
+});
+
+describe("an invite", () => {
+  it("works once", async () => {
+    const alice = await person("Alice");
+    const bob = await person("Bob");
+    const mallory = await person("Mallory");
+    const invite = await alice.invite();
+    await until(alice.conversations, (all) => all.some((one) => one.invite?.active === true));
+    expect((await bob.accept(invite.url)).ok).toBe(true);
+    await until(must(alice, invite.conversation).view, (view) => view.kind === "contact");
+    expect(await mallory.accept(invite.url)).toEqual({ ok: false, reason: "gone" });
+  });
+
+  it("opened again by the same person leads to the same conversation", async () => {
+    const alice = await person("Alice");
+    const bob = await person("Bob");
+    const { ofBob } = await meet(alice, bob);
+    const url = "unused";
+    expect(url).toBe("unused");
+    const invite = await alice.invite();
+    await until(alice.conversations, (all) => all.some((one) => one.invite?.active === true));
+    const first = await bob.accept(invite.url);
+    const second = await bob.accept(`look: ${invite.url} !`);
+    expect(first).toEqual(second);
+    expect(ofBob.id).not.toBe(first.ok ? first.conversation : "");
+  });
+
+  it("is refused with a reason when it cannot be used", async () => {
+    const alice = await person("Alice");
+    const bob = await person("Bob");
+    const invite = await alice.invite();
+    expect(invite.url.length).toBeLessThanOrEqual(106);
+    expect(await alice.accept(invite.url)).toEqual({ ok: false, reason: "own" });
+    expect(await bob.accept("hello")).toEqual({ ok: false, reason: "malformed" });
+    const other = await startRelay({ port: 0, store: "memory" });
+    try {
+      const elsewhere = await openTestMessenger({ relayUrl: other.url, name: "Carol" });
+      const foreign = await elsewhere.invite();
+      expect(await bob.accept(foreign.url)).toEqual({
+        ok: false,
+        reason: "other-relay",
+        origin: other.url,
+      });
+      await elsewhere.close();
+    } finally {
+      await other.close();
+    }
+  });
+});
+
+describe("limits", () => {
+  it("takes a text of the largest size and refuses one byte more", async () => {
+    const alice = await person("Alice");
+    const notes = must(alice, alice.conversations.value[0]?.id ?? "");
+    await notes.send("x".repeat(TEXT_BYTES_MAX));
+    await expect(notes.send("x".repeat(TEXT_BYTES_MAX + 1))).rejects.toMatchObject({
+      code: "limit",
+    });
+    await expect(notes.send("")).rejects.toMatchObject({ code: "usage" });
+    await until(notes.timeline, ({ messages }) => messages.length === 1);
+  });
+
+  it("refuses names that are none", async () => {
+    const alice = await person("Alice");
+    await expect(alice.rename("  ")).rejects.toMatchObject({ code: "usage" });
+    await expect(alice.rename("a\nb")).rejects.toMatchObject({ code: "usage" });
+    expect(alice.me.value.name).toBe("Alice");
+  });
+});
+
+describe("several tabs", () => {
+  it("follow one leader, and the next one when it closes", async () => {
+    const store = createMemoryStore();
+    const join = createTabBus();
+    const lock = createTestLock();
+    const tab = (): Promise<Messenger> =>
+      person("Alice", { store: unclosed(store), parts: { lock, tabs: join() } });
+    const first = await tab();
+    const second = await tab();
+    expect(second.me.value).toEqual(first.me.value);
+    await until(second.diagnostics, (now) => now.role === "follower");
+    const bob = await person("Bob");
+    const { ofAlice, ofBob } = await meet(second, bob);
+    await ofAlice.send("from the follower");
+    await until(ofBob.timeline, hasText("from the follower"));
+    await until(must(first, ofAlice.id).timeline, hasText("from the follower"));
+    await first.close();
+    await until(second.diagnostics, (now) => now.role === "leader");
+    await ofAlice.send("from the new leader");
+    await until(ofBob.timeline, hasText("from the new leader"));
+    await ofBob.send("and back");
+    await until(ofAlice.timeline, hasText("and back"));
+  });
+});
+
+/** The disk outlives the page: closing a messenger must not empty the store a later one opens. */
+function unclosed(store: ReturnType<typeof createMemoryStore>): typeof store {
+  return { ...store, close: () => undefined };
+}

@@ -1,0 +1,111 @@
+/** Messengers over a real relay, and waiting for what they show. */
+import { nobleBackend } from "@sotto/crypto";
+import type { Store } from "@sotto/protocol";
+import { createMemoryStore } from "@sotto/storage/memory";
+import { createHub, realTimers } from "@sotto/transport";
+import { HUB_PATH } from "@sotto/wire";
+import {
+  createMessenger,
+  type Live,
+  type Messenger,
+  type MessengerParts,
+  soleLeader,
+  type TabPort,
+} from "../src/index.ts";
+import type { TabMessage } from "../src/tabs.ts";
+
+const WAIT_MS = 20_000;
+
+/** Resolves with the first value that passes; rejects with the last one seen. */
+export function until<T>(live: Live<T>, test: (now: T) => boolean): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let leave: (() => void) | undefined;
+    const timer = setTimeout(() => {
+      leave?.();
+      reject(new Error(`not seen; last: ${JSON.stringify(live.value)}`));
+    }, WAIT_MS);
+    let done = false;
+    leave = live.subscribe((now) => {
+      if (done || !test(now)) return;
+      done = true;
+      clearTimeout(timer);
+      leave?.();
+      resolve(now);
+    });
+    if (done) leave();
+  });
+}
+
+export interface TestMessengerOptions {
+  readonly relayUrl: string;
+  readonly name: string;
+  readonly store?: Store;
+  readonly parts?: Partial<MessengerParts>;
+}
+
+export function openTestMessenger(options: TestMessengerOptions): Promise<Messenger> {
+  const { relayUrl, name } = options;
+  const entropy = (length: number): Uint8Array<ArrayBuffer> =>
+    crypto.getRandomValues(new Uint8Array(length));
+  return createMessenger({
+    store: options.store ?? createMemoryStore(),
+    storageState: { state: "memory" },
+    name,
+    relayUrl,
+    entropy,
+    now: Date.now,
+    timers: realTimers,
+    lock: soleLeader,
+    tabs: undefined,
+    loadDirect: undefined,
+    createHub: (self, events) =>
+      createHub({
+        url: relayUrl.replace(/^http/, "ws") + HUB_PATH,
+        relayKey: self.relayKey,
+        readerSecret: self.readerSecret,
+        crypto: nobleBackend,
+        entropy,
+        events,
+      }),
+    ...options.parts,
+  });
+}
+
+/** The ports of tabs in one process: what one posts the others hear, copied and later, as between real tabs. */
+export function createTabBus(): () => TabPort {
+  const listeners = new Set<(message: TabMessage) => void>();
+  return () => {
+    let own: ((message: TabMessage) => void) | undefined;
+    return {
+      post(message) {
+        for (const listener of listeners) {
+          if (listener !== own) queueMicrotask(() => listener(structuredClone(message)));
+        }
+      },
+      listen(see) {
+        own = see;
+        listeners.add(see);
+      },
+      close() {
+        if (own !== undefined) listeners.delete(own);
+      },
+    };
+  };
+}
+
+/** One lock, granted in the order asked for. */
+export function createTestLock(): MessengerParts["lock"] {
+  let tail: Promise<void> = Promise.resolve();
+  return (signal) => {
+    const turn = tail;
+    let release: () => void = () => undefined;
+    tail = new Promise((resolve) => {
+      release = resolve;
+    });
+    signal.addEventListener("abort", () => release());
+    return turn.then(() => {
+      if (signal.aborted) throw new Error("aborted");
+      return { release };
+    });
+  };
+}

@@ -1,0 +1,76 @@
+/** Debian's own browsers, each profile in a folder of its own, as two people on two machines would have. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BrowserContext, chromium, firefox } from "playwright-core";
+
+const CHROMIUM = process.env["SOTTO_CHROMIUM"] ?? "/usr/bin/chromium";
+const FIREFOX = process.env["SOTTO_FIREFOX"] ?? "/usr/bin/firefox-esr";
+
+export interface Profile {
+  readonly context: BrowserContext;
+  /** Closes the browser, keeps the profile. */
+  quit(): Promise<void>;
+  /** Opens the same profile again. */
+  reopen(): Promise<void>;
+  /** Closes the browser and deletes the profile. */
+  dispose(): Promise<void>;
+}
+
+export interface ProfileOptions {
+  readonly browser?: "chromium" | "firefox";
+  readonly locale?: string;
+  readonly colorScheme?: "light" | "dark";
+  readonly viewport?: { readonly width: number; readonly height: number };
+}
+
+export async function createProfile(options: ProfileOptions = {}): Promise<Profile> {
+  const folder = await mkdtemp(join(tmpdir(), "sotto-e2e-profile-"));
+  let context = await open(folder, options);
+  return {
+    get context() {
+      return context;
+    },
+    quit: () => context.close(),
+    async reopen() {
+      context = await open(folder, options);
+    },
+    async dispose() {
+      await context.close();
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+function open(folder: string, options: ProfileOptions): Promise<BrowserContext> {
+  const shared = {
+    locale: options.locale ?? "en-GB",
+    colorScheme: options.colorScheme ?? "light",
+    viewport: options.viewport ?? { width: 1_280, height: 800 },
+  } as const;
+  if (options.browser === "firefox") {
+    return firefox.launchPersistentContext(folder, {
+      ...shared,
+      channel: "moz-firefox",
+      executablePath: FIREFOX,
+      firefoxUserPrefs: {
+        "media.peerconnection.ice.loopback": true,
+        "media.peerconnection.ice.obfuscate_host_addresses": false,
+      },
+    });
+  }
+  return chromium.launchPersistentContext(folder, {
+    ...shared,
+    executablePath: CHROMIUM,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--no-first-run",
+      // Host candidates by address: a machine without multicast cannot resolve the masked names.
+      "--disable-features=WebRtcHideLocalIpsWithMdns",
+    ],
+  });
+}
