@@ -1,0 +1,526 @@
+/**
+ * One client's connection: proof, aliases, credit, one answer for every request.
+ * Owns: which frame is allowed when. Leaves to exchange.ts: queues and durability; to node/: sockets.
+ * Spec: SPEC.md §1, §3.
+ */
+import { sendAuthenticator, signHubHello, verifyHubAuth } from "@sotto/crypto";
+import {
+  asEnvelopeId,
+  decodeFrame,
+  encodeFrame,
+  equalBytes,
+  type ErrorCode,
+  type HubFrame,
+  type HubFrameType,
+  sendTranscript,
+} from "@sotto/wire";
+import type { Exchange, Outcome, Owner, Queue } from "./exchange.ts";
+import { keyToBytes } from "./keys.ts";
+import {
+  APPEND_BYTES_PENDING_MAX,
+  AUTH_FRAME_BYTES_MAX,
+  AUTH_MS,
+  BUNDLE_GET_BURST,
+  BUNDLE_GET_INTERVAL_MS,
+  CREDIT_BYTES,
+  CREDIT_MESSAGES,
+  DISPLACED_RETRY_MS,
+  HOUR_MS,
+  LATER_MS,
+  QUEUE_MESSAGES_MAX,
+  QUEUE_NEW_BURST,
+  QUEUE_NEW_INTERVAL_MS,
+  READ_PAGE,
+  REQUESTS_PENDING_MAX,
+  SENDERS_PER_CONNECTION_MAX,
+  TTL_HOURS_MAX,
+} from "./limits.ts";
+import { type Message, messageAt, messageFrom } from "./mailbox.ts";
+import type { RelayEnv } from "./ports.ts";
+import { createTokenBucket } from "./token-bucket.ts";
+
+export interface RelayIdentity {
+  /** Ed25519 seed and public key, 32 bytes each. */
+  readonly seed: Uint8Array;
+  readonly publicKey: Uint8Array;
+}
+
+export interface ConnectionOptions {
+  readonly exchange: Exchange;
+  readonly env: RelayEnv;
+  readonly identity: RelayIdentity;
+  /** Whether WELCOME offers circuits. */
+  readonly circuit: boolean;
+  /** Whether this admission proof opens the door. */
+  readonly admits: (admission: Uint8Array) => boolean;
+}
+
+/** The socket below. */
+export interface ConnectionPort {
+  send(frame: Uint8Array<ArrayBuffer>): void;
+  /** True while too much waits to be sent; `resume` is called when it no longer does. */
+  congested(): boolean;
+  /** After what was sent. */
+  close(): void;
+}
+
+export interface HubConnection {
+  /** Says HELLO and starts the clock. */
+  open(): Promise<void>;
+  receive(bytes: Uint8Array): void;
+  resume(): void;
+  /** The socket is gone. */
+  closed(): void;
+  /** Says goodbye and closes. */
+  bye(code: ErrorCode, retryAfterMs: number): void;
+}
+
+type Frame<T extends HubFrameType> = Extract<HubFrame, { type: T }>;
+
+/** greeting: HELLO is being signed. unproven: it is out. proving: AUTH is being checked. */
+type Phase = "greeting" | "unproven" | "proving" | "ready" | "closed";
+
+interface Subscription {
+  readonly alias: number;
+  readonly queue: Queue;
+  /** The next sequence to deliver here. */
+  cursor: number;
+  /** DRAINED is said once everything before this sequence has been delivered; undefined when it was said. */
+  drainAt: number | undefined;
+  /** A page is being read from the store. */
+  reading: boolean;
+  /** Delivered here and not acknowledged: sequence to size. */
+  readonly open: Map<number, number>;
+}
+
+export function createConnection(options: ConnectionOptions, port: ConnectionPort): HubConnection {
+  const { exchange, env, identity } = options;
+  const { crypto } = env;
+  let phase: Phase = "greeting";
+  let readerKey: Uint8Array = new Uint8Array();
+  let nonce: Uint8Array = new Uint8Array();
+  let ephemeralSecret: Uint8Array = new Uint8Array();
+  let nextAlias = 1;
+  let pending = 0;
+  let pendingBytes = 0;
+  let unacknowledged = 0;
+  let unacknowledgedBytes = 0;
+  const own = new Map<number, Subscription>();
+  const ownByQueue = new Map<Queue, Subscription>();
+  const senders = new Map<number, Queue>();
+  const aliasBySender = new Map<Queue, number>();
+  /** Subscriptions with something to deliver, taken in turn. */
+  const ready = new Set<Subscription>();
+  const queueNews = createTokenBucket(QUEUE_NEW_BURST, QUEUE_NEW_INTERVAL_MS);
+  const bundleGets = createTokenBucket(BUNDLE_GET_BURST, BUNDLE_GET_INTERVAL_MS);
+  const cancelAuth = env.after(AUTH_MS, () => bye("unauthorised", 0));
+  env.count("connected");
+
+  const owner: Owner = { offer, signal, displaced };
+
+  const isOver = (): boolean => phase === "closed";
+
+  function send(request: number, frame: HubFrame): void {
+    if (!isOver()) port.send(encodeFrame(request, frame));
+  }
+  const refuse = (request: number, code: ErrorCode, retryAfterMs = 0): void =>
+    send(request, { type: "error", code, retryAfterMs });
+  const answer = (request: number, outcome: Outcome): void =>
+    outcome === "ok"
+      ? send(request, { type: "ok" })
+      : refuse(request, outcome, outcome === "later" || outcome === "full" ? LATER_MS : 0);
+
+  async function open(): Promise<void> {
+    nonce = env.entropy(32);
+    ephemeralSecret = env.entropy(32);
+    const hello = {
+      relayKey: identity.publicKey,
+      ephemeralKey: await crypto.dhPublic(ephemeralSecret),
+      nonce,
+      hour: Math.floor(env.now() / HOUR_MS),
+      ttlHoursMax: TTL_HOURS_MAX,
+      queueMessagesMax: QUEUE_MESSAGES_MAX,
+    };
+    const signature = await signHubHello(identity.seed, hello, crypto);
+    if (phase !== "greeting") return;
+    phase = "unproven";
+    send(0, { type: "hello", ...hello, signature });
+  }
+
+  function receive(bytes: Uint8Array): void {
+    if (isOver()) return;
+    if (phase !== "ready" && bytes.length > AUTH_FRAME_BYTES_MAX) return refused("too-large");
+    const decoded = decodeFrame(bytes);
+    if (!decoded.ok) return refused(decoded.reason === "too-large" ? "too-large" : "malformed");
+    const { request, frame } = decoded.value;
+    if (phase === "ready") return handle(request, frame);
+    if (phase !== "unproven" || frame.type !== "auth") return refused("malformed");
+    phase = "proving";
+    prove(frame).catch(() => bye("later", LATER_MS));
+  }
+
+  function refused(code: "malformed" | "too-large"): void {
+    env.count("malformed");
+    bye(code, 0);
+  }
+
+  async function prove(auth: Frame<"auth">): Promise<void> {
+    const { readerKey: key, signature } = auth;
+    const proof = { nonce, relayKey: identity.publicKey, readerKey: key, signature };
+    const proven = options.admits(auth.admission) && (await verifyHubAuth(proof, crypto));
+    if (isOver()) return;
+    cancelAuth();
+    if (!proven) {
+      env.count("refused");
+      return bye("unauthorised", 0);
+    }
+    readerKey = key;
+    phase = "ready";
+    env.count("authenticated");
+    send(0, { type: "welcome", creditMessages: CREDIT_MESSAGES, circuit: options.circuit });
+  }
+
+  function handle(request: number, frame: HubFrame): void {
+    switch (frame.type) {
+      case "queue-new":
+        return limited(request, 0, () => makeQueue(request, frame));
+      case "queue-open":
+        return openQueues(request, frame);
+      case "queue-close":
+        return limited(request, 0, () => closeQueue(request, frame));
+      case "send-open":
+        return limited(request, 0, () => openSender(request, frame));
+      case "append":
+        return append(request, frame);
+      case "signal": {
+        const queue = senders.get(frame.alias);
+        const outcome = queue === undefined ? "gone" : exchange.signal(queue, frame.blob);
+        return outcome === "ok" ? send(request, { type: "ok" }) : refuse(request, outcome);
+      }
+      case "ack":
+        return acknowledge(request, frame);
+      case "bundle-put":
+        return limited(request, 0, async () => {
+          const queue = own.get(frame.alias)?.queue;
+          if (queue === undefined) return refuse(request, "gone");
+          answer(request, await exchange.putBundle(queue, frame.linkId, frame.blob));
+        });
+      case "bundle-get":
+        return limited(request, 0, () => getBundle(request, frame));
+      case "ping":
+        return send(request, { type: "pong" });
+      case "pong":
+        return;
+      case "hello":
+      case "auth":
+      case "welcome":
+      case "bye":
+      case "queue":
+      case "queues":
+      case "sender":
+      case "deliver":
+      case "signalled":
+      case "drained":
+      case "bundle":
+      case "ok":
+      case "error":
+        return refused("malformed");
+    }
+  }
+
+  /** Bounds the requests that wait for something; what fails unexpectedly is the relay's fault, so the client may retry. */
+  function limited(request: number, bytes: number, run: () => Promise<void>): void {
+    if (!begin(bytes)) return refuse(request, "later", LATER_MS);
+    run()
+      .catch(() => refuse(request, "later", LATER_MS))
+      .finally(() => end(bytes));
+  }
+
+  function begin(bytes: number): boolean {
+    if (pending >= REQUESTS_PENDING_MAX || pendingBytes + bytes > APPEND_BYTES_PENDING_MAX) {
+      return false;
+    }
+    pending++;
+    pendingBytes += bytes;
+    return true;
+  }
+
+  function end(bytes: number): void {
+    pending--;
+    pendingBytes -= bytes;
+  }
+
+  async function makeQueue(request: number, frame: Frame<"queue-new">): Promise<void> {
+    const waitMs = queueNews.take(env.now());
+    if (waitMs > 0) return refuse(request, "limit", waitMs);
+    const made = await exchange.create(readerKey, frame);
+    if (isOver()) return;
+    if (!made.ok) return answer(request, made.reason);
+    const subscription = subscribe(frame.queueId);
+    if (subscription === undefined) return refuse(request, "gone");
+    send(request, { type: "queue", alias: subscription.alias, sendId: made.sendId });
+    pump();
+  }
+
+  function openQueues(request: number, frame: Frame<"queue-open">): void {
+    const queues = frame.queueIds.map((queueId) => {
+      const subscription = subscribe(queueId);
+      if (subscription === undefined) return { alias: 0, backlog: 0 };
+      const backlog = subscription.queue.mailbox.messages.length;
+      return { alias: subscription.alias, backlog };
+    });
+    send(request, { type: "queues", queues });
+    pump();
+  }
+
+  /** Reads a queue from its first message on; one that is read here already stays where it is. */
+  function subscribe(queueId: Frame<"queue-new">["queueId"]): Subscription | undefined {
+    const queue = exchange.open(readerKey, queueId, owner);
+    if (queue === undefined) return undefined;
+    const known = ownByQueue.get(queue);
+    if (known !== undefined) return known;
+    const subscription: Subscription = {
+      alias: nextAlias++,
+      queue,
+      cursor: 1,
+      drainAt: queue.mailbox.nextSequence,
+      reading: false,
+      open: new Map(),
+    };
+    own.set(subscription.alias, subscription);
+    ownByQueue.set(queue, subscription);
+    ready.add(subscription);
+    return subscription;
+  }
+
+  function unsubscribe(subscription: Subscription): void {
+    own.delete(subscription.alias);
+    ownByQueue.delete(subscription.queue);
+    ready.delete(subscription);
+    for (const sequence of subscription.open.keys()) freeCredit(subscription, sequence);
+  }
+
+  async function closeQueue(request: number, frame: Frame<"queue-close">): Promise<void> {
+    const subscription = own.get(frame.alias);
+    if (subscription === undefined) return refuse(request, "gone");
+    unsubscribe(subscription);
+    answer(request, await exchange.close(subscription.queue));
+    pump();
+  }
+
+  async function openSender(request: number, frame: Frame<"send-open">): Promise<void> {
+    const proven = await provesSendKey(frame);
+    const { sendId, sendKey, firstUse } = frame;
+    const claimed = await exchange.claim({ sendId, sendKey, firstUse, proven });
+    if (isOver()) return;
+    if (!claimed.ok) return answer(request, claimed.reason);
+    const known = aliasBySender.get(claimed.queue);
+    if (known !== undefined) return send(request, { type: "sender", alias: known });
+    if (senders.size >= SENDERS_PER_CONNECTION_MAX) return refuse(request, "limit");
+    const alias = nextAlias++;
+    senders.set(alias, claimed.queue);
+    aliasBySender.set(claimed.queue, alias);
+    send(request, { type: "sender", alias });
+  }
+
+  async function provesSendKey({ sendId, sendKey, authenticator }: Frame<"send-open">) {
+    const shared = await sharedWith(sendKey);
+    const transcript = sendTranscript(nonce, identity.publicKey, sendId, sendKey);
+    const expected = sendAuthenticator(shared ?? new Uint8Array(32), transcript);
+    return equalBytes(expected, authenticator) && shared !== undefined;
+  }
+
+  async function sharedWith(sendKey: Uint8Array): Promise<Uint8Array | undefined> {
+    try {
+      return await crypto.dh(ephemeralSecret, sendKey);
+    } catch {
+      return undefined;
+    }
+  }
+
+  function append(request: number, { alias, id, blob }: Frame<"append">): void {
+    const queue = senders.get(alias);
+    if (queue === undefined) return refuse(request, "gone");
+    if (!begin(blob.length)) return refuse(request, "later", LATER_MS);
+    exchange.append(queue, id, blob, (outcome) => {
+      end(blob.length);
+      if (outcome === "ok") return send(request, { type: "ok" });
+      if (outcome === "gone") forgetSender(alias, queue);
+      refuse(request, outcome, outcome === "later" || outcome === "full" ? LATER_MS : 0);
+    });
+  }
+
+  function forgetSender(alias: number, queue: Queue): void {
+    senders.delete(alias);
+    aliasBySender.delete(queue);
+  }
+
+  /** Only what was delivered on this connection can be acknowledged on it; anything else is ignored. */
+  function acknowledge(request: number, { alias, sequences }: Frame<"ack">): void {
+    const subscription = own.get(alias);
+    const deletions = subscription === undefined ? [] : acknowledged(subscription, sequences);
+    pump();
+    // A deletion that did not reach the disk costs a second delivery, nothing else.
+    const deleted = Promise.all(deletions);
+    if (request === 0) return void deleted;
+    limited(request, 0, async () => {
+      await deleted;
+      if (subscription === undefined) refuse(request, "gone");
+      else send(request, { type: "ok" });
+    });
+  }
+
+  const acknowledged = (
+    subscription: Subscription,
+    sequences: readonly bigint[],
+  ): readonly Promise<Outcome>[] =>
+    sequences.flatMap((wide) => {
+      const sequence = Number(wide);
+      if (!freeCredit(subscription, sequence)) return [];
+      const message = messageAt(subscription.queue.mailbox, sequence);
+      return message === undefined ? [] : [exchange.acknowledge(subscription.queue, message)];
+    });
+
+  function freeCredit(subscription: Subscription, sequence: number): boolean {
+    const sizeBytes = subscription.open.get(sequence);
+    if (sizeBytes === undefined) return false;
+    subscription.open.delete(sequence);
+    unacknowledged--;
+    unacknowledgedBytes -= sizeBytes;
+    return true;
+  }
+
+  async function getBundle(request: number, frame: Frame<"bundle-get">): Promise<void> {
+    const waitMs = bundleGets.take(env.now());
+    if (waitMs > 0) return refuse(request, "later", waitMs);
+    const blob = await exchange.getBundle(frame.linkId);
+    if (blob === undefined) return refuse(request, "gone");
+    send(request, { type: "bundle", blob });
+  }
+
+  function offer(queue: Queue, message: Message): boolean {
+    const subscription = ownByQueue.get(queue);
+    if (subscription === undefined) return false;
+    ready.add(subscription);
+    pump();
+    return subscription.open.has(message.sequence);
+  }
+
+  function signal(queue: Queue, blob: Uint8Array): boolean {
+    const subscription = ownByQueue.get(queue);
+    if (subscription === undefined || port.congested()) return false;
+    send(0, { type: "signalled", alias: subscription.alias, blob });
+    return true;
+  }
+
+  function displaced(): void {
+    env.count("displaced");
+    bye("gone", DISPLACED_RETRY_MS);
+  }
+
+  /** Delivers in turn from every queue with mail, as long as credit and socket allow. */
+  function pump(): void {
+    while (!isOver() && !port.congested()) {
+      const subscription = ready.values().next().value;
+      if (subscription === undefined) return;
+      ready.delete(subscription);
+      if (subscription.reading) continue;
+      const message = messageFrom(subscription.queue.mailbox, subscription.cursor);
+      if (
+        subscription.drainAt !== undefined &&
+        (message === undefined || message.sequence >= subscription.drainAt)
+      ) {
+        subscription.drainAt = undefined;
+        send(0, { type: "drained", alias: subscription.alias });
+      }
+      if (message === undefined) continue;
+      ready.add(subscription);
+      if (!hasCredit(message.sizeBytes)) return;
+      if (message.blob === undefined) readPage(subscription, message);
+      else deliver(subscription, message, message.blob);
+    }
+  }
+
+  const hasCredit = (sizeBytes: number): boolean =>
+    unacknowledged === 0 ||
+    (unacknowledged < CREDIT_MESSAGES && unacknowledgedBytes + sizeBytes <= CREDIT_BYTES);
+
+  function takeCredit(subscription: Subscription, message: Message): void {
+    subscription.open.set(message.sequence, message.sizeBytes);
+    subscription.cursor = message.sequence + 1;
+    unacknowledged++;
+    unacknowledgedBytes += message.sizeBytes;
+  }
+
+  function deliver(subscription: Subscription, message: Message, blob: Uint8Array): void {
+    takeCredit(subscription, message);
+    transmit(subscription, message, blob);
+  }
+
+  function transmit(subscription: Subscription, message: Message, blob: Uint8Array): void {
+    env.count("delivered");
+    send(0, {
+      type: "deliver",
+      alias: subscription.alias,
+      sequence: BigInt(message.sequence),
+      id: asEnvelopeId(keyToBytes(message.key)),
+      blob,
+    });
+  }
+
+  /** Takes the credit before the disk is read, so that what is read can always be sent. */
+  function readPage(subscription: Subscription, first: Message): void {
+    const page: Message[] = [];
+    let next: Message | undefined = first;
+    while (
+      next !== undefined &&
+      next.blob === undefined &&
+      page.length < READ_PAGE &&
+      hasCredit(next.sizeBytes)
+    ) {
+      takeCredit(subscription, next);
+      page.push(next);
+      next = messageFrom(subscription.queue.mailbox, subscription.cursor);
+    }
+    subscription.reading = true;
+    exchange.read(page).then(
+      (blobs) => {
+        subscription.reading = false;
+        if (isOver() || own.get(subscription.alias) !== subscription) return;
+        for (const [index, message] of page.entries()) {
+          const blob = blobs[index];
+          if (blob === undefined || message.state === "gone") {
+            freeCredit(subscription, message.sequence);
+          } else {
+            transmit(subscription, message, blob);
+          }
+        }
+        ready.add(subscription);
+        pump();
+      },
+      () => bye("later", LATER_MS),
+    );
+  }
+
+  function bye(code: ErrorCode, retryAfterMs: number): void {
+    if (isOver()) return;
+    send(0, { type: "bye", code, retryAfterMs });
+    closed();
+    port.close();
+  }
+
+  function closed(): void {
+    if (isOver()) return;
+    phase = "closed";
+    cancelAuth();
+    for (const subscription of own.values()) exchange.release(subscription.queue, owner);
+    own.clear();
+    ownByQueue.clear();
+    ready.clear();
+    senders.clear();
+    aliasBySender.clear();
+    ephemeralSecret.fill(0);
+  }
+
+  return { open, receive, resume: pump, closed, bye };
+}

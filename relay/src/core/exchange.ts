@@ -1,0 +1,563 @@
+/**
+ * All queues of a relay: who may read and write them, who is here to read, what is written when.
+ * Owns: ack-or-persist, durability before every answer, expiry. Leaves to connection.ts: frames, aliases, credit.
+ * Spec: SPEC.md §2, §3.
+ */
+import { hmacSha256, sha256 } from "@sotto/crypto";
+import {
+  asQueueId,
+  asSendId,
+  type EnvelopeId,
+  equalBytes,
+  type LinkId,
+  type QueueId,
+  SEND_ID_BYTES,
+  type SendId,
+} from "@sotto/wire";
+import { bytesToKey, keyToBytes } from "./keys.ts";
+import {
+  BUNDLES_PER_QUEUE_MAX,
+  COMMIT_BYTES_MAX,
+  HELD_BYTES_MAX,
+  HOLD_MS,
+  HOUR_MS,
+  QUEUE_IDLE_HOURS,
+  QUEUE_RENEW_HOURS,
+  QUEUES_MAX,
+  QUEUES_PER_READER_MAX,
+  SWEEP_MS,
+  TTL_HOURS_DEFAULT,
+  TTL_HOURS_MAX,
+} from "./limits.ts";
+import {
+  admit,
+  type AppendOutcome,
+  createMailbox,
+  expired,
+  type Mailbox,
+  type Message,
+  remove,
+  restore,
+} from "./mailbox.ts";
+import {
+  type Clock,
+  type Counter,
+  type QueueRow,
+  type Store,
+  StoreError,
+  type StoreOperation,
+} from "./ports.ts";
+
+/** The connection that reads a queue. Calls come while the exchange is in a consistent state. */
+export interface Owner {
+  /** New mail. True: it has been sent to the owner now. */
+  offer(queue: Queue, message: Message): boolean;
+  /** False: the owner cannot take it now. */
+  signal(queue: Queue, blob: Uint8Array): boolean;
+  /** Another connection reads this queue from now on. */
+  displaced(queue: Queue): void;
+}
+
+interface Bundle {
+  readonly row: number;
+  readonly queue: Queue;
+  readonly expiryHour: number;
+}
+
+export interface Queue {
+  readonly row: number;
+  readonly queueId: QueueId;
+  readonly sendHash: Uint8Array;
+  readonly readerKey: Uint8Array;
+  readonly ttlHours: number;
+  readonly mailbox: Mailbox;
+  /** Keys of the link hashes of its bundles. */
+  readonly bundles: Set<string>;
+  sender: Uint8Array;
+  bound: boolean;
+  expiryHour: number;
+  owner: Owner | undefined;
+  closed: boolean;
+  /** While its own row is being written. */
+  creating: Promise<Outcome> | undefined;
+}
+
+export type Outcome = "ok" | "gone" | "limit" | "later" | "full";
+export type Refused = Exclude<Outcome, "ok">;
+
+export interface Exchange {
+  /** Idempotent for the same reader. Resolves when the queue is durable. */
+  create(
+    readerKey: Uint8Array,
+    asked: {
+      readonly queueId: QueueId;
+      readonly ttlHours: number;
+      readonly firstUseHash: Uint8Array;
+    },
+  ): Promise<
+    | { readonly ok: true; readonly queue: Queue; readonly sendId: SendId }
+    | { readonly ok: false; readonly reason: Refused }
+  >;
+  /** `owner` reads the queue from now on. Undefined: no such queue, or another's. */
+  open(readerKey: Uint8Array, queueId: QueueId, owner: Owner): Queue | undefined;
+  /** `owner` reads it no longer. */
+  release(queue: Queue, owner: Owner): void;
+  close(queue: Queue): Promise<Outcome>;
+  /**
+   * The queue behind a sendId for its sender; the first to show the first-use secret becomes it.
+   * `proven`: whether `sendKey` was proven. If not, the answer is "gone" after the same work.
+   */
+  claim(asked: {
+    readonly sendId: SendId;
+    readonly sendKey: Uint8Array;
+    readonly firstUse: Uint8Array;
+    readonly proven: boolean;
+  }): Promise<
+    { readonly ok: true; readonly queue: Queue } | { readonly ok: false; readonly reason: Refused }
+  >;
+  /** `settle` is called exactly once: "ok" when durable or acknowledged by the owner, whichever is first. */
+  append(
+    queue: Queue,
+    id: EnvelopeId,
+    blob: Uint8Array,
+    settle: (outcome: AppendOutcome) => void,
+  ): void;
+  signal(queue: Queue, blob: Uint8Array): "ok" | "away" | "gone";
+  /** Deletes. Resolves when the deletion is durable; a lost deletion only means a second delivery. */
+  acknowledge(queue: Queue, message: Message): Promise<Outcome>;
+  /** Blobs of stored messages; undefined for those that went meanwhile. */
+  read(messages: readonly Message[]): Promise<readonly (Uint8Array | undefined)[]>;
+  putBundle(queue: Queue, linkId: LinkId, blob: Uint8Array): Promise<Outcome>;
+  getBundle(linkId: LinkId): Promise<Uint8Array | undefined>;
+  /** Drops what expired by now; also runs by itself every SWEEP_MS. */
+  sweep(): void;
+  /** Writes what is held, waits for it, stops the timers. The store stays open. */
+  stop(): Promise<void>;
+  stats(): {
+    readonly queues: number;
+    readonly messages: number;
+    readonly heldBytes: number;
+    readonly commitBytes: number;
+  };
+}
+
+export interface ExchangeOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** 32 bytes: derives sendIds from queueIds. */
+  readonly sendSecret: Uint8Array;
+  readonly count: (this: void, counter: Counter) => void;
+}
+
+export function createExchange(options: ExchangeOptions): Exchange {
+  const { store, clock, sendSecret, count } = options;
+  const queueById = new Map<string, Queue>();
+  const queueBySendHash = new Map<string, Queue>();
+  const queuesOfReader = new Map<string, number>();
+  const bundleByLink = new Map<string, Bundle>();
+  /** In the order in which they become due. */
+  const held = new Map<Message, Queue>();
+  const writes = new Set<Promise<unknown>>();
+  let heldBytes = 0;
+  let commitBytes = 0;
+  let messages = 0;
+  let nextRow = 1;
+  let cancelHold: (() => void) | undefined;
+  let cancelSweep = clock.after(SWEEP_MS, onSweep);
+  let stopped = false;
+
+  load();
+
+  const hour = (): number => Math.floor(clock.now() / HOUR_MS);
+  /** Kept for at least the whole time asked for. */
+  const expiryAfter = (hours: number): number => hour() + hours + 1;
+
+  function load(): void {
+    const stored = store.load();
+    const queueByRow = new Map<number, Queue>();
+    for (const row of stored.queues) {
+      const queue = addQueue(row);
+      queueByRow.set(row.row, queue);
+      nextRow = Math.max(nextRow, row.row + 1);
+    }
+    for (const row of stored.messages) {
+      nextRow = Math.max(nextRow, row.row + 1);
+      const queue = queueByRow.get(row.queueRow);
+      if (queue === undefined) continue;
+      messages++;
+      restore(queue.mailbox, { ...row, key: bytesToKey(row.id) });
+    }
+    for (const { row, queueRow, linkHash, expiryHour } of stored.bundles) {
+      nextRow = Math.max(nextRow, row + 1);
+      const queue = queueByRow.get(queueRow);
+      if (queue !== undefined) addBundle(bytesToKey(linkHash), { row, queue, expiryHour });
+    }
+  }
+
+  function addQueue(row: QueueRow): Queue {
+    const queue: Queue = {
+      ...row,
+      queueId: asQueueId(row.queueId),
+      mailbox: createMailbox(),
+      bundles: new Set(),
+      owner: undefined,
+      closed: false,
+      creating: undefined,
+    };
+    queueById.set(bytesToKey(queue.queueId), queue);
+    queueBySendHash.set(bytesToKey(queue.sendHash), queue);
+    const reader = bytesToKey(queue.readerKey);
+    queuesOfReader.set(reader, (queuesOfReader.get(reader) ?? 0) + 1);
+    return queue;
+  }
+
+  function addBundle(link: string, bundle: Bundle): void {
+    bundleByLink.set(link, bundle);
+    bundle.queue.bundles.add(link);
+  }
+
+  function dropBundle(link: string): number | undefined {
+    const bundle = bundleByLink.get(link);
+    bundleByLink.delete(link);
+    bundle?.queue.bundles.delete(link);
+    return bundle?.row;
+  }
+
+  async function commit(operations: readonly StoreOperation[]): Promise<Outcome> {
+    const write = store.apply(operations);
+    writes.add(write);
+    try {
+      await write;
+      return "ok";
+    } catch (error) {
+      count("store-failed");
+      return error instanceof StoreError && error.code === "full" ? "full" : "later";
+    } finally {
+      writes.delete(write);
+    }
+  }
+
+  const sendIdOf = (queueId: QueueId): SendId =>
+    asSendId(hmacSha256(sendSecret, queueId).slice(0, SEND_ID_BYTES));
+
+  const rowOf = (queue: Queue): QueueRow => ({
+    row: queue.row,
+    queueId: queue.queueId,
+    sendHash: queue.sendHash,
+    readerKey: queue.readerKey,
+    sender: queue.sender,
+    bound: queue.bound,
+    ttlHours: queue.ttlHours,
+    expiryHour: queue.expiryHour,
+  });
+
+  const owned = (readerKey: Uint8Array, queueId: QueueId): Queue | undefined => {
+    const queue = queueById.get(bytesToKey(queueId));
+    return queue !== undefined && equalBytes(queue.readerKey, readerKey) ? queue : undefined;
+  };
+
+  const create: Exchange["create"] = async (readerKey, { queueId, ttlHours, firstUseHash }) => {
+    const sendId = sendIdOf(queueId);
+    if (ttlHours > TTL_HOURS_MAX) return { ok: false, reason: "limit" };
+    const known = queueById.get(bytesToKey(queueId));
+    if (known !== undefined) {
+      if (!equalBytes(known.readerKey, readerKey)) return { ok: false, reason: "gone" };
+      const outcome = (await known.creating) ?? "ok";
+      return outcome === "ok" ? { ok: true, queue: known, sendId } : { ok: false, reason: outcome };
+    }
+    if (
+      queueById.size >= QUEUES_MAX ||
+      (queuesOfReader.get(bytesToKey(readerKey)) ?? 0) >= QUEUES_PER_READER_MAX
+    ) {
+      return { ok: false, reason: "limit" };
+    }
+    const queue = addQueue({
+      row: nextRow++,
+      queueId,
+      sendHash: sha256(sendId),
+      readerKey,
+      sender: firstUseHash,
+      bound: false,
+      ttlHours: ttlHours === 0 ? TTL_HOURS_DEFAULT : ttlHours,
+      expiryHour: expiryAfter(QUEUE_IDLE_HOURS),
+    });
+    queue.creating = commit([{ type: "put-queue", queue: rowOf(queue) }]);
+    const outcome = await queue.creating;
+    queue.creating = undefined;
+    if (outcome === "ok") return { ok: true, queue, sendId };
+    forget(queue);
+    return { ok: false, reason: outcome };
+  };
+
+  function open(readerKey: Uint8Array, queueId: QueueId, owner: Owner): Queue | undefined {
+    const queue = owned(readerKey, queueId);
+    if (queue === undefined) return undefined;
+    const previous = queue.owner;
+    queue.owner = owner;
+    if (previous !== undefined && previous !== owner) previous.displaced(queue);
+    renew(queue);
+    return queue;
+  }
+
+  function renew(queue: Queue): void {
+    const expiryHour = expiryAfter(QUEUE_IDLE_HOURS);
+    if (expiryHour - queue.expiryHour < QUEUE_RENEW_HOURS || queue.creating !== undefined) return;
+    queue.expiryHour = expiryHour;
+    void commit([{ type: "put-queue", queue: rowOf(queue) }]);
+  }
+
+  function release(queue: Queue, owner: Owner): void {
+    if (queue.owner !== owner) return;
+    queue.owner = undefined;
+    for (const message of queue.mailbox.messages) {
+      if (message.state === "held") write(queue, message);
+    }
+  }
+
+  /** Takes a queue and everything in it out of memory; what it returns takes it off the disk. */
+  function forget(queue: Queue): readonly StoreOperation[] {
+    queue.closed = true;
+    queue.owner = undefined;
+    queueById.delete(bytesToKey(queue.queueId));
+    queueBySendHash.delete(bytesToKey(queue.sendHash));
+    const reader = bytesToKey(queue.readerKey);
+    const left = (queuesOfReader.get(reader) ?? 1) - 1;
+    if (left === 0) queuesOfReader.delete(reader);
+    else queuesOfReader.set(reader, left);
+    const operations: StoreOperation[] = [];
+    for (const message of queue.mailbox.messages.slice()) {
+      operations.push(...drop(queue, message, false, "gone"));
+    }
+    operations.push(...dropBundles(queue), { type: "delete-queue", row: queue.row });
+    return operations;
+  }
+
+  function dropBundles(queue: Queue): readonly StoreOperation[] {
+    return [...queue.bundles].flatMap((link) => {
+      const row = dropBundle(link);
+      return row === undefined ? [] : [{ type: "delete-bundle", row } as const];
+    });
+  }
+
+  /** Ends a message's life in memory and answers its senders; what it returns ends it on the disk. */
+  function drop(
+    queue: Queue,
+    message: Message,
+    acknowledged: boolean,
+    outcome: AppendOutcome,
+  ): readonly StoreOperation[] {
+    if (message.state === "gone") return [];
+    const written = message.state !== "held";
+    unhold(message);
+    remove(queue.mailbox, message, acknowledged);
+    messages--;
+    settleAll(message, outcome);
+    return written ? [{ type: "delete-message", row: message.row }] : [];
+  }
+
+  const claim: Exchange["claim"] = async ({ sendId, sendKey, firstUse, proven }) => {
+    const queue = queueBySendHash.get(bytesToKey(sha256(sendId)));
+    const shown = sha256(firstUse);
+    // Both comparisons always run, so that missing, foreign and spent take the same time.
+    const isSender = equalBytes(queue?.sender ?? shown, sendKey);
+    const isFirst = equalBytes(queue?.sender ?? sendKey, shown);
+    if (queue === undefined || queue.creating !== undefined || !proven) {
+      return { ok: false, reason: "gone" };
+    }
+    if (queue.bound) return isSender ? { ok: true, queue } : { ok: false, reason: "gone" };
+    if (!isFirst) return { ok: false, reason: "gone" };
+    const unbound = queue.sender;
+    queue.sender = sendKey;
+    queue.bound = true;
+    const outcome = await commit([
+      { type: "put-queue", queue: rowOf(queue) },
+      ...[...queue.bundles].flatMap((link) => {
+        const row = bundleByLink.get(link)?.row;
+        return row === undefined ? [] : [{ type: "delete-bundle", row } as const];
+      }),
+    ]);
+    if (outcome === "ok") {
+      for (const link of queue.bundles) dropBundle(link);
+      return queue.closed ? { ok: false, reason: "gone" } : { ok: true, queue };
+    }
+    queue.sender = unbound;
+    queue.bound = false;
+    return { ok: false, reason: outcome };
+  };
+
+  const append: Exchange["append"] = (queue, id, blob, settle) => {
+    if (queue.closed) return settle("gone");
+    if (stopped || commitBytes + blob.length > COMMIT_BYTES_MAX) return settle("later");
+    const admitted = admit(queue.mailbox, id, blob, expiryAfter(queue.ttlHours));
+    switch (admitted.kind) {
+      case "quota":
+        return settle("quota");
+      case "done":
+        count("repeated");
+        return settle("ok");
+      case "known":
+        count("repeated");
+        if (admitted.message.state === "stored") return settle("ok");
+        admitted.message.waiting.push(settle);
+        return;
+      case "new":
+        count("appended");
+        messages++;
+        admitted.message.waiting.push(settle);
+        return place(queue, admitted.message);
+    }
+  };
+
+  /** Ack-or-persist: mail the owner has in hand waits a moment for the acknowledgement, other mail is written. */
+  function place(queue: Queue, message: Message): void {
+    const taken = queue.owner?.offer(queue, message) ?? false;
+    if (message.state !== "held") return;
+    if (!taken || heldBytes + message.sizeBytes > HELD_BYTES_MAX) return write(queue, message);
+    message.dueAt = clock.now() + HOLD_MS;
+    held.set(message, queue);
+    heldBytes += message.sizeBytes;
+    cancelHold ??= clock.after(HOLD_MS, onDue);
+  }
+
+  function unhold(message: Message): void {
+    if (held.delete(message)) heldBytes -= message.sizeBytes;
+  }
+
+  function onDue(): void {
+    cancelHold = undefined;
+    const now = clock.now();
+    for (const [message, queue] of held) {
+      // A clock set back must not hold mail for longer than promised.
+      const leftMs = message.dueAt - now;
+      if (leftMs > 0 && leftMs <= HOLD_MS) {
+        cancelHold = clock.after(leftMs, onDue);
+        return;
+      }
+      write(queue, message);
+    }
+  }
+
+  function write(queue: Queue, message: Message): void {
+    const { blob, sizeBytes } = message;
+    if (blob === undefined) return;
+    unhold(message);
+    message.state = "writing";
+    message.row = nextRow++;
+    commitBytes += sizeBytes;
+    count("written");
+    const row = {
+      row: message.row,
+      queueRow: queue.row,
+      id: keyToBytes(message.key),
+      expiryHour: message.expiryHour,
+    };
+    void commit([{ type: "put-message", message: row, blob }]).then((outcome) => {
+      commitBytes -= sizeBytes;
+      if (message.state !== "writing") return;
+      if (outcome !== "ok") {
+        // Not durable: the sender hears the truth, and the owner drops a second copy by its id.
+        remove(queue.mailbox, message, false);
+        messages--;
+        return settleAll(message, outcome === "full" ? "full" : "later");
+      }
+      message.state = "stored";
+      message.blob = undefined;
+      settleAll(message, "ok");
+    });
+  }
+
+  function settleAll(message: Message, outcome: AppendOutcome): void {
+    const waiting = message.waiting;
+    message.waiting = [];
+    for (const settle of waiting) settle(outcome);
+  }
+
+  const acknowledge: Exchange["acknowledge"] = async (queue, message) => {
+    if (message.state === "gone") return "ok";
+    count("acknowledged");
+    const operations = drop(queue, message, true, "ok");
+    return operations.length === 0 ? "ok" : commit(operations);
+  };
+
+  const putBundle: Exchange["putBundle"] = async (queue, linkId, blob) => {
+    const link = bytesToKey(sha256(linkId));
+    const known = bundleByLink.get(link);
+    if (queue.closed || queue.bound || (known !== undefined && known.queue !== queue)) {
+      return "gone";
+    }
+    if (known === undefined && queue.bundles.size >= BUNDLES_PER_QUEUE_MAX) return "limit";
+    const bundle: Bundle = {
+      row: known?.row ?? nextRow++,
+      queue,
+      expiryHour: expiryAfter(queue.ttlHours),
+    };
+    addBundle(link, bundle);
+    const { row, expiryHour } = bundle;
+    const stored = { row, queueRow: queue.row, linkHash: keyToBytes(link), expiryHour };
+    const outcome = await commit([{ type: "put-bundle", bundle: stored, blob }]);
+    if (outcome !== "ok" && known === undefined && bundleByLink.get(link) === bundle) {
+      dropBundle(link);
+    }
+    return outcome;
+  };
+
+  const getBundle: Exchange["getBundle"] = async (linkId) => {
+    const bundle = bundleByLink.get(bytesToKey(sha256(linkId)));
+    if (bundle === undefined || bundle.queue.bound || bundle.expiryHour <= hour()) return undefined;
+    return store.readBundle(bundle.row);
+  };
+
+  function onSweep(): void {
+    sweep();
+    cancelSweep = clock.after(SWEEP_MS, onSweep);
+  }
+
+  function sweep(): void {
+    const now = hour();
+    for (const queue of queueById.values()) {
+      if (queue.owner !== undefined) renew(queue);
+      const old = expired(queue.mailbox, now);
+      if (queue.expiryHour <= now) void commit(forget(queue));
+      else if (old.length > 0) {
+        void commit(old.flatMap((message) => drop(queue, message, false, "gone")));
+      }
+      for (const _ of old) count("expired");
+    }
+    for (const [link, bundle] of bundleByLink) {
+      if (bundle.expiryHour > now) continue;
+      dropBundle(link);
+      void commit([{ type: "delete-bundle", row: bundle.row }]);
+    }
+  }
+
+  return {
+    create,
+    open,
+    release,
+    async close(queue) {
+      if (queue.closed) return "gone";
+      return commit(forget(queue));
+    },
+    claim,
+    append,
+    signal(queue, blob) {
+      if (queue.closed) return "gone";
+      if (queue.owner?.signal(queue, blob) !== true) return "away";
+      count("signalled");
+      return "ok";
+    },
+    acknowledge,
+    read: (asked) => store.readMessages(asked.map((message) => message.row)),
+    putBundle,
+    getBundle,
+    sweep,
+    async stop() {
+      stopped = true;
+      cancelHold?.();
+      cancelSweep();
+      for (const [message, queue] of held) write(queue, message);
+      await Promise.allSettled(writes);
+    },
+    stats: () => ({ queues: queueById.size, messages, heldBytes, commitBytes }),
+  };
+}

@@ -1,0 +1,7 @@
+/** The relay without a machine: state machines over injected time, randomness and storage. See SPEC.md. */
+export * from "./connection.ts";
+export * from "./exchange.ts";
+export * from "./limits.ts";
+export * from "./mailbox.ts";
+export * from "./memory-store.ts";
+export * from "./ports.ts";

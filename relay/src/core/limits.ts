@@ -1,0 +1,57 @@
+/**
+ * Every limit of the relay that the protocol or a stranger can reach, by name.
+ * Leaves to @sotto/wire: sizes of frames and fields. Leaves to node/: sockets and files.
+ * Spec: SPEC.md §4.
+ */
+import { ADMISSION_BYTES_MAX, FRAME_HEADER_BYTES } from "@sotto/wire";
+
+/** From the open socket to a valid AUTH. */
+export const AUTH_MS = 5_000;
+/** header | version 1 | reader key 32 | signature 64 | length 2 | admission. Anything longer is refused unread. */
+export const AUTH_FRAME_BYTES_MAX = FRAME_HEADER_BYTES + 99 + ADMISSION_BYTES_MAX;
+
+/** Deliveries without an acknowledgement per connection; at least one is always allowed. */
+export const CREDIT_MESSAGES = 64;
+export const CREDIT_BYTES = 1_048_576;
+/** Stored messages fetched from disk at once for one queue. */
+export const READ_PAGE = 32;
+
+/** A message whose owner is connected waits this long for the acknowledgement before it is written. */
+export const HOLD_MS = 25;
+/** Held for all queues together; beyond it messages are written at once. */
+export const HELD_BYTES_MAX = 67_108_864;
+/** Handed to the store and not durable yet; beyond it a sender hears "later". */
+export const COMMIT_BYTES_MAX = 67_108_864;
+export const LATER_MS = 1_000;
+
+export const QUEUE_MESSAGES_MAX = 256;
+export const QUEUE_BYTES_MAX = 4_194_304;
+export const TTL_HOURS_DEFAULT = 14 * 24;
+export const TTL_HOURS_MAX = 21 * 24;
+/** A queue nobody opened for so long is gone, with everything in it. */
+export const QUEUE_IDLE_HOURS = 90 * 24;
+/** An opened queue is written again only when its remaining life shrank by so much: less disk, coarser traces. */
+export const QUEUE_RENEW_HOURS = 7 * 24;
+/** Ids of acknowledged messages a queue remembers (memory only), so that a late resend is not delivered again. */
+export const RECENT_IDS_MAX = 32;
+/** Per relay: about 0.6 KB of memory each. */
+export const QUEUES_MAX = 1_000_000;
+export const QUEUES_PER_READER_MAX = 4_096;
+export const BUNDLES_PER_QUEUE_MAX = 4;
+
+export const SENDERS_PER_CONNECTION_MAX = 4_096;
+/** Requests of one connection without an answer; beyond it the answer is "later". */
+export const REQUESTS_PENDING_MAX = 1_024;
+export const APPEND_BYTES_PENDING_MAX = 4_194_304;
+
+/** Token buckets per connection: this many at once, then one per interval. */
+export const QUEUE_NEW_BURST = 256;
+export const QUEUE_NEW_INTERVAL_MS = 1_000;
+export const BUNDLE_GET_BURST = 32;
+export const BUNDLE_GET_INTERVAL_MS = 1_000;
+
+/** What the older of two connections for one queue is told to wait, so that two owners do not chase each other. */
+export const DISPLACED_RETRY_MS = 5_000;
+/** How often expiry is looked at; expiry itself has the grain of an hour. */
+export const SWEEP_MS = 600_000;
+export const HOUR_MS = 3_600_000;

@@ -1,0 +1,174 @@
+/**
+ * A relay in this process: put together from core and node, started, and ended in order.
+ * Spec: SPEC.md §6, README.md.
+ */
+import { randomBytes } from "node:crypto";
+import { equalBytes } from "@sotto/wire";
+import type { RelayIdentity } from "./core/connection.ts";
+import { createExchange } from "./core/exchange.ts";
+import { createMemoryStore } from "./core/memory-store.ts";
+import type { Counter, RelayEnv, Store } from "./core/ports.ts";
+import {
+  announcedAddress,
+  type Circuit,
+  type CircuitLimits,
+  createCircuit,
+} from "./node/circuit.ts";
+import { nodeBackend } from "./node/crypto.ts";
+import { createHubServer, type HubServer } from "./node/hub-server.ts";
+import { createSecrets, loadSecrets } from "./node/keys.ts";
+import { startHttp } from "./node/server.ts";
+import { createStaticFiles } from "./node/static-files.ts";
+import { openSqliteStore } from "./node/store/sqlite.ts";
+
+export const PORT_DEFAULT = 8_787;
+export const HOST_DEFAULT = "127.0.0.1";
+
+export interface RelayOptions {
+  /** 0: any free port. */
+  readonly port?: number;
+  readonly host?: string;
+  /** Directory of keys and mail. Undefined: everything in memory, gone at the end. */
+  readonly data?: string | undefined;
+  /** Directory of the built app. */
+  readonly app?: string | undefined;
+  /** Origin under which clients reach this relay; undefined: http://localhost with the real port. */
+  readonly publicUrl?: string | undefined;
+  /** Required of every client when given. */
+  readonly inviteCode?: string | undefined;
+  /** False: no libp2p circuits. */
+  readonly circuit?: boolean;
+  readonly circuitLimits?: Partial<CircuitLimits>;
+  readonly trustProxy?: boolean;
+}
+
+export interface Relay {
+  /** The public origin. */
+  readonly url: string;
+  readonly port: number;
+  /** Ed25519, 32 bytes: what clients pin. */
+  readonly relayKey: Uint8Array;
+  /** Undefined without circuits. */
+  readonly peerId: string | undefined;
+  /** What happened so far. Counts only. */
+  counters(): Readonly<Record<Counter, number>>;
+  stats(): {
+    readonly queues: number;
+    readonly messages: number;
+    readonly heldBytes: number;
+    readonly commitBytes: number;
+    readonly connections: number;
+    readonly reservations: number;
+  };
+  /** Tells clients to come back later, makes everything durable, stops. Idempotent. */
+  close(): Promise<void>;
+}
+
+export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
+  const { data } = options;
+  const secrets = data === undefined ? createSecrets() : loadSecrets(data);
+  const store: Store = data === undefined ? createMemoryStore() : openSqliteStore(data);
+  const identity: RelayIdentity = {
+    seed: secrets.identitySeed,
+    publicKey: await nodeBackend.signPublic(secrets.identitySeed),
+  };
+  const counters = createCounters();
+  const env: RelayEnv = {
+    crypto: nodeBackend,
+    entropy: (length) => new Uint8Array(randomBytes(length)),
+    now: Date.now,
+    after: (delayMs, run) => {
+      const timer = setTimeout(run, delayMs);
+      return () => clearTimeout(timer);
+    },
+    count: (counter) => {
+      counters[counter]++;
+    },
+  };
+  const exchange = createExchange({
+    store,
+    clock: env,
+    sendSecret: secrets.sendSecret,
+    count: env.count,
+  });
+
+  let hub: HubServer | undefined;
+  let circuit: Circuit | undefined;
+  let draining = false;
+  const http = await startHttp({
+    host: options.host ?? HOST_DEFAULT,
+    port: options.port ?? PORT_DEFAULT,
+    hub: () => hub,
+    circuit: () => circuit,
+    files: await createStaticFiles(
+      options.app ?? "app/dist",
+      options.publicUrl?.startsWith("https:") ?? false,
+    ),
+    unready: () => (draining ? "draining" : hub === undefined ? "starting" : undefined),
+    trustProxy: options.trustProxy ?? false,
+  }).catch(async (error: unknown) => {
+    await exchange.stop();
+    await store.close();
+    throw error;
+  });
+  const url = options.publicUrl ?? `http://localhost:${http.port}`;
+  if (options.circuit !== false) {
+    circuit = await createCircuit({
+      identitySecret: secrets.identitySeed,
+      announce: [announcedAddress(url)],
+      ...(options.circuitLimits === undefined ? {} : { limits: options.circuitLimits }),
+    });
+  }
+  hub = createHubServer({
+    exchange,
+    env,
+    identity,
+    circuit: circuit !== undefined,
+    admits: admission(options.inviteCode),
+  });
+
+  const end = async (): Promise<void> => {
+    draining = true;
+    await hub.drain();
+    await circuit?.close();
+    await exchange.stop();
+    await store.close();
+    await http.close();
+  };
+  let ended: Promise<void> | undefined;
+  return {
+    url,
+    port: http.port,
+    relayKey: identity.publicKey,
+    peerId: circuit?.peerId,
+    counters: () => ({ ...counters }),
+    stats: () => ({
+      ...exchange.stats(),
+      connections: hub.connections,
+      reservations: circuit?.reservations ?? 0,
+    }),
+    close: () => (ended ??= end()),
+  };
+}
+
+function admission(inviteCode: string | undefined): (proof: Uint8Array) => boolean {
+  if (inviteCode === undefined) return () => true;
+  const expected = new TextEncoder().encode(inviteCode);
+  return (proof) => equalBytes(proof, expected);
+}
+
+const createCounters = (): Record<Counter, number> => ({
+  connected: 0,
+  authenticated: 0,
+  refused: 0,
+  malformed: 0,
+  displaced: 0,
+  appended: 0,
+  repeated: 0,
+  written: 0,
+  delivered: 0,
+  acknowledged: 0,
+  signalled: 0,
+  expired: 0,
+  "store-failed": 0,
+});

@@ -1,0 +1,112 @@
+#!/usr/bin/env node
+/**
+ * `sotto-relay`: the relay as one command.
+ * Spec: README.md.
+ */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { HOST_DEFAULT, PORT_DEFAULT, type Relay, startRelay } from "./index.ts";
+
+/** A second signal, or a drain that takes longer, ends the process at once. */
+const DRAIN_MS = 10_000;
+
+interface Flags {
+  readonly port: number;
+  readonly host: string;
+  readonly data: string;
+  readonly app: string;
+  readonly publicUrl?: string;
+  readonly inviteCode?: string;
+  readonly trustProxy: boolean;
+  readonly circuit: boolean;
+}
+
+const program = new Command("sotto-relay")
+  .description(
+    "The blind relay of Sotto: sealed mailboxes, signalling, circuits for direct links, and the app itself.",
+  )
+  .addOption(
+    new Option("--port <number>", "port to listen on; 0 takes any free one")
+      .env("SOTTO_PORT")
+      .default(PORT_DEFAULT)
+      .argParser(toPort),
+  )
+  .addOption(
+    new Option("--host <address>", "address to listen on; 0.0.0.0 for all")
+      .env("SOTTO_HOST")
+      .default(HOST_DEFAULT),
+  )
+  .addOption(
+    new Option("--data <directory>", "keys and undelivered mail (sealed)")
+      .env("SOTTO_DATA")
+      .default("./sotto-data"),
+  )
+  .addOption(
+    new Option("--app <directory>", "built app to serve").env("SOTTO_APP").default("app/dist"),
+  )
+  .addOption(
+    new Option("--public-url <origin>", "origin clients use, for example https://chat.example.com")
+      .env("SOTTO_PUBLIC_URL")
+      .argParser(toOrigin),
+  )
+  .addOption(
+    new Option("--invite-code <text>", "let in only clients that know it").env("SOTTO_INVITE_CODE"),
+  )
+  .addOption(
+    new Option("--trust-proxy", "count clients by the last X-Forwarded-For address")
+      .env("SOTTO_TRUST_PROXY")
+      .default(false),
+  )
+  .addOption(new Option("--no-circuit", "no libp2p circuits for direct links"))
+  .addHelpText(
+    "after",
+    `
+The relay knows mailboxes, not people. Put a proxy with TLS in front of it for anything but this machine.
+
+  GET /           the app           /hub      clients (WebSocket)
+  GET /healthz    is it alive       /         circuits (WebSocket)
+  GET /readyz     does it take mail
+
+Keys live in <data>/identity.key and <data>/send.key: back them up, a relay without them is another relay.
+`,
+  );
+
+await run();
+
+async function run(): Promise<void> {
+  program.parse();
+  const flags = program.opts<Flags>();
+  let relay: Relay;
+  try {
+    relay = await startRelay(flags);
+  } catch (error) {
+    process.stderr.write(`sotto-relay: ${error instanceof Error ? error.message : "failed"}\n`);
+    process.exitCode = 1;
+    return;
+  }
+  process.stdout.write(`Sotto is ready: ${relay.url}\n`);
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    setTimeout(() => process.exit(1), DRAIN_MS).unref();
+    relay.close().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+}
+
+function toPort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError("0 to 65535.");
+  return port;
+}
+
+function toOrigin(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && url.pathname === "/";
+  if (!isOrigin) throw new InvalidArgumentError("An origin such as https://chat.example.com.");
+  return url.origin;
+}

@@ -1,0 +1,154 @@
+/**
+ * A libp2p circuit relay behind the relay's own port: direct links begin here and leave as soon as they can.
+ * Owns: reservations and their limits. Leaves to server.ts: which upgrade requests come here.
+ * It dials nobody: it only joins two peers that both came to it, one of them with a reservation.
+ * Spec: SPEC.md §7 (transport.md §5, §7).
+ */
+import type { IncomingMessage } from "node:http";
+import { connect } from "node:net";
+import type { Duplex } from "node:stream";
+import { noise } from "@chainsafe/libp2p-noise";
+import { circuitRelayServer } from "@libp2p/circuit-relay-v2";
+import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
+import { identify } from "@libp2p/identify";
+import { webSockets } from "@libp2p/websockets";
+import { yamux } from "@libp2p/yamux";
+import type { Multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p } from "libp2p";
+import { refuseUpgrade } from "./hub-server.ts";
+
+/** libp2p's own default is 15. About 140 KB of memory each. */
+export const RESERVATIONS_MAX = 1_000;
+/** A client refreshes well before; one that left without a word is forgotten after it. */
+export const RESERVATION_TTL_MS = 1_800_000;
+/** Per circuit, both directions together: enough for a handshake and some messages, not for files. */
+export const CIRCUIT_BYTES_MAX = 1_048_576;
+export const CIRCUIT_MS = 300_000;
+export const CIRCUIT_CONNECTIONS_MAX = 2_000;
+/** Circuits one peer may open at once, and circuits that may end at one peer. */
+export const HOP_STREAMS_MAX = 16;
+export const STOP_STREAMS_MAX = 64;
+/** A connection without a proven peer behind it. */
+const UPGRADE_MS = 5_000;
+
+export interface Circuit {
+  /** The peer id that follows from the relay's identity key, as text. */
+  readonly peerId: string;
+  /** Takes over the socket of an upgrade request. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  readonly reservations: number;
+  close(): Promise<void>;
+}
+
+export interface CircuitOptions {
+  /** Ed25519 seed, 32 bytes. */
+  readonly identitySecret: Uint8Array;
+  /** Multiaddrs under which clients reach this relay. */
+  readonly announce: readonly string[];
+  readonly limits?: Partial<CircuitLimits>;
+}
+
+export interface CircuitLimits {
+  readonly reservations: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+}
+
+export async function createCircuit(options: CircuitOptions): Promise<Circuit> {
+  const { limits } = options;
+  const relay = circuitRelayServer({
+    maxInboundHopStreams: HOP_STREAMS_MAX,
+    maxOutboundStopStreams: STOP_STREAMS_MAX,
+    reservations: {
+      maxReservations: limits?.reservations ?? RESERVATIONS_MAX,
+      reservationTtl: RESERVATION_TTL_MS,
+      applyDefaultLimit: true,
+      defaultDataLimit: BigInt(limits?.bytes ?? CIRCUIT_BYTES_MAX),
+      defaultDurationLimit: limits?.durationMs ?? CIRCUIT_MS,
+    },
+  });
+  const node = await createLibp2p({
+    privateKey: await generateKeyPairFromSeed("Ed25519", options.identitySecret),
+    addresses: { listen: ["/ip4/127.0.0.1/tcp/0/ws"], announce: [...options.announce] },
+    transports: [webSockets()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { identify: identify(), relay, listening },
+    connectionGater: {
+      denyDialPeer: () => true,
+      denyDialMultiaddr: () => true,
+    },
+    connectionManager: {
+      maxConnections: CIRCUIT_CONNECTIONS_MAX,
+      // Every connection comes from loopback, so libp2p's limits per host are limits for all.
+      inboundConnectionThreshold: CIRCUIT_CONNECTIONS_MAX,
+      maxIncomingPendingConnections: CIRCUIT_CONNECTIONS_MAX,
+      inboundUpgradeTimeout: UPGRADE_MS,
+      reconnectRetries: 0,
+    },
+    connectionMonitor: { pingInterval: 60_000 },
+  });
+  const port = node.services.listening.port();
+  const sockets = new Set<Duplex>();
+
+  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (sockets.size >= CIRCUIT_CONNECTIONS_MAX) return refuseUpgrade(socket, 429);
+    const inner = connect(port, "127.0.0.1");
+    sockets.add(socket);
+    const end = (): void => {
+      sockets.delete(socket);
+      socket.destroy();
+      inner.destroy();
+    };
+    socket.once("close", end);
+    socket.once("error", end);
+    inner.once("close", end);
+    inner.once("error", end);
+    inner.write(rawHead(request));
+    inner.write(head);
+    socket.pipe(inner).pipe(socket);
+  }
+
+  return {
+    peerId: node.peerId.toString(),
+    upgrade,
+    get reservations() {
+      return node.services.relay.reservations.size;
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await node.stop();
+    },
+  };
+}
+
+/** Where the node really listens: `getMultiaddrs` only tells what it announces. */
+const listening = (components: {
+  readonly transportManager: { getAddrs(): readonly Multiaddr[] };
+}): { port(): number } => ({
+  port() {
+    const [address] = components.transportManager.getAddrs();
+    const port = /\/tcp\/(\d+)\//.exec(address?.toString() ?? "")?.[1];
+    if (port === undefined) throw new Error("the circuit relay does not listen");
+    return Number(port);
+  },
+});
+
+/** The address at which clients reach the libp2p side of a relay with this URL. */
+export function announcedAddress(publicUrl: string): string {
+  const url = new URL(publicUrl);
+  const isSecure = url.protocol === "https:";
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const kind = host.includes(":") ? "ip6" : /^[\d.]+$/.test(host) ? "ip4" : "dns4";
+  const port = url.port === "" ? (isSecure ? 443 : 80) : url.port;
+  return `/${kind}/${host}/tcp/${port}/${isSecure ? "tls/ws" : "ws"}`;
+}
+
+/** The request as it came, for a server that never saw it. No address is added. */
+function rawHead(request: IncomingMessage): string {
+  const lines = [`${request.method} ${request.url} HTTP/1.1`];
+  for (let index = 0; index + 1 < request.rawHeaders.length; index += 2) {
+    lines.push(`${request.rawHeaders[index]}: ${request.rawHeaders[index + 1]}`);
+  }
+  return `${lines.join("\r\n")}\r\n\r\n`;
+}

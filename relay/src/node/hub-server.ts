@@ -1,0 +1,181 @@
+/**
+ * The hub's WebSockets: from an upgrade request to a core connection and back.
+ * Owns: sockets, back-pressure, heartbeats, how many from where. Leaves to core/: every frame.
+ * Spec: SPEC.md §4, §6.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { FRAME_BYTES_MAX } from "@sotto/wire";
+import { type WebSocket, WebSocketServer } from "ws";
+import { createConnection, type HubConnection } from "../core/connection.ts";
+import type { ConnectionOptions } from "../core/connection.ts";
+
+/** Waiting to be sent on one socket: above it nothing is delivered and nothing more is read from it. */
+export const SOCKET_BUFFER_MAX = 262_144;
+/** A socket that waits with a full buffer for so long is closed. */
+export const STALLED_MS = 60_000;
+export const HEARTBEAT_MS = 30_000;
+export const CONNECTIONS_MAX = 10_000;
+/** From one IPv4 address or one IPv6 /64; loopback (a reverse proxy, this machine) is not counted. */
+export const CONNECTIONS_PER_ADDRESS_MAX = 64;
+/** What a draining relay asks clients to wait: this, and as much again at random. */
+export const DRAIN_RETRY_MS = 2_000;
+/** Time for the last frames of a draining relay to leave. */
+const CLOSE_MS = 1_000;
+
+export interface HubServer {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void;
+  readonly connections: number;
+  /** Says BYE draining to everybody and waits until their sockets are closed. */
+  drain(): Promise<void>;
+}
+
+interface Client {
+  readonly socket: WebSocket;
+  readonly connection: HubConnection;
+  alive: boolean;
+  stalledAt: number | undefined;
+}
+
+export function createHubServer(options: ConnectionOptions): HubServer {
+  const { env } = options;
+  const server = new WebSocketServer({
+    noServer: true,
+    maxPayload: FRAME_BYTES_MAX,
+    perMessageDeflate: false,
+    clientTracking: false,
+    skipUTF8Validation: true,
+  });
+  const clients = new Set<Client>();
+  const countByAddress = new Map<string, number>();
+  const heartbeat = setInterval(beat, HEARTBEAT_MS);
+  heartbeat.unref();
+  let draining = false;
+
+  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void {
+    const place = placeOf(address);
+    const fromHere = countByAddress.get(place) ?? 0;
+    const isFull =
+      clients.size >= CONNECTIONS_MAX ||
+      (place !== LOOPBACK && fromHere >= CONNECTIONS_PER_ADDRESS_MAX);
+    if (draining || isFull) return refuseUpgrade(socket, draining ? 503 : 429);
+    countByAddress.set(place, fromHere + 1);
+    socket.once("close", () => {
+      const left = (countByAddress.get(place) ?? 1) - 1;
+      if (left === 0) countByAddress.delete(place);
+      else countByAddress.set(place, left);
+    });
+    server.handleUpgrade(request, socket, head, accept);
+  }
+
+  function accept(socket: WebSocket): void {
+    const client: Client = {
+      socket,
+      connection: createConnection(options, {
+        send: (frame) => transmit(client, frame),
+        congested: () => socket.bufferedAmount >= SOCKET_BUFFER_MAX,
+        close: () => {
+          socket.close(1000);
+          setTimeout(() => socket.terminate(), CLOSE_MS).unref();
+        },
+      }),
+      alive: true,
+      stalledAt: undefined,
+    };
+    clients.add(client);
+    socket.on("message", (data, isBinary) => {
+      client.alive = true;
+      const bytes = isBinary && data instanceof Uint8Array ? data : EMPTY;
+      client.connection.receive(bytes);
+    });
+    socket.on("pong", () => {
+      client.alive = true;
+    });
+    // A frame above maxPayload or broken framing ends here; ws closes the socket by itself.
+    socket.on("error", () => env.count("malformed"));
+    socket.on("close", () => {
+      clients.delete(client);
+      client.connection.closed();
+    });
+    client.connection.open().catch(() => socket.terminate());
+  }
+
+  function transmit(client: Client, frame: Uint8Array): void {
+    const { socket } = client;
+    if (socket.readyState !== socket.OPEN) return;
+    socket.send(frame, () => relieve(client));
+    if (client.stalledAt !== undefined || socket.bufferedAmount < SOCKET_BUFFER_MAX) return;
+    client.stalledAt = env.now();
+    socket.pause();
+  }
+
+  function relieve(client: Client): void {
+    const { socket } = client;
+    if (client.stalledAt === undefined || socket.bufferedAmount >= SOCKET_BUFFER_MAX / 2) return;
+    client.stalledAt = undefined;
+    socket.resume();
+    client.connection.resume();
+  }
+
+  function beat(): void {
+    const now = env.now();
+    for (const client of clients) {
+      const { stalledAt } = client;
+      if (stalledAt !== undefined) {
+        if (now - stalledAt >= STALLED_MS) client.socket.terminate();
+        continue;
+      }
+      if (!client.alive) {
+        client.socket.terminate();
+        continue;
+      }
+      client.alive = false;
+      client.socket.ping();
+    }
+  }
+
+  return {
+    upgrade,
+    get connections() {
+      return clients.size;
+    },
+    async drain() {
+      draining = true;
+      clearInterval(heartbeat);
+      await Promise.all(
+        [...clients].map(({ socket, connection }) => {
+          const closed = new Promise((resolve) => socket.once("close", resolve));
+          connection.bye("draining", DRAIN_RETRY_MS + Math.floor(Math.random() * DRAIN_RETRY_MS));
+          return closed;
+        }),
+      );
+      server.close();
+    },
+  };
+}
+
+const EMPTY = new Uint8Array();
+const LOOPBACK = "loopback";
+
+/** Where connections are counted: loopback, an IPv4 address, or the /64 of an IPv6 address. */
+export function placeOf(address: string): string {
+  const plain = address.replace(/^::ffff:/i, "");
+  if (plain === "::1" || plain.startsWith("127.")) return LOOPBACK;
+  if (!plain.includes(":")) return plain;
+  const [head = "", tail] = plain.split("::");
+  const groups = head === "" ? [] : head.split(":");
+  const after = tail === undefined || tail === "" ? [] : tail.split(":");
+  const zeros = Array.from({ length: Math.max(0, 8 - groups.length - after.length) }, () => "0");
+  return [...groups, ...zeros, ...after]
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16))
+    .join(":");
+}
+
+const REASONS = { 404: "Not Found", 429: "Too Many Requests", 503: "Service Unavailable" } as const;
+
+export function refuseUpgrade(socket: Duplex, status: keyof typeof REASONS): void {
+  socket.end(
+    `HTTP/1.1 ${status} ${REASONS[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+  );
+}

@@ -1,0 +1,105 @@
+/**
+ * The thread that owns the database's only writing connection: one transaction per batch.
+ * Runs on its own, without package conditions: imports nothing but relative files and Node.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import type { StoreOperation } from "../../core/ports.ts";
+import { type Unit, unpackUnits } from "./batch.ts";
+import { openWriter } from "./schema.ts";
+
+export type UnitResult = "ok" | "full" | "broken";
+/** One result per unit of the batch. */
+export type BatchResult = readonly UnitResult[];
+export interface WorkerOptions {
+  readonly path: string;
+  /** Pages the file may have; 0: as many as the disk has. */
+  readonly pagesMax: number;
+}
+
+const SQLITE_FULL = 13;
+
+const isOptions = (data: unknown): data is WorkerOptions =>
+  typeof data === "object" && data !== null && "path" in data && "pagesMax" in data;
+if (!isOptions(workerData)) throw new TypeError("started without options");
+const { path, pagesMax } = workerData;
+const database = openWriter(path);
+if (pagesMax > 0) database.exec(`PRAGMA max_page_count = ${pagesMax}`);
+
+const putQueue = database.prepare("INSERT OR REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+const deleteQueue = database.prepare("DELETE FROM queues WHERE row = ?");
+const putMessage = database.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)");
+const deleteMessage = database.prepare("DELETE FROM messages WHERE row = ?");
+const putBundle = database.prepare("INSERT OR REPLACE INTO bundles VALUES (?, ?, ?, ?, ?)");
+const deleteBundle = database.prepare("DELETE FROM bundles WHERE row = ?");
+
+function apply(operation: StoreOperation): void {
+  switch (operation.type) {
+    case "put-queue": {
+      const { queue: q } = operation;
+      putQueue.run(
+        q.row,
+        q.queueId,
+        q.sendHash,
+        q.readerKey,
+        q.sender,
+        q.bound ? 1 : 0,
+        q.ttlHours,
+        q.expiryHour,
+      );
+      return;
+    }
+    case "delete-queue":
+      deleteQueue.run(operation.row);
+      return;
+    case "put-message": {
+      const { message: m, blob } = operation;
+      putMessage.run(m.row, m.queueRow, m.expiryHour, m.id, blob.length, blob);
+      return;
+    }
+    case "delete-message":
+      deleteMessage.run(operation.row);
+      return;
+    case "put-bundle": {
+      const { bundle: b, blob } = operation;
+      putBundle.run(b.row, b.queueRow, b.expiryHour, b.linkHash, blob);
+      return;
+    }
+    case "delete-bundle":
+      deleteBundle.run(operation.row);
+  }
+}
+
+function commit(units: readonly Unit[]): UnitResult {
+  try {
+    database.exec("BEGIN IMMEDIATE");
+    for (const unit of units) for (const operation of unit) apply(operation);
+    database.exec("COMMIT");
+    return "ok";
+  } catch (error) {
+    // A failed COMMIT or a full disk may have rolled back already.
+    if (database.isTransaction) database.exec("ROLLBACK");
+    return isFull(error) ? "full" : "broken";
+  }
+}
+
+const isFull = (error: unknown): boolean =>
+  error instanceof Error &&
+  "errcode" in error &&
+  typeof error.errcode === "number" &&
+  (error.errcode & 0xff) === SQLITE_FULL;
+
+parentPort?.on("message", (batch: ArrayBuffer | "close") => {
+  if (batch === "close") {
+    database.close();
+    parentPort?.close();
+    return;
+  }
+  const units = unpackUnits(batch);
+  const together = commit(units);
+  // One unit without room must not take the others with it: deletions are what makes room again.
+  const results: BatchResult =
+    together === "ok" || units.length === 1
+      ? units.map(() => together)
+      : units.map((unit) => commit([unit]));
+  parentPort?.postMessage(results);
+});
