@@ -1,0 +1,569 @@
+/**
+ * One simulated installation: the real engine, a disk that survives crashes, memory that does not.
+ * Owns: the loop (commit, then act), timers, crash points. It follows sdk/shell.ts effect by effect.
+ */
+import type { OwnDevice } from "@sotto/crypto";
+import {
+  type ConversationId,
+  type ConversationRecord,
+  type DropReason,
+  type Effect,
+  INITIAL_LIVE,
+  type Input,
+  LOST_PAUSE_MS,
+  type MessageRow,
+  type OutboxRow,
+  QUOTA_PAUSE_MS,
+  type SelfRecord,
+  type Slice,
+  step,
+  type Stepped,
+} from "@sotto/protocol";
+import { asSendId, bytesToHex, EnvelopeType, hexToBytes, type QueueAddress } from "@sotto/wire";
+import type { Network, SendTarget, Endpoint } from "./network.ts";
+import { MARKER, type Oracle } from "./oracle.ts";
+import type { PlantedBug } from "./planted.ts";
+import type { Random } from "./random.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { stubBackend } from "./stub-crypto.ts";
+
+const STORE_PAUSE_MS = 10_000;
+const RELAY_URL = "http://localhost:8080";
+export const RELAY_KEY = new Uint8Array(32).fill(7);
+
+/** What is on a client's disk: changed by whole commits only. */
+export interface Disk {
+  self: SelfRecord;
+  readonly conversations: Map<ConversationId, ConversationRecord>;
+  readonly outbox: Map<ConversationId, Map<string, OutboxRow>>;
+  readonly messages: Map<ConversationId, Map<string, MessageRow>>;
+}
+
+interface Entry {
+  readonly id: ConversationId;
+  slice: Slice;
+  wake: { readonly at: number; readonly cancel: () => void } | undefined;
+  /** Inputs behind one whose commit the disk refused; undefined while the disk works. */
+  blocked: Input[] | undefined;
+}
+
+export interface Client extends Endpoint {
+  readonly disk: Disk;
+  /** Wall clock: virtual time plus what the clock is off by. */
+  now(): number;
+  /** Shifts the wall clock for good. */
+  jump(ms: number): void;
+  diskFull: boolean;
+  start(): Promise<void>;
+  crash(why: string): void;
+  begin(id: ConversationId, input: Extract<Input, { id: ConversationId }>): Promise<boolean>;
+  feed(id: ConversationId, input: Input): Promise<void>;
+  rename(name: string): Promise<void>;
+  has(id: ConversationId): boolean;
+  readonly dropped: ReadonlyMap<DropReason, number>;
+  readonly steps: number;
+}
+
+export interface ClientOptions {
+  readonly name: string;
+  readonly device: OwnDevice;
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  readonly network: Network;
+  readonly oracle: Oracle;
+  readonly skewMs: number;
+  readonly bug: PlantedBug | undefined;
+  readonly trace: (line: string) => void;
+  /** Chance of a crash at each boundary, right now. */
+  readonly crashAtBoundary: () => number;
+  readonly garbage: () => number;
+}
+
+/** Thrown by a crash point to leave the loop wherever it is; never leaves this file. */
+class Crashed extends Error {}
+
+export function createClient(options: ClientOptions): Client {
+  const { name, device, scheduler, random, network, oracle, bug, trace } = options;
+  const disk: Disk = {
+    self: {
+      ...device,
+      name: `${name} ${MARKER}`,
+      readerSecret: new Uint8Array(32),
+      relayKey: RELAY_KEY,
+      createdAt: 0,
+    },
+    conversations: new Map(),
+    outbox: new Map(),
+    messages: new Map(),
+  };
+  const dropped = new Map<DropReason, number>();
+  let entries = new Map<ConversationId, Entry>();
+  let skew = options.skewMs;
+  let running = false;
+  let online = false;
+  let epoch = 0;
+  let steps = 0;
+  let peerId: string | undefined;
+  let conversationByPeer = new Map<string, ConversationId>();
+  let peerByConversation = new Map<ConversationId, string>();
+  /** Planted bugs look at these. */
+  const highest = new Map<string, bigint>();
+  let undo: (() => void) | undefined;
+
+  const now = (): number => 1_700_000_000_000 + scheduler.now + skew;
+  const env = (): Parameters<typeof step>[2] => ({
+    now: now(),
+    entropy: (length) => random.bytes(length),
+    crypto: stubBackend,
+  });
+
+  /** Runs later in this life only. */
+  const later = (ms: number, run: () => void | Promise<void>): (() => void) => {
+    const born = epoch;
+    return scheduler.after(ms, () => (running && born === epoch ? run() : undefined));
+  };
+
+  function boundary(where: string): void {
+    if (!random.chance(options.crashAtBoundary())) return;
+    client.crash(where);
+    throw new Crashed();
+  }
+
+  const restartSlice = (conversation: ConversationRecord | undefined): Slice => ({
+    self: disk.self,
+    conversation,
+    outbox:
+      conversation === undefined
+        ? []
+        : [...(disk.outbox.get(conversation.id)?.values() ?? [])].toSorted(
+            (a, b) => a.sequence - b.sequence,
+          ),
+    live: { ...INITIAL_LIVE, hub: online },
+  });
+
+  function commit(stepped: Stepped): boolean {
+    const effect = stepped.effects.find((one) => one.kind === "commit");
+    if (effect === undefined) return true;
+    if (client.diskFull) {
+      trace(`${name} disk full`);
+      return false;
+    }
+    const { change } = effect;
+    const { id } = change.conversation;
+    const before = disk.conversations.get(id);
+    if ((before?.version ?? 0) !== change.expectedVersion) {
+      oracle.fail(`${name} commits over version ${before?.version} expecting another`);
+    }
+    oracle.committed(client, change);
+    const outbox = disk.outbox.get(id) ?? new Map<string, OutboxRow>();
+    const messages = disk.messages.get(id) ?? new Map<string, MessageRow>();
+    if (bug === "lazy-disk") {
+      const [oldOutbox, oldMessages] = [new Map(outbox), new Map(messages)];
+      undo = () => {
+        if (before === undefined) return;
+        disk.conversations.set(id, before);
+        disk.outbox.set(id, oldOutbox);
+        disk.messages.set(id, oldMessages);
+      };
+    }
+    disk.conversations.set(id, change.conversation);
+    for (const row of change.putMessages) messages.set(row.id, row);
+    for (const row of change.putOutbox) outbox.set(row.id, row);
+    for (const row of change.deleteOutbox) outbox.delete(row);
+    disk.messages.set(id, messages);
+    disk.outbox.set(id, outbox);
+    return true;
+  }
+
+  /** What planted bugs do to a step's result. */
+  function spoil(input: Input, stepped: Stepped): Stepped {
+    if (bug === "delete-on-relay-ok" && input.kind === "transmitted" && input.outcome === "ok") {
+      const { slice, effects } = stepped;
+      return {
+        slice: { ...slice, outbox: slice.outbox.filter((row) => row.id !== input.id) },
+        effects: effects.map((one) =>
+          one.kind === "commit"
+            ? {
+                ...one,
+                change: {
+                  ...one.change,
+                  putOutbox: one.change.putOutbox.filter((row) => row.id !== input.id),
+                  deleteOutbox: [...one.change.deleteOutbox, input.id],
+                },
+              }
+            : one,
+        ),
+      };
+    }
+    return stepped;
+  }
+
+  const ACTS_TOO_EARLY: Partial<Record<PlantedBug, Effect["kind"]>> = {
+    "ack-before-commit": "ack",
+    "transmit-before-commit": "transmit",
+  };
+
+  function forgetful(slice: Slice): Slice {
+    const { conversation } = slice;
+    if (bug !== "no-dedupe" || conversation?.peer.state !== "open") return slice;
+    const peer = { ...conversation.peer, received: new Uint8Array(0) };
+    return { ...slice, conversation: { ...conversation, peer } };
+  }
+
+  async function runStep(entry: Entry, input: Input): Promise<void> {
+    if (entry.blocked !== undefined) {
+      entry.blocked.push(input);
+      return;
+    }
+    steps++;
+    oracle.stepped(client, entry.id, input);
+    const result = await step(forgetful({ ...entry.slice, self: disk.self }), input, env());
+    const stepped = spoil(input, result);
+    trace(
+      `${name}/${entry.id} ${describe(input)} -> ${stepped.effects.map(describeEffect).join(" ")}`,
+    );
+    const early = bug === undefined ? undefined : ACTS_TOO_EARLY[bug];
+    for (const effect of stepped.effects) if (effect.kind === early) execute(entry, effect);
+    boundary("before the commit");
+    if (!commit(stepped)) {
+      // What people ask for is refused; what has happened is told again.
+      if (input.kind === "send-text" || entry.slice.conversation === undefined) return;
+      entry.blocked = [];
+      later(STORE_PAUSE_MS, () => guarded(() => unblock(entry, input)));
+      return;
+    }
+    if (input.kind === "send-text") oracle.accepted(client, entry.id, input.id, input.text);
+    entry.slice = stepped.slice;
+    boundary("after the commit");
+    for (const effect of stepped.effects) {
+      if (effect.kind === early) continue;
+      execute(entry, effect);
+      boundary(`after ${effect.kind}`);
+    }
+  }
+
+  async function unblock(entry: Entry, first: Input): Promise<void> {
+    const inputs = [first, ...(entry.blocked ?? [])];
+    entry.blocked = undefined;
+    for (const input of inputs) await runStep(entry, input);
+  }
+
+  async function guarded(run: () => Promise<void>): Promise<void> {
+    try {
+      await run();
+    } catch (error) {
+      if (!(error instanceof Crashed)) throw error;
+    }
+  }
+
+  function execute(entry: Entry, effect: Effect): void {
+    const { id } = entry;
+    switch (effect.kind) {
+      case "commit":
+        return;
+      case "dropped":
+        dropped.set(effect.reason, (dropped.get(effect.reason) ?? 0) + 1);
+        return;
+      case "make-queue":
+        makeQueue(id, effect.queueId, effect.firstUse);
+        return;
+      case "publish":
+        publish(id, effect.linkId, effect.blob);
+        return;
+      case "transmit":
+        oracle.released(client, effect.blob);
+        if (effect.path === "relay") append(entry, effect.id, effect.blob);
+        else sendDirect(entry, effect.id, effect.blob);
+        return;
+      case "signal": {
+        oracle.released(client, effect.blob);
+        const target = targetOf(entry);
+        if (target === undefined) return;
+        network.signal(client, target, effect.blob, async (outcome) => {
+          if (outcome === "away") await client.feed(id, { kind: "signalled", outcome });
+        });
+        return;
+      }
+      case "ack": {
+        const peer = entry.slice.conversation?.peer;
+        if (peer?.state === "open" || peer?.state === "invited") {
+          network.acknowledge(client, bytesToHex(peer.queue.queueId), effect.sequence);
+        }
+        return;
+      }
+      case "prepare-direct":
+        later(50, () => {
+          const reserved = network.isConnected(client) && network.faults.direct;
+          return client.feed(id, {
+            kind: "reservation",
+            peerId: reserved ? hexToBytes(peerId ?? "") : undefined,
+          });
+        });
+        return;
+      case "expect": {
+        const peer = bytesToHex(effect.peerId);
+        const before = peerByConversation.get(id);
+        if (before !== undefined && before !== peer) conversationByPeer.delete(before);
+        peerByConversation.set(id, peer);
+        conversationByPeer.set(peer, id);
+        return;
+      }
+      case "dial":
+        network.dial(client, bytesToHex(effect.peerId), () =>
+          client.feed(id, { kind: "direct", up: false }),
+        );
+        return;
+      case "wake":
+        wakeAt(entry, effect.at);
+    }
+  }
+
+  function makeQueue(id: ConversationId, queueId: Uint8Array, firstUse: Uint8Array): void {
+    network.makeQueue(client, bytesToHex(queueId), firstUse, async (sendId) => {
+      if (sendId === undefined) {
+        later(LOST_PAUSE_MS, () => (online ? makeQueue(id, queueId, firstUse) : undefined));
+        return;
+      }
+      const address: QueueAddress = {
+        relayUrl: RELAY_URL,
+        relayKey: RELAY_KEY,
+        sendId: asSendId(sendId),
+        firstUse,
+      };
+      await client.feed(id, { kind: "queue-ready", address });
+    });
+  }
+
+  function publish(id: ConversationId, linkId: Uint8Array, blob: Uint8Array): void {
+    const peer = entries.get(id)?.slice.conversation?.peer;
+    if (peer?.state !== "invited") return;
+    oracle.released(client, blob);
+    const queueId = bytesToHex(peer.queue.queueId);
+    network.publish(client, queueId, bytesToHex(linkId), blob, async (outcome) => {
+      if (outcome === "ok") await client.feed(id, { kind: "published" });
+      else {
+        const pause = outcome === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS;
+        later(pause, () => (online ? publish(id, linkId, blob) : undefined));
+      }
+    });
+  }
+
+  function append(entry: Entry, envelopeId: string, blob: Uint8Array): void {
+    const { id } = entry;
+    const answer = (outcome: "ok" | "lost" | "gone" | "quota"): Promise<void> =>
+      client.feed(id, { kind: "transmitted", id: envelopeId, path: "relay", outcome });
+    const target = targetOf(entry);
+    if (target === undefined) later(0, () => answer("gone"));
+    else network.append(client, target, envelopeId, blob, answer);
+  }
+
+  function sendDirect(entry: Entry, envelopeId: string, blob: Uint8Array): void {
+    const { id } = entry;
+    const peer = peerByConversation.get(id);
+    if (peer !== undefined && network.sendDirect(client, peer, blob)) return;
+    later(0, () =>
+      client.feed(id, { kind: "transmitted", id: envelopeId, path: "direct", outcome: "lost" }),
+    );
+  }
+
+  function targetOf(entry: Entry): SendTarget | undefined {
+    const peer = entry.slice.conversation?.peer;
+    const address = peer?.state === "open" ? peer.contact.addresses[0] : undefined;
+    if (peer?.state !== "open" || address === undefined) return undefined;
+    const { sendId, firstUse } = address;
+    return { sendId, sendSecret: peer.contact.sendSecret, firstUse };
+  }
+
+  /** One timer per conversation: the earliest wins, by the clock that never jumps. */
+  function wakeAt(entry: Entry, at: number): void {
+    const due = scheduler.now + Math.max(0, at - now());
+    if (entry.wake !== undefined) {
+      if (entry.wake.at <= due) return;
+      entry.wake.cancel();
+    }
+    const cancel = later(due - scheduler.now, () => {
+      entry.wake = undefined;
+      return client.feed(entry.id, { kind: "wake" });
+    });
+    entry.wake = { at: due, cancel };
+  }
+
+  const queueOf = (entry: Entry): string | undefined => {
+    const peer = entry.slice.conversation?.peer;
+    return peer?.state === "open" || peer?.state === "invited"
+      ? bytesToHex(peer.queue.queueId)
+      : undefined;
+  };
+
+  const entryByQueue = (queueId: string): Entry | undefined =>
+    [...entries.values()].find((entry) => queueOf(entry) === queueId);
+
+  /** A foreign or damaged frame beside a genuine one: refused, and nothing else changes. */
+  function garble(blob: Uint8Array): Uint8Array | undefined {
+    if (!random.chance(options.garbage())) return undefined;
+    const damaged = blob.slice();
+    const at = random.int(damaged.length);
+    damaged[at]! ^= 1 + random.int(255);
+    return damaged;
+  }
+
+  const client: Client = {
+    name,
+    disk,
+    dropped,
+    diskFull: false,
+    get running() {
+      return running;
+    },
+    get steps() {
+      return steps;
+    },
+    get peerId() {
+      return running ? peerId : undefined;
+    },
+    now,
+    jump(ms) {
+      skew += ms;
+    },
+    expects: (peer) => conversationByPeer.has(peer),
+    has: (id) => entries.has(id),
+    async start() {
+      if (running) return;
+      running = true;
+      epoch++;
+      online = false;
+      peerId = bytesToHex(random.bytes(34));
+      conversationByPeer = new Map();
+      peerByConversation = new Map();
+      entries = new Map();
+      if (bug === "forget-owed-on-crash") {
+        for (const [id, conversation] of disk.conversations) {
+          if (conversation.peer.state !== "open") continue;
+          const peer = { ...conversation.peer, owed: [] };
+          disk.conversations.set(id, { ...conversation, peer });
+        }
+      }
+      for (const [id, conversation] of disk.conversations) {
+        const slice = restartSlice(conversation);
+        entries.set(id, { id, slice, wake: undefined, blocked: undefined });
+      }
+      trace(`${name} starts`);
+      network.connect(client);
+    },
+    crash(why) {
+      if (!running) return;
+      trace(`${name} crashes ${why}`);
+      running = false;
+      epoch++;
+      undo?.();
+      undo = undefined;
+      network.gone(client);
+      entries = new Map();
+      scheduler.after(200 + random.int(3_000), () => client.start());
+    },
+    async begin(id, input) {
+      if (!running || entries.has(id)) return false;
+      const entry: Entry = {
+        id,
+        slice: restartSlice(undefined),
+        wake: undefined,
+        blocked: undefined,
+      };
+      entries.set(id, entry);
+      await guarded(() => runStep(entry, input));
+      if (entry.slice.conversation === undefined && entries.get(id) === entry) entries.delete(id);
+      return entries.has(id);
+    },
+    async feed(id, input) {
+      const entry = entries.get(id);
+      if (entry === undefined || !running) return;
+      await guarded(() => runStep(entry, input));
+    },
+    async rename(newName) {
+      if (!running) return;
+      disk.self = { ...disk.self, name: newName };
+      for (const id of entries.keys()) await client.feed(id, { kind: "rename", name: newName });
+    },
+    async hub(up) {
+      if (up === online) return;
+      online = up;
+      trace(`${name} hub ${up ? "up" : "down"}`);
+      if (up) {
+        network.openQueues(
+          client,
+          [...entries.values()].map(queueOf).filter((one) => one !== undefined),
+        );
+      }
+      for (const id of entries.keys()) await client.feed(id, { kind: "hub", up });
+    },
+    async deliver(queueId, sequence, blob) {
+      const entry = entryByQueue(queueId);
+      if (entry === undefined) {
+        network.acknowledge(client, queueId, sequence);
+        return;
+      }
+      if (bug === "drop-on-reorder") {
+        const last = highest.get(queueId) ?? 0n;
+        if (sequence < last) {
+          network.acknowledge(client, queueId, sequence);
+          return;
+        }
+        highest.set(queueId, sequence);
+      }
+      const damaged = garble(blob);
+      if (damaged !== undefined) {
+        await client.feed(entry.id, { kind: "frame", blob: damaged, source: { path: "direct" } });
+      }
+      await client.feed(entry.id, { kind: "frame", blob, source: { path: "relay", sequence } });
+    },
+    async signalled(queueId, blob) {
+      const entry = entryByQueue(queueId);
+      if (entry === undefined || blob[0] !== EnvelopeType.signal) return;
+      await client.feed(entry.id, { kind: "frame", blob, source: { path: "direct" } });
+    },
+    async link(peer, up) {
+      const id = conversationByPeer.get(peer);
+      if (id !== undefined) await client.feed(id, { kind: "direct", up });
+    },
+    async linkFrame(peer, blob) {
+      const id = conversationByPeer.get(peer);
+      if (id !== undefined) {
+        await client.feed(id, { kind: "frame", blob, source: { path: "direct" } });
+      }
+    },
+  };
+  return client;
+}
+
+function describe(input: Input): string {
+  switch (input.kind) {
+    case "frame":
+      return `frame(${input.source.path}${"sequence" in input.source ? ` ${input.source.sequence}` : ""} ${input.blob.length}B type ${input.blob[0]})`;
+    case "transmitted":
+      return `transmitted(${input.path} ${input.outcome} ${input.id.slice(0, 6)})`;
+    case "hub":
+    case "direct":
+      return `${input.kind}(${input.up})`;
+    case "send-text":
+      return `send-text(${input.id.slice(0, 6)})`;
+    default:
+      return input.kind;
+  }
+}
+
+function describeEffect(effect: Effect): string {
+  switch (effect.kind) {
+    case "transmit":
+      return `transmit(${effect.path} ${effect.id.slice(0, 6)} ${effect.blob.length}B)`;
+    case "dropped":
+      return `dropped(${effect.reason})`;
+    case "ack":
+      return `ack(${effect.sequence})`;
+    case "commit":
+      return `commit(v${effect.change.expectedVersion + 1})`;
+    case "wake":
+      return "wake";
+    default:
+      return effect.kind;
+  }
+}

@@ -1,0 +1,81 @@
+/** Virtual time: events in a heap, run one after another; nothing ever waits for a real clock. */
+
+export interface Scheduler {
+  /** Virtual milliseconds since the start. */
+  readonly now: number;
+  readonly events: number;
+  /** Events at the same instant run in the order they were asked for. */
+  after(delayMs: number, run: () => void | Promise<void>): () => void;
+  /** Runs events up to `until`, or until `done` answers true (asked after each event). */
+  runUntil(until: number, done?: () => boolean): Promise<void>;
+}
+
+interface Event {
+  readonly at: number;
+  readonly order: number;
+  readonly run: () => void | Promise<void>;
+  cancelled: boolean;
+}
+
+const isBefore = (a: Event, b: Event): boolean => (a.at === b.at ? a.order < b.order : a.at < b.at);
+
+export function createScheduler(): Scheduler {
+  const heap: Event[] = [];
+  let now = 0;
+  let order = 0;
+  let events = 0;
+
+  function push(event: Event): void {
+    heap.push(event);
+    let at = heap.length - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(heap[at]!, heap[parent]!)) return;
+      [heap[at], heap[parent]] = [heap[parent]!, heap[at]!];
+      at = parent;
+    }
+  }
+
+  function pop(): Event | undefined {
+    const first = heap[0];
+    const last = heap.pop();
+    if (first === undefined || last === undefined || heap.length === 0) return first;
+    heap[0] = last;
+    for (let at = 0; ;) {
+      const [left, right] = [2 * at + 1, 2 * at + 2];
+      let least = at;
+      if (left < heap.length && isBefore(heap[left]!, heap[least]!)) least = left;
+      if (right < heap.length && isBefore(heap[right]!, heap[least]!)) least = right;
+      if (least === at) return first;
+      [heap[at], heap[least]] = [heap[least]!, heap[at]!];
+      at = least;
+    }
+  }
+
+  return {
+    get now() {
+      return now;
+    },
+    get events() {
+      return events;
+    },
+    after(delayMs, run) {
+      const event = { at: now + Math.max(0, delayMs), order: order++, run, cancelled: false };
+      push(event);
+      return () => {
+        event.cancelled = true;
+      };
+    },
+    async runUntil(until, done) {
+      while (heap[0] !== undefined && heap[0].at <= until) {
+        const event = pop();
+        if (event === undefined || event.cancelled) continue;
+        now = event.at;
+        events++;
+        await event.run();
+        if (done?.() === true) return;
+      }
+      now = until;
+    },
+  };
+}
