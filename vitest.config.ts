@@ -1,5 +1,6 @@
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
+import { relayCommands } from "./packages/transport/test/relay-commands.ts";
 
 /** One condition name everywhere: TypeScript, Vite, Vitest and Node all run the sources, never a stale dist. */
 const conditions = ["@sotto/source"];
@@ -29,7 +30,28 @@ export default defineConfig({
       {
         resolve,
         optimizeDeps: {
-          include: ["lit", "lit/directives/repeat.js", "dexie", "fast-check"],
+          include: [
+            "lit",
+            "lit/directives/repeat.js",
+            "dexie",
+            "fast-check",
+            "@chainsafe/libp2p-noise",
+            "@libp2p/circuit-relay-v2",
+            "@libp2p/crypto/keys",
+            "@libp2p/identify",
+            "@libp2p/peer-id",
+            "@libp2p/webrtc",
+            "@libp2p/websockets",
+            "@libp2p/yamux",
+            "@multiformats/multiaddr",
+            "@noble/ciphers/chacha.js",
+            "@noble/curves/ed25519.js",
+            "@noble/hashes/hkdf.js",
+            "@noble/hashes/hmac.js",
+            "@noble/hashes/sha2.js",
+            "@noble/post-quantum/ml-kem.js",
+            "libp2p",
+          ],
         },
         test: {
           name: "chromium",
@@ -46,6 +68,7 @@ export default defineConfig({
               },
             }),
             instances: [{ browser: "chromium" }],
+            commands: relayCommands,
           },
         },
       },

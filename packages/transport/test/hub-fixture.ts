@@ -84,7 +84,11 @@ export function watchedHub(
 }
 
 /** Time stands still until `advance`; due timers then run in order. */
-export function manualTimers(): Timers & { advance(ms: number): void; readonly pending: number } {
+export function manualTimers(): Timers & {
+  advance(ms: number): void;
+  sleep(ms: number): void;
+  readonly pending: number;
+} {
   let now = 0;
   let entries: { readonly at: number; readonly run: () => void }[] = [];
   return {
@@ -102,10 +106,17 @@ export function manualTimers(): Timers & { advance(ms: number): void; readonly p
         const due = entries.filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at)[0];
         if (due === undefined) break;
         entries = entries.filter((entry) => entry !== due);
-        now = due.at;
+        now = Math.max(now, due.at);
         due.run();
       }
       now = end;
+    },
+    sleep(ms) {
+      now += ms;
+      for (const due of entries.filter(({ at }) => at <= now)) {
+        entries = entries.filter((entry) => entry !== due);
+        due.run();
+      }
     },
     get pending() {
       return entries.length;

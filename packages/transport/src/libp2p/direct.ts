@@ -44,6 +44,8 @@ export const SEND_BUFFER_BYTES_MAX = 262_144;
 export const MALFORMED_LINKS_MAX = 3;
 /** Two streams opened within this time of each other are two sides dialling at once. */
 const GLARE_MS = 5_000;
+/** The stream that lost stays so long: closed at once, it could end before the other side knows the winner. */
+const SETTLE_MS = 1_000;
 
 type Connection = Awaited<ReturnType<Libp2p["dial"]>>;
 type Stream = Awaited<ReturnType<Connection["newStream"]>>;
@@ -168,23 +170,26 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
   /** Takes a stream on as a session; it becomes the link once the other side has spoken. */
   function adopt(peer: Expected, stream: Stream, connection: Connection): Session {
     const ownIsLower = comesFirst(ownBytes, peer.bytes);
-    let isLink = false;
     const session = openSession(
       stream,
       { timers, entropy },
       {
         open() {
           const previous = peer.link;
-          if (previous !== undefined && survives(previous, candidate)) return session.close();
+          const loses = previous !== undefined && survives(previous, candidate);
+          if (previous !== undefined) {
+            const loser = loses ? session : previous.session;
+            timers.after(SETTLE_MS, () => loser.close());
+          }
+          if (loses) return;
           peer.link = candidate;
-          isLink = true;
           if (previous === undefined) events.link(peer.bytes, true);
-          else previous.session.close();
           dropCircuits(peer);
+          for (const look of peer.watchers) look();
         },
         frame: (frame) => events.frame(peer.bytes, frame),
         roundTrip(ms) {
-          if (isLink) events.roundTrip(peer.bytes, ms);
+          if (peer.link === candidate) events.roundTrip(peer.bytes, ms);
         },
         ended: (reason) => sessionEnded(peer, candidate, reason),
       },

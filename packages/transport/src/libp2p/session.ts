@@ -62,6 +62,8 @@ export function openSession(
   /** Of the earliest frame sent since something was heard. */
   let sentAt: number | undefined;
   let probe: { readonly nonce: Uint8Array; readonly at: number } | undefined;
+  /** Nothing heard since the probe. */
+  let isWaiting = false;
   let checkAt = Number.POSITIVE_INFINITY;
   let cancelCheck: (() => void) | undefined;
 
@@ -70,16 +72,16 @@ export function openSession(
     const now = timers.now();
     heardAt = now;
     sentAt = undefined;
-    const asked = probe;
-    probe = undefined;
+    isWaiting = false;
     if (state === "opening") {
       state = "open";
       events.open();
     }
     if (frame.type === "ping") write({ type: "pong", nonce: frame.nonce });
     else if (frame.type === "envelope") events.frame(frame);
-    else if (asked !== undefined && equalBytes(asked.nonce, frame.nonce)) {
-      events.roundTrip(now - asked.at);
+    else if (probe !== undefined && equalBytes(probe.nonce, frame.nonce)) {
+      events.roundTrip(now - probe.at);
+      probe = undefined;
     }
   });
   stream.addEventListener("message", ({ data }) => {
@@ -112,12 +114,13 @@ export function openSession(
   function ask(): void {
     if (state === "over") return;
     probe = { nonce: entropy(PING_BYTES), at: timers.now() };
+    isWaiting = true;
     write({ type: "ping", nonce: probe.nonce });
     watch();
   }
 
   function nextCheckAt(): number {
-    if (probe !== undefined) {
+    if (probe !== undefined && isWaiting) {
       return probe.at + (state === "opening" ? DIRECT_OPEN_MS : DIRECT_PONG_MS);
     }
     return Math.min(
@@ -139,7 +142,7 @@ export function openSession(
     const heldUp = timers.now() > checkAt + HELD_UP_MS;
     checkAt = Number.POSITIVE_INFINITY;
     if (timers.now() < nextCheckAt()) return watch();
-    if (probe !== undefined && !heldUp) return end("silent");
+    if (isWaiting && !heldUp) return end("silent");
     ask();
   }
 
@@ -154,7 +157,7 @@ export function openSession(
       return isOpen();
     },
     probe() {
-      if (state === "open" && probe === undefined) ask();
+      if (state === "open" && !isWaiting) ask();
     },
     close: () => end("closed"),
   };
