@@ -31,7 +31,7 @@ import {
   changePeer,
   type Draft,
   drop,
-  OUTBOX_MAX,
+  isOutboxFull,
   openPeer,
   orderKey,
   putMessage,
@@ -142,7 +142,8 @@ export async function onQueueReady(draft: Draft, address: QueueAddress): Promise
   if (peer.state !== "invited" && peer.state !== "open") return;
   const known = peer.queue.address;
   if (known !== undefined && equalBytes(known.sendId, address.sendId)) {
-    await askRelay(draft);
+    // Made again: the relay had lost it, and the offer with it.
+    if (peer.state === "invited") await publishOffer(draft, peer, known);
     return;
   }
   const queue = { ...peer.queue, address };
@@ -211,7 +212,7 @@ export async function sendText(draft: Draft, id: string, text: string): Promise<
     return;
   }
   if (draft.outbox.some((row) => row.awaits === id)) return;
-  if (draft.outbox.length >= OUTBOX_MAX) {
+  if (isOutboxFull(draft)) {
     drop(draft, "outbox-full");
     return;
   }
@@ -239,7 +240,9 @@ export async function onRename(draft: Draft, name: string): Promise<void> {
     drop(draft, "malformed");
     return;
   }
-  if (openPeer(draft) === undefined) return;
+  const { state } = draft.conversation.peer;
+  // While invited it waits for the one who joins: the offer at the relay may carry the old name.
+  if (state !== "open" && state !== "invited") return;
   const time = tick(draft.conversation.clock, draft.env.now);
   changeConversation(draft, { clock: time });
   const id = asContentId(draft.env.entropy(CONTENT_ID_BYTES));

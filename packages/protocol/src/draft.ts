@@ -17,7 +17,7 @@ import type {
 } from "./ports.ts";
 import type { DropReason, Effect, Stepped } from "./step.ts";
 
-/** Sealed units waiting in one conversation; one more is refused. */
+/** Contents waiting in one conversation; one more is refused. Receipts do not count: two full outboxes would never empty. */
 export const OUTBOX_MAX = 1_000;
 /** Characters of the newest message kept in the conversation's record, for the list. */
 export const PREVIEW_CHARACTERS_MAX = 200;
@@ -63,6 +63,9 @@ export function changeConversation(draft: Draft, change: Partial<ConversationRec
 export function changeLive(draft: Draft, change: Partial<LiveState>): void {
   draft.live = { ...draft.live, ...change };
 }
+
+export const isOutboxFull = (draft: Draft): boolean =>
+  draft.outbox.filter((row) => row.awaits !== undefined).length >= OUTBOX_MAX;
 
 /** Undefined while nobody is known on the other side. */
 export function openPeer(draft: Draft): OpenPeer | undefined {

@@ -16,10 +16,11 @@ import {
 } from "./conversation.ts";
 import { changeConversation, createDraft, type Draft, finish } from "./draft.ts";
 import { onFrame } from "./inbox.ts";
-import { flush, onTransmitted, outboxWakeAt, sendReceipts } from "./outbox.ts";
+import { flush, forgiveClock, onTransmitted, outboxWakeAt, sendReceipts } from "./outbox.ts";
 import type { Env, Slice } from "./ports.ts";
 import {
   contactWakeAt,
+  forgiveContactClock,
   keepContact,
   onDirect,
   onHub,
@@ -42,6 +43,8 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
   if (draft === undefined) {
     return { slice, effects: [{ kind: "dropped", reason: "unexpected" }] };
   }
+  forgiveClock(draft);
+  forgiveContactClock(draft);
   const goesOn = await apply(draft, input);
   if (!goesOn) return { slice, effects: draft.effects };
   await sendReceipts(draft);

@@ -120,7 +120,7 @@ async function onMessage(draft: Draft, envelope: MessageEnvelope, source: Source
   const seen = findReceived(peer.received, 0, envelope.tag);
   if (seen !== undefined) {
     drop(draft, "duplicate");
-    oweReceipt(draft, seen.slice(TAG_BYTES));
+    oweReceipt(draft, seen.slice(TAG_BYTES), source);
     return;
   }
   const opened = await openWithAny(draft, peer, envelope);
@@ -178,7 +178,7 @@ function onContent(draft: Draft, bytes: Uint8Array, tag: Uint8Array, source: Sou
   if (peer === undefined) return;
   const isNew = findReceived(peer.received, TAG_BYTES, content.id) === undefined;
   remember(draft, tag, content.id);
-  oweReceipt(draft, content.id);
+  oweReceipt(draft, content.id, source);
   if (isNew) applyContent(draft, content, source);
   else drop(draft, "duplicate");
 }
@@ -210,8 +210,14 @@ function applyContent(
     }
     return;
   }
-  // Of several names or addresses the latest said counts, whatever order they arrive in.
-  if (compareTimes(content.time, peer.contact.namedAt) < 0) return;
+  // Of several names or addresses the latest said counts, whatever order they arrive in;
+  // but an introduction overtaken by a new name is still the only one that says where to write.
+  if (compareTimes(content.time, peer.contact.namedAt) < 0) {
+    if (content.kind === "introduction" && peer.contact.addresses.length === 0) {
+      changePeer(draft, peer, { contact: { ...peer.contact, addresses: content.addresses } });
+    }
+    return;
+  }
   const contact = { ...peer.contact, name: content.name, namedAt: content.time };
   changePeer(draft, peer, {
     contact:
@@ -242,10 +248,17 @@ function findReceived(
   return undefined;
 }
 
-function oweReceipt(draft: Draft, id: Uint8Array): void {
+function oweReceipt(draft: Draft, id: Uint8Array, source: Source): void {
   const peer = openPeer(draft);
   if (peer === undefined || equalBytes(id, NO_CONTENT_ID)) return;
   const hex = bytesToHex(id);
+  const { directOwed } = draft.live;
+  if (source.path === "relay") {
+    // Its sender thought the link too slow: the receipt must not depend on the link either.
+    changeLive(draft, { directOwed: directOwed.filter((one) => one !== hex) });
+  } else if (!peer.owed.includes(hex)) {
+    changeLive(draft, { directOwed: [...directOwed, hex].slice(-RECEIPT_IDS_MAX) });
+  }
   if (peer.owed.includes(hex)) return;
   // Beyond the limit the oldest is forgotten: its sender will ask again by sending again.
   changePeer(draft, peer, { owed: [...peer.owed, hex].slice(-RECEIPT_IDS_MAX) });

@@ -4,11 +4,14 @@ export { OUTBOX_MAX } from "./draft.ts";
 export { step } from "./engine.ts";
 export { RECEIVED_MAX } from "./inbox.ts";
 export {
+  DIRECT_AGAIN_MS,
   DIRECT_PATIENCE_MS,
   IN_FLIGHT_MAX,
+  LINK_PAUSE_MS,
   LOST_PAUSE_MS,
   QUOTA_PAUSE_MS,
   RECEIPT_GAP_MS,
+  RECEIPT_ROWS_MAX,
   RESEND_AFTER_MS,
 } from "./outbox.ts";
 export * from "./ports.ts";

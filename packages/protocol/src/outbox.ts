@@ -19,7 +19,7 @@ import {
   changePeer,
   deleteOutbox,
   type Draft,
-  OUTBOX_MAX,
+  isOutboxFull,
   openPeer,
   putMessage,
   putOutbox,
@@ -39,6 +39,12 @@ export const QUOTA_PAUSE_MS = 60_000;
 export const RESEND_AFTER_MS = 3_600_000;
 /** Receipts closer together than this become one. */
 export const RECEIPT_GAP_MS = 200;
+/** Receipts waiting for the relay; what is owed beyond them waits as `owed`. */
+export const RECEIPT_ROWS_MAX = 64;
+/** Pause after the direct link was full. */
+export const LINK_PAUSE_MS = 1_000;
+/** A content without a receipt goes over a direct link that is still up again after this. */
+export const DIRECT_AGAIN_MS = 10_000;
 
 /** False when the outbox is full: nothing was queued. */
 export async function enqueue(
@@ -46,7 +52,7 @@ export async function enqueue(
   content: Exclude<Content, { kind: "receipt" }>,
   message: MessageRow | undefined,
 ): Promise<boolean> {
-  if (draft.outbox.length >= OUTBOX_MAX) return false;
+  if (isOutboxFull(draft)) return false;
   await append(draft, bytesToHex(content.id), encodeContent(content), message);
   return true;
 }
@@ -117,7 +123,7 @@ export function onTransmitted(
   outcome: "ok" | "lost" | "gone" | "quota",
 ): void {
   if (path === "direct") {
-    if (outcome !== "ok") markDirect(draft, id, 0);
+    if (outcome !== "ok") onLinkFull(draft, id);
     return;
   }
   changeLive(draft, { inFlight: draft.live.inFlight.filter((one) => one !== id) });
@@ -175,49 +181,76 @@ function forget(draft: Draft, id: string): void {
   changeLive(draft, { directSent, inFlight });
 }
 
-function markDirect(draft: Draft, id: string, at: Instant): void {
-  if (!draft.outbox.some((one) => one.id === id)) return;
-  changeLive(draft, { directSent: new Map(draft.live.directSent).set(id, at) });
+function onLinkFull(draft: Draft, id: string): void {
+  changeLive(draft, { linkRetryAt: draft.env.now + LINK_PAUSE_MS });
+  if (!draft.live.directSent.has(id)) return;
+  changeLive(draft, { directSent: new Map(draft.live.directSent).set(id, 0) });
 }
 
-/** Says what is stored here. Fire and forget on a direct link; through the relay it stays until taken. */
+/**
+ * Says what is stored here, on the way it came: fire and forget over a direct link, because its sender tries
+ * the relay when nothing comes back; through the relay the receipt waits in the outbox until it was taken.
+ */
 export async function sendReceipts(draft: Draft): Promise<void> {
   const peer = openPeer(draft);
   if (peer === undefined || peer.owed.length === 0 || !canSeal(draft)) return;
-  const { env, live } = draft;
-  if (env.now < receiptsDueAt(draft) && peer.owed.length < RECEIPT_IDS_MAX) return;
-  if (!live.direct && draft.outbox.length >= OUTBOX_MAX) return;
-  const ids = peer.owed.slice(0, RECEIPT_IDS_MAX).map(contentIdOf);
-  changePeer(draft, peer, { owed: peer.owed.slice(RECEIPT_IDS_MAX) });
-  changeLive(draft, { receiptAt: env.now });
-  const content = encodeContent({ kind: "receipt", ids });
-  if (!live.direct) {
-    await append(draft, undefined, content, undefined);
-    return;
-  }
-  const blob = await sealContent(draft, content);
-  const id = bytesToHex(env.entropy(ENVELOPE_ID_BYTES));
+  if (draft.env.now < receiptsDueAt(draft) && peer.owed.length < RECEIPT_IDS_MAX) return;
+  const overLink = peer.owed.filter((id) => isOverLink(draft, id));
+  const overRelay = hasReceiptRoom(draft) ? peer.owed.filter((id) => !isOverLink(draft, id)) : [];
+  if (overLink.length === 0 && overRelay.length === 0) return;
+  const said = new Set([...overLink, ...overRelay]);
+  changePeer(draft, peer, { owed: peer.owed.filter((id) => !said.has(id)) });
+  changeLive(draft, { receiptAt: draft.env.now, directOwed: [] });
+  if (overRelay.length > 0) await append(draft, undefined, receiptOf(overRelay), undefined);
+  if (overLink.length === 0) return;
+  const blob = await sealContent(draft, receiptOf(overLink));
+  const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
   draft.effects.push({ kind: "transmit", path: "direct", id, blob });
 }
+
+/** `owed` holds at most RECEIPT_IDS_MAX. */
+const receiptOf = (ids: readonly string[]): Uint8Array =>
+  encodeContent({ kind: "receipt", ids: ids.map(contentIdOf) });
+
+const isOverLink = ({ live }: Draft, id: string): boolean =>
+  live.direct && live.directOwed.includes(id);
+
+const hasReceiptRoom = (draft: Draft): boolean =>
+  draft.outbox.filter((row) => row.awaits === undefined).length < RECEIPT_ROWS_MAX;
 
 const receiptsDueAt = (draft: Draft): Instant => draft.live.receiptAt + RECEIPT_GAP_MS;
 
 /** Hands over what may go now, oldest first. */
 export function flush(draft: Draft): void {
   if (openPeer(draft) === undefined) return;
-  if (draft.live.direct) flushDirect(draft);
-  if (draft.live.hub && draft.env.now >= draft.live.retryAt) flushRelay(draft);
+  if (draft.live.direct && draft.env.now >= draft.live.linkRetryAt) flushDirect(draft);
+  if (isRelayOpen(draft) && draft.env.now >= draft.live.retryAt) flushRelay(draft);
 }
+
+/** Whether anything can go through the relay: until its introduction, nobody knows where the other side reads. */
+const isRelayOpen = (draft: Draft): boolean =>
+  draft.live.hub && (openPeer(draft)?.contact.addresses.length ?? 0) > 0;
 
 function flushDirect(draft: Draft): void {
   const sent = new Map(draft.live.directSent);
   for (const row of draft.outbox) {
-    if (sent.size >= IN_FLIGHT_MAX) break;
-    if (row.envelope === undefined || row.awaits === undefined || sent.has(row.id)) continue;
+    if (row.envelope === undefined || row.awaits === undefined) continue;
+    if ((directDueAt(draft, row, sent) ?? Infinity) > draft.env.now) continue;
     sent.set(row.id, draft.env.now);
     draft.effects.push({ kind: "transmit", path: "direct", id: row.id, blob: row.envelope });
   }
   changeLive(draft, { directSent: sent });
+}
+
+/** When this row goes over the link; undefined while it waits behind a full window. */
+function directDueAt(
+  draft: Draft,
+  row: OutboxRow,
+  sent: ReadonlyMap<string, Instant>,
+): Instant | undefined {
+  const sentAt = sent.get(row.id);
+  if (sentAt !== undefined && sentAt > 0) return sentAt + DIRECT_AGAIN_MS;
+  return sentAt === 0 || sent.size < IN_FLIGHT_MAX ? draft.live.linkRetryAt : undefined;
 }
 
 function flushRelay(draft: Draft): void {
@@ -234,12 +267,34 @@ function flushRelay(draft: Draft): void {
 
 /** When this row goes to the relay, if nothing settles it before. */
 function relayDueAt(draft: Draft, row: OutboxRow): Instant {
-  if (row.relayedAt !== undefined) return row.relayedAt + RESEND_AFTER_MS;
+  const { now } = draft.env;
+  // Later than now: the clock was set back, and says nothing about when the relay took it.
+  if (row.relayedAt !== undefined) return row.relayedAt > now ? 0 : row.relayedAt + RESEND_AFTER_MS;
   const { direct, directSent } = draft.live;
   if (!direct || row.awaits === undefined) return 0;
-  // Not handed to the link yet: it waits behind a full window, and the window's patience frees it.
-  const sentAt = directSent.get(row.id) ?? draft.env.now;
-  return sentAt + DIRECT_PATIENCE_MS;
+  const sentAt = directSent.get(row.id);
+  if (sentAt !== undefined) return sentAt === 0 ? 0 : sentAt + DIRECT_PATIENCE_MS;
+  // It waits behind a full window: the patience with the oldest one there frees it too.
+  const since = directSent.size < IN_FLIGHT_MAX ? now : Math.min(...directSent.values());
+  return since + DIRECT_PATIENCE_MS;
+}
+
+/** After the clock was set back, nothing may wait for its old reading to come again. */
+export function forgiveClock(draft: Draft): void {
+  const { now } = draft.env;
+  const { live } = draft;
+  const directSent = [...live.directSent.values()].some((at) => at > now)
+    ? new Map(Array.from(live.directSent, ([id, at]) => [id, Math.min(at, now)]))
+    : live.directSent;
+  changeLive(draft, {
+    directSent,
+    receiptAt: Math.min(live.receiptAt, now),
+    linkRetryAt: Math.min(live.linkRetryAt, now + LINK_PAUSE_MS),
+    // Infinity stays: the other side's queue is no more, whatever the time.
+    retryAt: Number.isFinite(live.retryAt)
+      ? Math.min(live.retryAt, now + QUOTA_PAUSE_MS)
+      : live.retryAt,
+  });
 }
 
 /** When this file next has something to do without an input; undefined when it has not. */
@@ -248,8 +303,16 @@ export function outboxWakeAt(draft: Draft): Instant | undefined {
   const { live } = draft;
   const peer = openPeer(draft);
   if (peer === undefined) return undefined;
-  if (peer.owed.length > 0 && canSeal(draft)) times.push(receiptsDueAt(draft));
-  if (live.hub && live.inFlight.length < IN_FLIGHT_MAX) {
+  const canSay = hasReceiptRoom(draft) || peer.owed.some((id) => isOverLink(draft, id));
+  if (peer.owed.length > 0 && canSeal(draft) && canSay) times.push(receiptsDueAt(draft));
+  if (live.direct) {
+    for (const row of draft.outbox) {
+      if (row.envelope === undefined || row.awaits === undefined) continue;
+      const at = directDueAt(draft, row, live.directSent);
+      if (at !== undefined) times.push(Math.max(at, live.linkRetryAt));
+    }
+  }
+  if (isRelayOpen(draft) && live.inFlight.length < IN_FLIGHT_MAX) {
     for (const row of draft.outbox) {
       if (row.envelope === undefined || live.inFlight.includes(row.id)) continue;
       times.push(Math.max(relayDueAt(draft, row), live.retryAt));

@@ -169,7 +169,7 @@ export interface Slice {
   readonly self: SelfRecord;
   /** Undefined only for inputs that begin a conversation. */
   readonly conversation: ConversationRecord | undefined;
-  /** Ascending by `sequence`; at most OUTBOX_MAX. */
+  /** Ascending by `sequence`; at most OUTBOX_MAX contents and RECEIPT_ROWS_MAX receipts. */
   readonly outbox: readonly OutboxRow[];
   /** Not stored: what is known about the other side right now. */
   readonly live: LiveState;
@@ -194,6 +194,10 @@ export interface LiveState {
   readonly inFlight: readonly string[];
   /** Outbox ids handed to the current direct link, and when; 0 when the link did not take it. */
   readonly directSent: ReadonlyMap<string, Instant>;
+  /** Nothing goes over the direct link before this: it was full. */
+  readonly linkRetryAt: Instant;
+  /** Those of `owed` that came over the current direct link: their receipt goes back the same way. */
+  readonly directOwed: readonly MessageId[];
   /** Nothing goes to the relay before this. */
   readonly retryAt: Instant;
   readonly receiptAt: Instant;
@@ -214,6 +218,8 @@ export const INITIAL_LIVE: LiveState = {
   wanted: false,
   inFlight: [],
   directSent: new Map(),
+  linkRetryAt: 0,
+  directOwed: [],
   retryAt: 0,
   receiptAt: 0,
   probedAt: 0,

@@ -80,7 +80,7 @@ export async function onReservation(draft: Draft, peerId: Uint8Array | undefined
 
 export function onDirect(draft: Draft, up: boolean): void {
   const wasUp = draft.live.direct;
-  changeLive(draft, { direct: up, directSent: new Map() });
+  changeLive(draft, { direct: up, directSent: new Map(), directOwed: [], linkRetryAt: 0 });
   if (up) changeLive(draft, { presence: "online", negotiations: 0 });
   else if (wasUp) changeLive(draft, { negotiateAt: draft.env.now + NEGOTIATE_PAUSE_MS });
   else postpone(draft);
@@ -115,6 +115,15 @@ export function onSignalled(draft: Draft, outcome: "ok" | "away"): void {
 export function onLeaving(draft: Draft): Promise<void> {
   changeLive(draft, { wanted: false });
   return sendSignal(draft, { probe: false, presence: "away" });
+}
+
+/** As `forgiveClock` of outbox.ts. */
+export function forgiveContactClock(draft: Draft): void {
+  const { env, live } = draft;
+  changeLive(draft, {
+    probedAt: Math.min(live.probedAt, env.now),
+    negotiateAt: Math.min(live.negotiateAt, env.now + NEGOTIATE_PAUSE_MS_MAX),
+  });
 }
 
 /** Probes and negotiates when it is time. */
