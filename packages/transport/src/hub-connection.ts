@@ -4,11 +4,18 @@
  * Owns: everything that ends with the socket. Leaves to hub.ts: what outlives it, states, reconnecting.
  * Spec: wire/SPEC.md §9.
  */
-import { type CryptoBackend, sendAuthenticator, signHubAuth, verifyHubHello } from "@sotto/crypto";
+import {
+  type CryptoBackend,
+  sendAuthenticator,
+  sha256,
+  signHubAuth,
+  verifyHubHello,
+} from "@sotto/crypto";
 import {
   ACK_SEQUENCES_MAX,
   ALIAS_NONE,
   bytesToHex,
+  concatBytes,
   decodeFrame,
   encodeFrame,
   type HubFrame,
@@ -392,7 +399,8 @@ export function openConnection(
     frameOf: (alias: number) => Extract<HubFrame, { type: "append" | "signal" }>,
     answered: Answered,
   ): void {
-    const key = bytesToHex(target.sendId);
+    // Two keys for one queue are two senders: only the relay knows which of them may write.
+    const key = bytesToHex(sha256(concatBytes(target.sendId, target.sendSecret)));
     const sender = senders.get(key);
     const go = (opened: Answer | undefined): void => {
       if (opened?.type !== "sender") return answered(opened);

@@ -1,14 +1,29 @@
+import { noise } from "@chainsafe/libp2p-noise";
+import { circuitRelayTransport } from "@libp2p/circuit-relay-v2";
+import { identify } from "@libp2p/identify";
+import { webRTC } from "@libp2p/webrtc";
+import { webSockets } from "@libp2p/websockets";
+import { yamux } from "@libp2p/yamux";
+import { multiaddr } from "@multiformats/multiaddr";
 import { nobleBackend } from "@sotto/crypto";
 import type { Direct } from "@sotto/transport";
 import {
   createDirect,
+  DIRECT_PROTOCOL,
+  directAddress,
   type DirectOptions,
   LINKS_MAX,
+  MALFORMED_LINKS_MAX,
+  packFrame,
+  peerIdFromBytes,
   peerIdFromRelayKey,
   peerIdToBytes,
+  relayAddress,
   SEND_BUFFER_BYTES_MAX,
+  withRepairedInitChannel,
 } from "@sotto/transport/libp2p";
 import { asEnvelopeId, bytesToHex, type DirectFrame, hexToBytes } from "@sotto/wire";
+import { createLibp2p } from "libp2p";
 import { afterEach, expect, it, vi } from "vitest";
 import { commands } from "vitest/browser";
 import type { RelayPlace } from "./relay-commands.ts";
@@ -225,4 +240,92 @@ it("expects as many peers as allowed and no more", async () => {
   higher.direct.forget(others[0]!);
   higher.direct.expect(lower.direct.ownPeerId);
   expect(await lower.direct.dial(higher.direct.ownPeerId)).toBe(true);
+});
+
+/** A peer that speaks libp2p but not our manners: what it does on a session stream is up to the test. */
+async function rawPeer(place: RelayPlace) {
+  const relay = relayAddress(place.origin, peerIdFromRelayKey(hexToBytes(place.relayKey)!));
+  const node = await createLibp2p({
+    transports: [
+      webSockets(),
+      circuitRelayTransport(),
+      webRTC({ rtcConfiguration: { iceServers: [] } }),
+    ],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { identify: identify() },
+    connectionGater: { denyDialMultiaddr: () => false },
+  });
+  cleanups.push(async () => node.stop());
+  await node.dial(multiaddr(relay));
+  const id = peerIdToBytes(node.peerId);
+  return {
+    id,
+    /** A session stream over a new WebRTC connection. */
+    async stream(to: Uint8Array) {
+      // libp2p notices late that the last connection is dead, and would signal through it.
+      for (const old of node.getConnections(peerIdFromBytes(to))) old.abort(new Error("over"));
+      const address = multiaddr(directAddress(relay, peerIdFromBytes(to)!));
+      const connection = await withRepairedInitChannel(RTCPeerConnection.prototype, () =>
+        node.dial(address),
+      );
+      return connection.newStream(DIRECT_PROTOCOL);
+    },
+    async circuit(to: Uint8Array) {
+      return node.dial(multiaddr(`${relay}/p2p-circuit/p2p/${peerIdFromBytes(to)!.toString()}`));
+    },
+  };
+}
+const PING = packFrame({ type: "ping", nonce: new Uint8Array(8) });
+
+it("a peer that breaks the protocol loses its link, and after some links its place", async () => {
+  const place = await relayPlace();
+  const target = await peer(place);
+  const raw = await rawPeer(place);
+  target.direct.expect(raw.id);
+  await target.direct.prepare();
+  for (let round = 0; round < MALFORMED_LINKS_MAX; round++) {
+    const stream = await raw.stream(target.direct.ownPeerId);
+    stream.send(PING);
+    await until(() => target.links.length === 2 * round + 1);
+    stream.send(new Uint8Array(4).fill(0xff));
+    await until(() => target.links.length === 2 * round + 2);
+  }
+  await expect(raw.stream(target.direct.ownPeerId)).rejects.toThrow();
+  expect(target.links).toHaveLength(2 * MALFORMED_LINKS_MAX);
+  expect(target.frames).toEqual([]);
+});
+
+it("a peer that falls silent loses its link although libp2p sees nothing wrong", async () => {
+  const place = await relayPlace();
+  const target = await peer(place);
+  const raw = await rawPeer(place);
+  target.direct.expect(raw.id);
+  await target.direct.prepare();
+  const stream = await raw.stream(target.direct.ownPeerId);
+  stream.send(PING);
+  await until(() => target.links.length === 1);
+  expect(target.direct.send(raw.id, envelope(1))).toBe(true);
+  await until(() => target.links.length === 2);
+  expect(target.direct.send(raw.id, envelope(2))).toBe(false);
+});
+
+it("no session runs through the relay's circuit", async () => {
+  const place = await relayPlace();
+  const target = await peer(place);
+  const raw = await rawPeer(place);
+  target.direct.expect(raw.id);
+  await target.direct.prepare();
+  const connection = await raw.circuit(target.direct.ownPeerId);
+  const refused = (async () => {
+    const stream = await connection.newStream(DIRECT_PROTOCOL, {
+      runOnLimitedConnection: true,
+      negotiateFully: true,
+    });
+    stream.send(PING);
+    await until(() => stream.status !== "open");
+    throw new Error("refused");
+  })();
+  await expect(refused).rejects.toThrow();
+  expect(target.links).toEqual([]);
 });

@@ -46,6 +46,8 @@ export const MALFORMED_LINKS_MAX = 3;
 const GLARE_MS = 5_000;
 /** The stream that lost stays so long: closed at once, it could end before the other side knows the winner. */
 const SETTLE_MS = 1_000;
+/** A connection that carries no session after so long is what a failed dial of the other side left here. */
+const ORPHAN_MS = 2_000;
 
 type Connection = Awaited<ReturnType<Libp2p["dial"]>>;
 type Stream = Awaited<ReturnType<Connection["newStream"]>>;
@@ -225,6 +227,15 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
     }
   }
 
+  /** libp2p signals a dial through any connection it has, and would hang in a dead one. */
+  function dropOrphans(peer: Expected): void {
+    for (const connection of node.getConnections(peer.peerId)) {
+      const isOld = Date.now() - connection.timeline.open > ORPHAN_MS;
+      const isUsed = [...peer.sessions].some((link) => link.connection === connection);
+      if (isDirect(connection) && isOld && !isUsed) connection.abort(new Error("no session"));
+    }
+  }
+
   async function reachRelay(signal: AbortSignal): Promise<void> {
     mayDialRelay = true;
     try {
@@ -297,6 +308,7 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
   async function dialOnce(peer: Expected): Promise<boolean> {
     const signal = AbortSignal.timeout(DIAL_MS);
     await reachRelay(signal);
+    dropOrphans(peer);
     const address = multiaddr(directAddress(relayAt, peer.peerId));
     const connection = await withRepairedInitChannel(RTCPeerConnection.prototype, () =>
       node.dial(address, { signal }),
