@@ -172,3 +172,27 @@ const createCounters = (): Record<Counter, number> => ({
   expired: 0,
   "store-failed": 0,
 });
+
+export {
+  announcedAddress,
+  CIRCUIT_BYTES_MAX,
+  CIRCUIT_CONNECTIONS_MAX,
+  CIRCUIT_MS,
+  type CircuitLimits,
+  HOP_STREAMS_MAX,
+  RESERVATION_TTL_MS,
+  RESERVATIONS_MAX,
+  STOP_STREAMS_MAX,
+} from "./node/circuit.ts";
+export { nodeBackend } from "./node/crypto.ts";
+export {
+  CONNECTIONS_MAX,
+  CONNECTIONS_PER_ADDRESS_MAX,
+  HEARTBEAT_MS,
+  placeOf,
+  SOCKET_BUFFER_MAX,
+  STALLED_MS,
+} from "./node/hub-server.ts";
+export { loadSecrets } from "./node/keys.ts";
+export { DEFAULT_HEADERS } from "./node/static-files.ts";
+export { openSqliteStore } from "./node/store/sqlite.ts";

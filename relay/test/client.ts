@@ -2,7 +2,7 @@
  * A client as bare as the protocol allows: every frame by hand, nothing retried, nothing hidden.
  */
 import { randomBytes } from "node:crypto";
-import { nobleBackend, sendAuthenticator, sha256, signHubAuth } from "@sotto/crypto";
+import { sendAuthenticator, sha256, signHubAuth } from "@sotto/crypto";
 import {
   asEnvelopeId,
   asLinkId,
@@ -19,6 +19,7 @@ import {
   type SendId,
   sendTranscript,
 } from "@sotto/wire";
+import { nodeBackend } from "sotto-relay";
 import { WebSocket } from "ws";
 
 export type FrameOf<T extends HubFrameType> = Extract<HubFrame, { type: T }>;
@@ -46,7 +47,7 @@ export interface Client {
   /** Frames of this type that came and nobody took. */
   waiting(this: void, type: HubFrameType): number;
   ack(alias: number, ...sequences: readonly bigint[]): void;
-  makeQueue(firstUse: Uint8Array, queueId?: QueueId): Promise<FrameOf<"queue">>;
+  makeQueue(firstUse: Uint8Array, queueId?: QueueId, ttlHours?: number): Promise<FrameOf<"queue">>;
   openSender(sendId: SendId, sendSecret: Uint8Array, firstUse?: Uint8Array): Promise<HubFrame>;
   close(): void;
   readonly closed: Promise<void>;
@@ -128,15 +129,15 @@ export function createClient(
     next: inbox.next,
     waiting: inbox.waiting,
     ack: (alias, ...sequences) => send({ type: "ack", alias, sequences }),
-    async makeQueue(firstUse, queueId = newQueueId()) {
+    async makeQueue(firstUse, queueId = newQueueId(), ttlHours = 24) {
       const firstUseHash = sha256(firstUse);
-      const answer = await request({ type: "queue-new", queueId, ttlHours: 24, firstUseHash });
+      const answer = await request({ type: "queue-new", queueId, ttlHours, firstUseHash });
       if (answer.type !== "queue") throw new Error(`no queue: ${JSON.stringify(answer)}`);
       return answer;
     },
     async openSender(sendId, sendSecret, firstUse = new Uint8Array(16)) {
-      const sendKey = await nobleBackend.dhPublic(sendSecret);
-      const shared = await nobleBackend.dh(sendSecret, hello.ephemeralKey);
+      const sendKey = await nodeBackend.dhPublic(sendSecret);
+      const shared = await nodeBackend.dh(sendSecret, hello.ephemeralKey);
       const transcript = sendTranscript(hello.nonce, hello.relayKey, sendId, sendKey);
       const authenticator = sendAuthenticator(shared, transcript);
       return request({ type: "send-open", sendId, sendKey, authenticator, firstUse });
@@ -151,13 +152,16 @@ export async function authenticate(client: {
   readonly readerSeed: Uint8Array;
 }): Promise<FrameOf<"auth">> {
   const { nonce, relayKey } = client.hello;
-  const readerKey = await nobleBackend.signPublic(client.readerSeed);
-  const signature = await signHubAuth(client.readerSeed, nonce, relayKey, readerKey, nobleBackend);
+  const readerKey = await nodeBackend.signPublic(client.readerSeed);
+  const signature = await signHubAuth(client.readerSeed, nonce, relayKey, readerKey, nodeBackend);
   return { type: "auth", readerKey, signature, admission: new Uint8Array() };
 }
 
 /** A socket that has said nothing yet. */
-export async function connectRaw(port: number, readerSeed = random(32)): Promise<Client> {
+export async function connectRaw(
+  port: number,
+  readerSeed: Uint8Array = random(32),
+): Promise<Client> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${HUB_PATH}`);
   const inbox = createInbox();
   const closed = new Promise<void>((resolve) => {
@@ -177,7 +181,7 @@ export async function connectRaw(port: number, readerSeed = random(32)): Promise
 }
 
 /** A proven client. */
-export async function connect(port: number, readerSeed = random(32)): Promise<Client> {
+export async function connect(port: number, readerSeed: Uint8Array = random(32)): Promise<Client> {
   const client = await connectRaw(port, readerSeed);
   client.send(await authenticate(client));
   await client.next("welcome");
@@ -205,7 +209,7 @@ export async function pair(
   return { queueId, ownAlias, alias: opened.alias, sendId, sendSecret };
 }
 
-export const append = (alias: number, blob = random(256)): FrameOf<"append"> => ({
+export const append = (alias: number, blob: Uint8Array = random(256)): FrameOf<"append"> => ({
   type: "append",
   alias,
   id: newEnvelopeId(),

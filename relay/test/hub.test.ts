@@ -1,6 +1,6 @@
 /** The hub over real sockets, in this process. */
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Relay, startRelay } from "../src/index.ts";
+import { type Relay, startRelay } from "sotto-relay";
 import { append, connect, connectRaw, newLinkId, pair, random } from "./client.ts";
 
 let relay: Relay;

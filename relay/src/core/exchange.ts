@@ -146,11 +146,13 @@ export interface ExchangeOptions {
   readonly clock: Clock;
   /** 32 bytes: derives sendIds from queueIds. */
   readonly sendSecret: Uint8Array;
+  readonly queuesMax?: number;
   readonly count: (this: void, counter: Counter) => void;
 }
 
 export function createExchange(options: ExchangeOptions): Exchange {
   const { store, clock, sendSecret, count } = options;
+  const queuesMax = options.queuesMax ?? QUEUES_MAX;
   const queueById = new Map<string, Queue>();
   const queueBySendHash = new Map<string, Queue>();
   const queuesOfReader = new Map<string, number>();
@@ -266,7 +268,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       return outcome === "ok" ? { ok: true, queue: known, sendId } : { ok: false, reason: outcome };
     }
     if (
-      queueById.size >= QUEUES_MAX ||
+      queueById.size >= queuesMax ||
       (queuesOfReader.get(bytesToKey(readerKey)) ?? 0) >= QUEUES_PER_READER_MAX
     ) {
       return { ok: false, reason: "limit" };

@@ -1,0 +1,496 @@
+/** One connection of the core: proof, aliases, credit, limits, and answers that tell nothing. */
+import { sha256 } from "@sotto/crypto";
+import {
+  ADMISSION_BYTES_MAX,
+  encodeFrame,
+  type HubFrame,
+  QUEUE_OPEN_MAX,
+  type SendId,
+  asSendId,
+} from "@sotto/wire";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  AUTH_FRAME_BYTES_MAX,
+  AUTH_MS,
+  BUNDLE_GET_BURST,
+  BUNDLE_GET_INTERVAL_MS,
+  BUNDLES_PER_QUEUE_MAX,
+  CREDIT_BYTES,
+  CREDIT_MESSAGES,
+  QUEUE_NEW_BURST,
+  REQUESTS_PENDING_MAX,
+  APPEND_BYTES_PENDING_MAX,
+  SENDERS_PER_CONNECTION_MAX,
+  TTL_HOURS_MAX,
+} from "sotto-relay/core";
+import {
+  append,
+  authenticate,
+  newEnvelopeId,
+  newLinkId,
+  newQueueId,
+  pair,
+  random,
+} from "./client.ts";
+import { answered, createWorld, turn } from "./world.ts";
+
+const OK: HubFrame = { type: "ok" };
+const GONE: HubFrame = { type: "error", code: "gone", retryAfterMs: 0 };
+
+/** One valid frame of every type. */
+const FRAMES: { readonly [T in HubFrame["type"]]: Extract<HubFrame, { type: T }> } = {
+  hello: {
+    type: "hello",
+    relayKey: random(32),
+    ephemeralKey: random(32),
+    nonce: random(32),
+    hour: 1,
+    ttlHoursMax: 1,
+    queueMessagesMax: 1,
+    signature: random(64),
+  },
+  auth: { type: "auth", readerKey: random(32), signature: random(64), admission: random(0) },
+  welcome: { type: "welcome", creditMessages: 1, circuit: true },
+  bye: { type: "bye", code: "gone", retryAfterMs: 0 },
+  "queue-new": { type: "queue-new", queueId: newQueueId(), ttlHours: 1, firstUseHash: random(32) },
+  queue: { type: "queue", alias: 1, sendId: asSendId(random(24)) },
+  "queue-open": { type: "queue-open", queueIds: [newQueueId()] },
+  queues: { type: "queues", queues: [{ alias: 0, backlog: 0 }] },
+  "queue-close": { type: "queue-close", alias: 77 },
+  "send-open": {
+    type: "send-open",
+    sendId: asSendId(random(24)),
+    sendKey: random(32),
+    authenticator: random(32),
+    firstUse: random(16),
+  },
+  sender: { type: "sender", alias: 1 },
+  append: append(77),
+  signal: { type: "signal", alias: 77, blob: random(256) },
+  deliver: { type: "deliver", alias: 1, sequence: 1n, id: newEnvelopeId(), blob: random(256) },
+  signalled: { type: "signalled", alias: 1, blob: random(256) },
+  drained: { type: "drained", alias: 1 },
+  ack: { type: "ack", alias: 77, sequences: [1n] },
+  "bundle-put": { type: "bundle-put", alias: 77, linkId: newLinkId(), blob: random(10) },
+  "bundle-get": { type: "bundle-get", linkId: newLinkId() },
+  bundle: { type: "bundle", blob: random(10) },
+  ping: { type: "ping" },
+  pong: { type: "pong" },
+  ok: { type: "ok" },
+  error: { type: "error", code: "gone", retryAfterMs: 0 },
+};
+
+/** What a client that owns nothing hears; undefined: nothing. Frames that are not here end the connection. */
+const ANSWERS: Partial<Record<HubFrame["type"], object | undefined>> = {
+  "queue-new": { type: "queue" },
+  "queue-open": { type: "queues", queues: [{ alias: 0, backlog: 0 }] },
+  "queue-close": GONE,
+  "send-open": GONE,
+  append: GONE,
+  signal: GONE,
+  ack: GONE,
+  "bundle-put": GONE,
+  "bundle-get": GONE,
+  ping: { type: "pong" },
+  pong: undefined,
+};
+
+describe("every frame in every state", () => {
+  test.each(Object.values(FRAMES).filter(({ type }) => type !== "auth"))(
+    "$type before the proof ends the connection",
+    async (frame) => {
+      const { client, isClosed } = await createWorld().socket();
+      client.send(frame, 9);
+      // The largest valid frame before the proof is an AUTH.
+      const code = encodeFrame(9, frame).length > AUTH_FRAME_BYTES_MAX ? "too-large" : "malformed";
+      expect(await client.next("bye")).toEqual({ type: "bye", code, retryAfterMs: 0 });
+      expect(isClosed()).toBe(true);
+    },
+  );
+
+  test.each(Object.values(FRAMES))(
+    "$type while the proof is being checked ends it",
+    async (frame) => {
+      const { client, isClosed } = await createWorld().socket();
+      client.send(await authenticate(client));
+      client.send(frame);
+      expect(await client.next("bye")).toMatchObject({ code: "malformed" });
+      expect(isClosed()).toBe(true);
+    },
+  );
+
+  test.each(Object.values(FRAMES))("$type after the proof", async (frame) => {
+    const { client, isClosed } = await createWorld().connect();
+    if (frame.type in ANSWERS) {
+      const expected = ANSWERS[frame.type];
+      const got = await answered(client.request(frame));
+      if (expected === undefined) expect(got).toBeUndefined();
+      else expect(got).toMatchObject(expected);
+      expect(isClosed()).toBe(false);
+    } else {
+      client.send(frame, 9);
+      expect(await client.next("bye")).toMatchObject({ code: "malformed" });
+      expect(isClosed()).toBe(true);
+    }
+  });
+
+  test("no bytes make it throw, and each request gets one answer or the end", async () => {
+    const frames = Object.values(FRAMES).map((frame) => encodeFrame(5, frame));
+    const mutated = fc
+      .tuple(
+        fc.constantFrom(...frames),
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 }),
+      )
+      .map(([frame, changes]) => {
+        const bytes = frame.slice();
+        for (const [at, value] of changes) bytes[at % bytes.length] = value;
+        return bytes;
+      });
+    const bytes = fc.oneof(fc.uint8Array({ maxLength: 300 }), mutated);
+    await fc.assert(
+      fc.asyncProperty(fc.array(bytes, { maxLength: 8 }), fc.boolean(), async (all, proven) => {
+        const world = createWorld();
+        const socket = proven ? await world.connect() : await world.socket();
+        for (const one of all) {
+          const before = socket.sent.length;
+          socket.connection.receive(one);
+          await turn();
+          const said = socket.sent.length - before;
+          // A new queue is also said to be drained.
+          expect(said).toBeLessThanOrEqual(2);
+        }
+        expect(socket.sent.filter((frame) => frame[0] === 0x04).length).toBeLessThanOrEqual(1);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
+
+describe("proof", () => {
+  test("a socket that proves nothing lives for AUTH_MS", async () => {
+    const world = createWorld();
+    const { client, isClosed } = await world.socket();
+    world.clock.advance(AUTH_MS - 1);
+    expect(isClosed()).toBe(false);
+    world.clock.advance(1);
+    expect(await client.next("bye")).toMatchObject({ code: "unauthorised" });
+    expect(isClosed()).toBe(true);
+  });
+
+  test("a proven one lives longer", async () => {
+    const world = createWorld();
+    const { isClosed } = await world.connect();
+    world.clock.advance(10 * AUTH_MS);
+    expect(isClosed()).toBe(false);
+  });
+
+  test.each(["signature", "readerKey"] as const)("a wrong %s is refused", async (field) => {
+    const { client, isClosed } = await createWorld().socket();
+    const auth = await authenticate(client);
+    client.send({ ...auth, [field]: auth[field].map((byte) => byte ^ 1) });
+    expect(await client.next("bye")).toMatchObject({ code: "unauthorised" });
+    expect(isClosed()).toBe(true);
+  });
+
+  test("a proof for another connection is refused", async () => {
+    const world = createWorld();
+    const [one, other] = [await world.socket(), await world.socket()];
+    other.client.send(await authenticate(one.client));
+    expect(await other.client.next("bye")).toMatchObject({ code: "unauthorised" });
+  });
+
+  test("an invite code lets in who knows it, and a proof of admission has a largest size", async () => {
+    const code = "x".repeat(ADMISSION_BYTES_MAX);
+    const world = createWorld({ admission: code });
+    const admitted = await world.socket();
+    const admission = new TextEncoder().encode(code);
+    admitted.client.send({ ...(await authenticate(admitted.client)), admission });
+    await admitted.client.next("welcome");
+
+    const stranger = await world.socket();
+    stranger.client.send(await authenticate(stranger.client));
+    expect(await stranger.client.next("bye")).toMatchObject({ code: "unauthorised" });
+
+    const large = await world.socket();
+    const longer = { ...(await authenticate(large.client)), admission: random(code.length + 1) };
+    large.client.send(longer);
+    expect(await large.client.next("bye")).toMatchObject({ code: "too-large" });
+  });
+});
+
+describe("missing and forbidden look the same", () => {
+  test("to who wants to write", async () => {
+    const world = createWorld();
+    const [alice, bob, mallory] = await Promise.all([1, 2, 3].map(() => world.connect()));
+    const { sendId, sendSecret } = await pair(alice!.client, bob!.client);
+    const fresh = await alice!.client.makeQueue(random(16));
+    const open = (id: SendId, secret: Uint8Array, firstUse?: Uint8Array) =>
+      mallory!.client.openSender(id, secret, firstUse);
+    // The sender itself, on another connection and without the first-use secret, is let in.
+    expect(await open(sendId, sendSecret)).toMatchObject({ type: "sender" });
+    const answers = [
+      await open(asSendId(random(24)), random(32), random(16)),
+      await open(sendId, random(32), random(16)),
+      await open(fresh.sendId, random(32), random(16)),
+      await mallory!.client.request({ ...FRAMES["send-open"], sendId: fresh.sendId }),
+      await mallory!.client.request({ ...FRAMES["send-open"], sendKey: new Uint8Array(32) }),
+    ];
+    for (const answer of answers) expect(answer).toEqual(GONE);
+  });
+
+  test("to who wants to read", async () => {
+    const world = createWorld();
+    const [alice, mallory] = [await world.connect(), await world.connect()];
+    const queueId = newQueueId();
+    await alice.client.makeQueue(random(16), queueId);
+    const asked = { type: "queue-open", queueIds: [queueId, newQueueId()] } as const;
+    expect(await mallory.client.request(asked)).toEqual({
+      type: "queues",
+      queues: [
+        { alias: 0, backlog: 0 },
+        { alias: 0, backlog: 0 },
+      ],
+    });
+    const stolen = { ...FRAMES["queue-new"], queueId };
+    expect(await mallory.client.request(stolen)).toEqual(GONE);
+  });
+
+  test("to who wants an offer, wherever it went", async () => {
+    const world = createWorld();
+    const [alice, bob] = [await world.connect(), await world.connect()];
+    const { alias } = await alice.client.makeQueue(random(16), newQueueId(), 1);
+    const linkId = newLinkId();
+    const put = { type: "bundle-put", alias, linkId, blob: random(10) } as const;
+    await alice.client.request(put);
+    const get = { type: "bundle-get", linkId } as const;
+    expect(await bob.client.request(get)).toMatchObject({ type: "bundle" });
+    world.clock.advance(2 * 3_600_000);
+    expect(await bob.client.request(get)).toEqual(GONE);
+    expect(await bob.client.request(FRAMES["bundle-get"])).toEqual(GONE);
+  });
+});
+
+describe("credit", () => {
+  async function withBacklog(count: number, sizeBytes: number) {
+    const world = createWorld();
+    const [alice, bob] = [await world.connect(), await world.connect()];
+    const { alias, queueId } = await pair(alice.client, bob.client);
+    alice.client.close();
+    for (let index = 0; index < count; index++) {
+      expect(await bob.client.request(append(alias, random(sizeBytes)))).toEqual(OK);
+    }
+    const again = await world.connect(alice.client.readerSeed);
+    const opened = await again.client.request({ type: "queue-open", queueIds: [queueId] });
+    await turn();
+    return { world, bob, alias, owner: again, opened };
+  }
+
+  test("so many messages, then one more for each acknowledged", async () => {
+    const { owner, opened } = await withBacklog(CREDIT_MESSAGES + 1, 256);
+    const [queue] = opened.type === "queues" ? opened.queues : [];
+    expect(queue?.backlog).toBe(CREDIT_MESSAGES + 1);
+    expect(owner.client.waiting("deliver")).toBe(CREDIT_MESSAGES);
+    expect(owner.client.waiting("drained")).toBe(0);
+    const first = await owner.client.next("deliver");
+    owner.client.ack(first.alias, first.sequence);
+    await turn();
+    expect(owner.client.waiting("deliver")).toBe(CREDIT_MESSAGES);
+    expect(owner.client.waiting("drained")).toBe(1);
+  });
+
+  test("so many bytes", async () => {
+    const fitting = CREDIT_BYTES / 65_536;
+    const { owner } = await withBacklog(fitting + 1, 65_536);
+    expect(owner.client.waiting("deliver")).toBe(fitting);
+  });
+
+  test("a new message without credit is written at once and delivered in its turn", async () => {
+    const { world, owner, bob, alias } = await withBacklog(CREDIT_MESSAGES, 256);
+    const written = world.counters.get("written") ?? 0;
+    const message = append(alias);
+    expect(await bob.client.request(message)).toEqual(OK);
+    expect(world.counters.get("written")).toBe(written + 1);
+    for (let index = 0; index < CREDIT_MESSAGES; index++) {
+      const { alias: own, sequence } = await owner.client.next("deliver");
+      owner.client.ack(own, sequence);
+    }
+    expect(await owner.client.next("deliver")).toMatchObject({ id: message.id });
+  });
+
+  test("what was not delivered here cannot be acknowledged, and twice is once", async () => {
+    const { world, owner } = await withBacklog(CREDIT_MESSAGES + 2, 256);
+    const { alias, sequence } = await owner.client.next("deliver");
+    const ack = {
+      type: "ack",
+      alias,
+      sequences: [sequence, sequence, 10_000n, 2n ** 60n],
+    } as const;
+    expect(await owner.client.request(ack)).toEqual(OK);
+    expect(
+      await owner.client.request({ ...ack, sequences: [BigInt(CREDIT_MESSAGES + 2)] }),
+    ).toEqual(OK);
+    await turn();
+    expect(world.counters.get("acknowledged")).toBe(1);
+    expect(owner.client.waiting("deliver")).toBe(CREDIT_MESSAGES);
+  });
+
+  test("nothing is delivered into a socket that does not drain, and all of it afterwards", async () => {
+    const world = createWorld();
+    const [alice, bob] = [await world.connect(), await world.connect()];
+    const { alias } = await pair(alice.client, bob.client);
+    alice.congested = true;
+    expect(await bob.client.request(append(alias))).toEqual(OK);
+    const away = { type: "error", code: "away", retryAfterMs: 0 };
+    expect(await bob.client.request({ type: "signal", alias, blob: random(256) })).toEqual(away);
+    expect(alice.client.waiting("deliver")).toBe(0);
+    alice.congested = false;
+    alice.connection.resume();
+    await alice.client.next("deliver");
+  });
+});
+
+describe("signals", () => {
+  test("reach a connected owner, and nobody else ever", async () => {
+    const world = createWorld();
+    const [alice, bob] = [await world.connect(), await world.connect()];
+    const { alias, ownAlias, queueId } = await pair(alice.client, bob.client);
+    const signal = { type: "signal", alias, blob: random(16_384) } as const;
+    expect(await bob.client.request(signal)).toEqual(OK);
+    const { blob } = signal;
+    expect(await alice.client.next("signalled")).toEqual({
+      type: "signalled",
+      alias: ownAlias,
+      blob,
+    });
+    alice.client.close();
+    expect(await bob.client.request(signal)).toMatchObject({ type: "error", code: "away" });
+    expect(world.disk.messages.size).toBe(0);
+    const again = await world.connect(alice.client.readerSeed);
+    await again.client.request({ type: "queue-open", queueIds: [queueId] });
+    await again.client.next("drained");
+    expect(again.client.waiting("signalled")).toBe(0);
+  });
+});
+
+describe("limits", () => {
+  test("offers per queue, and no other queue's", async () => {
+    const world = createWorld();
+    const [alice, mallory] = [await world.connect(), await world.connect()];
+    const firstUse = random(16);
+    const { alias, sendId } = await alice.client.makeQueue(firstUse);
+    const other = await mallory.client.makeQueue(random(16));
+    const puts = Array.from({ length: BUNDLES_PER_QUEUE_MAX + 1 }, () => ({
+      type: "bundle-put" as const,
+      alias,
+      linkId: newLinkId(),
+      blob: random(10),
+    }));
+    for (const put of puts.slice(0, -1)) expect(await alice.client.request(put)).toEqual(OK);
+    expect(await alice.client.request(puts.at(-1)!)).toMatchObject({ code: "limit" });
+    // Again under the same link replaces.
+    const blob = random(20);
+    expect(await alice.client.request({ ...puts[0]!, blob })).toEqual(OK);
+    const get = { type: "bundle-get", linkId: puts[0]!.linkId } as const;
+    expect(await mallory.client.request(get)).toEqual({ type: "bundle", blob });
+    expect(await mallory.client.request({ ...puts[0]!, alias: other.alias })).toEqual(GONE);
+    await mallory.client.openSender(sendId, random(32), firstUse);
+    expect(await alice.client.request(puts[0]!)).toEqual(GONE);
+  });
+
+  test("fetching offers: a burst, then one per interval", async () => {
+    const world = createWorld();
+    const { client } = await world.connect();
+    const get = FRAMES["bundle-get"];
+    for (let index = 0; index < BUNDLE_GET_BURST; index++) {
+      expect(await client.request(get)).toEqual(GONE);
+    }
+    expect(await client.request(get)).toEqual({
+      type: "error",
+      code: "later",
+      retryAfterMs: BUNDLE_GET_INTERVAL_MS,
+    });
+    world.clock.advance(BUNDLE_GET_INTERVAL_MS);
+    expect(await client.request(get)).toEqual(GONE);
+    expect(await client.request(get)).toMatchObject({ code: "later" });
+  });
+
+  test("making queues: a burst, then one per interval", async () => {
+    const { client } = await createWorld().connect();
+    for (let index = 0; index < QUEUE_NEW_BURST; index++) await client.makeQueue(random(16));
+    const one = { ...FRAMES["queue-new"], queueId: newQueueId() };
+    expect(await client.request(one)).toMatchObject({ type: "error", code: "limit" });
+  });
+
+  test("the life of messages", async () => {
+    const { client } = await createWorld().connect();
+    await client.makeQueue(random(16), newQueueId(), TTL_HOURS_MAX);
+    const longer = { ...FRAMES["queue-new"], ttlHours: TTL_HOURS_MAX + 1 };
+    expect(await client.request(longer)).toMatchObject({ type: "error", code: "limit" });
+  });
+
+  test("queues opened at once", async () => {
+    const { client } = await createWorld().connect();
+    const queueIds = Array.from({ length: QUEUE_OPEN_MAX }, newQueueId);
+    const answer = await client.request({ type: "queue-open", queueIds });
+    expect(answer.type === "queues" && answer.queues.length).toBe(QUEUE_OPEN_MAX);
+    client.send({ type: "queue-open", queueIds: [...queueIds, newQueueId()] });
+    expect(await client.next("bye")).toMatchObject({ code: "malformed" });
+  });
+
+  test("appends without an answer, by number and by bytes", async () => {
+    const world = createWorld();
+    const bob = await world.connect();
+    const aliases: number[] = [];
+    for (let index = 0; index < 5; index++) {
+      const alice = await world.connect();
+      aliases.push((await pair(alice.client, bob.client)).alias);
+      alice.client.close();
+    }
+    world.store = "closed";
+    const later = { type: "error", code: "later" };
+    const many = Array.from({ length: REQUESTS_PENDING_MAX + 1 }, (_, index) =>
+      bob.client.request(append(aliases[Math.floor(index / 250)]!)),
+    );
+    expect(await answered(many.at(-2)!)).toBeUndefined();
+    expect(await answered(many.at(-1)!)).toMatchObject(later);
+    await world.release();
+    for (const answer of many.slice(0, -1)) expect(await answer).toEqual(OK);
+
+    const carol = await world.connect();
+    const dave = await world.connect();
+    world.store = "open";
+    const targets: number[] = [];
+    for (let index = 0; index < 2; index++) {
+      targets.push((await pair(carol.client, dave.client)).alias);
+    }
+    carol.client.close();
+    world.store = "closed";
+    const fitting = APPEND_BYTES_PENDING_MAX / 65_536;
+    const large = Array.from({ length: fitting + 1 }, (_, index) =>
+      dave.client.request(append(targets[index % 2]!, random(65_536))),
+    );
+    expect(await answered(large.at(-2)!)).toBeUndefined();
+    expect(await answered(large.at(-1)!)).toMatchObject(later);
+  });
+
+  test("senders per connection", async () => {
+    const world = createWorld();
+    const { client } = await world.connect();
+    const firstUse = random(16);
+    const sendSecret = random(32);
+    const open = async () => {
+      const made = await world.exchange.create(random(32), {
+        queueId: newQueueId(),
+        ttlHours: 1,
+        firstUseHash: sha256(firstUse),
+      });
+      if (!made.ok) throw new Error(made.reason);
+      return client.openSender(made.sendId, sendSecret, firstUse);
+    };
+    for (let index = 0; index < SENDERS_PER_CONNECTION_MAX; index++) {
+      expect((await open()).type).toBe("sender");
+    }
+    expect(await open()).toMatchObject({ type: "error", code: "limit" });
+  });
+});

@@ -1,0 +1,219 @@
+/**
+ * The core without a machine: a clock that stands still, a disk that can crash or be full, sockets that are calls.
+ */
+import { decodeFrame, type HubFrame } from "@sotto/wire";
+import { nodeBackend } from "sotto-relay";
+import {
+  type Counter,
+  createConnection,
+  createExchange,
+  createMemoryDisk,
+  createMemoryStore,
+  type Exchange,
+  HOUR_MS,
+  type HubConnection,
+  type MemoryDisk,
+  type RelayEnv,
+  StoreError,
+} from "sotto-relay/core";
+import { authenticate, type Client, createClient, createInbox, random } from "./client.ts";
+
+export interface VirtualClock {
+  readonly now: () => number;
+  readonly after: (delayMs: number, run: () => void) => () => void;
+  /** Runs what becomes due on the way, in order. */
+  advance(ms: number): void;
+  set(now: number): void;
+}
+
+export function createClock(start = 400_000 * HOUR_MS): VirtualClock {
+  let now = start;
+  let timers: { at: number; run: () => void }[] = [];
+  return {
+    now: () => now,
+    after(delayMs, run) {
+      const timer = { at: now + delayMs, run };
+      timers.push(timer);
+      return () => {
+        timers = timers.filter((other) => other !== timer);
+      };
+    },
+    advance(ms) {
+      const end = now + ms;
+      for (;;) {
+        const [next] = timers.filter((timer) => timer.at <= end).toSorted((a, b) => a.at - b.at);
+        if (next === undefined) break;
+        timers = timers.filter((other) => other !== next);
+        now = Math.max(now, next.at);
+        next.run();
+      }
+      now = end;
+    },
+    set(to) {
+      now = to;
+    },
+  };
+}
+
+/** Lets every promise that can settle settle. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export interface Socket {
+  readonly client: Client;
+  readonly connection: HubConnection;
+  congested: boolean;
+  readonly sent: Uint8Array[];
+  readonly isClosed: () => boolean;
+}
+
+export interface World {
+  readonly clock: VirtualClock;
+  readonly disk: MemoryDisk;
+  readonly exchange: Exchange;
+  readonly counters: Map<Counter, number>;
+  /** closed: commits wait. full: they fail. */
+  store: "open" | "closed" | "full";
+  /** Lets the commits through that wait. */
+  release(): Promise<void>;
+  /** HELLO has come. */
+  socket(readerSeed?: Uint8Array): Promise<Socket>;
+  /** WELCOME has come. */
+  connect(readerSeed?: Uint8Array): Promise<Socket>;
+  /** The process dies and another begins on the same disk; what waited for a commit is lost. */
+  crash(): void;
+}
+
+export function createWorld(options: { admission?: string; queuesMax?: number } = {}): World {
+  const clock = createClock();
+  const disk = createMemoryDisk();
+  const counters = new Map<Counter, number>();
+  const seed = random(32);
+  const identity = { seed, publicKey: new Uint8Array(nodeBackend.signPublic(seed) as Uint8Array) };
+  const sendSecret = random(32);
+  const env: RelayEnv = {
+    now: clock.now,
+    after: clock.after,
+    crypto: nodeBackend,
+    entropy: random,
+    count: (counter) => counters.set(counter, (counters.get(counter) ?? 0) + 1),
+  };
+  let waiting: (() => void)[] = [];
+  let life = 0;
+  let sockets: Socket[] = [];
+
+  const start = (): Exchange => {
+    const born = ++life;
+    const flush = async (commit: () => void): Promise<void> => {
+      if (world.store === "full") throw new StoreError("full");
+      if (world.store === "closed") {
+        await new Promise<void>((resolve, reject) => {
+          waiting.push(() => (world.store === "full" ? reject(new StoreError("full")) : resolve()));
+        });
+      }
+      if (born === life) commit();
+    };
+    return createExchange({
+      store: createMemoryStore(disk, flush),
+      clock,
+      sendSecret,
+      count: env.count,
+      ...(options.queuesMax === undefined ? {} : { queuesMax: options.queuesMax }),
+    });
+  };
+
+  const open = async (readerSeed: Uint8Array = random(32)): Promise<Socket> => {
+    const inbox = createInbox();
+    let over = false;
+    let closed: () => void = () => undefined;
+    const ended = new Promise<void>((resolve) => {
+      closed = () => {
+        over = true;
+        inbox.end();
+        resolve();
+      };
+    });
+    const sent: Uint8Array[] = [];
+    const born = life;
+    const connection = createConnection(
+      {
+        exchange,
+        env,
+        identity,
+        circuit: false,
+        admits: (proof) =>
+          options.admission === undefined || new TextDecoder().decode(proof) === options.admission,
+      },
+      {
+        send(bytes) {
+          // A dead process says nothing.
+          if (over || born !== life) return;
+          sent.push(bytes);
+          const decoded = decodeFrame(bytes);
+          if (decoded.ok) inbox.receive(decoded.value);
+        },
+        congested: () => socket.congested,
+        close: () => closed(),
+      },
+    );
+    void connection.open();
+    const hello = await inbox.next("hello");
+    const wire = {
+      send: (bytes: Uint8Array) => {
+        if (!over && born === life) connection.receive(bytes);
+      },
+      close: () => {
+        if (over) return;
+        closed();
+        if (born === life) connection.closed();
+      },
+    };
+    const client = createClient(inbox, wire, hello, readerSeed, ended);
+    const socket: Socket = { client, connection, congested: false, sent, isClosed: () => over };
+    sockets.push(socket);
+    return socket;
+  };
+
+  let exchange!: Exchange;
+  const world: World = {
+    clock,
+    disk,
+    counters,
+    store: "open",
+    get exchange() {
+      return exchange;
+    },
+    async release() {
+      for (const commit of waiting.splice(0)) commit();
+      await turn();
+    },
+    socket: open,
+    async connect(readerSeed) {
+      const socket = await open(readerSeed);
+      socket.client.send(await authenticate(socket.client));
+      await socket.client.next("welcome");
+      return socket;
+    },
+    crash() {
+      life++;
+      waiting = [];
+      for (const { client } of sockets.splice(0)) client.close();
+      sockets = [];
+      exchange = start();
+    },
+  };
+  exchange = start();
+  return world;
+}
+
+/** The answer if it is there already. */
+export async function answered(answer: Promise<HubFrame>): Promise<HubFrame | undefined> {
+  let got: HubFrame | undefined;
+  void answer.then(
+    (frame) => {
+      got = frame;
+    },
+    () => undefined,
+  );
+  await turn();
+  return got;
+}
