@@ -1,0 +1,124 @@
+import type { ConversationView } from "@sotto/sdk";
+import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import "../avatar/avatar.ts";
+import { followLocale, t } from "../i18n/i18n.ts";
+import "../link-state/link-state.ts";
+import { base, controls } from "../shared/base.ts";
+import { SottoEvent } from "../shared/events.ts";
+import { icons } from "../shared/icons.ts";
+import { nameOf } from "../shared/names.ts";
+
+/**
+ * Who this is and which path is in use.
+ * Property: `view`. Events: `sotto-back`, `sotto-verify-open`, `sotto-invite-open`.
+ */
+export class SottoConversationHeader extends LitElement {
+  static override readonly properties = { view: { attribute: false } };
+  declare view: ConversationView | undefined;
+
+  static override readonly styles = [
+    base,
+    controls,
+    css`
+      :host {
+        --avatar-size: 40px;
+        display: flex;
+        align-items: center;
+        gap: var(--s-space-3);
+        min-block-size: 64px;
+        padding-inline: var(--s-space-4) var(--s-space-3);
+        border-block-end: 1px solid var(--s-line);
+        background: var(--s-bg);
+      }
+      .who {
+        flex: 1;
+        min-inline-size: 0;
+        display: grid;
+      }
+      h1 {
+        margin: 0;
+        display: flex;
+        align-items: center;
+        gap: var(--s-space-1);
+        font-size: var(--s-size-l);
+        font-weight: 600;
+        line-height: 1.3;
+      }
+      h1 bdi {
+        overflow: hidden;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+      }
+      h1 svg.icon {
+        inline-size: 17px;
+        block-size: 17px;
+        color: var(--s-ok);
+      }
+      .back {
+        display: none;
+        margin-inline-start: calc(-1 * var(--s-space-3));
+      }
+      :host([narrow]) .back {
+        display: inline-grid;
+      }
+    `,
+  ];
+
+  constructor() {
+    super();
+    followLocale(this);
+    this.view = undefined;
+  }
+
+  override render(): TemplateResult {
+    const { view } = this;
+    if (view === undefined) return html``;
+    const words = t().conversation;
+    const kind = view.kind === "notes" || view.kind === "invited" ? view.kind : "contact";
+    return html`
+      <button
+        class="icon-button back"
+        aria-label=${words.back}
+        @click=${() => this.dispatchEvent(new SottoEvent("sotto-back", undefined))}
+      >
+        ${icons.back()}
+      </button>
+      <sotto-avatar .name=${view.name} .seed=${view.id} .kind=${kind}></sotto-avatar>
+      <div class="who">
+        <h1>
+          <bdi>${nameOf(view)}</bdi>
+          ${
+            view.verified
+              ? html`${icons.verified()}<span class="hidden">${t().list.verified}</span>`
+              : nothing
+          }
+        </h1>
+        <sotto-link-state .link=${view.link}></sotto-link-state>
+      </div>
+      ${this.#action(view)}
+    `;
+  }
+
+  #action(view: ConversationView): TemplateResult | typeof nothing {
+    const words = t().conversation;
+    if (view.kind === "contact") {
+      return html`<button
+        class="button quiet"
+        @click=${() => this.dispatchEvent(new SottoEvent("sotto-verify-open", undefined))}
+      >
+        ${icons.shield()}<span>${words.more}</span>
+      </button>`;
+    }
+    if (view.kind === "invited") {
+      return html`<button
+        class="button quiet"
+        @click=${() => this.dispatchEvent(new SottoEvent("sotto-invite-open", undefined))}
+      >
+        ${icons.link()}<span>${words.showInvite}</span>
+      </button>`;
+    }
+    return nothing;
+  }
+}
+
+customElements.define("sotto-conversation-header", SottoConversationHeader);

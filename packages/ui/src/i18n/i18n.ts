@@ -1,0 +1,80 @@
+/**
+ * The language of the screen: the browser's, or the one chosen here before.
+ * Owns: choosing, remembering, telling elements. Leaves to the catalogs: every word.
+ */
+import type { ReactiveControllerHost } from "lit";
+import { en } from "./en.ts";
+import { zh } from "./zh.ts";
+
+/** A catalog in another language has the same keys; texts are strings, sentences with values are functions. */
+type Translated<T> = {
+  readonly [Key in keyof T]: T[Key] extends (...values: infer Values) => string
+    ? (...values: Values) => string
+    : T[Key] extends string
+      ? string
+      : T[Key] extends readonly string[]
+        ? readonly string[]
+        : Translated<T[Key]>;
+};
+export type Catalog = Translated<typeof en>;
+
+export type Locale = "en" | "zh-CN";
+export const LOCALES: readonly { readonly locale: Locale; readonly name: string }[] = [
+  { locale: "en", name: "English" },
+  { locale: "zh-CN", name: "简体中文" },
+];
+
+const CATALOGS: Readonly<Record<Locale, Catalog>> = { en, "zh-CN": zh };
+const STORAGE_KEY = "sotto-locale";
+
+const hosts = new Set<ReactiveControllerHost>();
+let chosen = readChosen();
+let current = chosen ?? localeFor(navigator.languages);
+
+/** The catalog of the current language. Call it while rendering, never keep it. */
+export const t = (): Catalog => CATALOGS[current];
+
+export const locale = (): Locale => current;
+
+/** Undefined: the browser decides. */
+export const chosenLocale = (): Locale | undefined => chosen;
+
+/** The first of a person's languages that there is a catalog for. */
+export function localeFor(languages: readonly string[]): Locale {
+  for (const language of languages) {
+    const base = language.toLowerCase().split("-")[0];
+    if (base === "zh") return "zh-CN";
+    if (base === "en") return "en";
+  }
+  return "en";
+}
+
+export function chooseLocale(next: Locale | undefined): void {
+  chosen = next;
+  current = next ?? localeFor(navigator.languages);
+  try {
+    if (next === undefined) localStorage.removeItem(STORAGE_KEY);
+    else localStorage.setItem(STORAGE_KEY, next);
+  } catch {
+    // A private window without storage: the choice lasts as long as the page.
+  }
+  document.documentElement.lang = current;
+  for (const host of hosts) host.requestUpdate();
+}
+
+/** Renders an element again when the language changes. */
+export function followLocale(host: ReactiveControllerHost): void {
+  host.addController({
+    hostConnected: () => hosts.add(host),
+    hostDisconnected: () => hosts.delete(host),
+  });
+}
+
+function readChosen(): Locale | undefined {
+  try {
+    const stored = localStorage.getItem(STORAGE_KEY);
+    return LOCALES.find((one) => one.locale === stored)?.locale;
+  } catch {
+    return undefined;
+  }
+}

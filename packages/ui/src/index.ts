@@ -1,0 +1,23 @@
+/** Lit elements and what they share. Importing this registers every element. */
+export { SottoAvatar } from "./avatar/avatar.ts";
+export { SottoBanner } from "./banner/banner.ts";
+export { SottoComposer } from "./composer/composer.ts";
+export { LiveQuery } from "./controllers/live-query.ts";
+export { SottoConversationHeader } from "./conversation-header/conversation-header.ts";
+export { SottoConversationList } from "./conversation-list/conversation-list.ts";
+export * from "./i18n/i18n.ts";
+export { friendlyName } from "./i18n/names.ts";
+export { SottoInvitePanel } from "./invite-panel/invite-panel.ts";
+export { type JoinFailure, SottoJoinPanel } from "./join-panel/join-panel.ts";
+export { SottoLinkState } from "./link-state/link-state.ts";
+export { SottoNameField } from "./name-field/name-field.ts";
+export { SottoQr } from "./qr/qr.ts";
+export { SottoSettingsPanel } from "./settings-panel/settings-panel.ts";
+export { base, controls } from "./shared/base.ts";
+export { SottoEvent, type SottoEvents } from "./shared/events.ts";
+export { icons } from "./shared/icons.ts";
+export { nameOf } from "./shared/names.ts";
+export { applyTheme, currentTheme } from "./shared/theme.ts";
+export { SottoSheet } from "./sheet/sheet.ts";
+export { SottoTimeline } from "./timeline/timeline.ts";
+export { SottoVerifyPanel } from "./verify-panel/verify-panel.ts";

@@ -1,0 +1,109 @@
+import type { AcceptResult } from "@sotto/sdk";
+import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import { followLocale, t } from "../i18n/i18n.ts";
+import { base, controls } from "../shared/base.ts";
+import { SottoEvent } from "../shared/events.ts";
+
+export type JoinFailure = Extract<AcceptResult, { ok: false }>;
+
+/**
+ * Opens an invite someone gave: pasted here, or followed as a link (then `busy` and `failure` tell how it goes).
+ * Properties: `text`, `busy`, `failure`. Events: `sotto-join` with the text.
+ */
+export class SottoJoinPanel extends LitElement {
+  static override readonly properties = {
+    text: { attribute: false },
+    busy: { type: Boolean },
+    failure: { attribute: false },
+  };
+  declare text: string;
+  declare busy: boolean;
+  declare failure: JoinFailure | undefined;
+
+  static override readonly styles = [
+    base,
+    controls,
+    css`
+      :host,
+      form {
+        display: grid;
+        gap: var(--s-space-4);
+      }
+      p {
+        margin: 0;
+      }
+      textarea {
+        resize: none;
+        font-size: var(--s-size-s);
+        overflow-wrap: anywhere;
+      }
+      .problem {
+        padding: var(--s-space-3) var(--s-space-4);
+        border-radius: var(--s-radius-m);
+        background: var(--s-warn-surface);
+      }
+    `,
+  ];
+
+  constructor() {
+    super();
+    followLocale(this);
+    this.text = "";
+    this.busy = false;
+    this.failure = undefined;
+  }
+
+  override render(): TemplateResult {
+    const words = t().join;
+    return html`
+      <form @submit=${this.#onSubmit}>
+        <p>${words.text}</p>
+        <div>
+          <label class="caption" for="code">${words.label}</label>
+          <textarea
+            id="code"
+            class="field"
+            rows="3"
+            spellcheck="false"
+            autocapitalize="off"
+            autocomplete="off"
+            .value=${this.text}
+            @input=${(event: InputEvent) => {
+              if (event.target instanceof HTMLTextAreaElement) this.text = event.target.value;
+            }}
+          ></textarea>
+        </div>
+        ${this.failure === undefined ? nothing : this.#problem(this.failure)}
+        <button class="button primary" ?disabled=${this.busy || this.text.trim() === ""}>
+          ${this.busy ? words.connecting : this.failure?.reason === "unreachable" ? words.retry : words.go}
+        </button>
+      </form>
+    `;
+  }
+
+  #problem(failure: JoinFailure): TemplateResult {
+    const words = t().join;
+    const { origin } = failure;
+    return html`<div class="problem" role="alert">
+      <p>${words[failure.reason]}</p>
+      ${
+        failure.reason === "other-relay" && origin !== undefined
+          ? html`<p>
+              <a href=${linkAt(origin, this.text)}>${words.openThere(new URL(origin).host)}</a>
+            </p>`
+          : nothing
+      }
+    </div>`;
+  }
+
+  readonly #onSubmit = (event: Event): void => {
+    event.preventDefault();
+    this.dispatchEvent(new SottoEvent("sotto-join", { text: this.text }));
+  };
+}
+
+/** The code stays behind the "#", so that no server sees it. */
+const linkAt = (origin: string, text: string): string =>
+  `${origin}/i#${/([A-Za-z0-9_-]{71})(?![A-Za-z0-9_-])/.exec(text)?.[1] ?? ""}`;
+
+customElements.define("sotto-join-panel", SottoJoinPanel);

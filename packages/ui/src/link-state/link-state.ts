@@ -1,0 +1,145 @@
+import type { LinkState } from "@sotto/sdk";
+import { css, html, LitElement, type PropertyValues, type TemplateResult } from "lit";
+import { followLocale, t } from "../i18n/i18n.ts";
+import { base, controls } from "../shared/base.ts";
+import { icons } from "../shared/icons.ts";
+
+/** Words change only after a state has held this long, so that a flapping link does not flicker. */
+const HOLD_MS = 1_500;
+
+/**
+ * Which path messages take right now, in plain words with an icon.
+ * Property: `link`.
+ */
+export class SottoLinkState extends LitElement {
+  static override readonly properties = {
+    link: { attribute: false },
+    shown: { state: true },
+  };
+  declare link: LinkState | undefined;
+  declare shown: LinkState | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  static override readonly styles = [
+    base,
+    controls,
+    css`
+      :host {
+        display: inline-flex;
+        max-inline-size: 100%;
+        font-size: var(--s-size-s);
+        color: var(--s-text-quiet);
+      }
+      span {
+        display: inline-flex;
+        align-items: center;
+        gap: var(--s-space-1);
+        min-inline-size: 0;
+      }
+      .words {
+        overflow: hidden;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+      }
+      svg.icon {
+        inline-size: 15px;
+        block-size: 15px;
+      }
+      .direct {
+        color: var(--s-ok);
+      }
+      .relayed {
+        color: var(--s-relay);
+      }
+      .warn {
+        color: var(--s-warn);
+      }
+    `,
+  ];
+
+  constructor() {
+    super();
+    followLocale(this);
+    this.link = undefined;
+    this.shown = undefined;
+  }
+
+  override willUpdate(changed: PropertyValues<this>): void {
+    if (!changed.has("link") || this.link === undefined) return;
+    if (this.shown === undefined || this.shown.state === this.link.state) {
+      this.#show();
+      return;
+    }
+    this.#timer ??= setTimeout(() => this.#show(), HOLD_MS);
+  }
+
+  #show(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.shown = this.link;
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  override render(): TemplateResult {
+    if (this.shown === undefined) return html``;
+    const { kind, icon, words, hint } = describe(this.shown);
+    return html`<span class=${kind} title=${hint} data-state=${this.shown.state}>
+      ${icon}<span class="words">${words}</span>
+    </span>`;
+  }
+}
+
+function describe(link: LinkState): {
+  kind: string;
+  icon: TemplateResult;
+  words: string;
+  hint: string;
+} {
+  const words = t().link;
+  switch (link.state) {
+    case "notes":
+      return { kind: "", icon: icons.notes(), words: words.notes, hint: "" };
+    case "direct": {
+      const { roundTripMs } = link;
+      const text =
+        roundTripMs === undefined
+          ? words.direct
+          : words.directMs(Math.max(1, Math.round(roundTripMs)));
+      return { kind: "direct", icon: icons.direct(), words: text, hint: words.directHint };
+    }
+    case "relayed":
+      return {
+        kind: "relayed",
+        icon: icons.relayed(),
+        words: words.relayed,
+        hint: words.relayedHint,
+      };
+    case "away":
+      return { kind: "", icon: icons.clock(), words: words.away, hint: words.awayHint };
+    case "connecting":
+      return { kind: "", icon: icons.clock(), words: words.connecting, hint: "" };
+    case "offline":
+      return {
+        kind: "warn",
+        icon: icons.offline(),
+        words: words.offline(link.waiting),
+        hint: "",
+      };
+    case "no-relay":
+      return {
+        kind: "warn",
+        icon: icons.warning(),
+        words: words.noRelay(link.waiting),
+        hint: "",
+      };
+    case "invited":
+      return { kind: "", icon: icons.clock(), words: words.invited, hint: "" };
+  }
+}
+
+customElements.define("sotto-link-state", SottoLinkState);

@@ -1,0 +1,220 @@
+import type { Diagnostics, HubState, Me, StorageState } from "@sotto/sdk";
+import { css, html, LitElement, type TemplateResult } from "lit";
+import { chooseLocale, chosenLocale, locale, followLocale, LOCALES, t } from "../i18n/i18n.ts";
+import "../name-field/name-field.ts";
+import { base, controls } from "../shared/base.ts";
+import { chooseTheme, currentTheme, THEMES } from "../shared/theme.ts";
+
+/**
+ * Name, language, appearance, and how things stand.
+ * Properties: `me`, `hub`, `storage`, `diagnostics`, `relay` (host). Events: `sotto-rename` (from the name field).
+ */
+export class SottoSettingsPanel extends LitElement {
+  static override readonly properties = {
+    me: { attribute: false },
+    hub: { attribute: false },
+    storage: { attribute: false },
+    diagnostics: { attribute: false },
+    relay: {},
+  };
+  declare me: Me | undefined;
+  declare hub: HubState;
+  declare storage: StorageState;
+  declare diagnostics: Diagnostics | undefined;
+  declare relay: string;
+
+  static override readonly styles = [
+    base,
+    controls,
+    css`
+      :host {
+        display: grid;
+        gap: var(--s-space-6);
+      }
+      section {
+        display: grid;
+        gap: var(--s-space-2);
+      }
+      h3 {
+        margin: 0;
+        font-size: var(--s-size-s);
+        font-weight: 600;
+        color: var(--s-text-quiet);
+      }
+      p {
+        margin: 0;
+      }
+      fieldset {
+        margin: 0;
+        padding: 3px;
+        border: 1px solid var(--s-line);
+        border-radius: var(--s-radius-m);
+        display: flex;
+        background: var(--s-surface);
+      }
+      fieldset label {
+        flex: 1;
+        display: grid;
+        place-items: center;
+        min-block-size: 38px;
+        padding-inline: var(--s-space-2);
+        border-radius: 9px;
+        cursor: pointer;
+        text-align: center;
+        font-size: var(--s-size-s);
+      }
+      fieldset label:has(:checked) {
+        background: var(--s-bg);
+        box-shadow: 0 1px 3px rgb(0 0 0 / 0.18);
+        font-weight: 600;
+      }
+      fieldset label:has(:focus-visible) {
+        outline: 2px solid var(--s-accent);
+        outline-offset: 1px;
+      }
+      input[type="radio"] {
+        position: absolute;
+        opacity: 0;
+        pointer-events: none;
+      }
+      dl {
+        margin: 0;
+        display: grid;
+        grid-template-columns: auto minmax(0, 1fr);
+        gap: var(--s-space-1) var(--s-space-4);
+        font-size: var(--s-size-s);
+      }
+      dt {
+        color: var(--s-text-quiet);
+      }
+      dd {
+        margin: 0;
+        text-align: end;
+        overflow-wrap: anywhere;
+      }
+      details {
+        font-size: var(--s-size-s);
+      }
+      summary {
+        min-block-size: 32px;
+        cursor: pointer;
+        color: var(--s-text-quiet);
+      }
+      .id {
+        font-family: ui-monospace, "Noto Sans Mono", monospace;
+        font-size: var(--s-size-xs);
+      }
+    `,
+  ];
+
+  constructor() {
+    super();
+    followLocale(this);
+    this.me = undefined;
+    this.hub = "connecting";
+    this.storage = { state: "ok", persisted: undefined };
+    this.diagnostics = undefined;
+    this.relay = "";
+  }
+
+  override render(): TemplateResult {
+    const words = t().settings;
+    return html`
+      <section>
+        <h3>${words.profile}</h3>
+        <sotto-name-field .name=${this.me?.name ?? ""}></sotto-name-field>
+      </section>
+      <section>
+        <h3 id="language">${words.language}</h3>
+        <fieldset aria-labelledby="language">
+          ${radio("language", words.languageAuto, chosenLocale() === undefined, () =>
+            chooseLocale(undefined),
+          )}
+          ${LOCALES.map(({ locale: code, name }) =>
+            radio("language", name, chosenLocale() === code, () => chooseLocale(code), code),
+          )}
+        </fieldset>
+      </section>
+      <section>
+        <h3 id="appearance">${words.appearance}</h3>
+        <fieldset aria-labelledby="appearance">
+          ${THEMES.map((theme) =>
+            radio("theme", words.theme[theme], currentTheme() === theme, () => {
+              chooseTheme(theme);
+              this.requestUpdate();
+            }),
+          )}
+        </fieldset>
+      </section>
+      <section>
+        <h3>${words.storage}</h3>
+        <p>${storageSentence(this.storage)}</p>
+      </section>
+      <section>
+        <h3>${words.network}</h3>
+        <dl>
+          <dt>${words.relay}</dt>
+          <dd>${this.relay} · ${t().hub[this.hub]}</dd>
+          <dt>${words.account}</dt>
+          <dd class="id">${this.me?.accountId ?? ""}</dd>
+        </dl>
+        ${this.#details()}
+      </section>
+      <section>
+        <h3>${words.about}</h3>
+        <p class="quiet-text">${words.aboutText}</p>
+      </section>
+    `;
+  }
+
+  #details(): TemplateResult {
+    const words = t().settings;
+    const { diagnostics } = this;
+    if (diagnostics === undefined) return html``;
+    const dropped = Object.entries(diagnostics.dropped);
+    return html`<details>
+      <summary>${words.details}</summary>
+      <dl>
+        <dt>${words.role[diagnostics.role]}</dt>
+        <dd>${words.direct(diagnostics.direct)}</dd>
+        <dt>${words.dropped}</dt>
+        <dd>
+          ${
+            dropped.length === 0
+              ? words.none
+              : dropped.map(([reason, count]) => `${reason} ${count}`).join(", ")
+          }
+        </dd>
+        <dt>${words.damaged}</dt>
+        <dd>${diagnostics.damagedRows}</dd>
+      </dl>
+    </details>`;
+  }
+}
+
+const radio = (
+  group: string,
+  label: string,
+  checked: boolean,
+  choose: () => void,
+  lang?: string,
+): TemplateResult =>
+  html`<label lang=${lang ?? locale()}
+    ><input type="radio" name=${group} .checked=${checked} @change=${choose} />${label}</label
+  >`;
+
+function storageSentence(storage: StorageState): string {
+  const words = t().settings;
+  switch (storage.state) {
+    case "ok":
+      return storage.persisted === true ? words.persisted : words.stored;
+    case "memory":
+      return words.memory;
+    case "full":
+      return words.full;
+    case "closed":
+      return words.closed;
+  }
+}
+
+customElements.define("sotto-settings-panel", SottoSettingsPanel);

@@ -1,0 +1,23 @@
+/** Every event of this package: it leaves shadow roots, and its detail is typed by name. */
+export interface SottoEvents {
+  "sotto-select": { readonly id: string };
+  "sotto-back": undefined;
+  "sotto-close": undefined;
+  "sotto-verify-open": undefined;
+  "sotto-invite-open": undefined;
+  "sotto-submit": { readonly text: string };
+  "sotto-draft": { readonly text: string };
+  "sotto-load-older": undefined;
+  "sotto-join": { readonly text: string };
+  "sotto-rename": { readonly name: string };
+  "sotto-verified": { readonly verified: boolean };
+  "sotto-second-tab": undefined;
+  "sotto-trust-relay": undefined;
+  "sotto-retry": undefined;
+}
+
+export class SottoEvent<Name extends keyof SottoEvents> extends CustomEvent<SottoEvents[Name]> {
+  constructor(name: Name, detail: SottoEvents[Name]) {
+    super(name, { detail, bubbles: true, composed: true });
+  }
+}

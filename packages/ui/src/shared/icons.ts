@@ -1,0 +1,49 @@
+/** Line icons, 24 × 24, decorative: the words beside them carry the meaning. */
+import { svg, type SVGTemplateResult, html, type TemplateResult } from "lit";
+
+const icon = (paths: SVGTemplateResult): TemplateResult =>
+  html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">${paths}</svg>`;
+
+export const icons = {
+  invite: () =>
+    icon(svg`<circle cx="10" cy="8" r="4" /><path d="M3 20a7 7 0 0 1 14 0M19 8v6M16 11h6" />`),
+  link: () =>
+    icon(
+      svg`<path d="M10 14a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-5.7-5.7L12 7M14 10a4 4 0 0 0-6-.4l-3 3a4 4 0 0 0 5.7 5.7L12 17" />`,
+    ),
+  tabs: () =>
+    icon(
+      svg`<rect x="3" y="7" width="13" height="13" rx="2" /><path d="M8 7V5a2 2 0 0 1 2-2h9a2 2 0 0 1 2 2v9a2 2 0 0 1-2 2h-3" />`,
+    ),
+  settings: () =>
+    icon(
+      svg`<path d="M4 7h9M19 7h1M4 17h1M11 17h9" /><circle cx="16" cy="7" r="2.5" /><circle cx="8" cy="17" r="2.5" />`,
+    ),
+  back: () => icon(svg`<path d="M19 12H5M11 6l-6 6 6 6" />`),
+  close: () => icon(svg`<path d="M6 6l12 12M18 6L6 18" />`),
+  send: () => icon(svg`<path d="M12 19V5M6 11l6-6 6 6" />`),
+  down: () => icon(svg`<path d="M12 5v14M6 13l6 6 6-6" />`),
+  shield: () => icon(svg`<path d="M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6z" />`),
+  verified: () =>
+    icon(
+      svg`<path d="M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6z" /><path d="M9 12l2.2 2.2L15.5 10" />`,
+    ),
+  direct: () => icon(svg`<path d="M4 9h15M15 5l4 4-4 4M20 15H5M9 11l-4 4 4 4" />`),
+  relayed: () =>
+    icon(
+      svg`<circle cx="12" cy="6" r="2.5" /><path d="M4 19c1-6 4-9 6-11.5M20 19c-1-6-4-9-6-11.5" />`,
+    ),
+  clock: () => icon(svg`<circle cx="12" cy="12" r="8.5" /><path d="M12 7.5V12l3 2" />`),
+  offline: () => icon(svg`<circle cx="12" cy="12" r="8.5" /><path d="M6 6l12 12" />`),
+  warning: () => icon(svg`<path d="M12 4l9 16H3zM12 10v4M12 17v.5" />`),
+  tick: () => icon(svg`<path d="M5 13l4.5 4.5L19 8" />`),
+  ticks: () => icon(svg`<path d="M2 13l4.5 4.5L15 9M11 16.5l1 1L22 8" />`),
+  copy: () =>
+    icon(
+      svg`<rect x="9" y="9" width="11" height="11" rx="2" /><path d="M5 15V6a2 2 0 0 1 2-2h8" />`,
+    ),
+  share: () =>
+    icon(svg`<path d="M12 15V4M8 7.5L12 4l4 3.5M5 13v5a2 2 0 0 0 2 2h10a2 2 0 0 0 2-2v-5" />`),
+  edit: () => icon(svg`<path d="M4 20l1-4L16 5l3 3L8 19z" />`),
+  notes: () => icon(svg`<path d="M6 3h9l4 4v14H6zM9 12h6M9 16h6M9 8h3" />`),
+} as const;

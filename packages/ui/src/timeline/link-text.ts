@@ -1,0 +1,27 @@
+/** Plain text with its web addresses as links. Everything stays text: no markup is ever parsed. */
+import { html, type TemplateResult } from "lit";
+import { LinkifyIt } from "linkify-it";
+
+const finder = new LinkifyIt({ fuzzyLink: true, fuzzyEmail: false, fuzzyIP: false });
+/** Longer texts are shown without links: looking for them is not worth a stutter. */
+const LINK_CHARACTERS_MAX = 8_192;
+
+export function linkText(text: string): readonly (string | TemplateResult)[] {
+  if (text.length > LINK_CHARACTERS_MAX) return [text];
+  const parts: (string | TemplateResult)[] = [];
+  let at = 0;
+  for (const match of finder.match(text) ?? []) {
+    // An address written without its scheme is taken as the safe one.
+    const url = match.schema === "" ? match.url.replace(/^http:/, "https:") : match.url;
+    if (!isWeb(url)) continue;
+    parts.push(text.slice(at, match.index));
+    parts.push(
+      html`<a href=${url} target="_blank" rel="noopener noreferrer nofollow">${match.text}</a>`,
+    );
+    at = match.lastIndex;
+  }
+  parts.push(text.slice(at));
+  return parts;
+}
+
+const isWeb = (url: string): boolean => /^https?:\/\//i.test(url);
