@@ -21,8 +21,13 @@ import {
 import type { CryptoEnv } from "./backend.ts";
 import { type OwnDevice, verifyDeviceCert } from "./identity.ts";
 import { LABELS } from "./labels.ts";
-import { bundleHashOf, type PrekeySecrets, verifyBundle } from "./prekeys.ts";
-import { hkdfSha256, labelled, sha256 } from "./primitives.ts";
+import {
+  bundleHashOf,
+  type LastResortSecrets,
+  type PrekeySecrets,
+  verifyBundle,
+} from "./prekeys.ts";
+import { hkdfSha256, isExchangeKey, labelled, sha256 } from "./primitives.ts";
 
 /** What both sides know after the handshake. */
 export interface Agreed {
@@ -87,15 +92,17 @@ export async function agreeAsInitiator(
 /** Responder. Undefined when the HELLO is not for these prekeys or its identity does not verify. */
 export async function agreeAsResponder(
   own: OwnDevice,
-  secrets: PrekeySecrets,
+  secrets: PrekeySecrets | LastResortSecrets,
   hello: HelloEnvelope,
   env: CryptoEnv,
 ): Promise<{ readonly agreed: Agreed; readonly cert: DeviceCert } | undefined> {
   const { crypto } = env;
   if (
     hello.signedPrekeyId !== secrets.signedPrekeyId ||
-    hello.oneTimePrekeyId !== secrets.oneTimeId ||
-    hello.kemPrekeyId !== secrets.oneTimeId
+    hello.oneTimePrekeyId !==
+      (secrets.oneTimeSecret === undefined ? NO_PREKEY_ID : secrets.oneTimeId) ||
+    hello.kemPrekeyId !== secrets.oneTimeId ||
+    !isExchangeKey(hello.ephemeralKey)
   ) {
     return undefined;
   }
@@ -116,7 +123,9 @@ export async function agreeAsResponder(
   const agreed = deriveAgreed(
     identity.next,
     await crypto.dh(secrets.signedPrekeySecret, cert.dhKey),
-    await crypto.dh(secrets.oneTimeSecret, hello.ephemeralKey),
+    secrets.oneTimeSecret === undefined
+      ? undefined
+      : await crypto.dh(secrets.oneTimeSecret, hello.ephemeralKey),
     transcript,
   );
   return { agreed, cert };

@@ -14,7 +14,7 @@ import {
 } from "@sotto/wire";
 import type { CryptoBackend, CryptoEnv } from "./backend.ts";
 import { LABELS } from "./labels.ts";
-import { isCanonicalX25519, isSigningKey, labelled, sha256 } from "./primitives.ts";
+import { isExchangeKey, isSigningKey, labelled, sha256 } from "./primitives.ts";
 
 /** Everything secret about one installation. Seeds and secrets are 32 bytes each. */
 export interface OwnDevice {
@@ -48,7 +48,7 @@ export const accountIdOf = (rootKey: Uint8Array): AccountId =>
 
 /** True when the root key signed it and every key in it is well formed. */
 export async function verifyDeviceCert(cert: DeviceCert, crypto: CryptoBackend): Promise<boolean> {
-  if (!isSigningKey(cert.signingKey) || !isCanonicalX25519(cert.dhKey)) return false;
+  if (!isSigningKey(cert.signingKey) || !isExchangeKey(cert.dhKey)) return false;
   return crypto.verify(
     cert.rootKey,
     labelled(LABELS.deviceCert, deviceCertBody(cert)),

@@ -16,7 +16,7 @@ import {
 import type { CryptoBackend, CryptoEnv } from "./backend.ts";
 import { type OwnDevice, verifyDeviceCert } from "./identity.ts";
 import { LABELS } from "./labels.ts";
-import { isCanonicalX25519, labelled, sha256 } from "./primitives.ts";
+import { isExchangeKey, isKemKey, labelled, sha256 } from "./primitives.ts";
 
 /** One-time pairs under one signature. */
 export const PREKEY_BATCH_MAX = 1 << MERKLE_PROOF_MAX;
@@ -26,6 +26,7 @@ export interface PrekeySecrets {
   readonly signedPrekeyId: number;
   /** X25519, 32 bytes. */
   readonly signedPrekeySecret: Uint8Array;
+  /** Id of the KEM prekey; the one-time key of the pair has the same. */
   readonly oneTimeId: number;
   /** X25519, 32 bytes. */
   readonly oneTimeSecret: Uint8Array;
@@ -33,6 +34,11 @@ export interface PrekeySecrets {
   readonly kemSeed: Uint8Array;
   /** `bundleHashOf` the bundle that was handed out. */
   readonly bundleHash: Uint8Array;
+}
+
+/** The same behind a bundle without a one-time pair. Kept as long as its KEM prekey is served. */
+export interface LastResortSecrets extends Omit<PrekeySecrets, "oneTimeSecret"> {
+  readonly oneTimeSecret: undefined;
 }
 
 export interface SignedPrekey {
@@ -122,9 +128,9 @@ export const bundleHashOf = (bundle: PrekeyBundle): Uint8Array =>
 export async function verifyBundle(bundle: PrekeyBundle, crypto: CryptoBackend): Promise<boolean> {
   const { cert, signedPrekey, kemPrekey } = bundle;
   if (!(await verifyDeviceCert(cert, crypto))) return false;
-  if (!isCanonicalX25519(signedPrekey.key)) return false;
+  if (!isExchangeKey(signedPrekey.key) || !isKemKey(kemPrekey.key)) return false;
   const { oneTimeKey } = kemPrekey;
-  if (oneTimeKey !== undefined && !isCanonicalX25519(oneTimeKey)) return false;
+  if (oneTimeKey !== undefined && !isExchangeKey(oneTimeKey)) return false;
   const kemMessage =
     oneTimeKey === undefined
       ? lastResortMessage(kemPrekey.id, kemPrekey.key)
@@ -195,5 +201,5 @@ function at(hashes: readonly Uint8Array[], index: number): Uint8Array {
 function randomPrekeyId(env: CryptoEnv): number {
   const bytes = env.entropy(4);
   if (equalBytes(bytes, new Uint8Array(4).fill(0xff))) return NO_PREKEY_ID - 1;
-  return new DataView(bytes.buffer).getUint32(0);
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
 }

@@ -9,7 +9,7 @@ import { hkdf } from "@noble/hashes/hkdf.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
 import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
-import { utf8ToBytes } from "@sotto/wire";
+import { equalBytes, hexToBytes, KEM_PUBLIC_BYTES, utf8ToBytes } from "@sotto/wire";
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes);
 export const sha512 = (bytes: Uint8Array): Uint8Array => nobleSha512(bytes);
@@ -39,6 +39,28 @@ export function isCanonicalX25519(publicKey: Uint8Array): boolean {
     if (byte !== limit) return byte < limit;
   }
   return false;
+}
+
+/** u = 0, 1, -1 and the two of order 8: with these every secret gives the same, all-zero exchange (RFC 7748 §6.1). */
+const SMALL_ORDER_X25519: readonly Uint8Array[] = [
+  new Uint8Array(32),
+  Uint8Array.from({ length: 32 }, (_, index) => (index === 0 ? 1 : 0)),
+  Uint8Array.from(FIELD_PRIME, (byte, index) => (index === 0 ? byte - 1 : byte)),
+  ...[
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+  ].map(hexKey),
+];
+
+/**
+ * True when an exchange with this key cannot fail for any secret. Checked on everything from the network, so that
+ * an exception from an engine always means a broken engine, never a bad key.
+ */
+export const isExchangeKey = (publicKey: Uint8Array): boolean =>
+  isCanonicalX25519(publicKey) && !SMALL_ORDER_X25519.some((point) => equalBytes(point, publicKey));
+
+function hexKey(hex: string): Uint8Array {
+  return hexToBytes(hex) ?? new Uint8Array(32);
 }
 
 export const x25519Public = (secret: Uint8Array): Uint8Array => x25519.getPublicKey(secret);
@@ -72,6 +94,24 @@ export function isSigningKey(publicKey: Uint8Array): boolean {
   } catch {
     return false;
   }
+}
+
+/** ML-KEM coefficients are below this. */
+const KEM_MODULUS = 3_329;
+/** Three polynomials of 256 coefficients, 12 bits each; a 32-byte seed follows. */
+const KEM_COEFFICIENT_BYTES = KEM_PUBLIC_BYTES - 32;
+
+/** The modulus check of FIPS 203 §7.2, so that `encaps` cannot fail for a key from the network. */
+export function isKemKey(publicKey: Uint8Array): boolean {
+  if (publicKey.length !== KEM_PUBLIC_BYTES) return false;
+  for (let index = 0; index < KEM_COEFFICIENT_BYTES; index += 3) {
+    const low = publicKey[index] ?? 0;
+    const middle = publicKey[index + 1] ?? 0;
+    const high = publicKey[index + 2] ?? 0;
+    if ((low | ((middle & 0x0f) << 8)) >= KEM_MODULUS) return false;
+    if (((middle >> 4) | (high << 4)) >= KEM_MODULUS) return false;
+  }
+  return true;
 }
 
 export const mlKemPublic = (seed: Uint8Array): Uint8Array => ml_kem768.keygen(seed).publicKey;

@@ -26,8 +26,8 @@ import type { CryptoBackend, CryptoEnv } from "./backend.ts";
 import { type Agreed, agreeAsInitiator, agreeAsResponder } from "./handshake.ts";
 import type { OwnDevice } from "./identity.ts";
 import { LABELS } from "./labels.ts";
-import type { PrekeySecrets } from "./prekeys.ts";
-import { hkdfSha256, hmacSha256 } from "./primitives.ts";
+import type { LastResortSecrets, PrekeySecrets } from "./prekeys.ts";
+import { hkdfSha256, hmacSha256, isExchangeKey } from "./primitives.ts";
 
 /** Message keys derived ahead in one chain by one message: 2,000 × 2 HMAC bounds what a header can cost. */
 export const JUMP_MAX = 2_000;
@@ -160,7 +160,7 @@ export type Accepted =
 /** Answers a HELLO made for `secrets`. The caller deletes the secrets with the same commit. */
 export async function accept(
   own: OwnDevice,
-  secrets: PrekeySecrets,
+  secrets: PrekeySecrets | LastResortSecrets,
   hello: HelloEnvelope,
   env: CryptoEnv,
 ): Promise<Accepted> {
@@ -208,17 +208,20 @@ export async function encrypt(
     padBody(content, turned.helloHeader?.length ?? 0),
   );
   const message = encodeMessageEnvelope(prefix, sealedHeader, sealedBody);
+  const sent = { ...turned, sending: { ...sending, chainKey, next: sending.next + 1 } };
   return {
-    session: { ...turned, sending: { ...sending, chainKey, next: sending.next + 1 } },
+    session: dropOldKeys(sent, env.now),
     envelope: turned.helloHeader === undefined ? message : concatBytes(turned.helloHeader, message),
   };
 }
 
 export async function decrypt(
-  session: Session,
+  before: Session,
   envelope: MessageEnvelope,
   env: CryptoEnv,
 ): Promise<Opened> {
+  // First, so that a key that died since the last message does not open this one.
+  const session = dropOldKeys(before, env.now);
   const found = await openHeader(session, envelope, env.crypto);
   if (found === undefined) return { ok: false, reason: "unknown-session" };
   const { header, headerKey, from } = found;
@@ -282,6 +285,7 @@ async function advance(
 ): Promise<Advanced> {
   if (from === "current") return jumpInChain(session, header.n, env.now);
   if (from !== "next") return takeSkipped(session, from, header.n);
+  if (!isExchangeKey(header.ratchetKey)) return { ok: false, reason: "malformed" };
   const { receiving } = session;
   if (receiving !== undefined && header.previousCount < receiving.next) {
     // The old chain ended before what was already received in it: no honest sender says so.
@@ -293,9 +297,7 @@ async function advance(
       : skipTo(session, receiving, header.previousCount, env.now);
   if (!closed.ok) return closed;
   const turned = await receivingStep(closed.session, header.ratchetKey, env);
-  return turned === undefined
-    ? { ok: false, reason: "malformed" }
-    : jumpInChain(turned, header.n, env.now);
+  return jumpInChain(turned, header.n, env.now);
 }
 
 function jumpInChain(session: Session, n: number, now: number): Advanced {
@@ -354,14 +356,12 @@ function takeSkipped(session: Session, chain: SkippedChain, n: number): Advanced
   return { ok: true, messageKey: found.key, session: { ...session, skipped } };
 }
 
-/** Undefined when the remote key is unusable. */
 async function receivingStep(
   session: Session,
   remoteRatchetKey: Uint8Array,
   env: CryptoEnv,
-): Promise<Session | undefined> {
-  const shared = await exchange(session.ownRatchetSecret, remoteRatchetKey, env.crypto);
-  if (shared === undefined) return undefined;
+): Promise<Session> {
+  const shared = await env.crypto.dh(session.ownRatchetSecret, remoteRatchetKey);
   const step = rootStep(session.rootKey, shared);
   return {
     ...session,
@@ -393,20 +393,6 @@ async function sendingStep(session: Session, env: CryptoEnv): Promise<Session> {
     nextSendingHeaderKey: step.nextHeaderKey,
     stepDue: false,
   };
-}
-
-/** A key from the network may be of small order: that is bad input, not a bug. */
-async function exchange(
-  secret: Uint8Array,
-  remoteKey: Uint8Array,
-  crypto: CryptoBackend,
-): Promise<Uint8Array | undefined> {
-  try {
-    return await crypto.dh(secret, remoteKey);
-  } catch (error) {
-    if (error instanceof Error) return undefined;
-    throw error;
-  }
 }
 
 function responderSession(
