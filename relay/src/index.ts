@@ -57,6 +57,8 @@ export interface Relay {
     readonly messages: number;
     readonly heldBytes: number;
     readonly commitBytes: number;
+    readonly storeFails: boolean;
+    readonly bufferedBytes: number;
     readonly connections: number;
     readonly reservations: number;
   };
@@ -104,7 +106,11 @@ export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
       options.app ?? "app/dist",
       options.publicUrl?.startsWith("https:") ?? false,
     ),
-    unready: () => (draining ? "draining" : hub === undefined ? "starting" : undefined),
+    unready() {
+      if (draining) return "draining";
+      if (hub === undefined) return "starting";
+      return exchange.stats().storeFails ? "the store takes no mail" : undefined;
+    },
     trustProxy: options.trustProxy ?? false,
   }).catch(async (error: unknown) => {
     await exchange.stop();
@@ -145,6 +151,7 @@ export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
     stats: () => ({
       ...exchange.stats(),
       connections: hub.connections,
+      bufferedBytes: hub.bufferedBytes,
       reservations: circuit?.reservations ?? 0,
     }),
     close: () => (ended ??= end()),
@@ -188,6 +195,7 @@ export { nodeBackend } from "./node/crypto.ts";
 export {
   CONNECTIONS_MAX,
   CONNECTIONS_PER_ADDRESS_MAX,
+  createHubServer,
   HEARTBEAT_MS,
   placeOf,
   SOCKET_BUFFER_MAX,

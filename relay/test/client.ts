@@ -33,6 +33,7 @@ export const newLinkId = (): LinkId => asLinkId(random(24));
 /** What a client needs below it: a socket, or the core itself. */
 export interface Wire {
   send(bytes: Uint8Array): void;
+  pause?(): void;
   close(): void;
 }
 
@@ -49,6 +50,8 @@ export interface Client {
   ack(alias: number, ...sequences: readonly bigint[]): void;
   makeQueue(firstUse: Uint8Array, queueId?: QueueId, ttlHours?: number): Promise<FrameOf<"queue">>;
   openSender(sendId: SendId, sendSecret: Uint8Array, firstUse?: Uint8Array): Promise<HubFrame>;
+  /** Takes nothing more from the socket. */
+  pause(): void;
   close(): void;
   readonly closed: Promise<void>;
 }
@@ -142,6 +145,7 @@ export function createClient(
       const authenticator = sendAuthenticator(shared, transcript);
       return request({ type: "send-open", sendId, sendKey, authenticator, firstUse });
     },
+    pause: () => wire.pause?.(),
     close: () => wire.close(),
     closed,
   };
@@ -176,7 +180,11 @@ export async function connectRaw(
     if (decoded.ok) inbox.receive(decoded.value);
   });
   const hello = await inbox.next("hello");
-  const wire: Wire = { send: (bytes) => socket.send(bytes), close: () => socket.terminate() };
+  const wire: Wire = {
+    send: (bytes) => socket.send(bytes),
+    pause: () => socket.pause(),
+    close: () => socket.terminate(),
+  };
   return createClient(inbox, wire, hello, readerSeed, closed);
 }
 

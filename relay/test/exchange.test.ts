@@ -491,7 +491,8 @@ describe("a crash", () => {
         /** Takes what came; acknowledges it when asked to. */
         const take = async (ack: boolean): Promise<void> => {
           const reader = alice?.client;
-          while (reader !== undefined && reader.waiting("deliver") > 0) {
+          if (reader === undefined) return;
+          while (reader.waiting("deliver") > 0) {
             const delivered = await reader.next("deliver");
             const id = idOf(delivered.id);
             expect(delivered.blob).toEqual(sent.get(id));

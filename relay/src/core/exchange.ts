@@ -138,6 +138,8 @@ export interface Exchange {
     readonly messages: number;
     readonly heldBytes: number;
     readonly commitBytes: number;
+    /** Whether the last commit failed. */
+    readonly storeFails: boolean;
   };
 }
 
@@ -167,6 +169,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   let cancelHold: (() => void) | undefined;
   let cancelSweep = clock.after(SWEEP_MS, onSweep);
   let stopped = false;
+  let storeFails = false;
 
   load();
 
@@ -230,8 +233,10 @@ export function createExchange(options: ExchangeOptions): Exchange {
     writes.add(write);
     try {
       await write;
+      storeFails = false;
       return "ok";
     } catch (error) {
+      storeFails = true;
       count("store-failed");
       return error instanceof StoreError && error.code === "full" ? "full" : "later";
     } finally {
@@ -560,6 +565,6 @@ export function createExchange(options: ExchangeOptions): Exchange {
       for (const [message, queue] of held) write(queue, message);
       await Promise.allSettled(writes);
     },
-    stats: () => ({ queues: queueById.size, messages, heldBytes, commitBytes }),
+    stats: () => ({ queues: queueById.size, messages, heldBytes, commitBytes, storeFails }),
   };
 }

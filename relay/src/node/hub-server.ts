@@ -26,6 +26,8 @@ const CLOSE_MS = 1_000;
 export interface HubServer {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void;
   readonly connections: number;
+  /** Waiting to be sent on all sockets. */
+  readonly bufferedBytes: number;
   /** Says BYE draining to everybody and waits until their sockets are closed. */
   drain(): Promise<void>;
 }
@@ -48,8 +50,7 @@ export function createHubServer(options: ConnectionOptions): HubServer {
   });
   const clients = new Set<Client>();
   const countByAddress = new Map<string, number>();
-  const heartbeat = setInterval(beat, HEARTBEAT_MS);
-  heartbeat.unref();
+  let cancelBeat = env.after(HEARTBEAT_MS, beat);
   let draining = false;
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void {
@@ -117,7 +118,9 @@ export function createHubServer(options: ConnectionOptions): HubServer {
     client.connection.resume();
   }
 
+  /** Whoever gave no sign of life since the last beat, or takes nothing for too long, is gone. */
   function beat(): void {
+    cancelBeat = env.after(HEARTBEAT_MS, beat);
     const now = env.now();
     for (const client of clients) {
       const { stalledAt } = client;
@@ -139,9 +142,14 @@ export function createHubServer(options: ConnectionOptions): HubServer {
     get connections() {
       return clients.size;
     },
+    get bufferedBytes() {
+      let sum = 0;
+      for (const { socket } of clients) sum += socket.bufferedAmount;
+      return sum;
+    },
     async drain() {
       draining = true;
-      clearInterval(heartbeat);
+      cancelBeat();
       await Promise.all(
         [...clients].map(({ socket, connection }) => {
           const closed = new Promise((resolve) => socket.once("close", resolve));
