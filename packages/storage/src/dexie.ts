@@ -14,7 +14,8 @@ import type {
   StoreEvent,
 } from "@sotto/protocol";
 import { Dexie, type Table } from "dexie";
-import { isConversation, isMessage, isOutbox, isSelf } from "./rows.ts";
+import { isConversation, isMessage, isOutbox, isSelf, isStoreEvent } from "./rows.ts";
+import { StorageError } from "./storage-error.ts";
 
 const SELF_KEY = "self";
 /** Greater than every order key: those are hex. */
@@ -25,7 +26,10 @@ export interface DexieStoreOptions {
   readonly name: string;
 }
 
-/** Rejects when the browser refuses storage (private windows, blocked sites): the caller then uses memory. */
+/**
+ * Rejects with a `StorageError`: "refused" where the browser gives no storage (private windows, blocked sites;
+ * the caller then uses memory), "blocked" while another tab keeps an older form of the database open.
+ */
 export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store> {
   // Strict: the commit is on disk before the relay is told that it may forget.
   const db = new Dexie(name, { chromeTransactionDurability: "strict" });
@@ -39,54 +43,110 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
   const messages: Table<MessageRow, string> = db.table("messages");
   const outbox: Table<OutboxRow, string> = db.table("outbox");
-  await db.open();
 
   let closed = false;
+  // Gone for good once the browser closed it (site data cleared, disk gone) or another tab needs it closed:
+  // Dexie alone would open it again on the next call and so bring back an empty database.
   db.on("close", () => {
     closed = true;
   });
+  db.on("versionchange", () => {
+    closed = true;
+    db.close();
+    return false;
+  });
+  await open(db);
+
   const watchers = new Set<(event: StoreEvent) => void>();
   const channel = new BroadcastChannel(`sotto:store:${name}`);
   const show = (event: StoreEvent): void => {
     for (const see of watchers) see(event);
   };
-  channel.onmessage = (message: MessageEvent<StoreEvent>) => show(message.data);
-  const tell = (event: StoreEvent): void => {
-    show(event);
-    channel.postMessage(event);
+  channel.onmessage = ({ data }: MessageEvent<unknown>) => {
+    // Tabs of another version of the app share the channel.
+    if (isStoreEvent(data)) show(data);
   };
 
   async function write(event: StoreEvent, run: () => Promise<CommitResult>): Promise<CommitResult> {
     if (closed) return { ok: false, reason: "closed" };
+    let result: CommitResult;
     try {
-      const result = await run();
-      if (result.ok) tell(event);
-      return result;
+      result = await run();
     } catch (error) {
-      return { ok: false, reason: failureOf(error) };
+      return { ok: false, reason: failureOf(error) ?? raise(error) };
+    }
+    if (result.ok && !closed) {
+      channel.postMessage(event);
+      show(structuredClone(event));
+    }
+    return result;
+  }
+
+  async function read<T>(run: () => PromiseLike<T>): Promise<T> {
+    if (closed) throw new StorageError("closed");
+    try {
+      return await run();
+    } catch (error) {
+      if (failureOf(error) === undefined) throw error;
+      throw new StorageError("closed", { cause: error });
+    }
+  }
+
+  /** Newest first; reads on past damaged rows, so that they never hide older ones. */
+  async function newestRows(
+    conversation: string,
+    before: string,
+    count: number,
+  ): Promise<readonly MessageRow[]> {
+    const rows: MessageRow[] = [];
+    let end = before;
+    for (;;) {
+      const wanted = count - rows.length;
+      const found = await messages
+        .where("[conversation+order]")
+        .between([conversation, ""], [conversation, end], true, false)
+        // oxlint-disable-next-line unicorn/no-array-reverse -- a Dexie collection, not an array
+        .reverse()
+        .limit(wanted)
+        .toArray();
+      rows.push(...found.filter(isMessage));
+      const oldest = found.at(-1);
+      if (oldest === undefined || found.length < wanted || rows.length >= count) return rows;
+      end = oldest.order;
     }
   }
 
   return {
-    async loadSelf() {
-      const found = await self.get(SELF_KEY);
-      return isSelf(found) ? found : undefined;
-    },
-    saveSelf: (next) =>
-      write({ conversation: undefined, messages: [] }, async () => {
-        await self.put(next, SELF_KEY);
-        return { ok: true };
+    loadSelf: () =>
+      read(async () => {
+        const found = await self.get(SELF_KEY);
+        return isSelf(found) ? found : undefined;
       }),
-    async loadAll() {
-      const [records, rows] = await Promise.all([conversations.toArray(), outbox.toArray()]);
-      const whole = records.filter(isConversation);
-      const waiting = rows.filter(isOutbox);
-      return {
-        conversations: whole,
-        outbox: waiting.toSorted((a, b) => a.sequence - b.sequence),
-        damaged: records.length - whole.length + rows.length - waiting.length,
-      };
-    },
+    saveSelf: (next) =>
+      write({ conversation: undefined, messages: [] }, () =>
+        db.transaction("rw", self, async (): Promise<CommitResult> => {
+          const known = await self.get(SELF_KEY);
+          // A damaged identity is put aside, not overwritten: its keys may be all that somebody has.
+          if (known !== undefined && !isSelf(known)) {
+            await self.put(known, `damaged-${await self.count()}`);
+          }
+          await self.put(next, SELF_KEY);
+          return { ok: true };
+        }),
+      ),
+    loadAll: () =>
+      read(async () => {
+        const [records, rows] = await db.transaction("r", conversations, outbox, () =>
+          Promise.all([conversations.toArray(), outbox.toArray()]),
+        );
+        const whole = records.filter(isConversation);
+        const waiting = rows.filter(isOutbox);
+        return {
+          conversations: whole,
+          outbox: waiting.toSorted((a, b) => a.sequence - b.sequence),
+          damaged: records.length - whole.length + rows.length - waiting.length,
+        };
+      }),
     commit: (change: Change) =>
       write({ conversation: change.conversation.id, messages: change.putMessages }, () =>
         db.transaction("rw", conversations, messages, outbox, async (): Promise<CommitResult> => {
@@ -102,17 +162,11 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
           return { ok: true };
         }),
       ),
-    async messages(conversation, { before, limit }) {
-      const rows = await messages
-        .where("[conversation+order]")
-        .between([conversation, ""], [conversation, before ?? ORDER_END], true, false)
-        // oxlint-disable-next-line unicorn/no-array-reverse -- a Dexie collection, not an array
-        .reverse()
-        .limit(limit + 1)
-        .toArray();
-      const page = rows.slice(0, limit).toReversed();
-      return { rows: page.filter(isMessage), hasMore: rows.length > limit };
-    },
+    messages: (conversation, { before, limit }) =>
+      read(async () => {
+        const rows = await newestRows(conversation, before ?? ORDER_END, limit + 1);
+        return { rows: rows.slice(0, limit).toReversed(), hasMore: rows.length > limit };
+      }),
     watch(see) {
       const watcher = (event: StoreEvent): void => see(event);
       watchers.add(watcher);
@@ -129,24 +183,54 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
   };
 }
 
-/** Dexie hides the browser's reason one level down when a transaction aborts. */
-function failureOf(error: unknown): "full" | "closed" {
-  for (let cause = error; cause instanceof Error || cause instanceof DOMException;) {
-    if (cause.name === "QuotaExceededError") return "full";
-    const inner: unknown = "inner" in cause ? cause.inner : undefined;
-    if (inner === cause) break;
-    cause = inner;
+async function open(db: Dexie): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      db.on("blocked", () => {
+        reject(new StorageError("blocked"));
+        return false;
+      });
+      db.open().then(() => resolve(), reject);
+    });
+  } catch (error) {
+    db.close();
+    throw error instanceof StorageError ? error : new StorageError("refused", { cause: error });
   }
-  if (error instanceof Error && CLOSED_NAMES.has(error.name)) return "closed";
+}
+
+/** What a failed call says about the disk; undefined when the fault is the caller's. */
+function failureOf(error: unknown): "full" | "closed" | undefined {
+  const names = causesOf(error).map((cause) => cause.name);
+  if (names.includes("QuotaExceededError")) return "full";
+  return names.some((name) => CLOSED_NAMES.has(name)) ? "closed" : undefined;
+}
+
+function raise(error: unknown): never {
   throw error;
 }
 
+type Failure = Error | DOMException;
+
+const isError = (value: unknown): value is Failure =>
+  value instanceof Error || value instanceof DOMException;
+
+/** Dexie keeps the browser's reason one level down when a transaction or a bulk call fails. */
+function causesOf(error: unknown): readonly Failure[] {
+  const causes: Failure[] = [];
+  for (let cause = error; isError(cause) && !causes.includes(cause);) {
+    causes.push(cause);
+    const failures: unknown = "failures" in cause ? cause.failures : undefined;
+    cause = Array.isArray(failures) ? failures[0] : "inner" in cause ? cause.inner : undefined;
+  }
+  return causes;
+}
+
+/** Dexie's names for a connection that is gone or a disk that does not answer. */
 const CLOSED_NAMES: ReadonlySet<string> = new Set([
   "DatabaseClosedError",
-  "DatabaseClosed",
   "InvalidStateError",
-  "InvalidState",
   "AbortError",
+  "TransactionInactiveError",
   "OpenFailedError",
   "UnknownError",
 ]);

@@ -12,6 +12,7 @@ import type {
   Store,
   StoreEvent,
 } from "@sotto/protocol";
+import { StorageError } from "./storage-error.ts";
 
 export interface MemoryStoreOptions {
   /** Asked before every write; an answer is what the write comes to. For tests of full and closed disks. */
@@ -31,47 +32,57 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     return reason === undefined ? undefined : { ok: false, reason };
   };
 
+  const mustBeOpen = (): void => {
+    if (closed) throw new StorageError("closed");
+  };
+
   const tell = (event: StoreEvent): void => {
     for (const see of watchers) see(structuredClone(event));
   };
 
+  // Asynchronous in form only: no `await` inside, so each call is one step that nothing interrupts.
   return {
-    loadSelf: () => Promise.resolve(structuredClone(self)),
-    saveSelf(next) {
+    async loadSelf() {
+      mustBeOpen();
+      return structuredClone(self);
+    },
+    async saveSelf(next): Promise<CommitResult> {
       const refused = refusal();
-      if (refused !== undefined) return Promise.resolve(refused);
+      if (refused !== undefined) return refused;
       self = structuredClone(next);
       tell({ conversation: undefined, messages: [] });
-      return Promise.resolve({ ok: true });
+      return { ok: true };
     },
-    loadAll: () =>
-      Promise.resolve({
+    async loadAll() {
+      mustBeOpen();
+      return {
         conversations: structuredClone([...conversations.values()]),
         outbox: structuredClone([...outbox.values()]).toSorted((a, b) => a.sequence - b.sequence),
         damaged: 0,
-      }),
-    commit(change: Change) {
-      const refused = refusal();
-      if (refused !== undefined) return Promise.resolve(refused);
-      const { conversation } = change;
-      if ((conversations.get(conversation.id)?.version ?? 0) !== change.expectedVersion) {
-        return Promise.resolve({ ok: false, reason: "conflict" });
-      }
-      const copy = structuredClone(change);
-      conversations.set(conversation.id, copy.conversation);
-      for (const row of copy.putMessages) messages.set(row.id, row);
-      for (const row of copy.putOutbox) outbox.set(row.id, row);
-      for (const id of copy.deleteOutbox) outbox.delete(id);
-      tell({ conversation: conversation.id, messages: change.putMessages });
-      return Promise.resolve({ ok: true });
+      };
     },
-    messages(conversation, { before, limit }) {
+    async commit(change: Change): Promise<CommitResult> {
+      const refused = refusal();
+      if (refused !== undefined) return refused;
+      const { conversation, ...rows } = structuredClone(change);
+      if ((conversations.get(conversation.id)?.version ?? 0) !== change.expectedVersion) {
+        return { ok: false, reason: "conflict" };
+      }
+      conversations.set(conversation.id, conversation);
+      for (const row of rows.putMessages) messages.set(row.id, row);
+      for (const row of rows.putOutbox) outbox.set(row.id, row);
+      for (const id of rows.deleteOutbox) outbox.delete(id);
+      tell({ conversation: conversation.id, messages: rows.putMessages });
+      return { ok: true };
+    },
+    async messages(conversation, { before, limit }) {
+      mustBeOpen();
       const rows = [...messages.values()]
         .filter((row) => row.conversation === conversation)
         .filter((row) => before === undefined || row.order < before)
         .toSorted((a, b) => (a.order < b.order ? -1 : 1));
       const page = rows.slice(Math.max(0, rows.length - limit));
-      return Promise.resolve({ rows: structuredClone(page), hasMore: rows.length > limit });
+      return { rows: structuredClone(page), hasMore: rows.length > limit };
     },
     watch(see) {
       const watcher = (event: StoreEvent): void => see(event);

@@ -1,0 +1,383 @@
+/**
+ * What every `Store` does, as a list of sentences to run over an adapter.
+ * Owns: behaviour common to all adapters. Leaves to each adapter's tests: disks, tabs, damaged rows.
+ * The test tools come from the caller, so that nothing shipped imports a test runner.
+ * Spec: protocol/SPEC.md §2.
+ */
+import type { MessageRow, Store, StoreEvent } from "@sotto/protocol";
+import {
+  INVITED_PEER,
+  OPEN_PEER,
+  sampleChange,
+  sampleConversation,
+  sampleMessage,
+  sampleOutbox,
+  sampleSelf,
+} from "./records.ts";
+
+export {
+  INVITED_PEER,
+  OPEN_PEER,
+  sampleChange,
+  sampleConversation,
+  sampleMessage,
+  sampleOutbox,
+  sampleSelf,
+} from "./records.ts";
+
+export interface TestTools {
+  readonly describe: (name: string, run: () => void) => unknown;
+  readonly test: (name: string, run: () => Promise<void>) => unknown;
+  readonly expect: (value: unknown) => { toEqual(expected: unknown): void };
+}
+
+/** `createStore` answers with an empty store each time. The suite closes what it opens. */
+export function storeAcceptance(
+  name: string,
+  createStore: () => Promise<Store>,
+  tools: TestTools,
+): void {
+  const { expect } = tools;
+  const test = (sentence: string, run: (store: Store) => Promise<void>): void => {
+    tools.test(sentence, async () => {
+      const store = await createStore();
+      try {
+        await run(store);
+      } finally {
+        store.close();
+      }
+    });
+  };
+
+  tools.describe(`${name}: the identity`, () => {
+    test("is missing in a new store", async (store) => {
+      expect(await store.loadSelf()).toEqual(undefined);
+    });
+
+    test("is the one saved last", async (store) => {
+      expect(await store.saveSelf(sampleSelf("Alice"))).toEqual({ ok: true });
+      const pinned = { ...sampleSelf("Alice B."), relayKey: new Uint8Array(32).fill(9) };
+      expect(await store.saveSelf(pinned)).toEqual({ ok: true });
+      expect(await store.loadSelf()).toEqual(pinned);
+    });
+  });
+
+  tools.describe(`${name}: a commit`, () => {
+    test("writes record, rows and outbox together", async (store) => {
+      const change = sampleChange("a", 1, {
+        conversation: {
+          ...sampleConversation("a", 1, OPEN_PEER),
+          last: { time: { ms: 1_700_000_000_000, counter: 0 }, text: "message 1", own: true },
+        },
+        putMessages: [sampleMessage("a", 1)],
+        putOutbox: [sampleOutbox("a", 1)],
+      });
+      expect(await store.commit(change)).toEqual({ ok: true });
+      expect(await store.loadAll()).toEqual({
+        conversations: [change.conversation],
+        outbox: change.putOutbox,
+        damaged: 0,
+      });
+      expect(await store.messages("a", { limit: 50 })).toEqual({
+        rows: change.putMessages,
+        hasMore: false,
+      });
+    });
+
+    test("keeps every state of a peer", async (store) => {
+      const states = [
+        sampleConversation("invited", 1, INVITED_PEER),
+        sampleConversation("notes", 1),
+        sampleConversation("open", 1, OPEN_PEER),
+        sampleConversation("refused", 1, { state: "refused", reason: "gone" }),
+      ];
+      for (const conversation of states) {
+        await store.commit(sampleChange(conversation.id, 1, { conversation }));
+      }
+      const { conversations } = await store.loadAll();
+      expect(conversations.toSorted((a, b) => (a.id < b.id ? -1 : 1))).toEqual(states);
+    });
+
+    for (const [sentence, expectedVersion] of [
+      ["as if it were new", 0],
+      ["on the version before", 1],
+      ["on a version that is not there yet", 3],
+    ] as const) {
+      test(`made ${sentence} is a conflict and writes nothing`, async (store) => {
+        await store.commit(sampleChange("a", 1));
+        await store.commit(sampleChange("a", 2, { putOutbox: [sampleOutbox("a", 1)] }));
+        const before = await store.loadAll();
+        const late = sampleChange("a", expectedVersion + 1, {
+          putMessages: [sampleMessage("a", 1)],
+          putOutbox: [sampleOutbox("a", 2)],
+          deleteOutbox: [sampleOutbox("a", 1).id],
+        });
+        expect(await store.commit(late)).toEqual({ ok: false, reason: "conflict" });
+        expect(await store.loadAll()).toEqual(before);
+        expect((await store.messages("a", { limit: 50 })).rows).toEqual([]);
+      });
+    }
+
+    test("on a conversation that is not there needs version 0", async (store) => {
+      const change = sampleChange("a", 2);
+      expect(await store.commit(change)).toEqual({ ok: false, reason: "conflict" });
+      expect((await store.loadAll()).conversations).toEqual([]);
+    });
+
+    test("and its rival on the same version: exactly one is written", async (store) => {
+      const rivals = [1, 2, 3].map((at) =>
+        store.commit(sampleChange("a", 1, { putMessages: [sampleMessage("a", at)] })),
+      );
+      const results = await Promise.all(rivals);
+      expect(results.filter((result) => result.ok).length).toEqual(1);
+      const winner = results.findIndex((result) => result.ok) + 1;
+      const { rows } = await store.messages("a", { limit: 50 });
+      expect(rows).toEqual([sampleMessage("a", winner)]);
+    });
+
+    test("puts a row again without a second copy", async (store) => {
+      await store.commit(sampleChange("a", 1, { putMessages: [sampleMessage("a", 1)] }));
+      const relayed = sampleMessage("a", 1, { status: "relayed", path: "relay" });
+      await store.commit(sampleChange("a", 2, { putMessages: [relayed] }));
+      await store.commit(sampleChange("a", 3, { putMessages: [relayed] }));
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual([relayed]);
+    });
+
+    test("that comes late takes no row back", async (store) => {
+      const queued = { putMessages: [sampleMessage("a", 1)], putOutbox: [sampleOutbox("a", 1)] };
+      await store.commit(sampleChange("a", 1, queued));
+      const delivered = sampleMessage("a", 1, { status: "delivered" });
+      await store.commit(
+        sampleChange("a", 2, { putMessages: [delivered], deleteOutbox: [sampleOutbox("a", 1).id] }),
+      );
+      await store.commit(sampleChange("a", 1, queued));
+      await store.commit(sampleChange("a", 2, queued));
+      expect((await store.loadAll()).outbox).toEqual([]);
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual([delivered]);
+    });
+
+    test("that puts and deletes one outbox row ends without it", async (store) => {
+      const row = sampleOutbox("a", 1);
+      await store.commit(sampleChange("a", 1, { putOutbox: [row], deleteOutbox: [row.id] }));
+      expect((await store.loadAll()).outbox).toEqual([]);
+    });
+
+    test("deletes an outbox row that is not there without complaint", async (store) => {
+      const change = sampleChange("a", 1, { deleteOutbox: ["nothing"] });
+      expect(await store.commit(change)).toEqual({ ok: true });
+    });
+
+    test("leaves other conversations alone", async (store) => {
+      for (const id of ["a", "b"]) {
+        await store.commit(
+          sampleChange(id, 1, {
+            putMessages: [sampleMessage(id, 1)],
+            putOutbox: [sampleOutbox(id, 1)],
+          }),
+        );
+      }
+      await store.commit(sampleChange("a", 2, { deleteOutbox: [sampleOutbox("a", 1).id] }));
+      const { conversations, outbox } = await store.loadAll();
+      const versionById = Object.fromEntries(conversations.map((one) => [one.id, one.version]));
+      expect(versionById).toEqual({ a: 2, b: 1 });
+      expect(outbox).toEqual([sampleOutbox("b", 1)]);
+    });
+  });
+
+  tools.describe(`${name}: the outbox`, () => {
+    test("comes back in order of sending", async (store) => {
+      const rows = [3, 1, 10, 2].map((sequence) => sampleOutbox("a", sequence));
+      await store.commit(sampleChange("a", 1, { putOutbox: rows }));
+      const { outbox } = await store.loadAll();
+      expect(outbox.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 10]);
+    });
+
+    test("keeps a row that is not sealed yet", async (store) => {
+      const waiting = sampleOutbox("a", 1, {
+        envelope: undefined,
+        content: new Uint8Array([1, 2, 3]),
+      });
+      await store.commit(sampleChange("a", 1, { putOutbox: [waiting] }));
+      expect((await store.loadAll()).outbox).toEqual([waiting]);
+    });
+  });
+
+  tools.describe(`${name}: a page of messages`, () => {
+    const fill = async (store: Store, count: number): Promise<readonly MessageRow[]> => {
+      const rows = Array.from({ length: count }, (_, at) => sampleMessage("a", at));
+      await store.commit(sampleChange("a", 1, { putMessages: rows.toReversed() }));
+      await store.commit(sampleChange("b", 1, { putMessages: [sampleMessage("b", 7)] }));
+      return rows;
+    };
+
+    test("is empty without messages", async (store) => {
+      expect(await store.messages("a", { limit: 50 })).toEqual({ rows: [], hasMore: false });
+    });
+
+    test("of as many as there are says that there are no more", async (store) => {
+      const rows = await fill(store, 50);
+      expect(await store.messages("a", { limit: 50 })).toEqual({ rows, hasMore: false });
+    });
+
+    test("of one fewer holds the newest and says that there are more", async (store) => {
+      const rows = await fill(store, 51);
+      expect(await store.messages("a", { limit: 50 })).toEqual({
+        rows: rows.slice(1),
+        hasMore: true,
+      });
+    });
+
+    test("ends just before the row it is asked for", async (store) => {
+      const rows = await fill(store, 10);
+      const before = rows[6]?.order ?? "";
+      expect(await store.messages("a", { before, limit: 3 })).toEqual({
+        rows: rows.slice(3, 6),
+        hasMore: true,
+      });
+      const first = rows[0]?.order ?? "";
+      expect(await store.messages("a", { before: first, limit: 3 })).toEqual({
+        rows: [],
+        hasMore: false,
+      });
+    });
+
+    test("after page shows each message once, in order", async (store) => {
+      const rows = await fill(store, 120);
+      expect(await readAll(store, "a", 50)).toEqual(rows);
+    });
+  });
+
+  tools.describe(`${name}: watching`, () => {
+    const record = (store: Store): { seen: StoreEvent[]; stop: () => void } => {
+      const seen: StoreEvent[] = [];
+      return { seen, stop: store.watch((event) => seen.push(event)) };
+    };
+
+    test("tells commits in their order, with their rows", async (store) => {
+      const { seen } = record(store);
+      await store.saveSelf(sampleSelf("Alice"));
+      const commits = [1, 2, 3].map((version) =>
+        store.commit(sampleChange("a", version, { putMessages: [sampleMessage("a", version)] })),
+      );
+      await Promise.all(commits);
+      expect(seen).toEqual([
+        { conversation: undefined, messages: [] },
+        ...[1, 2, 3].map((at) => ({ conversation: "a", messages: [sampleMessage("a", at)] })),
+      ]);
+    });
+
+    test("tells after the commit can be read", async (store) => {
+      const pages: Promise<unknown>[] = [];
+      store.watch(() => pages.push(store.messages("a", { limit: 1 })));
+      await store.commit(sampleChange("a", 1, { putMessages: [sampleMessage("a", 1)] }));
+      expect(await Promise.all(pages)).toEqual([{ rows: [sampleMessage("a", 1)], hasMore: false }]);
+    });
+
+    test("tells nothing of a commit that was refused", async (store) => {
+      await store.commit(sampleChange("a", 1));
+      const { seen } = record(store);
+      await store.commit(sampleChange("a", 1));
+      expect(seen).toEqual([]);
+    });
+
+    test("ends for the one who stopped, not for others", async (store) => {
+      const see = { first: 0, second: 0 };
+      const stop = store.watch(() => see.first++);
+      store.watch(() => see.second++);
+      await store.commit(sampleChange("a", 1));
+      stop();
+      await store.commit(sampleChange("a", 2));
+      expect(see).toEqual({ first: 1, second: 2 });
+    });
+
+    test("counts one function registered twice as two watchers", async (store) => {
+      let calls = 0;
+      const see = (): void => {
+        calls++;
+      };
+      const stop = store.watch(see);
+      store.watch(see);
+      stop();
+      await store.commit(sampleChange("a", 1));
+      expect(calls).toEqual(1);
+    });
+  });
+
+  tools.describe(`${name}: copies`, () => {
+    test("are what the store keeps, gives and tells", async (store) => {
+      const told: StoreEvent[] = [];
+      store.watch((event) => told.push(event));
+      const envelope = new Uint8Array(256).fill(1);
+      const row = { ...sampleMessage("a", 1) };
+      const change = sampleChange("a", 1, {
+        putMessages: [row],
+        putOutbox: [sampleOutbox("a", 1, { envelope })],
+      });
+      await store.commit(change);
+      envelope.fill(2);
+      row.text = "changed by the caller";
+      const first = await store.loadAll();
+      expect(first.outbox[0]?.envelope).toEqual(new Uint8Array(256).fill(1));
+      first.outbox[0]?.envelope?.fill(3);
+      expect((await store.loadAll()).outbox[0]?.envelope).toEqual(new Uint8Array(256).fill(1));
+      expect((await store.messages("a", { limit: 1 })).rows[0]?.text).toEqual("message 1");
+      expect(told[0]?.messages[0]?.text).toEqual("message 1");
+    });
+
+    test("that cannot be made refuse the whole commit", async (store) => {
+      const broken: object = { ...sampleMessage("a", 2), text: () => "not data" };
+      const putMessages: MessageRow[] = [sampleMessage("a", 1)];
+      putMessages.push(Object.assign(sampleMessage("a", 2), broken));
+      const failed = await store.commit(sampleChange("a", 1, { putMessages })).then(
+        () => false,
+        () => true,
+      );
+      expect(failed).toEqual(true);
+      expect((await store.loadAll()).conversations).toEqual([]);
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual([]);
+    });
+  });
+
+  tools.describe(`${name}: a closed store`, () => {
+    test("refuses writes, rejects reads and tells nothing", async (store) => {
+      let told = 0;
+      store.watch(() => told++);
+      store.close();
+      const refused = { ok: false, reason: "closed" };
+      expect(await store.commit(sampleChange("a", 1))).toEqual(refused);
+      expect(await store.saveSelf(sampleSelf("Alice"))).toEqual(refused);
+      const reads = [store.loadSelf(), store.loadAll(), store.messages("a", { limit: 1 })];
+      const outcomes = await Promise.allSettled<unknown>(reads);
+      for (const outcome of outcomes) {
+        const reason: unknown = outcome.status === "rejected" ? outcome.reason : undefined;
+        expect(reason instanceof Error && "code" in reason && reason.code).toEqual("closed");
+      }
+      expect(told).toEqual(0);
+    });
+
+    test("can be closed again", async (store) => {
+      store.close();
+      store.close();
+      expect(await store.commit(sampleChange("a", 1))).toEqual({ ok: false, reason: "closed" });
+    });
+  });
+}
+
+/** Walks from the newest page to the oldest, as a timeline does. */
+async function readAll(
+  store: Store,
+  conversation: string,
+  limit: number,
+): Promise<readonly MessageRow[]> {
+  let rows: readonly MessageRow[] = [];
+  for (let hasMore = true; hasMore;) {
+    const before = rows[0]?.order;
+    const page = await store.messages(conversation, {
+      limit,
+      ...(before === undefined ? {} : { before }),
+    });
+    rows = [...page.rows, ...rows];
+    ({ hasMore } = page);
+  }
+  return rows;
+}

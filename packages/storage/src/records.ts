@@ -1,0 +1,169 @@
+/** Small valid records for tests of stores: every field filled, bytes that tell them apart. */
+import type {
+  Change,
+  ConversationRecord,
+  MessageRow,
+  OutboxRow,
+  OwnQueue,
+  Peer,
+  SelfRecord,
+  Session,
+} from "@sotto/protocol";
+import { asDeviceId, asSendId, type DeviceCert, type QueueAddress } from "@sotto/wire";
+
+const bytes = (length: number, value: number): Uint8Array => new Uint8Array(length).fill(value);
+const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
+
+const sampleCert = (seed: number): DeviceCert => ({
+  rootKey: bytes(32, seed),
+  deviceId: asDeviceId(bytes(8, seed)),
+  signingKey: bytes(32, seed + 1),
+  dhKey: bytes(32, seed + 2),
+  issuedAt: 1_700_000_000_000,
+  signature: bytes(64, seed),
+});
+
+export const sampleSelf = (name: string): SelfRecord => ({
+  name,
+  rootSecret: bytes(32, 1),
+  signingSecret: bytes(32, 2),
+  dhSecret: bytes(32, 3),
+  cert: sampleCert(4),
+  readerSecret: bytes(32, 5),
+  relayKey: undefined,
+  createdAt: 1_700_000_000_000,
+});
+
+const sampleAddress = (seed: number): QueueAddress => ({
+  relayUrl: "https://relay.example",
+  relayKey: bytes(32, seed),
+  sendId: asSendId(bytes(24, seed)),
+  firstUse: bytes(16, seed),
+});
+
+const sampleQueue = (seed: number): OwnQueue => ({
+  queueId: bytes(24, seed),
+  firstUse: bytes(16, seed),
+  address: sampleAddress(seed),
+});
+
+const sampleSession: Session = {
+  id: bytes(16, 1),
+  initiator: true,
+  transcript: bytes(32, 2),
+  rootKey: bytes(32, 3),
+  ownRatchetSecret: bytes(32, 4),
+  ownRatchetKey: bytes(32, 5),
+  remoteRatchetKey: bytes(32, 6),
+  sending: { headerKey: bytes(32, 7), chainKey: bytes(32, 8), next: 3 },
+  nextSendingHeaderKey: bytes(32, 9),
+  previousCount: 2,
+  stepDue: false,
+  receiving: undefined,
+  nextReceivingHeaderKey: bytes(32, 10),
+  skipped: [
+    { headerKey: bytes(32, 11), turn: 1, keys: [{ n: 4, key: bytes(32, 12), at: 1_700_000_000 }] },
+  ],
+  turn: 1,
+  helloHeader: bytes(1_329, 13),
+  ownSignalKey: bytes(32, 14),
+  remoteSignalKey: bytes(32, 15),
+};
+
+export const OPEN_PEER: Peer = {
+  state: "open",
+  contact: {
+    name: "Bob",
+    namedAt: { ms: 1_700_000_000_000, counter: 1 },
+    cert: sampleCert(20),
+    addresses: [sampleAddress(21)],
+    sendSecret: bytes(32, 22),
+    verified: false,
+  },
+  queue: sampleQueue(23),
+  sessions: [sampleSession],
+  inviteSeed: bytes(16, 24),
+  helloSeen: [bytes(32, 25)],
+  received: bytes(48, 26),
+  owed: [hex(27, 32)],
+};
+
+export const INVITED_PEER: Peer = {
+  state: "invited",
+  queue: { ...sampleQueue(30), address: undefined },
+  invite: {
+    seed: bytes(16, 31),
+    signedPrekeyId: 0,
+    signedPrekeySecret: bytes(32, 32),
+    oneTimeId: 1,
+    oneTimeSecret: bytes(32, 33),
+    kemSeed: bytes(64, 34),
+    bundleHash: bytes(32, 35),
+    bundle: bytes(1_700, 36),
+    expiresAt: 1_800_000_000_000,
+    published: false,
+  },
+};
+
+export const sampleConversation = (
+  id: string,
+  version: number,
+  peer: Peer = { state: "notes" },
+): ConversationRecord => ({
+  id,
+  version,
+  peer,
+  clock: { ms: 1_700_000_000_000 + version, counter: 0 },
+  createdAt: 1_700_000_000_000,
+  last: undefined,
+  unread: 0,
+});
+
+/** `at`: place in the order on screen, and the message's id. */
+export const sampleMessage = (
+  conversation: string,
+  at: number,
+  fields: Partial<MessageRow> = {},
+): MessageRow => ({
+  id: `${conversation}-${hex(at, 8)}`,
+  conversation,
+  order: hex(1_700_000_000_000 + at, 12) + hex(0, 4) + hex(1, 40) + hex(at, 32),
+  own: true,
+  text: `message ${at}`,
+  sentAt: 1_700_000_000_000 + at,
+  receivedAt: 1_700_000_000_000 + at,
+  status: "queued",
+  path: undefined,
+  ...fields,
+});
+
+export const sampleOutbox = (
+  conversation: string,
+  sequence: number,
+  fields: Partial<OutboxRow> = {},
+): OutboxRow => ({
+  id: `${conversation}-out-${sequence}`,
+  conversation,
+  sequence,
+  awaits: hex(sequence, 32),
+  envelope: bytes(256, sequence),
+  content: undefined,
+  message: sampleMessage(conversation, sequence),
+  createdAt: 1_700_000_000_000,
+  relayedAt: undefined,
+  ...fields,
+});
+
+/** The change that brings `id` from `version - 1` to `version`. */
+export const sampleChange = (
+  id: string,
+  version: number,
+  fields: Partial<Change> = {},
+): Change => ({
+  expectedVersion: version - 1,
+  conversation: sampleConversation(id, version),
+  putMessages: [],
+  putOutbox: [],
+  deleteOutbox: [],
+  ...fields,
+});

@@ -1,0 +1,14 @@
+/** What opening and reading reject with. Writes answer with a `CommitResult` instead. */
+
+/** refused: the browser gives no storage here. blocked: another tab holds an older form of the database. */
+export type StorageErrorCode = "refused" | "blocked" | "closed";
+
+/** Carries no row and no name of a database. */
+export class StorageError extends Error {
+  readonly code: StorageErrorCode;
+  constructor(code: StorageErrorCode, options?: ErrorOptions) {
+    super(`storage ${code}`, options);
+    this.name = "StorageError";
+    this.code = code;
+  }
+}

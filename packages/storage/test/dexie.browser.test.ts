@@ -1,0 +1,446 @@
+import type { MessageRow, OutboxRow, Store, StoreEvent } from "@sotto/protocol";
+import { cdp } from "vitest/browser";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { openDexieStore } from "@sotto/storage";
+import {
+  INVITED_PEER,
+  OPEN_PEER,
+  sampleChange,
+  sampleConversation,
+  sampleMessage,
+  sampleOutbox,
+  sampleSelf,
+  storeAcceptance,
+} from "@sotto/storage/acceptance";
+
+const open: Store[] = [];
+const names: string[] = [];
+
+function newName(): string {
+  const name = `test-${crypto.randomUUID()}`;
+  names.push(name);
+  return name;
+}
+
+async function connect(name: string): Promise<Store> {
+  const store = await openDexieStore({ name });
+  open.push(store);
+  return store;
+}
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  for (const store of open.splice(0)) store.close();
+  for (const name of names.splice(0)) await done(indexedDB.deleteDatabase(name));
+});
+
+storeAcceptance("Dexie", () => connect(newName()), { describe, test, expect });
+
+describe("a Dexie store on disk", () => {
+  test("is there again after it was closed", async () => {
+    const name = newName();
+    const first = await connect(name);
+    const change = sampleChange("a", 1, {
+      conversation: sampleConversation("a", 1, OPEN_PEER),
+      putMessages: [sampleMessage("a", 1)],
+      putOutbox: [sampleOutbox("a", 1)],
+    });
+    await first.saveSelf(sampleSelf("Alice"));
+    await first.commit(change);
+    first.close();
+    const second = await connect(name);
+    expect(await second.loadSelf()).toEqual(sampleSelf("Alice"));
+    expect(await second.loadAll()).toEqual({
+      conversations: [change.conversation],
+      outbox: change.putOutbox,
+      damaged: 0,
+    });
+    expect((await second.messages("a", { limit: 1 })).rows).toEqual(change.putMessages);
+  });
+
+  test("writes every commit in one strictly durable transaction", async () => {
+    // Dexie takes hold of the method when it opens.
+    const begin = vi.spyOn(IDBDatabase.prototype, "transaction");
+    const store = await connect(newName());
+    begin.mockClear();
+    await store.commit(
+      sampleChange("a", 1, {
+        putMessages: [sampleMessage("a", 1)],
+        putOutbox: [sampleOutbox("a", 1)],
+        deleteOutbox: ["b"],
+      }),
+    );
+    const writes = begin.mock.calls.filter(([, mode]) => mode === "readwrite");
+    expect(writes).toHaveLength(1);
+    expect(writes[0]?.[2]).toEqual({ durability: "strict" });
+  });
+
+  test("resolves a commit only when its transaction is complete", async () => {
+    const order: string[] = [];
+    const begin = methodOf(IDBDatabase.prototype, "transaction");
+    vi.spyOn(IDBDatabase.prototype, "transaction").mockImplementation(function (
+      this: IDBDatabase,
+      ...args
+    ) {
+      const transaction = begin.apply(this, args);
+      if (transaction.mode === "readwrite") {
+        transaction.addEventListener("complete", () => order.push("complete"));
+      }
+      return transaction;
+    });
+    const store = await connect(newName());
+    store.watch(() => order.push("told"));
+    await store.commit(sampleChange("a", 1));
+    order.push("resolved");
+    expect(order).toEqual(["complete", "told", "resolved"]);
+  });
+});
+
+describe("a crash of a Dexie store", () => {
+  /** Which write of a commit is the last one before the crash. */
+  test.each(["conversations", "messages", "outbox"])(
+    "at the write to %s leaves nothing of the commit",
+    async (table) => {
+      const name = newName();
+      const store = await connect(name);
+      const earlier = sampleChange("a", 1, {
+        putMessages: [sampleMessage("a", 1)],
+        putOutbox: [sampleOutbox("a", 1)],
+      });
+      await store.commit(earlier);
+      const put = methodOf(IDBObjectStore.prototype, "put");
+      const spy = vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(function (
+        this: IDBObjectStore,
+        ...args
+      ) {
+        const request = put.apply(this, args);
+        if (this.name === table) this.transaction.abort();
+        return request;
+      });
+      const change = sampleChange("a", 2, {
+        putMessages: [sampleMessage("a", 1, { status: "relayed" }), sampleMessage("a", 2)],
+        putOutbox: [sampleOutbox("a", 2)],
+        deleteOutbox: [sampleOutbox("a", 1).id],
+      });
+      expect(await store.commit(change)).toEqual({ ok: false, reason: "closed" });
+      spy.mockRestore();
+      const again = await connect(name);
+      expect(await again.loadAll()).toEqual({
+        conversations: [earlier.conversation],
+        outbox: earlier.putOutbox,
+        damaged: 0,
+      });
+      expect((await again.messages("a", { limit: 50 })).rows).toEqual(earlier.putMessages);
+      expect(await again.commit(change)).toEqual({ ok: true });
+    },
+  );
+
+  test("with commits under way leaves each whole or absent, and what was said is true", async () => {
+    const name = newName();
+    const store = await connect(name);
+    await store.commit(sampleChange("0", 1));
+    const ids = Array.from({ length: 20 }, (_, at) => `c${at}`);
+    const results = ids.map((id) =>
+      store.commit(
+        sampleChange(id, 1, {
+          putMessages: [sampleMessage(id, 1)],
+          putOutbox: [sampleOutbox(id, 1)],
+        }),
+      ),
+    );
+    await results[0];
+    store.close();
+    const outcomes = await Promise.all(results);
+    const again = await connect(name);
+    const { conversations, outbox } = await again.loadAll();
+    for (const [at, id] of ids.entries()) {
+      const parts = [
+        conversations.some((one) => one.id === id),
+        outbox.some((row) => row.conversation === id),
+        (await again.messages(id, { limit: 1 })).rows.length === 1,
+      ];
+      expect(new Set(parts).size, `${id} in part`).toBe(1);
+      if (outcomes[at]?.ok === true) expect(parts[0], `${id} was promised`).toBe(true);
+    }
+    expect(outcomes[0]).toEqual({ ok: true });
+  });
+});
+
+describe("two connections to one Dexie store", () => {
+  test("see each other's commits and conflict on one version", async () => {
+    const name = newName();
+    const [first, second] = [await connect(name), await connect(name)];
+    const outcomes = await Promise.all(
+      [first, second].map((store, at) =>
+        store.commit(sampleChange("a", 1, { putMessages: [sampleMessage("a", at)] })),
+      ),
+    );
+    expect(outcomes.filter((one) => one.ok)).toHaveLength(1);
+    expect(outcomes.filter((one) => !one.ok)).toEqual([{ ok: false, reason: "conflict" }]);
+    const winner = outcomes.findIndex((one) => one.ok);
+    for (const store of [first, second]) {
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual([sampleMessage("a", winner)]);
+    }
+    expect(await second.commit(sampleChange("a", 2))).toEqual({ ok: true });
+    expect((await first.loadAll()).conversations[0]?.version).toBe(2);
+  });
+
+  test("tell each other commits in order, with rows, and nothing of refused ones", async () => {
+    const name = newName();
+    const [writer, reader] = [await connect(name), await connect(name)];
+    const seen: StoreEvent[] = [];
+    reader.watch((event) => seen.push(event));
+    await writer.saveSelf(sampleSelf("Alice"));
+    for (let version = 1; version <= 20; version++) {
+      await writer.commit(
+        sampleChange("a", version, { putMessages: [sampleMessage("a", version)] }),
+      );
+      await writer.commit(sampleChange("a", version));
+    }
+    await vi.waitFor(() => expect(seen).toHaveLength(21));
+    expect(seen).toEqual([
+      { conversation: undefined, messages: [] },
+      ...Array.from({ length: 20 }, (_, at) => ({
+        conversation: "a",
+        messages: [sampleMessage("a", at + 1)],
+      })),
+    ]);
+  });
+
+  test("ignore what is no event on their channel", async () => {
+    const name = newName();
+    const [writer, reader] = [await connect(name), await connect(name)];
+    const seen: StoreEvent[] = [];
+    reader.watch((event) => seen.push(event));
+    const stranger = new BroadcastChannel(`sotto:store:${name}`);
+    stranger.postMessage({ conversation: "a", messages: [{ id: "damaged" }] });
+    stranger.postMessage("hello");
+    // Through the same channel, so that it comes after the two when they come at all.
+    stranger.postMessage({ conversation: "b", messages: [] });
+    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(0));
+    stranger.close();
+    expect(seen).toEqual([{ conversation: "b", messages: [] }]);
+    await writer.commit(sampleChange("a", 1));
+    await vi.waitFor(() => expect(seen).toHaveLength(2));
+  });
+});
+
+describe("a Dexie store whose disk is gone", () => {
+  test("is closed when another tab deletes the database, and does not bring it back", async () => {
+    const name = newName();
+    const store = await connect(name);
+    await store.commit(sampleChange("a", 1));
+    await done(indexedDB.deleteDatabase(name));
+    expect(await store.commit(sampleChange("a", 2))).toEqual({ ok: false, reason: "closed" });
+    await expect(store.loadAll()).rejects.toMatchObject({ name: "StorageError", code: "closed" });
+    expect((await indexedDB.databases()).map((one) => one.name)).not.toContain(name);
+  });
+
+  test("is closed when another tab brings a later form of the database", async () => {
+    const name = newName();
+    const store = await connect(name);
+    const later = await done(indexedDB.open(name, 1_000));
+    later.close();
+    expect(await store.commit(sampleChange("a", 1))).toEqual({ ok: false, reason: "closed" });
+  });
+
+  test("is not opened while another tab keeps an older form", async () => {
+    const name = newName();
+    const old = await done(indexedDB.open(name, 5));
+    await expect(openDexieStore({ name })).rejects.toMatchObject({ code: "blocked" });
+    old.close();
+  });
+
+  test("is refused where the browser gives no storage", async () => {
+    vi.spyOn(IDBFactory.prototype, "open").mockImplementation(() => {
+      throw new DOMException("denied", "SecurityError");
+    });
+    const opening = openDexieStore({ name: newName() });
+    await expect(opening).rejects.toMatchObject({ name: "StorageError", code: "refused" });
+  });
+
+  test("says full when the quota is used up, loses nothing and works again after", async () => {
+    const { origin } = location;
+    // Chromium remembers for a while how much was free; it forgets with the last connection.
+    await cdp().send("Storage.clearDataForOrigin", { origin, storageTypes: "indexeddb" });
+    await cdp().send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1_000_000 });
+    const store = await connect(newName());
+    const kept = sampleChange("a", 1, { putMessages: [sampleMessage("a", 1)] });
+    const text = "x".repeat(16_384);
+    const big = sampleChange("a", 2, {
+      putMessages: Array.from({ length: 200 }, (_, at) => sampleMessage("a", at + 2, { text })),
+    });
+    try {
+      expect(await store.commit(kept)).toEqual({ ok: true });
+      expect(await store.commit(big)).toEqual({ ok: false, reason: "full" });
+      expect((await store.loadAll()).conversations).toEqual([kept.conversation]);
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual(kept.putMessages);
+    } finally {
+      await cdp().send("Storage.overrideQuotaForOrigin", { origin });
+    }
+    expect(await store.commit(big)).toEqual({ ok: true });
+  });
+});
+
+describe("damaged rows of a Dexie store", () => {
+  /** Each field of a record, broken in turn: missing (unless optional), of another type, of another length. */
+  const broken = (row: object, optional: readonly string[] = []): readonly object[] =>
+    Object.entries(row).flatMap(([field, value]: [string, unknown]) => {
+      const wrong: unknown[] = [{ of: "another type" }];
+      if (value instanceof Uint8Array && !optional.includes(field)) wrong.push([...value]);
+      if (value instanceof Uint8Array && value.length <= 64) wrong.push(new Uint8Array(65));
+      if (typeof value === "number") wrong.push(-1, 0.5, "1");
+      const { [field]: _, ...without } = { ...row } as Record<string, unknown>;
+      return [
+        ...wrong.map((replacement) => ({ ...row, [field]: replacement })),
+        ...(optional.includes(field) ? [] : [without]),
+      ];
+    });
+
+  test("in conversations and outbox are skipped and counted, whichever field is broken", async () => {
+    const name = newName();
+    const store = await connect(name);
+    const whole = sampleChange("whole", 1, {
+      conversation: sampleConversation("whole", 1, OPEN_PEER),
+      putOutbox: [sampleOutbox("whole", 1)],
+    });
+    await store.commit(whole);
+    if (OPEN_PEER.state !== "open" || INVITED_PEER.state !== "invited") throw new Error("samples");
+    const { contact, sessions } = OPEN_PEER;
+    const { invite } = INVITED_PEER;
+    const maySession = ["remoteRatchetKey", "sending", "receiving", "helloHeader"];
+    const peers = [
+      // Rings and bundles have no one length; wire and protocol read them.
+      ...broken({ ...OPEN_PEER, received: new Uint8Array(72) }),
+      ...broken(INVITED_PEER),
+      ...broken(contact).map((one) => ({ ...OPEN_PEER, contact: one })),
+      ...broken(sessions[0] ?? {}, maySession).map((one) => ({
+        ...OPEN_PEER,
+        sessions: [...sessions, one],
+      })),
+      ...broken(invite).map((one) => ({ ...INVITED_PEER, invite: one })),
+    ];
+    const { id: _, ...record } = sampleConversation("x", 1, OPEN_PEER);
+    const rows = [...broken(record, ["last"]), ...peers.map((peer) => ({ ...record, peer }))].map(
+      (row, at) => ({ ...row, id: `x${at}` }),
+    );
+    const { id: __, ...sealed } = sampleOutbox("x", 1, { envelope: new Uint8Array(256) });
+    const waiting = broken(sealed, ["awaits", "content", "message", "relayedAt"]).map(
+      (row, at) => ({ ...row, id: `o${at}` }),
+    );
+    const empty = { ...sampleOutbox("x", 2), envelope: undefined };
+    expect(rows.length).toBeGreaterThan(100);
+    await putRaw(name, "conversations", rows);
+    await putRaw(name, "outbox", [...waiting, empty]);
+    expect(await store.loadAll()).toEqual({
+      conversations: [whole.conversation],
+      outbox: whole.putOutbox,
+      damaged: rows.length + waiting.length + 1,
+    });
+  });
+
+  test("of a later version are skipped: unknown states of peers and messages", async () => {
+    const name = newName();
+    const store = await connect(name);
+    await store.commit(sampleChange("a", 1, { putMessages: [sampleMessage("a", 1)] }));
+    await putRaw(name, "conversations", [
+      { ...sampleConversation("b", 1), peer: { state: "group" } },
+    ]);
+    await putRaw(name, "messages", [
+      { ...sampleMessage("a", 2), status: "read" },
+      { ...sampleMessage("a", 3), path: "satellite" },
+    ]);
+    expect((await store.loadAll()).damaged).toBe(1);
+    const { rows } = await store.messages("a", { limit: 50 });
+    expect(rows).toEqual([sampleMessage("a", 1)]);
+  });
+
+  test("never hide the messages around them from a page", async () => {
+    const name = newName();
+    const store = await connect(name);
+    const whole = Array.from({ length: 60 }, (_, at) => sampleMessage("a", at * 10));
+    await store.commit(sampleChange("a", 1, { putMessages: whole }));
+    const damaged = Array.from({ length: 130 }, (_, at) => ({
+      ...sampleMessage("a", 301 + at),
+      text: 7,
+    })).filter(({ id }) => !whole.some((row) => row.id === id));
+    await putRaw(name, "messages", damaged);
+    const newest = await store.messages("a", { limit: 50 });
+    expect(newest).toEqual({ rows: whole.slice(10), hasMore: true });
+    const rest = await store.messages("a", { before: newest.rows[0]?.order ?? "", limit: 50 });
+    expect(rest).toEqual({ rows: whole.slice(0, 10), hasMore: false });
+  });
+
+  test("that hold the identity are put aside when a new one is saved", async () => {
+    const name = newName();
+    const store = await connect(name);
+    const damaged = { ...sampleSelf("Alice"), rootSecret: new Uint8Array(31) };
+    await putRaw(name, "self", [damaged], "self");
+    expect(await store.loadSelf()).toBeUndefined();
+    await store.saveSelf(sampleSelf("Alice again"));
+    await store.saveSelf(sampleSelf("Alice again"));
+    expect(await store.loadSelf()).toEqual(sampleSelf("Alice again"));
+    const raw = await done(indexedDB.open(name));
+    const all: unknown[] = await done(raw.transaction("self").objectStore("self").getAll());
+    raw.close();
+    expect(all).toEqual([damaged, sampleSelf("Alice again")]);
+  });
+});
+
+describe("a long history in a Dexie store", () => {
+  test("of 5,000 messages comes in pages of 50, each message once and in order", async () => {
+    const store = await connect(newName());
+    const all = Array.from({ length: 5_000 }, (_, at) => sampleMessage("a", at));
+    await store.commit(sampleChange("a", 1, { putMessages: all.toReversed() }));
+    await store.commit(sampleChange("b", 1, { putMessages: [sampleMessage("b", 2_500)] }));
+    let seen: readonly MessageRow[] = [];
+    let pages = 0;
+    for (let hasMore = true; hasMore; pages++) {
+      const before = seen[0]?.order;
+      const page = await store.messages("a", {
+        limit: 50,
+        ...(before === undefined ? {} : { before }),
+      });
+      expect(page.rows).toHaveLength(50);
+      seen = [...page.rows, ...seen];
+      ({ hasMore } = page);
+    }
+    expect(pages).toBe(100);
+    expect(seen).toEqual(all);
+  });
+
+  test("and an outbox of 1,000 rows comes back in order of sending", async () => {
+    const store = await connect(newName());
+    const rows: OutboxRow[] = Array.from({ length: 1_000 }, (_, at) => sampleOutbox("a", at));
+    await store.commit(sampleChange("a", 1, { putOutbox: rows.toReversed() }));
+    expect((await store.loadAll()).outbox).toEqual(rows);
+  });
+});
+
+/** Writes past the adapter, as a fault of the disk or another version of the app would. */
+async function putRaw(
+  name: string,
+  table: string,
+  rows: readonly object[],
+  key?: string,
+): Promise<void> {
+  const raw = await done(indexedDB.open(name));
+  const transaction = raw.transaction(table, "readwrite");
+  const store = transaction.objectStore(table);
+  for (const row of rows) store.put(row, key);
+  await new Promise((resolve, reject) => {
+    transaction.oncomplete = resolve;
+    transaction.onabort = () => reject(transaction.error ?? new Error("aborted"));
+  });
+  raw.close();
+}
+
+/** A platform method to call through while it is replaced. */
+const methodOf = <T extends object, Name extends keyof T>(from: T, name: Name): T[Name] =>
+  from[name];
+
+const done = <T>(request: IDBRequest<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error("request failed"));
+  });
