@@ -2,7 +2,7 @@
  * A libp2p circuit relay behind the relay's own port: direct links begin here and leave as soon as they can.
  * Owns: reservations and their limits. Leaves to server.ts: which upgrade requests come here.
  * It dials nobody: it only joins two peers that both came to it, one of them with a reservation.
- * Spec: SPEC.md §7 (transport.md §5, §7).
+ * Spec: SPEC.md §7.
  */
 import type { IncomingMessage } from "node:http";
 import { connect } from "node:net";
