@@ -5,6 +5,7 @@ import {
   ACK_DELAY_MS,
   ANSWER_MS,
   BACKOFF_CAP_MS,
+  CALLS_BYTES_MAX,
   CALLS_MAX,
   CONNECT_MS,
   IN_FLIGHT_BYTES_MAX,
@@ -14,6 +15,7 @@ import {
   PONG_MS,
   QUIET_MS,
   RETRY_AFTER_MS_MAX,
+  UNACKNOWLEDGED_MAX,
   UNANSWERED_MS,
 } from "@sotto/transport";
 import {
@@ -330,6 +332,43 @@ describe("limits", () => {
   });
 });
 
+describe("limits of bytes and deliveries", () => {
+  it("holds as many bytes in calls as allowed, one more call is lost at once", async () => {
+    const { hub, relay } = await online({
+      onFrame: (visit, request, frame) => {
+        if (frame.type !== "append") agreeable(visit, request, frame);
+      },
+    });
+    const to = target();
+    const big = blob(0, 65_536);
+    let settled = 0;
+    for (let n = 0; n < CALLS_BYTES_MAX / big.length; n++) {
+      void hub.append(to, envelopeId(), big).then(() => settled++);
+    }
+    expect(await hub.append(to, envelopeId(), blob(0))).toBe("lost");
+    expect(settled).toBe(0);
+    await relay.close();
+    await until(() => settled === CALLS_BYTES_MAX / big.length);
+  });
+
+  it("keeps book of as many deliveries as a WELCOME can credit, one more breaks the protocol", async () => {
+    const { hub, visit, deliveries } = await online({ creditMessages: UNACKNOWLEDGED_MAX });
+    hub.openQueues([queueId(5)]);
+    await until(() => visit.of("queue-open").length === 1);
+    const bytes = blob(1);
+    const id = envelopeId();
+    const deliver = (n: number): void =>
+      visit.send(0, { type: "deliver", alias: 6, sequence: BigInt(n), id, blob: bytes });
+    for (let n = 1; n <= UNACKNOWLEDGED_MAX; n++) deliver(n);
+    await until(() => deliveries.length === UNACKNOWLEDGED_MAX);
+    deliver(1);
+    await until(() => deliveries.length === UNACKNOWLEDGED_MAX + 1);
+    expect(hub.state).toBe("online");
+    deliver(UNACKNOWLEDGED_MAX + 1);
+    await until(() => hub.state === "connecting");
+  });
+});
+
 describe("signs of life", () => {
   it("asks after silence and lets go when nothing comes back", async () => {
     const timers = manualTimers();
@@ -495,15 +534,24 @@ describe("reconnecting", () => {
   ])("a BYE that asks for %i ms gets %i, whatever wakes the hub", async (asked, kept) => {
     const timers = manualTimers();
     const { hints, say } = hinted();
-    const { relay, hub, visit } = await online({}, { timers, hints, entropy: still });
+    const attempts: number[] = [];
+    class Counted extends WebSocket {
+      constructor(url: string) {
+        super(url);
+        attempts.push(timers.now());
+      }
+    }
+    const options = { timers, hints, entropy: still, WebSocket: Counted };
+    const { hub, visit } = await online({}, options);
     visit.send(0, { type: "bye", code: "draining", retryAfterMs: asked });
     await until(() => hub.state === "connecting");
     hub.retry();
     say("back");
     timers.advance(kept - 1);
-    expect(timers.pending).toBe(1);
+    expect(attempts).toEqual([0]);
     timers.advance(1);
-    await until(() => relay.visits.length === 2 && hub.state === "online");
+    expect(attempts).toEqual([0, kept]);
+    await until(() => hub.state === "online");
   });
 
   it("pauses grow to the cap and no further, and retry cuts them short", async () => {
