@@ -70,9 +70,12 @@ export class SottoComposer extends LitElement {
         border: 0;
         background: none;
         resize: none;
-        outline: none;
         line-height: 1.45;
         field-sizing: content;
+      }
+      /* The box around it shows the focus. */
+      textarea:focus-visible {
+        outline: none;
       }
       textarea::placeholder {
         color: var(--s-text-quiet);

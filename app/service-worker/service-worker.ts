@@ -1,0 +1,54 @@
+/**
+ * Keeps one whole version of the app, each file checked against its hash, so that it starts offline.
+ * A new version waits until no tab uses the old one. Owns: the cache. Leaves everything else to the network.
+ */
+declare const self: ServiceWorkerGlobalScope;
+
+/** Replaced by the build; a new value makes the browser install the new version. */
+const VERSION = "sotto-build-version";
+const CACHE = `sotto-${VERSION}`;
+const PAGE = "/index.html";
+
+interface Manifest {
+  readonly version: string;
+  /** Path to "sha384-…". */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+self.addEventListener("install", (event) => event.waitUntil(install()));
+self.addEventListener("activate", (event) => event.waitUntil(forgetOthers()));
+self.addEventListener("fetch", (event) => {
+  const url = new URL(event.request.url);
+  if (event.request.method !== "GET" || url.origin !== self.location.origin) return;
+  if (event.request.mode === "navigate") event.respondWith(fromCache(PAGE, event.request));
+  else event.respondWith(fromCache(url.pathname, event.request));
+});
+
+async function install(): Promise<void> {
+  const answer = await fetch("/integrity.json", { cache: "no-store" });
+  const manifest: Manifest = await answer.json();
+  // Another version is being published right now: this install fails and the browser tries again later.
+  if (manifest.version !== VERSION) throw new Error("the server serves another version");
+  const cache = await caches.open(CACHE);
+  await Promise.all(
+    Object.entries(manifest.files).map(async ([path, integrity]) => {
+      const response = await fetch(path, { integrity, cache: "no-cache" });
+      if (!response.ok) throw new Error(`no ${path}`);
+      await cache.put(path, response);
+    }),
+  );
+}
+
+async function forgetOthers(): Promise<void> {
+  const names = await caches.keys();
+  await Promise.all(
+    names
+      .filter((name) => name.startsWith("sotto-") && name !== CACHE)
+      .map((name) => caches.delete(name)),
+  );
+}
+
+async function fromCache(path: string, request: Request): Promise<Response> {
+  const cache = await caches.open(CACHE);
+  return (await cache.match(path)) ?? fetch(request);
+}

@@ -1,0 +1,542 @@
+/**
+ * The whole screen: list, conversation, sheets. Draws before the messenger is there and follows it afterwards.
+ * Owns: routes, layout, which element gets which value, what each event does.
+ * Leaves to the elements: how things look; to the messenger: what they mean.
+ */
+import type { Conversation, ConversationView, Messenger } from "@sotto/sdk";
+import {
+  base,
+  controls,
+  followLocale,
+  icons,
+  type JoinFailure,
+  LiveQuery,
+  nameOf,
+  SottoComposer,
+  type SottoEvents,
+  t,
+} from "@sotto/ui";
+import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { createAnnouncer } from "./announce.ts";
+import { layout } from "./app-styles.ts";
+import { hrefOf, profileOf, readRoute, type Route, secondTabLink } from "./route.ts";
+
+/** Width in pixels from which list and conversation stand side by side. */
+const WIDE_PX = 720;
+
+type Named<Name extends keyof SottoEvents> = CustomEvent<SottoEvents[Name]>;
+
+export class SottoApp extends LitElement {
+  static override readonly properties = {
+    messenger: { attribute: false },
+    failed: { type: Boolean },
+    /** Shown until the messenger knows better: the name a new identity would get. */
+    proposedName: { attribute: false },
+    route: { state: true },
+    wide: { state: true },
+    joinText: { state: true },
+    joinBusy: { state: true },
+    joinFailure: { state: true },
+    inviteFailed: { state: true },
+    inviteOf: { state: true },
+    safety: { state: true },
+    composerError: { state: true },
+  };
+  declare messenger: Messenger | undefined;
+  declare failed: boolean;
+  declare proposedName: string;
+  declare route: Route;
+  declare wide: boolean;
+  declare joinText: string;
+  declare joinBusy: boolean;
+  declare joinFailure: JoinFailure | undefined;
+  declare inviteFailed: boolean;
+  /** The conversation whose invite the sheet shows. */
+  declare inviteOf: string | undefined;
+  declare safety: Awaited<ReturnType<Conversation["safetyNumber"]>>;
+  declare composerError: string;
+
+  readonly #me = new LiveQuery<Messenger["me"]["value"]>(this);
+  readonly #conversations = new LiveQuery<readonly ConversationView[]>(this);
+  readonly #hub = new LiveQuery<Messenger["hub"]["value"]>(this);
+  readonly #storage = new LiveQuery<Messenger["storage"]["value"]>(this);
+  readonly #diagnostics = new LiveQuery<Messenger["diagnostics"]["value"]>(this);
+  readonly #view = new LiveQuery<ConversationView>(this);
+  readonly #timeline = new LiveQuery<Conversation["timeline"]["value"]>(this);
+  readonly #drafts = new Map<string, string>();
+  readonly #announce = createAnnouncer(() => this.renderRoot.querySelector("#announcer"));
+  readonly #profile = profileOf(new URL(location.href));
+  readonly #width = matchMedia(`(min-width: ${WIDE_PX}px)`);
+  #shown: Conversation | undefined;
+  #announced: string | undefined;
+
+  static override readonly styles = [base, controls, layout];
+
+  constructor() {
+    super();
+    followLocale(this);
+    this.messenger = undefined;
+    this.failed = false;
+    this.proposedName = "";
+    this.route = readRoute(new URL(location.href));
+    this.wide = this.#width.matches;
+    this.joinText = this.route.invite ?? "";
+    this.joinBusy = this.route.invite !== undefined;
+    this.joinFailure = undefined;
+    this.inviteFailed = false;
+    this.inviteOf = undefined;
+    this.safety = undefined;
+    this.composerError = "";
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    addEventListener("popstate", this.#onPopState);
+    document.addEventListener("visibilitychange", this.#onVisibility);
+    this.#width.addEventListener("change", this.#onWidth);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    removeEventListener("popstate", this.#onPopState);
+    document.removeEventListener("visibilitychange", this.#onVisibility);
+    this.#width.removeEventListener("change", this.#onWidth);
+  }
+
+  override willUpdate(changed: PropertyValues<this>): void {
+    if (changed.has("messenger")) this.#follow();
+    if (changed.has("messenger") || changed.has("route")) this.#showConversation();
+  }
+
+  override updated(changed: PropertyValues<this>): void {
+    if (
+      changed.has("messenger") &&
+      this.messenger !== undefined &&
+      this.route.invite !== undefined
+    ) {
+      void this.#join(this.route.invite);
+    }
+    this.#readOn();
+    this.#leaveAnsweredInvite();
+    this.#title();
+  }
+
+  #follow(): void {
+    const { messenger } = this;
+    this.#me.follow(messenger?.me);
+    this.#conversations.follow(messenger?.conversations);
+    this.#hub.follow(messenger?.hub);
+    this.#storage.follow(messenger?.storage);
+    this.#diagnostics.follow(messenger?.diagnostics);
+  }
+
+  /** Follows the conversation of the route; tells the old and the new one who is on screen. */
+  #showConversation(): void {
+    const id = this.#selected();
+    const next = id === undefined ? undefined : this.messenger?.conversation(id);
+    if (next === this.#shown) return;
+    this.#shown?.setVisible(false);
+    this.#shown = next;
+    this.#view.follow(next?.view);
+    this.#timeline.follow(next?.timeline);
+    next?.setVisible(!document.hidden);
+    this.composerError = "";
+    this.#announced = undefined;
+    this.safety = undefined;
+    if (next !== undefined && this.route.sheet === "verify") void this.#loadSafety(next);
+  }
+
+  #selected(): string | undefined {
+    return this.route.conversation;
+  }
+
+  /** What is on screen counts as read; what arrives there is spoken. */
+  #readOn(): void {
+    const shown = this.#shown;
+    if (shown === undefined || document.hidden) return;
+    if (shown.view.value.unread > 0) void shown.markRead();
+    const last = this.#timeline.value?.messages.at(-1);
+    if (last === undefined || last.id === this.#announced) return;
+    const isNew = this.#announced !== undefined && !last.own;
+    this.#announced = last.id;
+    if (isNew) this.#announce(`${nameOf(shown.view.value)}: ${last.text}`);
+  }
+
+  /** Someone opened the link while its sheet was still on screen: on to the conversation. */
+  #leaveAnsweredInvite(): void {
+    if (this.route.sheet !== "invite" || this.inviteOf === undefined) return;
+    const view = this.#conversations.value?.find((one) => one.id === this.inviteOf);
+    if (view?.kind !== "contact") return;
+    const { inviteOf: conversation } = this;
+    this.inviteOf = undefined;
+    this.#go({ conversation }, "replace");
+    this.#focusComposer();
+  }
+
+  #title(): void {
+    const unread = this.#conversations.value?.filter((one) => one.unread > 0).length ?? 0;
+    document.title = unread === 0 ? t().app.untitled : t().app.unreadTitle(unread);
+  }
+
+  override render(): TemplateResult {
+    if (this.failed) return this.#failure();
+    const hasConversation = this.route.conversation !== undefined;
+    const showList = this.wide || (!hasConversation && this.route.invite === undefined);
+    const showMain = this.wide || !showList;
+    return html`
+      <a class="skip" href="#composer" @click=${this.#skip}>${t().app.skip}</a>
+      <div id="announcer" class="hidden" aria-live="polite"></div>
+      <sotto-banner
+        .hub=${this.#hub.value ?? "connecting"}
+        .storage=${this.#storage.value ?? { state: "ok", persisted: undefined }}
+        @sotto-trust-relay=${() => void this.messenger?.trustRelay()}
+      ></sotto-banner>
+      <div class="panes ${this.wide ? "wide" : "narrow"}" @sotto-select=${this.#onSelect}>
+        ${showList ? this.#list() : nothing} ${showMain ? this.#main() : nothing}
+      </div>
+      ${this.#sheets()}
+    `;
+  }
+
+  #failure(): TemplateResult {
+    const words = t().app;
+    return html`<main class="center">
+      <h1>${words.failed}</h1>
+      <p>${words.failedHint}</p>
+      <button class="button primary" @click=${() => location.reload()}>${words.reload}</button>
+    </main>`;
+  }
+
+  #list(): TemplateResult {
+    const conversations = this.#conversations.value ?? [];
+    const isAlone = conversations.every((one) => one.kind === "notes");
+    return html`<nav aria-label=${t().list.label}>
+      <header>
+        <sotto-name-field
+          .name=${this.#me.value?.name ?? this.proposedName}
+          @sotto-rename=${(event: Named<"sotto-rename">) =>
+            void this.messenger?.rename(event.detail.name)}
+        ></sotto-name-field>
+        <button
+          class="icon-button"
+          aria-label=${t().settingsLabel}
+          @click=${() => this.#go({ ...this.route, sheet: "settings" })}
+        >
+          ${icons.settings()}
+        </button>
+      </header>
+      <div class="scroll">
+        <sotto-conversation-list
+          .conversations=${conversations}
+          .selected=${this.route.conversation}
+          .hrefOf=${(id: string) => hrefOf({ conversation: id }, this.#profile)}
+        ></sotto-conversation-list>
+        ${isAlone && !this.wide ? html`<p class="alone">${t().home.empty}</p>` : nothing}
+      </div>
+      <footer>
+        ${this.wide && !isAlone ? this.#actions(false) : this.wide ? nothing : this.#actions(true)}
+      </footer>
+    </nav>`;
+  }
+
+  #actions(large: boolean): TemplateResult {
+    const words = t().home;
+    return html`<div class="actions ${large ? "large" : ""}">
+      <button class="button primary" @click=${this.#onInvite}>
+        ${icons.invite()}${words.invite}
+      </button>
+      <button class="button" @click=${() => this.#go({ ...this.route, sheet: "join" })}>
+        ${icons.link()}${words.code}
+      </button>
+      ${
+        large
+          ? html`<button class="button quiet" @click=${() => void this.#secondTab()}>
+              ${icons.tabs()}${words.secondTab}
+            </button>`
+          : nothing
+      }
+    </div>`;
+  }
+
+  #main(): TemplateResult {
+    if (this.route.invite !== undefined) return this.#opening();
+    const view = this.#view.value;
+    if (view !== undefined) return this.#conversation(view);
+    if (this.route.conversation !== undefined) {
+      return html`<main class="center">
+        <p class="quiet-text">
+          ${this.messenger === undefined ? t().app.loading : t().conversation.gone}
+        </p>
+      </main>`;
+    }
+    return this.#home();
+  }
+
+  #home(): TemplateResult {
+    const words = t().home;
+    const isAlone = (this.#conversations.value ?? []).every((one) => one.kind === "notes");
+    return html`<main class="center home">
+      <img src="/icons/icon.svg" width="72" height="72" alt="" />
+      <h1>${words.title(this.#me.value?.name ?? this.proposedName)}</h1>
+      <p class="lead">${isAlone ? words.text : words.pick}</p>
+      ${this.#actions(true)}
+      ${
+        isAlone
+          ? html`<ul>
+              ${words.points.map((point) => html`<li>${icons.tick()}${point}</li>`)}
+            </ul>`
+          : nothing
+      }
+    </main>`;
+  }
+
+  /** The page was opened by a link: the friend's side of the first minute. */
+  #opening(): TemplateResult {
+    const words = t().join;
+    if (this.joinFailure === undefined) {
+      return html`<main class="center"><p class="quiet-text">${words.connecting}</p></main>`;
+    }
+    return html`<main class="center">
+      <div class="card">
+        ${this.#joinPanel()}
+        <button class="button quiet" @click=${() => this.#go({}, "replace")}>
+          ${t().conversation.back}
+        </button>
+      </div>
+    </main>`;
+  }
+
+  #joinPanel(): TemplateResult {
+    return html`<sotto-join-panel
+      .text=${this.joinText}
+      .busy=${this.joinBusy}
+      .failure=${this.joinFailure}
+      @sotto-join=${(event: Named<"sotto-join">) => void this.#join(event.detail.text)}
+    ></sotto-join-panel>`;
+  }
+
+  #conversation(view: ConversationView): TemplateResult {
+    return html`<main class="conversation">
+      <sotto-conversation-header
+        .view=${view}
+        ?narrow=${!this.wide}
+        @sotto-back=${() => this.#go({})}
+        @sotto-verify-open=${this.#onVerify}
+        @sotto-invite-open=${() => {
+          this.inviteOf = view.id;
+          this.#go({ ...this.route, sheet: "invite" });
+        }}
+      ></sotto-conversation-header>
+      <sotto-timeline
+        .timeline=${this.#timeline.value}
+        .view=${view}
+        @sotto-load-older=${() => void this.#shown?.loadOlder()}
+      ></sotto-timeline>
+      ${
+        view.kind === "refused"
+          ? html`<p class="refused">${t().conversation.refused}</p>`
+          : html`<sotto-composer
+              id="composer"
+              .draft=${this.#drafts.get(view.id) ?? ""}
+              .error=${this.composerError}
+              @sotto-draft=${(event: Named<"sotto-draft">) =>
+                this.#drafts.set(view.id, event.detail.text)}
+              @sotto-submit=${(event: Named<"sotto-submit">) => void this.#send(event)}
+            ></sotto-composer>`
+      }
+    </main>`;
+  }
+
+  #sheets(): TemplateResult {
+    const { sheet } = this.route;
+    const close = (): void => this.#closeSheet();
+    return html`
+      <sotto-sheet .heading=${t().invite.title} ?open=${sheet === "invite"} @sotto-close=${close}>
+        ${
+          sheet === "invite"
+            ? html`<sotto-invite-panel
+                .invite=${this.#conversations.value?.find((one) => one.id === this.inviteOf)?.invite}
+                ?failed=${this.inviteFailed}
+                @sotto-retry=${this.#onInvite}
+                @sotto-second-tab=${() => void this.#secondTab()}
+              ></sotto-invite-panel>`
+            : nothing
+        }
+      </sotto-sheet>
+      <sotto-sheet .heading=${t().join.title} ?open=${sheet === "join"} @sotto-close=${close}>
+        ${sheet === "join" ? this.#joinPanel() : nothing}
+      </sotto-sheet>
+      <sotto-sheet .heading=${t().verify.title} ?open=${sheet === "verify"} @sotto-close=${close}>
+        ${sheet === "verify" ? this.#verifyPanel() : nothing}
+      </sotto-sheet>
+      <sotto-sheet
+        .heading=${t().settings.title}
+        ?open=${sheet === "settings"}
+        @sotto-close=${close}
+      >
+        ${
+          sheet === "settings"
+            ? html`<sotto-settings-panel
+                .me=${this.#me.value}
+                .hub=${this.#hub.value ?? "connecting"}
+                .storage=${this.#storage.value ?? { state: "ok", persisted: undefined }}
+                .diagnostics=${this.#diagnostics.value}
+                .relay=${location.host}
+                @sotto-rename=${(event: Named<"sotto-rename">) =>
+                  void this.messenger?.rename(event.detail.name)}
+              ></sotto-settings-panel>`
+            : nothing
+        }
+      </sotto-sheet>
+    `;
+  }
+
+  #verifyPanel(): TemplateResult {
+    const shown = this.#shown;
+    return html`<sotto-verify-panel
+      .name=${this.#view.value === undefined ? "" : nameOf(this.#view.value)}
+      .number=${this.safety}
+      ?verified=${this.#view.value?.verified ?? false}
+      .compare=${(text: string) => shown?.matchesSafetyNumber(text) ?? Promise.resolve(false)}
+      @sotto-verified=${(event: Named<"sotto-verified">) =>
+        void shown?.setVerified(event.detail.verified)}
+    ></sotto-verify-panel>`;
+  }
+
+  #go(route: Partial<Route>, how: "push" | "replace" = "push"): void {
+    const next: Route = {
+      conversation: route.conversation,
+      sheet: route.sheet,
+      invite: undefined,
+    };
+    const href = hrefOf(next, this.#profile);
+    if (how === "replace") history.replaceState(null, "", href);
+    else history.pushState({ inApp: true }, "", href);
+    this.route = next;
+  }
+
+  #closeSheet(): void {
+    if (this.route.sheet === undefined) return;
+    // Back, so that the sheet does not stay behind in the history; unless the page began with it.
+    if (history.state !== null) history.back();
+    else this.#go({ conversation: this.route.conversation }, "replace");
+  }
+
+  readonly #onPopState = (): void => {
+    this.route = readRoute(new URL(location.href));
+  };
+
+  readonly #onVisibility = (): void => {
+    this.#shown?.setVisible(!document.hidden);
+    if (!document.hidden) this.requestUpdate();
+  };
+
+  readonly #onWidth = (): void => {
+    this.wide = this.#width.matches;
+  };
+
+  readonly #onSelect = (event: Named<"sotto-select">): void => {
+    this.#go({ conversation: event.detail.id });
+    this.#focusComposer();
+  };
+
+  readonly #onVerify = (): void => {
+    const shown = this.#shown;
+    if (shown === undefined) return;
+    this.#go({ ...this.route, sheet: "verify" });
+    void this.#loadSafety(shown);
+  };
+
+  async #loadSafety(conversation: Conversation): Promise<void> {
+    this.safety = await conversation.safetyNumber();
+  }
+
+  readonly #onInvite = (): void => {
+    this.inviteOf = undefined;
+    this.inviteFailed = false;
+    this.#go(
+      { ...this.route, sheet: "invite" },
+      this.route.sheet === undefined ? "push" : "replace",
+    );
+    void this.#invite();
+  };
+
+  async #invite(): Promise<string | undefined> {
+    try {
+      const invite = await this.messenger?.invite();
+      this.inviteOf = invite?.conversation;
+      return invite?.url;
+    } catch {
+      this.inviteFailed = true;
+      return undefined;
+    }
+  }
+
+  /** Opens a second identity that follows an invite of this one, and shows this side of the conversation. */
+  async #secondTab(): Promise<void> {
+    const known = this.#conversations.value?.find((one) => one.id === this.inviteOf)?.invite?.url;
+    const url = known ?? (await this.#invite());
+    if (url === undefined) {
+      this.#go({ ...this.route, sheet: "invite" });
+      return;
+    }
+    open(secondTabLink(url), "_blank", "noopener");
+    const { inviteOf: conversation } = this;
+    this.inviteOf = undefined;
+    this.#go({ conversation }, this.route.sheet === undefined ? "push" : "replace");
+  }
+
+  async #join(text: string): Promise<void> {
+    const { messenger } = this;
+    if (messenger === undefined) return;
+    this.joinText = text;
+    this.joinBusy = true;
+    this.joinFailure = undefined;
+    try {
+      const result = await messenger.accept(text);
+      if (!result.ok) {
+        this.joinFailure = result;
+        return;
+      }
+      this.joinText = "";
+      this.#go({ conversation: result.conversation }, "replace");
+      this.#focusComposer();
+    } finally {
+      this.joinBusy = false;
+    }
+  }
+
+  async #send(event: Named<"sotto-submit">): Promise<void> {
+    const { text } = event.detail;
+    const composer = event.target;
+    try {
+      this.composerError = "";
+      await this.#shown?.send(text);
+    } catch (error) {
+      const isLimit = error instanceof Error && "code" in error && error.code === "limit";
+      this.composerError = isLimit ? t().composer.limit : t().composer.failed;
+      if (composer instanceof SottoComposer) composer.restore(text);
+    }
+  }
+
+  #focusComposer(): void {
+    void this.updateComplete.then(() => this.#composer()?.focus());
+  }
+
+  #composer(): HTMLElement | undefined {
+    return this.renderRoot.querySelector<HTMLElement>("sotto-composer") ?? undefined;
+  }
+
+  readonly #skip = (event: Event): void => {
+    event.preventDefault();
+    this.#composer()?.focus();
+  };
+}
+
+customElements.define("sotto-app", SottoApp);
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "sotto-app": SottoApp;
+  }
+}

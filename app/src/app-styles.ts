@@ -1,0 +1,159 @@
+/** The layout of the whole screen: one pane on a phone, two from 720 px. */
+import { css } from "lit";
+
+export const layout = css`
+  :host {
+    display: flex;
+    flex-direction: column;
+    block-size: 100%;
+    overflow: hidden;
+  }
+  .skip {
+    position: absolute;
+    inset-block-start: -60px;
+    inset-inline-start: var(--s-space-4);
+    z-index: 2;
+    padding: var(--s-space-2) var(--s-space-4);
+    border-radius: var(--s-radius-s);
+    background: var(--s-accent);
+    color: var(--s-on-accent);
+  }
+  .skip:focus {
+    inset-block-start: var(--s-space-2);
+  }
+  .panes {
+    flex: 1;
+    min-block-size: 0;
+    display: grid;
+  }
+  .panes.wide {
+    grid-template-columns: minmax(280px, 340px) minmax(0, 1fr);
+  }
+  .panes.narrow {
+    grid-template-columns: minmax(0, 1fr);
+  }
+  nav {
+    min-block-size: 0;
+    display: flex;
+    flex-direction: column;
+    background: var(--s-surface);
+  }
+  .wide nav {
+    border-inline-end: 1px solid var(--s-line);
+  }
+  nav header {
+    display: flex;
+    align-items: center;
+    justify-content: space-between;
+    gap: var(--s-space-2);
+    min-block-size: 64px;
+    padding-inline: var(--s-space-6) var(--s-space-3);
+    font-size: var(--s-size-l);
+  }
+  nav header sotto-name-field {
+    flex: 1;
+  }
+  nav .scroll {
+    flex: 1;
+    min-block-size: 0;
+    overflow-y: auto;
+    overscroll-behavior: contain;
+  }
+  nav footer {
+    padding: var(--s-space-3) var(--s-space-4) max(var(--s-space-4), env(safe-area-inset-bottom));
+  }
+  nav footer:empty {
+    padding: 0;
+  }
+  .alone {
+    margin: 0;
+    padding: var(--s-space-4) var(--s-space-6);
+    color: var(--s-text-quiet);
+    text-align: center;
+  }
+  .actions {
+    display: grid;
+    grid-template-columns: 1fr 1fr;
+    gap: var(--s-space-2);
+  }
+  .actions .button {
+    padding-inline: var(--s-space-2);
+    font-size: var(--s-size-s);
+  }
+  .actions.large {
+    grid-template-columns: minmax(0, 1fr);
+    inline-size: min(320px, 100%);
+    margin-inline: auto;
+  }
+  .actions.large .button {
+    min-block-size: 48px;
+    font-size: var(--s-size-m);
+  }
+  main {
+    min-block-size: 0;
+    min-inline-size: 0;
+    background: var(--s-bg);
+  }
+  main.conversation {
+    display: grid;
+    grid-template-rows: auto minmax(0, 1fr) auto;
+  }
+  main.center {
+    display: flex;
+    flex-direction: column;
+    align-items: center;
+    justify-content: safe center;
+    overflow-y: auto;
+    padding: var(--s-space-6);
+    text-align: center;
+  }
+  main h1 {
+    margin: 0;
+    font-size: var(--s-size-xxl);
+    font-weight: 600;
+    line-height: 1.25;
+    text-wrap: balance;
+  }
+  .home img {
+    margin-block-end: var(--s-space-6);
+  }
+  .lead {
+    margin: var(--s-space-3) 0 var(--s-space-8);
+    max-inline-size: 420px;
+    font-size: var(--s-size-l);
+    color: var(--s-text-quiet);
+    text-wrap: balance;
+  }
+  .home ul {
+    list-style: none;
+    margin: var(--s-space-8) 0 0;
+    padding: 0;
+    display: grid;
+    gap: var(--s-space-2);
+    color: var(--s-text-quiet);
+    font-size: var(--s-size-s);
+    text-align: start;
+  }
+  .home li {
+    display: flex;
+    align-items: center;
+    gap: var(--s-space-2);
+  }
+  .home li svg.icon {
+    inline-size: 16px;
+    block-size: 16px;
+    color: var(--s-ok);
+  }
+  .card {
+    inline-size: min(440px, 100%);
+    display: grid;
+    gap: var(--s-space-3);
+    text-align: start;
+  }
+  .refused {
+    margin: 0;
+    padding: var(--s-space-4);
+    text-align: center;
+    background: var(--s-warn-surface);
+  }
+`;

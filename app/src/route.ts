@@ -1,0 +1,48 @@
+/**
+ * Where the app is, in the address: which conversation, which sheet. Back does what a phone's back does.
+ * Secrets of invites stand behind the "#" of `/i` and never become part of a request.
+ */
+import { INVITE_PATH } from "@sotto/wire";
+
+export type Sheet = "invite" | "join" | "settings" | "verify";
+const SHEETS: readonly Sheet[] = ["invite", "join", "settings", "verify"];
+
+export interface Route {
+  readonly conversation: string | undefined;
+  readonly sheet: Sheet | undefined;
+  /** The whole link when the page was opened by an invite. */
+  readonly invite: string | undefined;
+}
+
+/** The second identity of "Try with a second tab". */
+export const DEMO_PROFILE = "demo";
+
+export const profileOf = (url: URL): string | undefined =>
+  url.searchParams.get("as") === DEMO_PROFILE ? DEMO_PROFILE : undefined;
+
+export function readRoute(url: URL): Route {
+  const sheet = url.searchParams.get("s");
+  return {
+    conversation: url.searchParams.get("c") ?? undefined,
+    sheet: SHEETS.find((one) => one === sheet),
+    invite: url.pathname === INVITE_PATH.slice(0, -1) && url.hash.length > 1 ? url.href : undefined,
+  };
+}
+
+/** Path and query of a route, keeping the profile. */
+export function hrefOf(route: Partial<Route>, profile: string | undefined): string {
+  const query = new URLSearchParams();
+  if (profile !== undefined) query.set("as", profile);
+  if (route.conversation !== undefined) query.set("c", route.conversation);
+  if (route.sheet !== undefined) query.set("s", route.sheet);
+  const text = query.toString();
+  return text === "" ? "/" : `/?${text}`;
+}
+
+/** The same invite, opened by the second identity in this browser. */
+export function secondTabLink(link: string): string {
+  const url = new URL(link);
+  url.searchParams.set("as", DEMO_PROFILE);
+  // The link names the relay's public origin; the second tab belongs to the page at hand.
+  return `${location.origin}${url.pathname}${url.search}${url.hash}`;
+}

@@ -1,0 +1,29 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vite";
+import { strictDelivery } from "./build/strict-delivery.ts";
+
+const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  root: file("."),
+  resolve: { conditions: ["@sotto/source", "module", "browser", "production"] },
+  plugins: [strictDelivery()],
+  build: {
+    outDir: file("dist"),
+    emptyOutDir: true,
+    target: ["chrome127", "firefox148", "safari26"],
+    // Preload links carry no integrity; the import map covers every module without them.
+    modulePreload: false,
+    assetsInlineLimit: 0,
+    rolldownOptions: {
+      input: {
+        main: file("index.html"),
+        "service-worker": file("service-worker/service-worker.ts"),
+      },
+      output: {
+        entryFileNames: ({ name }) =>
+          name === "service-worker" ? "service-worker.js" : "assets/[name]-[hash].js",
+      },
+    },
+  },
+});

@@ -1,0 +1,34 @@
+/**
+ * What things cost. Prints rates of this run and their ratio to a yardstick measured in the same run:
+ * machines differ and are noisy, so only the ratios may be compared or quoted.
+ */
+import { benchCrypto } from "./crypto.ts";
+import { benchFirstMessage } from "./first-message.ts";
+import { benchRelay } from "./relay.ts";
+import { benchSize } from "./size.ts";
+
+export interface Measure {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+}
+
+const groups: readonly (readonly [string, () => Promise<readonly Measure[]>])[] = [
+  ["cryptography", benchCrypto],
+  ["relay", benchRelay],
+  ["first load", benchSize],
+  ["link opened to message seen", benchFirstMessage],
+];
+
+const wanted = process.argv[2];
+for (const [title, run] of groups) {
+  if (wanted !== undefined && !title.includes(wanted)) continue;
+  console.log(`\n${title}`);
+  for (const { name, value, unit } of await run()) {
+    console.log(`  ${name.padEnd(56)} ${format(value).padStart(10)} ${unit}`);
+  }
+}
+
+function format(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}

@@ -1,0 +1,56 @@
+/** Bytes a browser loads, gzip, from the built app: first paint, able to chat, everything. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import type { Measure } from "./main.ts";
+
+const DIST = fileURLToPath(new URL("../../app/dist", import.meta.url));
+const KILOBYTE = 1_024;
+
+/** Sizes in KB of the app in `app/dist`; build it first. */
+export async function benchSize(): Promise<readonly Measure[]> {
+  const html = await readFile(join(DIST, "index.html"), "utf8");
+  const files = (await readdir(join(DIST, "assets"))).filter((name) => /\.(js|css)$/.test(name));
+  const sources = new Map<string, string>();
+  for (const name of files) sources.set(name, await readFile(join(DIST, "assets", name), "utf8"));
+  const sizeOf = (names: Iterable<string>): number =>
+    [...names].reduce((sum, name) => sum + gzipSync(sources.get(name) ?? "").length, 0) / KILOBYTE;
+
+  const entries = files.filter((name) => new RegExp(`(?:src|href)="/assets/${name}"`).test(html));
+  const first = closure(entries, sources, staticImports);
+  const all = closure(entries, sources, allImports);
+  const chat = closure(entries, sources, (source) =>
+    allImports(source).filter((name) => !name.startsWith("libp2p")),
+  );
+  const page = gzipSync(html).length / KILOBYTE;
+  return [
+    { name: "first paint", value: page + sizeOf(first), unit: "KB gzip" },
+    { name: "able to chat", value: page + sizeOf(chat), unit: "KB gzip" },
+    { name: "everything", value: page + sizeOf(all), unit: "KB gzip" },
+  ];
+}
+
+function closure(
+  from: readonly string[],
+  sources: ReadonlyMap<string, string>,
+  importsOf: (source: string) => readonly string[],
+): Set<string> {
+  const reached = new Set(from);
+  for (const name of reached) {
+    for (const next of importsOf(sources.get(name) ?? "")) {
+      if (sources.has(next)) reached.add(next);
+    }
+  }
+  return reached;
+}
+
+const FILE = String.raw`["'\`](?:\.\/|\/assets\/|assets\/)([\w.-]+\.(?:js|css))["'\`]`;
+
+const staticImports = (source: string): readonly string[] =>
+  matches(source, new RegExp(String.raw`(?:from|import)\s*${FILE}`, "g"));
+
+const allImports = (source: string): readonly string[] => matches(source, new RegExp(FILE, "g"));
+
+const matches = (source: string, pattern: RegExp): readonly string[] =>
+  [...source.matchAll(pattern)].map((match) => match[1] ?? "");
