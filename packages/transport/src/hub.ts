@@ -27,6 +27,8 @@ export const CALLS_BYTES_MAX = 33_554_432;
 export const PARKED_MS = 10_000;
 /** `close` waits this long for the answers to what was sent. */
 export const CLOSE_MS = 2_000;
+/** An attempt older than this is given up for a new one when the network may just have come back. */
+export const ATTEMPT_FRESH_MS = 1_000;
 /** A connection that lasted so long was a good one: the next pauses start small again. */
 export const STABLE_MS = 10_000;
 
@@ -65,6 +67,7 @@ export function createHub(options: HubOptions): Hub {
   let online = false;
   let circuit = false;
   let onlineAt = 0;
+  let attemptAt = 0;
   let pauseMs = BACKOFF_BASE_MS;
   /** The relay asked not to be bothered before; a wake or a click does not shorten it. */
   let notBefore = Number.NEGATIVE_INFINITY;
@@ -88,6 +91,7 @@ export function createHub(options: HubOptions): Hub {
     cancelPause?.();
     cancelPause = undefined;
     if (connection !== undefined || life !== "started") return;
+    attemptAt = timers.now();
     try {
       connection = openConnection(
         {
@@ -165,7 +169,11 @@ export function createHub(options: HubOptions): Hub {
 
   function retry(): void {
     if (life !== "started") return;
-    if (connection !== undefined) return connection.probe();
+    if (online) return connection?.probe();
+    if (connection !== undefined) {
+      if (timers.now() - attemptAt < ATTEMPT_FRESH_MS) return;
+      connection.end("closed");
+    }
     if (state !== "relay-changed") setState("connecting");
     schedule(0);
   }

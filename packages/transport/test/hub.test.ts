@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import {
   ACK_DELAY_MS,
   ANSWER_MS,
+  ATTEMPT_FRESH_MS,
   BACKOFF_CAP_MS,
   CALLS_BYTES_MAX,
   CALLS_MAX,
@@ -579,6 +580,25 @@ describe("reconnecting", () => {
     expect(hub.state).toBe("connecting");
     timers.advance(0);
     expect(attempts).toHaveLength(before + 1);
+  });
+
+  it("gives up an attempt that hangs when the network may have come back, but not a fresh one", async () => {
+    const timers = manualTimers();
+    const { hints, say } = hinted();
+    const relay = await relayFor({ greets: false });
+    const { hub } = start(relay.url, { timers, hints });
+    await until(() => relay.visits.length === 1);
+    relay.script = {};
+    timers.advance(ATTEMPT_FRESH_MS - 1);
+    say("back");
+    timers.advance(0);
+    expect(hub.state).toBe("connecting");
+    expect(relay.visits[0]!.socket.readyState).toBe(WebSocket.OPEN);
+    timers.advance(1);
+    say("back");
+    timers.advance(0);
+    await until(() => hub.state === "online");
+    expect(relay.visits).toHaveLength(2);
   });
 
   it("names the missing network, keeps trying, and comes back at once with it", async () => {
