@@ -66,7 +66,12 @@ export async function createPrekeyBatch(
   count: number,
   env: CryptoEnv,
 ): Promise<readonly OneTimePrekey[]> {
-  if (count < 1 || count > PREKEY_BATCH_MAX || (count & (count - 1)) !== 0) {
+  if (
+    !Number.isInteger(count) ||
+    count < 1 ||
+    count > PREKEY_BATCH_MAX ||
+    (count & (count - 1)) !== 0
+  ) {
     throw new RangeError(`expected a power of two up to ${PREKEY_BATCH_MAX}, got ${count}`);
   }
   const pairs = [];

@@ -1,0 +1,265 @@
+/**
+ * A second reading of SPEC.md: a straight line on OpenSSL through node:crypto, without one function of ../src and
+ * without its primitives. It opens the frozen vectors from their secrets; when both agree, the spec says what the
+ * code does.
+ * Owns: the whole derivation again. Leaves out: state, limits, skipping.
+ */
+import {
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  decapsulate,
+  diffieHellman,
+  hkdfSync,
+  type KeyObject,
+  verify,
+} from "node:crypto";
+
+const secret = (prefix: string, bytes: Uint8Array): KeyObject =>
+  createPrivateKey({
+    key: Buffer.concat([Buffer.from(prefix, "hex"), bytes]),
+    format: "der",
+    type: "pkcs8",
+  });
+const open = (prefix: string, bytes: Uint8Array): KeyObject =>
+  createPublicKey({
+    key: Buffer.concat([Buffer.from(prefix, "hex"), bytes]),
+    format: "der",
+    type: "spki",
+  });
+
+/** Raw keys as OpenSSL key objects (RFC 8410; ML-KEM: the seed form). */
+export const der = {
+  x25519Secret: (bytes: Uint8Array) => secret("302e020100300506032b656e04220420", bytes),
+  x25519Public: (bytes: Uint8Array) => open("302a300506032b656e032100", bytes),
+  ed25519Secret: (bytes: Uint8Array) => secret("302e020100300506032b657004220420", bytes),
+  ed25519Public: (bytes: Uint8Array) => open("302a300506032b6570032100", bytes),
+  mlKemSecret: (seed: Uint8Array) => secret("3054020100300b060960864801650304040204428040", seed),
+};
+
+const sha256 = (...parts: Uint8Array[]): Buffer =>
+  createHash("sha256").update(Buffer.concat(parts)).digest();
+const hmac = (key: Uint8Array, ...parts: Uint8Array[]): Buffer =>
+  createHmac("sha256", key).update(Buffer.concat(parts)).digest();
+const hkdf = (salt: Uint8Array, ikm: Uint8Array, info: Uint8Array, length: number): Buffer =>
+  Buffer.from(hkdfSync("sha256", ikm, salt, info, length));
+const dh = (mine: Uint8Array, theirs: Uint8Array): Buffer =>
+  diffieHellman({ privateKey: der.x25519Secret(mine), publicKey: der.x25519Public(theirs) });
+const ascii = (value: string): Buffer => Buffer.from(value, "ascii");
+const zero = Buffer.from([0]);
+
+/** Throws when the tag does not fit. */
+function unseal(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Buffer {
+  const cipher = createDecipheriv("chacha20-poly1305", key, nonce, { authTagLength: 16 });
+  cipher.setAAD(aad, { plaintextLength: sealed.length - 16 });
+  cipher.setAuthTag(sealed.slice(-16));
+  return Buffer.concat([cipher.update(sealed.slice(0, -16)), cipher.final()]);
+}
+
+export interface ReferenceKeys {
+  readonly transcript: Buffer;
+  readonly rootKey: Buffer;
+  readonly headerKey: Buffer;
+  readonly nextHeaderKey: Buffer;
+  readonly sessionId: Buffer;
+  readonly initiatorSignalKey: Buffer;
+  readonly responderSignalKey: Buffer;
+  /** The initiator's certificate, 178 bytes. */
+  readonly initiatorCert: Buffer;
+}
+
+/** SPEC.md §4 from the responder's side. Throws when a signature or a tag does not fit. */
+export function referenceAccept(input: {
+  readonly hello: Uint8Array;
+  readonly bundle: Uint8Array;
+  readonly dhSecret: Uint8Array;
+  readonly signedPrekeySecret: Uint8Array;
+  readonly oneTimeSecret: Uint8Array | undefined;
+  readonly kemSeed: Uint8Array;
+}): ReferenceKeys {
+  const { hello, bundle } = input;
+  const opening = hello.slice(0, 1_135);
+  const ephemeral = hello.slice(15, 47);
+  const ciphertext = hello.slice(47, 1_135);
+  const responderCert = bundle.slice(2, 180);
+  const bundleHash = sha256(ascii("sotto/1 bundle"), zero, bundle);
+  const kemSecret = decapsulate(der.mlKemSecret(input.kemSeed), ciphertext);
+  const identity = hkdf(
+    Buffer.alloc(32),
+    Buffer.concat([
+      Buffer.alloc(32, 0xff),
+      dh(input.dhSecret, ephemeral),
+      dh(input.signedPrekeySecret, ephemeral),
+      kemSecret,
+    ]),
+    Buffer.concat([ascii("sotto/1 hs id"), bundleHash]),
+    64,
+  );
+  const initiatorCert = unseal(
+    identity.subarray(32),
+    Buffer.alloc(12),
+    opening,
+    hello.slice(1_135, 1_329),
+  );
+  const certSigned = Buffer.concat([
+    ascii("sotto/1 device cert"),
+    zero,
+    initiatorCert.subarray(0, 114),
+  ]);
+  const rootKey = der.ed25519Public(initiatorCert.subarray(2, 34));
+  if (!verify(null, certSigned, rootKey, initiatorCert.subarray(114))) {
+    throw new Error("the initiator's certificate is not signed by its root key");
+  }
+  const transcript = sha256(
+    ascii("sotto/1 transcript"),
+    zero,
+    initiatorCert,
+    responderCert,
+    bundleHash,
+    opening,
+  );
+  const initiatorDhKey = initiatorCert.subarray(76, 108);
+  const keys = hkdf(
+    identity.subarray(0, 32),
+    Buffer.concat([
+      dh(input.signedPrekeySecret, initiatorDhKey),
+      ...(input.oneTimeSecret === undefined ? [] : [dh(input.oneTimeSecret, ephemeral)]),
+    ]),
+    Buffer.concat([ascii("sotto/1 hs root"), transcript]),
+    192,
+  );
+  return {
+    transcript,
+    initiatorCert,
+    rootKey: keys.subarray(0, 32),
+    headerKey: keys.subarray(32, 64),
+    nextHeaderKey: keys.subarray(64, 96),
+    sessionId: keys.subarray(96, 112),
+    initiatorSignalKey: keys.subarray(128, 160),
+    responderSignalKey: keys.subarray(160, 192),
+  };
+}
+
+export interface ReferenceTurn {
+  readonly headerKey: Buffer;
+  readonly chainKey: Buffer;
+}
+
+/**
+ * SPEC.md §5.1: the chains in the order of turns, the initiator's first. `secrets` are the ratchet secrets in that
+ * order; before the first stands the signed prekey.
+ */
+export function referenceTurns(
+  keys: ReferenceKeys,
+  signedPrekeySecret: Uint8Array,
+  secrets: readonly Uint8Array[],
+): readonly ReferenceTurn[] {
+  let { rootKey } = keys;
+  const headerKeys = [keys.headerKey, keys.nextHeaderKey];
+  const publicKeys = [signedPrekeySecret, ...secrets].map((one) =>
+    createPublicKey(der.x25519Secret(one)).export({ type: "spki", format: "der" }).subarray(-32),
+  );
+  return secrets.map((mine, turn) => {
+    const step = hkdf(rootKey, dh(mine, publicKeys[turn]!), ascii("sotto/1 root"), 96);
+    rootKey = step.subarray(0, 32);
+    headerKeys.push(step.subarray(64));
+    return { headerKey: headerKeys[turn]!, chainKey: step.subarray(32, 64) };
+  });
+}
+
+/** SPEC.md §5.2 and §5.3: the content of the `n`-th message of a chain, with every field checked. */
+export function referenceOpen(
+  keys: ReferenceKeys,
+  turn: ReferenceTurn,
+  expected: { readonly n: number; readonly previousCount: number },
+  message: Uint8Array,
+): Buffer {
+  const prefix = message.slice(0, 21);
+  const nonce = message.slice(9, 21);
+  const sealedHeader = message.slice(21, 80);
+  const number = Buffer.alloc(4);
+  number.writeUInt32BE(expected.n);
+  const tag = hmac(turn.headerKey, ascii("sotto/1 tag"), number).subarray(0, 8);
+  if (message[0] !== 2 || !tag.equals(message.slice(1, 9))) throw new Error("type or tag");
+  const header = unseal(
+    turn.headerKey,
+    nonce,
+    Buffer.concat([keys.transcript, prefix]),
+    sealedHeader,
+  );
+  if (
+    header.readUInt32BE(32) !== expected.previousCount ||
+    header.readUInt32BE(36) !== expected.n ||
+    header.readUIntBE(40, 3) !== 0
+  ) {
+    throw new Error("header");
+  }
+  let { chainKey } = turn;
+  for (let n = 0; n < expected.n; n++) chainKey = hmac(chainKey, Buffer.from([2]));
+  const body = unseal(
+    hmac(chainKey, Buffer.from([1])),
+    nonce,
+    Buffer.concat([keys.transcript, prefix, sealedHeader]),
+    message.slice(80),
+  );
+  const length = body.readUInt16BE(2);
+  if (body.readUInt16BE(0) !== 1 || body.subarray(4 + length).some((byte) => byte !== 0)) {
+    throw new Error("body");
+  }
+  return body.subarray(4, 4 + length);
+}
+
+/** SPEC.md §6: the encoded signal. */
+export function referenceOpenSignal(
+  keys: ReferenceKeys,
+  key: Buffer,
+  envelope: Uint8Array,
+): Buffer {
+  const body = unseal(
+    key,
+    envelope.slice(1, 13),
+    Buffer.concat([keys.transcript, envelope.slice(0, 13)]),
+    envelope.slice(13),
+  );
+  return body.subarray(2, 2 + body.readUInt16BE(0));
+}
+
+/** SPEC.md §7: the encoded offer. */
+export function referenceOpenOffer(seed: Uint8Array, blob: Uint8Array): Buffer {
+  const keys = hkdf(Buffer.alloc(32), seed, ascii("sotto/1 invite"), 56);
+  const aad = Buffer.concat([ascii("sotto/1 invite offer"), zero, keys.subarray(0, 24)]);
+  const body = unseal(keys.subarray(24), blob.slice(0, 12), aad, blob.slice(12));
+  return body.subarray(2, 2 + body.readUInt16BE(0));
+}
+
+/** SPEC.md §2.1. */
+export const referenceAccountId = (rootKey: Uint8Array): Buffer =>
+  sha256(ascii("sotto/1 account"), zero, rootKey).subarray(0, 20);
+
+/** SPEC.md §8. */
+export function referenceSafetyDigits(one: Uint8Array, other: Uint8Array): string {
+  const half = (rootKey: Uint8Array): Buffer => {
+    let hash = Buffer.concat([
+      ascii("sotto/1 safety number"),
+      Buffer.from([0, 0, 1]),
+      rootKey,
+      referenceAccountId(rootKey),
+    ]);
+    for (let round = 0; round < 5_200; round++) {
+      hash = createHash("sha512").update(hash).update(rootKey).digest();
+    }
+    return hash.subarray(0, 32);
+  };
+  return [half(one), half(other)]
+    .toSorted((left, right) => left.compare(right))
+    .flatMap((hash) =>
+      [0, 5, 10, 15, 20, 25].map((at) => String(hash.readUIntBE(at, 5) % 100_000).padStart(5, "0")),
+    )
+    .join("");
+}
+
+/** SPEC.md §9.3. */
+export const referenceSendAuthenticator = (shared: Uint8Array, transcript: Uint8Array): Buffer =>
+  hmac(hkdf(Buffer.alloc(32), shared, ascii("sotto/1 hub send"), 32), transcript);
