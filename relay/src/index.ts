@@ -194,13 +194,12 @@ export {
 export { nodeBackend } from "./node/crypto.ts";
 export {
   CONNECTIONS_MAX,
-  CONNECTIONS_PER_ADDRESS_MAX,
   createHubServer,
   HEARTBEAT_MS,
-  placeOf,
   SOCKET_BUFFER_MAX,
   STALLED_MS,
 } from "./node/hub-server.ts";
 export { loadSecrets } from "./node/keys.ts";
+export { CONNECTIONS_PER_ADDRESS_MAX, placeOf } from "./node/places.ts";
 export { DEFAULT_HEADERS } from "./node/static-files.ts";
 export { openSqliteStore } from "./node/store/sqlite.ts";

@@ -118,6 +118,14 @@ test("a reservation more than the limit is refused", async () => {
   expect(relay.stats().reservations).toBe(1);
 });
 
+test("a client that leaves gives its place back", async () => {
+  const relay = await start({ circuitLimits: { reservations: 1 } });
+  const alice = await startEcho(relay);
+  await alice.stop();
+  await vi.waitFor(() => expect(relay.stats().reservations).toBe(0), 10_000);
+  await startEcho(relay);
+});
+
 test("a circuit ends when it carried more than its share", async () => {
   const relay = await start({ circuitLimits: { bytes: 65_536 } });
   const [alice, bob] = [await startEcho(relay), await startNode()];

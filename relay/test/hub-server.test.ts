@@ -132,7 +132,7 @@ describe("with a clock of our own", () => {
     });
     const server = createServer();
     server.on("upgrade", (request, socket, head) => {
-      hub.upgrade(request, socket, head, "127.0.0.1");
+      hub.upgrade(request, socket, head);
     });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");

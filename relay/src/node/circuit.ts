@@ -19,7 +19,7 @@ import { refuseUpgrade } from "./hub-server.ts";
 
 /** libp2p's own default is 15. About 140 KB of memory each. */
 export const RESERVATIONS_MAX = 1_000;
-/** A client refreshes well before; one that left without a word is forgotten after it. */
+/** A client refreshes well before; its place is free as soon as it disconnects. */
 export const RESERVATION_TTL_MS = 1_800_000;
 /** Per circuit, both directions together: enough for a handshake and some messages, not for files. */
 export const CIRCUIT_BYTES_MAX = 1_048_576;
@@ -89,6 +89,13 @@ export async function createCircuit(options: CircuitOptions): Promise<Circuit> {
     connectionMonitor: { pingInterval: 60_000 },
   });
   const port = node.services.listening.port();
+  // libp2p itself keeps both until they expire, so that every reload of a page would take another place.
+  node.addEventListener("peer:disconnect", ({ detail: peerId }) => {
+    const { reservations } = node.services.relay;
+    reservations.get(peerId)?.signal.clear();
+    reservations.delete(peerId);
+    node.peerStore.delete(peerId).catch(() => undefined);
+  });
   const sockets = new Set<Duplex>();
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

@@ -1,6 +1,6 @@
 /**
  * The hub's WebSockets: from an upgrade request to a core connection and back.
- * Owns: sockets, back-pressure, heartbeats, how many from where. Leaves to core/: every frame.
+ * Owns: sockets, back-pressure, heartbeats. Leaves to core/: every frame.
  * Spec: SPEC.md §4, §6.
  */
 import type { IncomingMessage } from "node:http";
@@ -16,15 +16,13 @@ export const SOCKET_BUFFER_MAX = 262_144;
 export const STALLED_MS = 60_000;
 export const HEARTBEAT_MS = 30_000;
 export const CONNECTIONS_MAX = 10_000;
-/** From one IPv4 address or one IPv6 /64; loopback (a reverse proxy, this machine) is not counted. */
-export const CONNECTIONS_PER_ADDRESS_MAX = 64;
 /** What a draining relay asks clients to wait: this, and as much again at random. */
 export const DRAIN_RETRY_MS = 2_000;
 /** Time for the last frames of a draining relay to leave. */
 const CLOSE_MS = 1_000;
 
 export interface HubServer {
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   readonly connections: number;
   /** Waiting to be sent on all sockets. */
   readonly bufferedBytes: number;
@@ -34,6 +32,9 @@ export interface HubServer {
 
 interface Client {
   readonly socket: WebSocket;
+  /** What the WebSocket writes to. */
+  readonly stream: Duplex;
+  corked: boolean;
   readonly connection: HubConnection;
   alive: boolean;
   stalledAt: number | undefined;
@@ -49,29 +50,20 @@ export function createHubServer(options: ConnectionOptions): HubServer {
     skipUTF8Validation: true,
   });
   const clients = new Set<Client>();
-  const countByAddress = new Map<string, number>();
   let cancelBeat = env.after(HEARTBEAT_MS, beat);
   let draining = false;
 
-  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void {
-    const place = placeOf(address);
-    const fromHere = countByAddress.get(place) ?? 0;
-    const isFull =
-      clients.size >= CONNECTIONS_MAX ||
-      (place !== LOOPBACK && fromHere >= CONNECTIONS_PER_ADDRESS_MAX);
-    if (draining || isFull) return refuseUpgrade(socket, draining ? 503 : 429);
-    countByAddress.set(place, fromHere + 1);
-    socket.once("close", () => {
-      const left = (countByAddress.get(place) ?? 1) - 1;
-      if (left === 0) countByAddress.delete(place);
-      else countByAddress.set(place, left);
-    });
-    server.handleUpgrade(request, socket, head, accept);
+  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (draining) return refuseUpgrade(socket, 503);
+    if (clients.size >= CONNECTIONS_MAX) return refuseUpgrade(socket, 429);
+    server.handleUpgrade(request, socket, head, (webSocket) => accept(webSocket, socket));
   }
 
-  function accept(socket: WebSocket): void {
+  function accept(socket: WebSocket, stream: Duplex): void {
     const client: Client = {
       socket,
+      stream,
+      corked: false,
       connection: createConnection(options, {
         send: (frame) => transmit(client, frame),
         congested: () => socket.bufferedAmount >= SOCKET_BUFFER_MAX,
@@ -104,10 +96,22 @@ export function createHubServer(options: ConnectionOptions): HubServer {
   function transmit(client: Client, frame: Uint8Array): void {
     const { socket } = client;
     if (socket.readyState !== socket.OPEN) return;
+    gather(client);
     socket.send(frame, () => relieve(client));
     if (client.stalledAt !== undefined || socket.bufferedAmount < SOCKET_BUFFER_MAX) return;
     client.stalledAt = env.now();
     socket.pause();
+  }
+
+  /** Everything said to a client in one turn leaves in one write. */
+  function gather(client: Client): void {
+    if (client.corked) return;
+    client.corked = true;
+    client.stream.cork();
+    setImmediate(() => {
+      client.corked = false;
+      client.stream.uncork();
+    });
   }
 
   function relieve(client: Client): void {
@@ -163,23 +167,6 @@ export function createHubServer(options: ConnectionOptions): HubServer {
 }
 
 const EMPTY = new Uint8Array();
-const LOOPBACK = "loopback";
-
-/** Where connections are counted: loopback, an IPv4 address, or the /64 of an IPv6 address. */
-export function placeOf(address: string): string {
-  const plain = address.replace(/^::ffff:/i, "");
-  if (plain === "::1" || plain.startsWith("127.")) return LOOPBACK;
-  if (!plain.includes(":")) return plain;
-  const [head = "", tail] = plain.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  const after = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = Array.from({ length: Math.max(0, 8 - groups.length - after.length) }, () => "0");
-  return [...groups, ...zeros, ...after]
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16))
-    .join(":");
-}
-
 const REASONS = { 404: "Not Found", 429: "Too Many Requests", 503: "Service Unavailable" } as const;
 
 export function refuseUpgrade(socket: Duplex, status: keyof typeof REASONS): void {

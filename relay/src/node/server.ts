@@ -1,6 +1,6 @@
 /**
  * One HTTP server for everything: the app, the hub, circuits, health.
- * Owns: which path is what, and an orderly end. Leaves to the modules it puts together: all the rest.
+ * Owns: which path is what, how many come from where. Leaves to the modules it puts together: all the rest.
  * Spec: SPEC.md §6.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -8,6 +8,7 @@ import type { Duplex } from "node:stream";
 import { HUB_PATH } from "@sotto/wire";
 import type { Circuit } from "./circuit.ts";
 import { type HubServer, refuseUpgrade } from "./hub-server.ts";
+import { createPlaces } from "./places.ts";
 import { plain, type StaticFiles } from "./static-files.ts";
 
 /** A request must have its headers within this time. */
@@ -32,6 +33,7 @@ export interface HttpOptions {
 }
 
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  const places = createPlaces();
   const server = createServer(
     { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
     (request, response) => {
@@ -58,15 +60,12 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
     const path = pathOf(request);
-    const hub = options.hub();
-    const circuit = options.circuit();
-    if (path === HUB_PATH && hub !== undefined) {
-      hub.upgrade(request, socket, head, addressOf(request, options.trustProxy));
-    } else if (path === "/" && circuit !== undefined) {
-      circuit.upgrade(request, socket, head);
-    } else {
-      refuseUpgrade(socket, 404);
-    }
+    const taker = path === HUB_PATH ? options.hub() : path === "/" ? options.circuit() : undefined;
+    if (taker === undefined) return refuseUpgrade(socket, 404);
+    const leave = places.enter(addressOf(request, options.trustProxy));
+    if (leave === undefined) return refuseUpgrade(socket, 429);
+    socket.once("close", leave);
+    taker.upgrade(request, socket, head);
   });
 
   await new Promise<void>((resolve, reject) => {
