@@ -126,6 +126,15 @@ test("a client that leaves gives its place back", async () => {
   await startEcho(relay);
 });
 
+test("so many connections and no more", async () => {
+  const relay = await start({ circuitLimits: { connections: 1 } });
+  const [alice, bob] = [await startNode(), await startNode()];
+  await alice.dial(multiaddr(addressOf(relay)));
+  await expect(bob.dial(multiaddr(addressOf(relay)))).rejects.toThrow();
+  await alice.stop();
+  await vi.waitFor(() => bob.dial(multiaddr(addressOf(relay))), 10_000);
+});
+
 test("a circuit ends when it carried more than its share", async () => {
   const relay = await start({ circuitLimits: { bytes: 65_536 } });
   const [alice, bob] = [await startEcho(relay), await startNode()];
@@ -135,6 +144,13 @@ test("a circuit ends when it carried more than its share", async () => {
     if (!stream.send(new Uint8Array(16_384))) break;
   }
   expect(await got).toBeLessThan(65_536);
+});
+
+test("a circuit ends when its time is over", async () => {
+  const relay = await start({ circuitLimits: { durationMs: 300 } });
+  const [alice, bob] = [await startEcho(relay), await startNode()];
+  const stream = await dialEcho(bob, relay, alice);
+  expect(await echoed(stream, 1)).toBe(0);
 });
 
 test.each([

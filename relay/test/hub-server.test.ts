@@ -107,7 +107,7 @@ describe("a slow reader", () => {
 });
 
 describe("with a clock of our own", () => {
-  async function startHub() {
+  async function startHub(connectionsMax?: number) {
     const clock = createClock();
     const env = {
       now: clock.now,
@@ -123,13 +123,16 @@ describe("with a clock of our own", () => {
       sendSecret: random(32),
       count: env.count,
     });
-    const hub = createHubServer({
-      exchange,
-      env,
-      identity: { seed, publicKey: await nodeBackend.signPublic(seed) },
-      circuit: false,
-      admits: () => true,
-    });
+    const hub = createHubServer(
+      {
+        exchange,
+        env,
+        identity: { seed, publicKey: await nodeBackend.signPublic(seed) },
+        circuit: false,
+        admits: () => true,
+      },
+      connectionsMax,
+    );
     const server = createServer();
     server.on("upgrade", (request, socket, head) => {
       hub.upgrade(request, socket, head);
@@ -159,6 +162,16 @@ describe("with a clock of our own", () => {
     await closed;
     await vi.waitFor(() => expect(hub.connections).toBe(1));
     client.close();
+  });
+
+  test("so many sockets, and one more when one is gone", async () => {
+    const { hub, port } = await startHub(2);
+    const [first] = await Promise.all([connectRaw(port), connectRaw(port)]);
+    const [error] = await once(openSocket(port), "error");
+    expect(String(error)).toContain("429");
+    first.close();
+    await vi.waitFor(() => expect(hub.connections).toBe(1));
+    await connectRaw(port);
   });
 
   test("a socket that takes nothing for STALLED_MS is closed", async () => {

@@ -50,12 +50,14 @@ export interface CircuitOptions {
 
 export interface CircuitLimits {
   readonly reservations: number;
+  readonly connections: number;
   readonly bytes: number;
   readonly durationMs: number;
 }
 
 export async function createCircuit(options: CircuitOptions): Promise<Circuit> {
   const { limits } = options;
+  const connectionsMax = limits?.connections ?? CIRCUIT_CONNECTIONS_MAX;
   const relay = circuitRelayServer({
     maxInboundHopStreams: HOP_STREAMS_MAX,
     maxOutboundStopStreams: STOP_STREAMS_MAX,
@@ -99,7 +101,7 @@ export async function createCircuit(options: CircuitOptions): Promise<Circuit> {
   const sockets = new Set<Duplex>();
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (sockets.size >= CIRCUIT_CONNECTIONS_MAX) return refuseUpgrade(socket, 429);
+    if (sockets.size >= connectionsMax) return refuseUpgrade(socket, 429);
     const inner = connect(port, "127.0.0.1");
     sockets.add(socket);
     const end = (): void => {

@@ -40,7 +40,10 @@ interface Client {
   stalledAt: number | undefined;
 }
 
-export function createHubServer(options: ConnectionOptions): HubServer {
+export function createHubServer(
+  options: ConnectionOptions,
+  connectionsMax: number = CONNECTIONS_MAX,
+): HubServer {
   const { env } = options;
   const server = new WebSocketServer({
     noServer: true,
@@ -55,7 +58,7 @@ export function createHubServer(options: ConnectionOptions): HubServer {
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (draining) return refuseUpgrade(socket, 503);
-    if (clients.size >= CONNECTIONS_MAX) return refuseUpgrade(socket, 429);
+    if (clients.size >= connectionsMax) return refuseUpgrade(socket, 429);
     server.handleUpgrade(request, socket, head, (webSocket) => accept(webSocket, socket));
   }
 
