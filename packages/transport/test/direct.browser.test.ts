@@ -6,7 +6,7 @@ import { webSockets } from "@libp2p/websockets";
 import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
 import { nobleBackend } from "@sotto/crypto";
-import type { Direct } from "@sotto/transport";
+import { type Direct, realTimers, type Timers } from "@sotto/transport";
 import {
   createDirect,
   DIRECT_PROTOCOL,
@@ -18,6 +18,7 @@ import {
   peerIdFromBytes,
   peerIdFromRelayKey,
   peerIdToBytes,
+  PREPARE_MS,
   relayAddress,
   SEND_BUFFER_BYTES_MAX,
   withRepairedInitChannel,
@@ -202,11 +203,35 @@ it("a released reservation is gone, open links stay, and it can be had again", a
   expect([lower.lost, higher.lost]).toEqual([0, 0]);
 });
 
-it("prepare rejects when there is no relay", async () => {
+it("a connection to the relay that died silently is noticed and replaced", async () => {
+  const place = await relayPlace();
+  const proxy = await commands.startProxy(place.origin);
+  cleanups.push(() => commands.stopProxy(proxy));
+  const [lower, higher] = await pair({ ...place, origin: proxy });
+  await commands.muteProxy(proxy);
+  // As both do when they hear that the network changed.
+  await Promise.all([lower.direct.prepare(), higher.direct.prepare()]);
+  expect(await lower.direct.dial(higher.direct.ownPeerId)).toBe(true);
+  // A dial alone notices it as well.
+  higher.direct.forget(lower.direct.ownPeerId);
+  await until(() => lower.links.length === 2);
+  higher.direct.expect(lower.direct.ownPeerId);
+  await commands.muteProxy(proxy);
+  await higher.direct.prepare();
+  expect(await lower.direct.dial(higher.direct.ownPeerId)).toBe(true);
+});
+
+it("prepare rejects in time when there is no relay", async () => {
   const place = await relayPlace();
   await commands.killRelay(place.pid);
-  const { direct } = await peer(place);
+  const timers: Timers = {
+    now: () => performance.now() * 20,
+    after: (delayMs, run) => realTimers.after(delayMs / 20, run),
+  };
+  const { direct } = await peer(place, { timers });
+  const began = timers.now();
   await expect(direct.prepare()).rejects.toThrow("reservation");
+  expect(timers.now() - began).toBeGreaterThanOrEqual(PREPARE_MS);
 });
 
 it("takes no more than fits the send buffer, and what it took arrives in order", async () => {

@@ -2,12 +2,18 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp } from "node:fs/promises";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const SCRIPT = fileURLToPath(new URL("relay-process.ts", import.meta.url));
+interface ProxiedPair {
+  readonly client: Socket;
+  readonly relay: Socket;
+}
+const proxies = new Map<string, { readonly server: Server; readonly pairs: Set<ProxiedPair> }>();
 const running = new Map<number, ChildProcess>();
 
 export interface RelayPlace {
@@ -36,6 +42,49 @@ export const relayCommands = {
   /** For the store of a relay that is to come back. */
   makeFolder: (): Promise<string> => mkdtemp(join(tmpdir(), "sotto-relay-")),
 
+  /** A way to a relay that can fail silently. The answer is its origin. */
+  async startProxy(_: unknown, origin: string): Promise<string> {
+    const pairs = new Set<ProxiedPair>();
+    const server = createServer((client) => {
+      const relay = connect(Number(new URL(origin).port), "127.0.0.1");
+      const pair = { client, relay };
+      pairs.add(pair);
+      client.on("error", () => client.destroy());
+      relay.on("error", () => relay.destroy());
+      client.on("close", () => {
+        pairs.delete(pair);
+        relay.destroy();
+      });
+      relay.on("close", () => {
+        if (pairs.has(pair)) client.destroy();
+      });
+      client.pipe(relay).pipe(client);
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    const place = `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}`;
+    proxies.set(place, { server, pairs });
+    return place;
+  },
+
+  /** The relay loses everybody who is connected now; they are not told. New connections work. */
+  async muteProxy(_: unknown, place: string): Promise<void> {
+    const pairs = proxies.get(place)?.pairs ?? new Set();
+    for (const { client, relay } of pairs) {
+      relay.unpipe();
+      client.unpipe().resume();
+      relay.removeAllListeners("close").destroy();
+    }
+  },
+
+  async stopProxy(_: unknown, place: string): Promise<void> {
+    const proxy = proxies.get(place);
+    proxies.delete(place);
+    for (const { client } of proxy?.pairs ?? []) client.destroy();
+    proxy?.server.close();
+  },
+
   /** As a crash does it: no goodbye. */
   async killRelay(_: unknown, pid: number): Promise<void> {
     const child = running.get(pid);
@@ -51,6 +100,9 @@ declare module "vitest/browser" {
   interface BrowserCommands {
     startRelay(options?: { readonly port?: number; readonly data?: string }): Promise<RelayPlace>;
     makeFolder(): Promise<string>;
+    startProxy(origin: string): Promise<string>;
+    muteProxy(place: string): Promise<void>;
+    stopProxy(place: string): Promise<void>;
     killRelay(pid: number): Promise<void>;
   }
 }

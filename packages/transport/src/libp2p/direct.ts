@@ -28,10 +28,14 @@ import {
 import { openSession, type Session, type SessionEnd } from "./session.ts";
 
 export const DIRECT_PROTOCOL = "/sotto/1";
+/** Every relay speaks it; opening a stream is the question whether it is still there. */
+const HOP_PROTOCOL = "/libp2p/circuit/relay/0.2.0/hop";
 /** Expected peers, and so open links. */
 export const LINKS_MAX = 20;
 /** From asking the relay to holding a reservation. */
 export const PREPARE_MS = 10_000;
+/** A relay that does not answer within this time over an open connection is asked over a new one. */
+export const RELAY_ANSWER_MS = 2_000;
 /** One attempt to dial; what works takes well under a second. */
 export const DIAL_MS = 6_000;
 /** A failed dial is repeated at once: the circuit is open still, a second try costs a tenth of the first. */
@@ -91,11 +95,12 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
   const relayAt = relayAddress(options.relayUrl, relay);
   const expected = new Map<string, Expected>();
   /** Only `reachRelay` dials the relay: libp2p's own attempts to come back would undo `release`. */
-  let mayDialRelay = false;
+  let mayDialRelay = 0;
   let reserved = false;
   let wanted = false;
   let closed = false;
   let preparing: Promise<void> | undefined;
+  let leaving: Promise<void> | undefined;
   let dials = 0;
 
   const keyOf = (peerId: PeerId): string => bytesToHex(peerIdToBytes(peerId));
@@ -128,7 +133,7 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
       dialTimeout: DIAL_MS,
     },
     connectionGater: {
-      denyDialPeer: (peerId) => (isRelay(peerId) ? !mayDialRelay : !isExpected(peerId)),
+      denyDialPeer: (peerId) => (isRelay(peerId) ? mayDialRelay === 0 : !isExpected(peerId)),
       denyDialMultiaddr: (address) => !mayDial(address.toString()),
       denyInboundConnection: () => false,
       denyInboundRelayedConnection: (by, peerId) => !isRelay(by) || !isExpected(peerId),
@@ -236,26 +241,52 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
     }
   }
 
+  /** Connects to the relay, or proves that the connection at hand is alive: after a change of network it may not be. */
   async function reachRelay(signal: AbortSignal): Promise<void> {
-    mayDialRelay = true;
+    const [known] = node.getConnections(relay);
+    if (known !== undefined) {
+      if (await answers(known)) return;
+      known.abort(new Error("no answer"));
+    }
+    mayDialRelay++;
     try {
       await node.dial(multiaddr(relayAt), { signal });
     } finally {
-      mayDialRelay = dials > 0;
+      mayDialRelay--;
     }
   }
 
+  async function answers(connection: Connection): Promise<boolean> {
+    try {
+      const signal = abortAfter(RELAY_ANSWER_MS);
+      const options = { signal, negotiateFully: true };
+      const stream = await connection.newStream(HOP_PROTOCOL, options);
+      stream.abort(new Error("only asking"));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  function abortAfter(delayMs: number): AbortSignal {
+    const controller = new AbortController();
+    timers.after(delayMs, () => controller.abort(new Error("too late")));
+    return controller.signal;
+  }
+
   function leaveRelay(): void {
-    if (!wanted && dials === 0) node.hangUp(relay).catch(() => undefined);
+    if (wanted || dials > 0) return;
+    leaving = node.hangUp(relay).catch(() => undefined);
   }
 
   async function reserve(): Promise<void> {
     const deadline = timers.now() + PREPARE_MS;
     const left = (): number => Math.max(0, deadline - timers.now());
     const goesOn = (): boolean => wanted && !closed && left() > 0;
+    await leaving;
     while (goesOn()) {
       try {
-        const signal = AbortSignal.timeout(left());
+        const signal = abortAfter(left());
         await reachRelay(signal);
         await becomesReserved(signal);
         return;
@@ -306,7 +337,7 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
   }
 
   async function dialOnce(peer: Expected): Promise<boolean> {
-    const signal = AbortSignal.timeout(DIAL_MS);
+    const signal = abortAfter(DIAL_MS);
     await reachRelay(signal);
     dropOrphans(peer);
     const address = multiaddr(directAddress(relayAt, peer.peerId));
@@ -347,7 +378,6 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
     ownPeerId: ownBytes,
     async prepare() {
       wanted = true;
-      if (reserved) return;
       preparing ??= reserve().finally(() => {
         preparing = undefined;
       });
@@ -355,7 +385,6 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
     },
     release() {
       wanted = false;
-      reserved = false;
       leaveRelay();
     },
     expect(bytes) {
