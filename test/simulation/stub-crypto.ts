@@ -79,13 +79,14 @@ export const stubBackend: CryptoBackend = {
   verify: (publicKey, message, signature) => isEqual(signatureOf(publicKey, message), signature),
   kemPublic(seed) {
     const key = new Uint8Array(KEM_PUBLIC_BYTES);
-    key.set(xor(seed.subarray(0, 32), MASK));
+    // Behind the coefficients, which are checked against ML-KEM's modulus.
+    key.set(xor(seed.subarray(0, 32), MASK), KEM_PUBLIC_BYTES - 32);
     return key;
   },
   encaps(publicKey, randomness) {
     const ciphertext = new Uint8Array(KEM_CIPHERTEXT_BYTES);
     ciphertext.set(randomness);
-    return { ciphertext, sharedSecret: xor(publicKey.subarray(0, 32), randomness) };
+    return { ciphertext, sharedSecret: xor(publicKey.subarray(-32), randomness) };
   },
   decaps: (seed, ciphertext) => xor(seed.subarray(0, 32), MASK, ciphertext.subarray(0, 32)),
   seal(key, nonce, aad, plaintext) {

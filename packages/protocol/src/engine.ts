@@ -16,7 +16,14 @@ import {
 } from "./conversation.ts";
 import { changeConversation, createDraft, type Draft, finish } from "./draft.ts";
 import { onFrame } from "./inbox.ts";
-import { flush, forgiveClock, onTransmitted, outboxWakeAt, sendReceipts } from "./outbox.ts";
+import {
+  flush,
+  forgiveClock,
+  onTransmitted,
+  outboxWakeAt,
+  renewStale,
+  sendReceipts,
+} from "./outbox.ts";
 import type { Env, Slice } from "./ports.ts";
 import {
   contactWakeAt,
@@ -47,6 +54,7 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
   forgiveContactClock(draft);
   const goesOn = await apply(draft, input);
   if (!goesOn) return { slice, effects: draft.effects };
+  await renewStale(draft);
   await sendReceipts(draft);
   flush(draft);
   await keepContact(draft);

@@ -161,7 +161,10 @@ const toFront = (
 
 function onContent(draft: Draft, bytes: Uint8Array, tag: Uint8Array, source: Source): void {
   // Whoever writes is there, and its queue answers for it again.
-  changeLive(draft, { retryAt: Math.min(draft.live.retryAt, draft.env.now) });
+  changeLive(draft, {
+    heardAt: draft.env.now,
+    retryAt: Math.min(draft.live.retryAt, draft.env.now),
+  });
   const decoded = decodeContent(bytes);
   if (!decoded.ok || ("time" in decoded.value && decoded.value.time.ms > TIME_MS_MAX)) {
     remember(draft, tag, NO_CONTENT_ID);

@@ -6,6 +6,7 @@ export { RECEIVED_MAX } from "./inbox.ts";
 export {
   DIRECT_AGAIN_MS,
   DIRECT_PATIENCE_MS,
+  HEARD_AFTER_MS,
   IN_FLIGHT_MAX,
   LINK_PAUSE_MS,
   LOST_PAUSE_MS,

@@ -37,6 +37,8 @@ export const LOST_PAUSE_MS = 5_000;
 export const QUOTA_PAUSE_MS = 60_000;
 /** What the relay took but nobody confirmed is offered again after this. */
 export const RESEND_AFTER_MS = 3_600_000;
+/** The other side has emptied its queue when it is heard so long after the relay took something. */
+export const HEARD_AFTER_MS = 60_000;
 /** Receipts closer together than this become one. */
 export const RECEIPT_GAP_MS = 200;
 /** Receipts waiting for the relay; what is owed beyond them waits as `owed`. */
@@ -90,8 +92,39 @@ export async function sealWaiting(draft: Draft): Promise<void> {
   for (const row of draft.outbox) {
     if (row.content === undefined || row.envelope !== undefined) continue;
     const envelope = await sealContent(draft, row.content);
-    putOutbox(draft, { ...row, envelope, content: undefined });
+    // The relay's OK settles a receipt; anything else may have to be sealed again.
+    putOutbox(draft, {
+      ...row,
+      envelope,
+      content: row.awaits === undefined ? undefined : row.content,
+    });
   }
+}
+
+/**
+ * The other side was there after the relay took this, and still has not confirmed it: it could not open the
+ * envelope (its keys aged or were skipped away) or its receipt was lost. The same content goes out under a
+ * new key; the content id keeps it from being shown twice.
+ */
+export async function renewStale(draft: Draft): Promise<void> {
+  if (!isRelayOpen(draft) || !canSeal(draft)) return;
+  const { now } = draft.env;
+  for (const row of draft.outbox) {
+    if (row.content === undefined || row.relayedAt === undefined) continue;
+    if (relayDueAt(draft, row) > now || draft.live.inFlight.includes(row.id)) continue;
+    if (draft.live.heardAt < row.relayedAt + HEARD_AFTER_MS) continue;
+    const envelope = await sealContent(draft, row.content);
+    const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
+    renew(draft, row, { ...row, id, envelope, relayedAt: undefined });
+  }
+}
+
+/** Keeps the place in the order of sending. */
+function renew(draft: Draft, before: OutboxRow, after: OutboxRow): void {
+  const outbox = draft.outbox.map((one) => (one === before ? after : one));
+  forget(draft, before.id);
+  draft.outbox = outbox;
+  putOutbox(draft, after);
 }
 
 async function sealContent(draft: Draft, content: Uint8Array): Promise<Uint8Array> {

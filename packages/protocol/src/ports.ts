@@ -155,7 +155,7 @@ export interface OutboxRow {
   readonly awaits: MessageId | undefined;
   /** Sealed, bucket-sized; undefined while there is no session to seal with. */
   readonly envelope: Uint8Array | undefined;
-  /** Encoded content; kept until sealed, dropped then. */
+  /** Encoded content: sealed when there is a session, and once more when its first envelope cannot be opened there. */
   readonly content: Uint8Array | undefined;
   /** The row of history this carries, as last written; undefined for what is not shown. */
   readonly message: MessageRow | undefined;
@@ -180,6 +180,8 @@ export interface LiveState {
   readonly hub: boolean;
   readonly direct: boolean;
   readonly presence: "unknown" | "online" | "away";
+  /** When something of the other side's was last opened: by then it had been there. */
+  readonly heardAt: Instant;
   /** Highest signal counter accepted from the other side. */
   readonly signalSeen: number;
   /** Last signal counter used. */
@@ -211,6 +213,7 @@ export const INITIAL_LIVE: LiveState = {
   hub: false,
   direct: false,
   presence: "unknown",
+  heardAt: 0,
   signalSeen: 0,
   signalSent: 0,
   remotePeerId: undefined,

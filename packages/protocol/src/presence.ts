@@ -24,7 +24,7 @@ export async function onSignal(draft: Draft, envelope: SignalEnvelope): Promise<
     drop(draft, "old-signal");
     return;
   }
-  changeLive(draft, { signalSeen: signal.counter });
+  changeLive(draft, { signalSeen: signal.counter, heardAt: draft.env.now });
   if (signal.presence === "away") {
     changeLive(draft, { presence: "away", remotePeerId: undefined });
     return;
