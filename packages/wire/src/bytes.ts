@@ -74,7 +74,7 @@ export function createReader(bytes: Uint8Array): ByteReader {
   const u16 = (): number => view.getUint16(advance(2));
   const take = (length: number): Uint8Array<ArrayBuffer> => {
     const start = advance(length);
-    return bytes.slice(start, start + length);
+    return copyBytes(bytes, start, start + length);
   };
   const block = (maxBytes: number): Uint8Array<ArrayBuffer> => {
     const length = u16();
@@ -146,6 +146,11 @@ export function createWriter(): ByteWriter {
     done: () => concatBytes(...parts),
   };
   return writer;
+}
+
+/** A plain array of its own. `slice` is not enough: on Node's Buffer it shares the memory. */
+export function copyBytes(bytes: Uint8Array, start: number, end: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes.subarray(start, end));
 }
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

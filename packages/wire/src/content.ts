@@ -99,12 +99,16 @@ export const decodeContent = (bytes: Uint8Array): Decoded<Content> =>
     }
   });
 
-/** A name someone may call themselves: not blank, no line breaks or control characters, within the limit. */
+/**
+ * A name someone may call themselves: something to see, within the limit, on one line. Line breaks, control
+ * characters and those that turn the direction of writing are refused: they would change the text around the name.
+ */
 export const isName = (name: string): boolean =>
-  name.trim().length > 0 &&
+  name.isWellFormed() &&
+  /[\p{L}\p{N}\p{P}\p{S}]/u.test(name) &&
   Array.from(name).length <= NAME_CHARACTERS_MAX &&
   // eslint-disable-next-line no-control-regex -- control characters are what is being refused
-  !/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/u.test(name);
+  !/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(name);
 
 const readId = (reader: ByteReader): ContentId => asContentId(reader.take(CONTENT_ID_BYTES));
 

@@ -3,7 +3,7 @@
  * Owns: field offsets and bucket sizes. Leaves to crypto: what is sealed and how.
  * Spec: SPEC.md §3 (crypto.md 4.3, 4.4).
  */
-import { concatBytes, createReader, decodeWith, type Decoded, refuse } from "./bytes.ts";
+import { concatBytes, copyBytes, createReader, decodeWith, type Decoded, refuse } from "./bytes.ts";
 import { ENVELOPE_BYTES_MAX, isBucket } from "./padding.ts";
 
 export const WIRE_VERSION = 1;
@@ -73,7 +73,7 @@ export function decodeEnvelope(bytes: Uint8Array): Decoded<Envelope> {
       case EnvelopeType.signal: {
         reader.u8();
         const nonce = reader.take(NONCE_BYTES);
-        const prefix = bytes.slice(0, 1 + NONCE_BYTES);
+        const prefix = copyBytes(bytes, 0, 1 + NONCE_BYTES);
         return { type: "signal", nonce, sealedBody: reader.rest(), prefix };
       }
       case EnvelopeType.hello: {
@@ -90,7 +90,7 @@ export function decodeEnvelope(bytes: Uint8Array): Decoded<Envelope> {
           ephemeralKey: reader.take(32),
           kemCiphertext: reader.take(KEM_CIPHERTEXT_BYTES),
           sealedIdentity: reader.take(SEALED_IDENTITY_BYTES),
-          header: bytes.slice(0, HELLO_HEADER_BYTES),
+          header: copyBytes(bytes, 0, HELLO_HEADER_BYTES),
           message: readMessage(reader.rest()),
         };
       }
@@ -119,6 +119,6 @@ function readMessage(bytes: Uint8Array): MessageEnvelope {
     nonce,
     sealedHeader,
     sealedBody: reader.rest(),
-    prefix: bytes.slice(0, 1 + TAG_BYTES + NONCE_BYTES),
+    prefix: copyBytes(bytes, 0, 1 + TAG_BYTES + NONCE_BYTES),
   };
 }

@@ -270,8 +270,11 @@ function readBody(reader: ByteReader, type: string | undefined): HubFrame {
         admission: reader.block(ADMISSION_BYTES_MAX),
       };
     }
-    case "welcome":
-      return { type, creditMessages: reader.u16(), circuit: reader.u8() === 1 };
+    case "welcome": {
+      const creditMessages = reader.u16();
+      const circuit = reader.u8();
+      return circuit > 1 ? refuse("malformed") : { type, creditMessages, circuit: circuit === 1 };
+    }
     case "bye":
     case "error": {
       const code = ERROR_CODES[reader.u8()] ?? refuse("unknown-type");

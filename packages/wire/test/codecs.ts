@@ -1,0 +1,340 @@
+/** Every codec of the package with an arbitrary for its values: what property and vector tests run over. */
+import {
+  ACK_SEQUENCES_MAX,
+  ADDRESSES_MAX,
+  ADMISSION_BYTES_MAX,
+  asAccountId,
+  asContentId,
+  asDeviceId,
+  asEnvelopeId,
+  asLinkId,
+  asQueueId,
+  asSendId,
+  BUCKETS,
+  type Content,
+  decodeAddress,
+  decodeBundle,
+  decodeContent,
+  decodeDeviceCert,
+  decodeDirectFrame,
+  decodeEnvelope,
+  decodeFrame,
+  decodeInvite,
+  decodeInviteOffer,
+  decodeSignal,
+  type Decoded,
+  type DeviceCert,
+  type DirectFrame,
+  encodeAddress,
+  encodeBundle,
+  encodeContent,
+  encodeDeviceCert,
+  encodeDirectFrame,
+  encodeFrame,
+  encodeInvite,
+  encodeInviteOffer,
+  encodeMessageEnvelope,
+  encodeSignal,
+  type Envelope,
+  ERROR_CODES,
+  type Framed,
+  HELLO_HEADER_BYTES,
+  type HubFrame,
+  INVITE_BLOB_BYTES_MAX,
+  type Invite,
+  type InviteOffer,
+  isName,
+  KEM_CIPHERTEXT_BYTES,
+  KEM_PUBLIC_BYTES,
+  MERKLE_PROOF_MAX,
+  MESSAGE_HEADER_BYTES,
+  type MessageEnvelope,
+  NAME_CHARACTERS_MAX,
+  NO_PREKEY_ID,
+  NONCE_BYTES,
+  PEER_ID_BYTES_MAX,
+  type PrekeyBundle,
+  QUEUE_OPEN_MAX,
+  type QueueAddress,
+  RECEIPT_IDS_MAX,
+  RELAY_URL_BYTES_MAX,
+  SEALED_HEADER_BYTES,
+  SEALED_IDENTITY_BYTES,
+  type Signal,
+  SIGNAL_BLOB_BYTES_MAX,
+  TAG_BYTES,
+  concatBytes,
+} from "@sotto/wire";
+import * as fc from "fast-check";
+
+export interface Codec<T> {
+  readonly name: string;
+  readonly values: fc.Arbitrary<T>;
+  readonly encode: (value: T) => Uint8Array;
+  readonly decode: (bytes: Uint8Array) => Decoded<T>;
+  /** Its last field takes whatever is left, so that a shorter or longer one may be a value as well. */
+  readonly openEnd?: (value: T) => boolean;
+}
+
+/** With the prototype that object literals have, so that results compare equal to the last. */
+const record = <T extends object>(fields: {
+  readonly [Field in keyof T]: fc.Arbitrary<T[Field]>;
+}): fc.Arbitrary<T> => fc.record<T>(fields, { noNullPrototype: true });
+const of = (length: number): fc.Arbitrary<Uint8Array> =>
+  fc.uint8Array({ minLength: length, maxLength: length });
+const upTo = (maxLength: number, minLength = 0): fc.Arbitrary<Uint8Array> =>
+  fc.uint8Array({ minLength, maxLength });
+const key = of(32);
+const signature = of(64);
+const u16 = fc.integer({ min: 0, max: 0xffff });
+const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+const u48 = fc.integer({ min: 0, max: 0xffff_ffff_ffff });
+const u64 = fc.bigInt({ min: 0n, max: 0xffff_ffff_ffff_ffffn });
+const text = fc.string({ unit: "binary", maxLength: 400 });
+const name = fc
+  .string({ unit: "binary", minLength: 1, maxLength: NAME_CHARACTERS_MAX })
+  .filter(isName);
+const alias = fc.integer({ min: 1, max: 0xffff_ffff });
+const prekeyId = fc.integer({ min: 0, max: NO_PREKEY_ID - 1 });
+
+const relayUrl = fc
+  .oneof(
+    fc.stringMatching(/^[a-z0-9.-]{1,60}$/).map((host) => `https://${host}`),
+    fc.constantFrom("http://localhost", "http://127.0.0.1", "http://[::1]", "https://a"),
+  )
+  .chain((url) =>
+    fc
+      .option(fc.integer({ min: 0, max: 65_535 }), { nil: undefined })
+      .map((port) => (port === undefined ? url : `${url}:${port}`)),
+  )
+  .filter((url) => url.length <= RELAY_URL_BYTES_MAX);
+
+const address: fc.Arbitrary<QueueAddress> = record({
+  relayUrl,
+  relayKey: key,
+  sendId: of(24).map(asSendId),
+  firstUse: of(16),
+});
+
+const cert: fc.Arbitrary<DeviceCert> = record({
+  rootKey: key,
+  deviceId: of(8).map(asDeviceId),
+  signingKey: key,
+  dhKey: key,
+  issuedAt: u48,
+  signature,
+});
+
+const kemPrekey: fc.Arbitrary<PrekeyBundle["kemPrekey"]> = record({
+  oneTimeKey: fc.option(key, { nil: undefined }),
+  depth: fc.integer({ min: 0, max: MERKLE_PROOF_MAX }),
+}).chain(({ oneTimeKey, depth: wanted }) => {
+  const depth = oneTimeKey === undefined ? 0 : wanted;
+  return record({
+    id: prekeyId,
+    key: of(KEM_PUBLIC_BYTES),
+    oneTimeKey: fc.constant(oneTimeKey),
+    leafIndex: fc.integer({ min: 0, max: 2 ** depth - 1 }),
+    proof: fc.array(key, { minLength: depth, maxLength: depth }),
+    signature,
+  });
+});
+
+const bundle: fc.Arbitrary<PrekeyBundle> = record({
+  cert,
+  signedPrekey: record({ id: prekeyId, key, signature }),
+  kemPrekey,
+});
+
+const invite: fc.Arbitrary<Invite> = record({
+  seed: of(16),
+  accountId: of(20).map(asAccountId),
+  relayPin: of(16),
+});
+
+const offer: fc.Arbitrary<InviteOffer> = record({ bundle, address, name });
+
+const time = record({ ms: u48, counter: u16 });
+const contentId = of(16).map(asContentId);
+
+const content: fc.Arbitrary<Content> = fc.oneof(
+  record({ kind: fc.constant("text" as const), id: contentId, time, text }),
+  record({
+    kind: fc.constant("receipt" as const),
+    ids: fc.array(contentId, { minLength: 1, maxLength: RECEIPT_IDS_MAX, size: "small" }),
+  }),
+  record({
+    kind: fc.constant("introduction" as const),
+    id: contentId,
+    time,
+    name,
+    addresses: fc.array(address, { minLength: 1, maxLength: ADDRESSES_MAX }),
+  }),
+  record({ kind: fc.constant("profile" as const), id: contentId, time, name }),
+);
+
+const signal: fc.Arbitrary<Signal> = record({
+  counter: u48,
+  presence: fc.constantFrom("online" as const, "away" as const),
+  probe: fc.boolean(),
+  direct: fc.constantFrom("none" as const, "wanted" as const, "ready" as const),
+}).chain((fields) =>
+  (fields.direct === "ready" ? upTo(PEER_ID_BYTES_MAX, 1) : of(0)).map((peerId) => ({
+    ...fields,
+    peerId,
+  })),
+);
+
+/** The smallest bucket that fits, so that no truncation is another bucket. */
+const messageOf = (size: number): fc.Arbitrary<MessageEnvelope> =>
+  record({
+    tag: of(TAG_BYTES),
+    nonce: of(NONCE_BYTES),
+    sealedHeader: of(SEALED_HEADER_BYTES),
+    sealedBody: of(size - MESSAGE_HEADER_BYTES),
+  }).map((fields) => ({
+    type: "message",
+    ...fields,
+    prefix: concatBytes(new Uint8Array([2]), fields.tag, fields.nonce),
+  }));
+
+const hello = record({
+  signedPrekeyId: u32,
+  oneTimePrekeyId: u32,
+  kemPrekeyId: u32,
+  ephemeralKey: key,
+  kemCiphertext: of(KEM_CIPHERTEXT_BYTES),
+  sealedIdentity: of(SEALED_IDENTITY_BYTES),
+  message: messageOf(2_048 - HELLO_HEADER_BYTES),
+}).map((fields) => {
+  const ids = new DataView(new ArrayBuffer(12));
+  ids.setUint32(0, fields.signedPrekeyId);
+  ids.setUint32(4, fields.oneTimePrekeyId);
+  ids.setUint32(8, fields.kemPrekeyId);
+  const header = concatBytes(
+    new Uint8Array([1, 1, 1]),
+    new Uint8Array(ids.buffer),
+    fields.ephemeralKey,
+    fields.kemCiphertext,
+    fields.sealedIdentity,
+  );
+  return { type: "hello" as const, suite: 1, ...fields, header };
+});
+
+const envelope: fc.Arbitrary<Envelope> = fc.oneof(
+  messageOf(256),
+  hello,
+  record({ nonce: of(NONCE_BYTES), sealedBody: of(256 - 1 - NONCE_BYTES) }).map((fields) => ({
+    type: "signal" as const,
+    ...fields,
+    prefix: concatBytes(new Uint8Array([3]), fields.nonce),
+  })),
+);
+
+/** There is no such function in the package: crypto joins what it has just sealed. */
+export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  switch (envelope.type) {
+    case "signal":
+      return concatBytes(envelope.prefix, envelope.sealedBody);
+    case "message":
+      return encodeMessageEnvelope(envelope.prefix, envelope.sealedHeader, envelope.sealedBody);
+    case "hello":
+      return concatBytes(envelope.header, encodeEnvelope(envelope.message));
+  }
+}
+
+const envelopeId = of(16).map(asEnvelopeId);
+const smallBucket = of(256);
+const bucket = fc.constantFrom(...BUCKETS).map((size) => new Uint8Array(size).fill(size % 251));
+const signalBlob = bucket.filter((blob) => blob.length <= SIGNAL_BLOB_BYTES_MAX);
+
+const direct: fc.Arbitrary<DirectFrame> = fc.oneof(
+  record({ type: fc.constant("envelope" as const), id: envelopeId, blob: smallBucket }),
+  record({ type: fc.constantFrom("ping" as const, "pong" as const), nonce: of(8) }),
+);
+
+const code = fc.constantFrom(...ERROR_CODES);
+const sendId = of(24).map(asSendId);
+const linkId = of(24).map(asLinkId);
+const queueId = of(24).map(asQueueId);
+const inviteBlob = upTo(INVITE_BLOB_BYTES_MAX, 1);
+
+/** One per type: the compiler refuses a new frame without one. */
+const frameByType: {
+  readonly [Type in HubFrame["type"]]: fc.Arbitrary<
+    Omit<Extract<HubFrame, { type: Type }>, "type">
+  >;
+} = {
+  hello: record({
+    relayKey: key,
+    ephemeralKey: key,
+    nonce: key,
+    hour: u32,
+    ttlHoursMax: u16,
+    queueMessagesMax: u32,
+    signature,
+  }),
+  auth: record({ readerKey: key, signature, admission: upTo(ADMISSION_BYTES_MAX) }),
+  welcome: record({ creditMessages: u16, circuit: fc.boolean() }),
+  bye: record({ code, retryAfterMs: u32 }),
+  "queue-new": record({ queueId, ttlHours: u16, firstUseHash: key }),
+  queue: record({ alias, sendId }),
+  "queue-open": record({
+    queueIds: fc.array(queueId, { minLength: 1, maxLength: QUEUE_OPEN_MAX, size: "small" }),
+  }),
+  queues: record({
+    queues: fc.array(record({ alias: u32, backlog: u32 }), {
+      minLength: 1,
+      maxLength: QUEUE_OPEN_MAX,
+    }),
+  }),
+  "queue-close": record({ alias }),
+  "send-open": record({ sendId, sendKey: key, authenticator: key, firstUse: of(16) }),
+  sender: record({ alias }),
+  append: record({ alias, id: envelopeId, blob: bucket }),
+  signal: record({ alias, blob: signalBlob }),
+  deliver: record({ alias, sequence: u64, id: envelopeId, blob: bucket }),
+  signalled: record({ alias, blob: signalBlob }),
+  drained: record({ alias }),
+  ack: record({
+    alias,
+    sequences: fc.array(u64, { minLength: 1, maxLength: ACK_SEQUENCES_MAX }),
+  }),
+  "bundle-put": record({ alias, linkId, blob: inviteBlob }),
+  "bundle-get": record({ linkId }),
+  bundle: record({ blob: inviteBlob }),
+  ping: fc.constant({}),
+  pong: fc.constant({}),
+  ok: fc.constant({}),
+  error: record({ code, retryAfterMs: u32 }),
+};
+
+const frame: fc.Arbitrary<Framed> = record({
+  request: u32,
+  frame: fc.oneof(
+    ...Object.entries(frameByType).map(([type, fields]) =>
+      (fields as fc.Arbitrary<object>).map((one) => ({ type, ...one }) as HubFrame),
+    ),
+  ),
+});
+
+const codec = <T>(one: Codec<T>): Codec<unknown> => one as unknown as Codec<unknown>;
+
+export const CODECS: readonly Codec<unknown>[] = [
+  codec({ name: "address", values: address, encode: encodeAddress, decode: decodeAddress }),
+  codec({ name: "cert", values: cert, encode: encodeDeviceCert, decode: decodeDeviceCert }),
+  codec({ name: "bundle", values: bundle, encode: encodeBundle, decode: decodeBundle }),
+  codec({ name: "invite", values: invite, encode: encodeInvite, decode: decodeInvite }),
+  codec({ name: "offer", values: offer, encode: encodeInviteOffer, decode: decodeInviteOffer }),
+  codec({ name: "content", values: content, encode: encodeContent, decode: decodeContent }),
+  codec({ name: "signal", values: signal, encode: encodeSignal, decode: decodeSignal }),
+  codec({ name: "envelope", values: envelope, encode: encodeEnvelope, decode: decodeEnvelope }),
+  codec({ name: "direct", values: direct, encode: encodeDirectFrame, decode: decodeDirectFrame }),
+  codec({
+    name: "frame",
+    values: frame,
+    encode: ({ request, frame }: Framed) => encodeFrame(request, frame),
+    decode: decodeFrame,
+    openEnd: ({ frame }) => "blob" in frame,
+  }),
+];
