@@ -9,6 +9,7 @@ import { nobleBackend } from "@sotto/crypto";
 import { type Direct, realTimers, type Timers } from "@sotto/transport";
 import {
   createDirect,
+  createFrameReader,
   DIRECT_PROTOCOL,
   directAddress,
   type DirectOptions,
@@ -353,4 +354,34 @@ it("no session runs through the relay's circuit", async () => {
   })();
   await expect(refused).rejects.toThrow();
   expect(target.links).toEqual([]);
+});
+
+it("asks whether a peer is still there when the network may have changed", async () => {
+  let change: (() => void) | undefined;
+  const place = await relayPlace();
+  const target = await peer(place, {
+    // So slow that no question comes by itself.
+    timers: { now: () => realTimers.now(), after: (ms, run) => realTimers.after(ms * 1_000, run) },
+    hints: {
+      isOnline: () => true,
+      listen(hint) {
+        change = () => hint("back");
+        return () => (change = undefined);
+      },
+    },
+  });
+  const raw = await rawPeer(place);
+  target.direct.expect(raw.id);
+  await target.direct.prepare();
+  const stream = await raw.stream(target.direct.ownPeerId);
+  const heard: DirectFrame["type"][] = [];
+  const reader = createFrameReader(({ type }) => heard.push(type));
+  stream.addEventListener("message", ({ data }) => void reader.push(data.subarray()));
+  stream.send(PING);
+  await until(() => target.links.length === 1 && heard.length === 2);
+  change?.();
+  await until(() => heard.length === 3);
+  expect(heard.toSorted()).toEqual(["ping", "ping", "pong"]);
+  await target.direct.close();
+  expect(change).toBeUndefined();
 });

@@ -14,6 +14,7 @@ import { multiaddr } from "@multiformats/multiaddr";
 import type { Entropy } from "@sotto/crypto";
 import { bytesToHex, type DirectFrame } from "@sotto/wire";
 import { createLibp2p, type Libp2p } from "libp2p";
+import { type NetworkHints, pageHints } from "../hints.ts";
 import type { Direct, DirectEvents } from "../ports.ts";
 import { realTimers, type Timers } from "../timers.ts";
 import { withRepairedInitChannel } from "./init-channel.ts";
@@ -64,6 +65,7 @@ export interface DirectOptions {
   readonly events: DirectEvents;
   readonly entropy?: Entropy;
   readonly timers?: Timers;
+  readonly hints?: NetworkHints;
 }
 
 interface Link {
@@ -172,6 +174,13 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
     if (!isRelay(detail) || !reserved) return;
     reserved = false;
     if (wanted) events.reservationLost();
+  });
+
+  // libp2p learns 13 s late that this machine's address changed; the page hears it at once.
+  const stopHints = (options.hints ?? pageHints).listen(() => {
+    for (const { sessions } of expected.values()) {
+      for (const { session } of sessions) session.probe();
+    }
   });
 
   /** Takes a stream on as a session; it becomes the link once the other side has spoken. */
@@ -414,6 +423,7 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
       expected.get(bytesToHex(bytes))?.link?.session.send(frame) ?? false,
     async close() {
       closed = true;
+      stopHints();
       wanted = false;
       for (const { bytes } of expected.values()) forget(bytes);
       await node.stop();
