@@ -1,0 +1,678 @@
+/** Every limit of the formats: at it, and one past it. What is refused is refused by the reader. */
+import {
+  ACCOUNT_ID_BYTES,
+  ACK_SEQUENCES_MAX,
+  ADDRESS_BYTES_MAX,
+  ADDRESSES_MAX,
+  ADMISSION_BYTES_MAX,
+  ALIAS_NONE,
+  asAccountId,
+  asContentId,
+  asDeviceId,
+  asEnvelopeId,
+  asLinkId,
+  asQueueId,
+  asSendId,
+  bucketFor,
+  BUCKETS,
+  BUNDLE_BYTES_MAX,
+  concatBytes,
+  type Content,
+  CONTENT_BYTES_MAX,
+  decodeAddress,
+  decodeBundle,
+  decodeContent,
+  decodeDeviceCert,
+  decodeDirectFrame,
+  decodeEnvelope,
+  decodeFrame,
+  decodeInvite,
+  decodeInviteOffer,
+  decodeSignal,
+  DEVICE_CERT_BYTES,
+  deviceCertBody,
+  DIRECT_FRAME_BYTES_MAX,
+  encodeAddress,
+  encodeBundle,
+  encodeContent,
+  encodeDeviceCert,
+  encodeDirectFrame,
+  encodeFrame,
+  encodeInvite,
+  encodeInviteOffer,
+  encodeSignal,
+  ENVELOPE_BYTES_MAX,
+  EnvelopeType,
+  ERROR_CODES,
+  FRAME_BYTES_MAX,
+  HELLO_HEADER_BYTES,
+  helloTranscript,
+  authTranscript,
+  sendTranscript,
+  type HubFrame,
+  INVITE_BLOB_BYTES_MAX,
+  INVITE_BYTES,
+  INVITE_LINK_CHARACTERS_MAX,
+  inviteToLink,
+  isBucket,
+  isName,
+  isRelayUrl,
+  linkToInvite,
+  MERKLE_PROOF_MAX,
+  NAME_BYTES_MAX,
+  NAME_CHARACTERS_MAX,
+  NO_PREKEY_ID,
+  PEER_ID_BYTES_MAX,
+  type PrekeyBundle,
+  QUEUE_OPEN_MAX,
+  type QueueAddress,
+  RECEIPT_IDS_MAX,
+  RELAY_URL_BYTES_MAX,
+  type Signal,
+  SIGNAL_BLOB_BYTES_MAX,
+  SIGNAL_BYTES_MAX,
+  TEXT_BYTES_MAX,
+} from "@sotto/wire";
+import { describe, expect, it } from "vitest";
+
+const bytes = (length: number, value = 1): Uint8Array => new Uint8Array(length).fill(value);
+const times = <T>(count: number, one: T): T[] => Array.from({ length: count }, () => one);
+const ok = { ok: true };
+const refused = (reason: string): object => ({ ok: false, reason });
+
+const address: QueueAddress = {
+  relayUrl: "https://relay.example",
+  relayKey: bytes(32),
+  sendId: asSendId(bytes(24)),
+  firstUse: bytes(16),
+};
+const urlOf = (length: number): string => `https://${"a".repeat(length - 8)}`;
+
+describe("an envelope", () => {
+  it.each(BUCKETS)("of %d bytes is read; of one fewer or more it is refused", (size) => {
+    const envelope = bytes(size).with(0, EnvelopeType.message);
+    expect(decodeEnvelope(envelope)).toMatchObject(ok);
+    expect(decodeEnvelope(envelope.subarray(0, size - 1))).toEqual(refused("malformed"));
+    expect(decodeEnvelope(concatBytes(envelope, bytes(1)))).toEqual(refused("malformed"));
+  });
+
+  it("fits the smallest bucket that holds it", () => {
+    let below = 0;
+    for (const bucket of BUCKETS) {
+      expect(bucketFor(below + 1)).toBe(bucket);
+      expect(bucketFor(bucket)).toBe(bucket);
+      expect(isBucket(bucket)).toBe(true);
+      expect(isBucket(bucket + 1)).toBe(false);
+      below = bucket;
+    }
+    expect(below).toBe(ENVELOPE_BYTES_MAX);
+    expect(bucketFor(ENVELOPE_BYTES_MAX + 1)).toBeUndefined();
+  });
+
+  it.each([0, 4, 255])("of type %d is unknown", (type) => {
+    expect(decodeEnvelope(bytes(256).with(0, type))).toEqual(refused("unknown-type"));
+  });
+
+  const hello = bytes(2_048).with(HELLO_HEADER_BYTES, EnvelopeType.message);
+
+  it("that says hello needs this version, this suite and a message inside", () => {
+    expect(decodeEnvelope(hello)).toMatchObject({ ok: true, value: { type: "hello", suite: 1 } });
+    expect(decodeEnvelope(hello.with(1, 2))).toEqual(refused("unknown-type"));
+    expect(decodeEnvelope(hello.with(2, 2))).toEqual(refused("unknown-type"));
+    for (const inner of [EnvelopeType.hello, EnvelopeType.signal, 4]) {
+      expect(decodeEnvelope(hello.with(HELLO_HEADER_BYTES, inner))).toEqual(
+        refused("unknown-type"),
+      );
+    }
+  });
+
+  it("that says hello does not fit the bucket below", () => {
+    expect(decodeEnvelope(hello.subarray(0, 1_024))).toEqual(refused("truncated"));
+  });
+});
+
+describe("an address", () => {
+  it(`has a URL of at most ${RELAY_URL_BYTES_MAX} bytes`, () => {
+    const longest = encodeAddress({ ...address, relayUrl: urlOf(RELAY_URL_BYTES_MAX) });
+    expect(longest).toHaveLength(ADDRESS_BYTES_MAX);
+    expect(decodeAddress(longest)).toMatchObject(ok);
+    const longer = encodeAddress({ ...address, relayUrl: urlOf(RELAY_URL_BYTES_MAX + 1) });
+    expect(decodeAddress(longer)).toEqual(refused("too-large"));
+  });
+
+  it("is refused when its URL is none of a relay", () => {
+    const bad = encodeAddress({ ...address, relayUrl: "http://relay.example" });
+    expect(decodeAddress(bad)).toEqual(refused("malformed"));
+  });
+
+  it.each([
+    "https://a",
+    "https://chat.example.com",
+    "https://chat.example.com:8443",
+    "http://localhost",
+    "http://localhost:8080",
+    "http://127.0.0.1:1",
+    "http://[::1]:65535",
+  ])("may name %s", (url) => {
+    expect(isRelayUrl(url)).toBe(true);
+  });
+
+  it.each([
+    "",
+    "https://",
+    "https://chat.example.com/",
+    "https://chat.example.com/path",
+    "https://chat.example.com?x",
+    "https://user@chat.example.com",
+    "https://CHAT.example.com",
+    "https://chat.example.com:",
+    "https://chat.example.com:123456",
+    "https://chat.example.com\n",
+    " https://chat.example.com",
+    "http://chat.example.com",
+    "http://localhost.example.com",
+    "http://127.0.0.1.example.com",
+    "ws://localhost",
+    "javascript:alert(1)",
+  ])("may not name %j", (url) => {
+    expect(isRelayUrl(url)).toBe(false);
+  });
+});
+
+describe("certificates and bundles", () => {
+  const cert = {
+    rootKey: bytes(32),
+    deviceId: asDeviceId(bytes(8)),
+    signingKey: bytes(32),
+    dhKey: bytes(32),
+    issuedAt: 1,
+    signature: bytes(64),
+  };
+  const bundle = (kem: Partial<PrekeyBundle["kemPrekey"]> = {}, signedId = 0): PrekeyBundle => ({
+    cert,
+    signedPrekey: { id: signedId, key: bytes(32), signature: bytes(64) },
+    kemPrekey: {
+      id: 0,
+      key: bytes(1_184),
+      oneTimeKey: bytes(32),
+      leafIndex: 0,
+      proof: [],
+      signature: bytes(64),
+      ...kem,
+    },
+  });
+  const proof = (depth: number): Uint8Array[] => times(depth, bytes(32));
+
+  it("have a certificate of one size, of which the signature covers all but itself", () => {
+    const encoded = encodeDeviceCert(cert);
+    expect(encoded).toHaveLength(DEVICE_CERT_BYTES);
+    expect(deviceCertBody(cert)).toEqual(encoded.slice(0, DEVICE_CERT_BYTES - 64));
+    expect(decodeDeviceCert(encoded)).toMatchObject(ok);
+    expect(decodeDeviceCert(concatBytes(encoded, bytes(1)))).toEqual(refused("too-large"));
+  });
+
+  it("of another version or suite are unknown", () => {
+    expect(decodeDeviceCert(encodeDeviceCert(cert).with(0, 2))).toEqual(refused("unknown-type"));
+    const encoded = encodeBundle(bundle());
+    expect(decodeBundle(encoded.with(0, 2))).toEqual(refused("unknown-type"));
+    expect(decodeBundle(encoded.with(1, 2))).toEqual(refused("unknown-type"));
+    expect(decodeBundle(encoded.with(2, 2))).toEqual(refused("unknown-type"));
+  });
+
+  it("refuse a key of another kind in each place", () => {
+    const encoded = encodeBundle(bundle());
+    // Offsets of the type bytes: root, signing, DH, signed prekey, KEM, one-time.
+    for (const at of [3, 44, 77, 184, 285, 1_471]) {
+      const kind = encoded[at] ?? 0;
+      expect([1, 2, 3], `at ${at}`).toContain(kind);
+      expect(decodeBundle(encoded.with(at, (kind % 3) + 1)), `at ${at}`).toEqual(
+        refused("malformed"),
+      );
+    }
+  });
+
+  it(`have proofs of at most ${MERKLE_PROOF_MAX} hashes`, () => {
+    const deep = bundle({ proof: proof(MERKLE_PROOF_MAX), leafIndex: 63 });
+    expect(decodeBundle(encodeBundle(deep))).toMatchObject(ok);
+    const deeper = bundle({ proof: proof(MERKLE_PROOF_MAX + 1) });
+    expect(decodeBundle(encodeBundle(deeper))).toEqual(refused("malformed"));
+  });
+
+  it.each([0, 1, 2, 3, 4, 5, 6])("have 2^%d leaves under that many hashes", (depth) => {
+    const at = (leafIndex: number): unknown =>
+      decodeBundle(encodeBundle(bundle({ proof: proof(depth), leafIndex })));
+    expect(at(2 ** depth - 1)).toMatchObject(ok);
+    expect(at(2 ** depth)).toEqual(refused("malformed"));
+  });
+
+  it("have no proof without a one-time key", () => {
+    const last = bundle({ oneTimeKey: undefined });
+    expect(decodeBundle(encodeBundle(last))).toMatchObject(ok);
+    const odd = bundle({ oneTimeKey: undefined, proof: proof(1) });
+    expect(decodeBundle(encodeBundle(odd))).toEqual(refused("malformed"));
+  });
+
+  it("have ids below the one that says there is none", () => {
+    expect(
+      decodeBundle(encodeBundle(bundle({ id: NO_PREKEY_ID - 1 }, NO_PREKEY_ID - 1))),
+    ).toMatchObject(ok);
+    expect(decodeBundle(encodeBundle(bundle({ id: NO_PREKEY_ID })))).toEqual(refused("malformed"));
+    expect(decodeBundle(encodeBundle(bundle({}, NO_PREKEY_ID)))).toEqual(refused("malformed"));
+  });
+
+  it("say with 0 or 1 whether there is a one-time key", () => {
+    const encoded = encodeBundle(bundle());
+    expect(encoded[1_470]).toBe(1);
+    expect(decodeBundle(encoded.with(1_470, 2))).toEqual(refused("malformed"));
+  });
+
+  it(`are not looked into past ${BUNDLE_BYTES_MAX} bytes`, () => {
+    const encoded = encodeBundle(bundle());
+    const padded = (size: number): Uint8Array => concatBytes(encoded, bytes(size - encoded.length));
+    expect(decodeBundle(padded(BUNDLE_BYTES_MAX))).toEqual(refused("trailing"));
+    expect(decodeBundle(padded(BUNDLE_BYTES_MAX + 1))).toEqual(refused("too-large"));
+  });
+
+  const offer = (name: string, relayUrl = address.relayUrl): Uint8Array =>
+    encodeInviteOffer({ bundle: bundle(), address: { ...address, relayUrl }, name });
+
+  it("stand in an offer beside a name and an address that are checked as well", () => {
+    expect(decodeInviteOffer(offer("😀".repeat(NAME_CHARACTERS_MAX)))).toMatchObject(ok);
+    expect(decodeInviteOffer(offer("a".repeat(NAME_CHARACTERS_MAX + 1)))).toEqual(
+      refused("malformed"),
+    );
+    expect(decodeInviteOffer(offer("a".repeat(NAME_BYTES_MAX + 1)))).toEqual(refused("too-large"));
+    expect(decodeInviteOffer(offer("A", "http://relay.example"))).toEqual(refused("malformed"));
+    // The bundle's first byte: its version.
+    expect(decodeInviteOffer(offer("A").with(2, 2))).toEqual(refused("unknown-type"));
+  });
+
+  it(`are not looked for in offers past ${INVITE_BLOB_BYTES_MAX} bytes`, () => {
+    const encoded = offer("A");
+    const padded = (size: number): Uint8Array => concatBytes(encoded, bytes(size - encoded.length));
+    expect(decodeInviteOffer(padded(INVITE_BLOB_BYTES_MAX))).toEqual(refused("trailing"));
+    expect(decodeInviteOffer(padded(INVITE_BLOB_BYTES_MAX + 1))).toEqual(refused("too-large"));
+    const long = concatBytes(new Uint8Array([0x08, 0x01]), bytes(2_049));
+    expect(decodeInviteOffer(long)).toEqual(refused("too-large"));
+  });
+});
+
+describe("an invite link", () => {
+  const invite = {
+    seed: bytes(16, 3),
+    accountId: asAccountId(bytes(ACCOUNT_ID_BYTES, 4)),
+    relayPin: bytes(16, 5),
+  };
+  const origin = "https://chat.example.com";
+  const link = inviteToLink(origin, invite);
+  const code = link.slice(link.indexOf("#") + 1);
+
+  it("is an origin, a path and 71 characters", () => {
+    expect(encodeInvite(invite)).toHaveLength(INVITE_BYTES);
+    expect(link).toBe(`${origin}/i#${code}`);
+    expect(code).toHaveLength(71);
+    const longest = inviteToLink(urlOf(INVITE_LINK_CHARACTERS_MAX - 74), invite);
+    expect(longest).toHaveLength(INVITE_LINK_CHARACTERS_MAX);
+  });
+
+  it.each([
+    ["alone", link, origin],
+    ["in a sentence", `Come: ${link} !`, origin],
+    ["in brackets", `<${link}>`, origin],
+    ["at the end of a sentence", `Come: ${link}.`, origin],
+    ["after a line break", `Hello\n${link}\n`, origin],
+    [
+      "towards this machine",
+      link.replace(origin, "http://localhost:8080"),
+      "http://localhost:8080",
+    ],
+    ["as its bare code", code, undefined],
+    ["as its bare code with space around it", `  ${code}\n`, undefined],
+  ])("is found %s", (_, text, expected) => {
+    expect(linkToInvite(text)).toEqual({ ok: true, value: { origin: expected, invite } });
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["a code that is one character short", code.slice(0, -1)],
+    ["a code that is one character longer", `${code}A`],
+    ["a code with a foreign character", `${code.slice(0, -1)}+`],
+    ["a code in a sentence without a link", `the code is ${code}`],
+    ["a link to another page", `${origin}/x#${code}`],
+    ["a code whose spare bits are set", `${code.slice(0, -1)}${code.endsWith("B") ? "C" : "B"}`],
+  ])("is not found in %s", (_, text) => {
+    expect(linkToInvite(text)).toEqual(refused("malformed"));
+  });
+
+  it("of another version is unknown", () => {
+    const later = inviteToLink(origin, invite).replace(`#${code.slice(0, 2)}`, "#Ag");
+    expect(linkToInvite(later)).toEqual(refused("unknown-type"));
+    expect(decodeInvite(encodeInvite(invite).with(0, 2))).toEqual(refused("unknown-type"));
+  });
+});
+
+describe("a content", () => {
+  const id = asContentId(bytes(16));
+  const time = { ms: 1, counter: 1 };
+  const read = (content: Content): unknown => decodeContent(encodeContent(content));
+
+  it(`of text holds ${TEXT_BYTES_MAX} bytes`, () => {
+    const text = (length: number): Content => ({
+      kind: "text",
+      id,
+      time,
+      text: "x".repeat(length),
+    });
+    expect(read(text(TEXT_BYTES_MAX))).toMatchObject(ok);
+    expect(read(text(TEXT_BYTES_MAX + 1))).toEqual(refused("too-large"));
+  });
+
+  it("of text counts bytes, not characters", () => {
+    const text = (count: number): Content => ({ kind: "text", id, time, text: "界".repeat(count) });
+    expect(read(text(5_461))).toMatchObject(ok);
+    expect(read(text(5_462))).toEqual(refused("too-large"));
+  });
+
+  it("of text is refused when it is not UTF-8", () => {
+    const encoded = encodeContent({ kind: "text", id, time, text: "A" });
+    expect(decodeContent(encoded.with(encoded.length - 1, 0xff))).toEqual(refused("malformed"));
+  });
+
+  it(`that is a receipt names 1 to ${RECEIPT_IDS_MAX} ids`, () => {
+    const receipt = (count: number): Content => ({ kind: "receipt", ids: times(count, id) });
+    expect(read(receipt(0))).toEqual(refused("malformed"));
+    expect(read(receipt(1))).toMatchObject(ok);
+    expect(read(receipt(RECEIPT_IDS_MAX))).toMatchObject(ok);
+    expect(read(receipt(RECEIPT_IDS_MAX + 1))).toEqual(refused("malformed"));
+  });
+
+  it(`that introduces names 1 to ${ADDRESSES_MAX} addresses`, () => {
+    const introduction = (count: number): Content => ({
+      kind: "introduction",
+      id,
+      time,
+      name: "A",
+      addresses: times(count, address),
+    });
+    expect(read(introduction(0))).toEqual(refused("malformed"));
+    expect(read(introduction(1))).toMatchObject(ok);
+    expect(read(introduction(ADDRESSES_MAX))).toMatchObject(ok);
+    expect(read(introduction(ADDRESSES_MAX + 1))).toEqual(refused("malformed"));
+  });
+
+  it.each(["profile", "introduction"] as const)("with a name (%s) checks it", (kind) => {
+    const named = (name: string): Content => ({ kind, id, time, name, addresses: [address] });
+    expect(read(named("a".repeat(NAME_CHARACTERS_MAX)))).toMatchObject(ok);
+    expect(read(named("a".repeat(NAME_CHARACTERS_MAX + 1)))).toEqual(refused("malformed"));
+    expect(read(named("😀".repeat(NAME_CHARACTERS_MAX)))).toMatchObject(ok);
+    expect(read(named("a".repeat(NAME_BYTES_MAX)))).toEqual(refused("malformed"));
+    expect(read(named("a".repeat(NAME_BYTES_MAX + 1)))).toEqual(refused("too-large"));
+  });
+
+  it.each([0, 5, 255])("of kind %d is unknown", (kind) => {
+    const encoded = encodeContent({ kind: "text", id, time, text: "" });
+    expect(decodeContent(encoded.with(0, kind))).toEqual(refused("unknown-type"));
+  });
+
+  it(`is not looked into past ${CONTENT_BYTES_MAX} bytes`, () => {
+    const encoded = encodeContent({ kind: "text", id, time, text: "" });
+    const padded = (size: number): Uint8Array => concatBytes(encoded, bytes(size - encoded.length));
+    expect(decodeContent(padded(CONTENT_BYTES_MAX))).toEqual(refused("trailing"));
+    expect(decodeContent(padded(CONTENT_BYTES_MAX + 1))).toEqual(refused("too-large"));
+  });
+});
+
+describe("a name", () => {
+  it.each(["A", "李雷", "Zoë O’Hara-Smith", "👩‍👩‍👧", "محمد", "می‌خواهم", "a\u0301", "7", "*"])(
+    "may be %j",
+    (name) => {
+      expect(isName(name)).toBe(true);
+    },
+  );
+
+  it.each([
+    "",
+    " ",
+    "\u00a0\u3000",
+    "\u200b",
+    "\ufeff",
+    "a\nb",
+    "a\tb",
+    "a\u0000",
+    "a\u007f",
+    "a\u0085",
+    "a\u2028b",
+    "a\u2029b",
+    "a\u202egnp.exe",
+    "\u2066a",
+    "\ud800a",
+    "a\udc00",
+  ])("may not be %j", (name) => {
+    expect(isName(name)).toBe(false);
+  });
+});
+
+describe("a signal", () => {
+  const signal: Signal = {
+    counter: 1,
+    presence: "online",
+    probe: false,
+    direct: "ready",
+    peerId: bytes(38),
+  };
+  const read = (fields: Partial<Signal>): unknown =>
+    decodeSignal(encodeSignal({ ...signal, ...fields }));
+
+  it(`has a peer id of 1 to ${PEER_ID_BYTES_MAX} bytes when ready, and none otherwise`, () => {
+    expect(read({ peerId: bytes(0) })).toEqual(refused("malformed"));
+    expect(read({ peerId: bytes(1) })).toMatchObject(ok);
+    expect(read({ peerId: bytes(PEER_ID_BYTES_MAX) })).toMatchObject(ok);
+    expect(read({ peerId: bytes(PEER_ID_BYTES_MAX + 1) })).toEqual(refused("too-large"));
+    for (const direct of ["none", "wanted"] as const) {
+      expect(read({ direct, peerId: bytes(0) })).toMatchObject(ok);
+      expect(read({ direct, peerId: bytes(1) })).toEqual(refused("malformed"));
+    }
+  });
+
+  it("has no other presence, probe or direct value than those of the table", () => {
+    const encoded = encodeSignal(signal);
+    expect(decodeSignal(encoded.with(6, 2))).toEqual(refused("unknown-type"));
+    expect(decodeSignal(encoded.with(7, 2))).toEqual(refused("malformed"));
+    expect(decodeSignal(encoded.with(8, 3))).toEqual(refused("unknown-type"));
+  });
+
+  it(`is not looked into past ${SIGNAL_BYTES_MAX} bytes`, () => {
+    const encoded = encodeSignal(signal);
+    const padded = (size: number): Uint8Array => concatBytes(encoded, bytes(size - encoded.length));
+    expect(decodeSignal(padded(SIGNAL_BYTES_MAX))).toEqual(refused("trailing"));
+    expect(decodeSignal(padded(SIGNAL_BYTES_MAX + 1))).toEqual(refused("too-large"));
+  });
+});
+
+describe("a frame on a direct channel", () => {
+  const id = asEnvelopeId(bytes(16));
+
+  it("carries an envelope of every bucket and of no other size", () => {
+    for (const size of BUCKETS) {
+      const frame = encodeDirectFrame({ type: "envelope", id, blob: bytes(size) });
+      expect(decodeDirectFrame(frame)).toMatchObject(ok);
+      expect(decodeDirectFrame(frame.subarray(0, frame.length - 1))).toEqual(refused("malformed"));
+    }
+    expect(decodeDirectFrame(encodeDirectFrame({ type: "envelope", id, blob: bytes(0) }))).toEqual(
+      refused("malformed"),
+    );
+  });
+
+  it(`has at most ${DIRECT_FRAME_BYTES_MAX} bytes`, () => {
+    const largest = encodeDirectFrame({ type: "envelope", id, blob: bytes(ENVELOPE_BYTES_MAX) });
+    expect(largest).toHaveLength(DIRECT_FRAME_BYTES_MAX);
+    expect(decodeDirectFrame(concatBytes(largest, bytes(1)))).toEqual(refused("too-large"));
+  });
+
+  it.each(["ping", "pong"] as const)("that is a %s has a nonce of 8 bytes", (type) => {
+    const read = (length: number): unknown =>
+      decodeDirectFrame(encodeDirectFrame({ type, nonce: bytes(length) }));
+    expect(read(7)).toEqual(refused("truncated"));
+    expect(read(8)).toMatchObject(ok);
+    expect(read(9)).toEqual(refused("trailing"));
+  });
+
+  it.each([0, 4, 255])("of type %d is unknown", (type) => {
+    expect(decodeDirectFrame(bytes(9).with(0, type))).toEqual(refused("unknown-type"));
+  });
+});
+
+describe("a hub frame", () => {
+  const read = (frame: HubFrame, request = 1): unknown => decodeFrame(encodeFrame(request, frame));
+  const id = asEnvelopeId(bytes(16));
+  const queueId = asQueueId(bytes(24));
+  const sendId = asSendId(bytes(24));
+  const linkId = asLinkId(bytes(24));
+  const largest: HubFrame = {
+    type: "deliver",
+    alias: 1,
+    sequence: 1n,
+    id,
+    blob: bytes(ENVELOPE_BYTES_MAX),
+  };
+
+  it(`has at most ${FRAME_BYTES_MAX} bytes: a delivery of the largest envelope`, () => {
+    const encoded = encodeFrame(0, largest);
+    expect(encoded).toHaveLength(FRAME_BYTES_MAX);
+    expect(decodeFrame(encoded)).toMatchObject(ok);
+    expect(decodeFrame(concatBytes(encoded, bytes(1)))).toEqual(refused("too-large"));
+  });
+
+  it.each([0, 0x17, 0x18, 0x1b, 0xff])("of type %d is unknown", (type) => {
+    expect(decodeFrame(bytes(5).with(0, type))).toEqual(refused("unknown-type"));
+  });
+
+  it("carries a request of 32 bits", () => {
+    expect(read({ type: "ok" }, 0xffff_ffff)).toMatchObject({ value: { request: 0xffff_ffff } });
+    expect(() => encodeFrame(0x1_0000_0000, { type: "ok" })).toThrow(RangeError);
+  });
+
+  it.each([
+    { type: "append", alias: 1, id },
+    { type: "deliver", alias: 1, id, sequence: 1n },
+  ] as const)("of type $type carries buckets only", (fields) => {
+    for (const size of BUCKETS) {
+      expect(read({ ...fields, blob: bytes(size) }), `${size}`).toMatchObject(ok);
+      expect(read({ ...fields, blob: bytes(size - 1) }), `${size}`).toEqual(refused("malformed"));
+      if (size < ENVELOPE_BYTES_MAX || fields.type === "append") {
+        expect(read({ ...fields, blob: bytes(size + 1) }), `${size}`).toEqual(refused("malformed"));
+      }
+    }
+    expect(read({ ...fields, blob: bytes(0) })).toEqual(refused("malformed"));
+  });
+
+  it.each(["signal", "signalled"] as const)("of type %s carries buckets up to 16 KiB", (type) => {
+    for (const size of BUCKETS) {
+      expect(read({ type, alias: 1, blob: bytes(size) }), `${size}`).toMatchObject(
+        size <= SIGNAL_BLOB_BYTES_MAX ? ok : refused("too-large"),
+      );
+    }
+    const past = bytes(SIGNAL_BLOB_BYTES_MAX + 1);
+    expect(read({ type, alias: 1, blob: past })).toEqual(refused("malformed"));
+  });
+
+  it("names a queue or sender by an alias that is not the one for none", () => {
+    const frames: readonly HubFrame[] = [
+      { type: "queue", alias: ALIAS_NONE, sendId },
+      { type: "queue-close", alias: ALIAS_NONE },
+      { type: "sender", alias: ALIAS_NONE },
+      { type: "drained", alias: ALIAS_NONE },
+      { type: "append", alias: ALIAS_NONE, id, blob: bytes(256) },
+      { type: "signal", alias: ALIAS_NONE, blob: bytes(256) },
+      { type: "signalled", alias: ALIAS_NONE, blob: bytes(256) },
+      { type: "deliver", alias: ALIAS_NONE, sequence: 1n, id, blob: bytes(256) },
+      { type: "ack", alias: ALIAS_NONE, sequences: [1n] },
+      { type: "bundle-put", alias: ALIAS_NONE, linkId, blob: bytes(1) },
+    ];
+    for (const frame of frames) {
+      expect(read(frame), frame.type).toEqual(refused("malformed"));
+      expect(read({ ...frame, alias: 1 } as HubFrame), frame.type).toMatchObject(ok);
+    }
+    // Only the answer to QUEUE_OPEN says "none".
+    expect(read({ type: "queues", queues: [{ alias: ALIAS_NONE, backlog: 0 }] })).toMatchObject(ok);
+  });
+
+  const lists: readonly (readonly [string, number, (count: number) => HubFrame])[] = [
+    [
+      "queue-open",
+      QUEUE_OPEN_MAX,
+      (count) => ({ type: "queue-open", queueIds: times(count, queueId) }),
+    ],
+    [
+      "queues",
+      QUEUE_OPEN_MAX,
+      (count) => ({ type: "queues", queues: times(count, { alias: 1, backlog: 0 }) }),
+    ],
+    ["ack", ACK_SEQUENCES_MAX, (count) => ({ type: "ack", alias: 1, sequences: times(count, 1n) })],
+  ];
+  it.each(lists)("of type %s lists 1 to %d", (_, max, frame) => {
+    expect(read(frame(0))).toEqual(refused("malformed"));
+    expect(read(frame(1))).toMatchObject(ok);
+    expect(read(frame(max))).toMatchObject(ok);
+    expect(read(frame(max + 1))).toEqual(refused("malformed"));
+  });
+
+  it.each([{ type: "bundle-put", alias: 1, linkId }, { type: "bundle" }] as const)(
+    `of type $type carries 1 to ${INVITE_BLOB_BYTES_MAX} bytes`,
+    (fields) => {
+      expect(read({ ...fields, blob: bytes(0) })).toEqual(refused("too-large"));
+      expect(read({ ...fields, blob: bytes(1) })).toMatchObject(ok);
+      expect(read({ ...fields, blob: bytes(INVITE_BLOB_BYTES_MAX) })).toMatchObject(ok);
+      expect(read({ ...fields, blob: bytes(INVITE_BLOB_BYTES_MAX + 1) })).toEqual(
+        refused("too-large"),
+      );
+    },
+  );
+
+  it(`that proves a reader carries up to ${ADMISSION_BYTES_MAX} bytes of admission`, () => {
+    const auth = (length: number): HubFrame => ({
+      type: "auth",
+      readerKey: bytes(32),
+      signature: bytes(64),
+      admission: bytes(length),
+    });
+    expect(read(auth(0))).toMatchObject(ok);
+    expect(read(auth(ADMISSION_BYTES_MAX))).toMatchObject(ok);
+    expect(read(auth(ADMISSION_BYTES_MAX + 1))).toEqual(refused("too-large"));
+    expect(decodeFrame(encodeFrame(0, auth(0)).with(5, 2))).toEqual(refused("unknown-type"));
+  });
+
+  it.each(["bye", "error"] as const)("of type %s has a code of the closed list", (type) => {
+    for (const code of ERROR_CODES) expect(read({ type, code, retryAfterMs: 1 })).toMatchObject(ok);
+    const encoded = encodeFrame(0, { type, code: "malformed", retryAfterMs: 1 });
+    expect(decodeFrame(encoded.with(5, ERROR_CODES.length))).toEqual(refused("unknown-type"));
+  });
+
+  it("that welcomes says with 0 or 1 whether there are circuits", () => {
+    const encoded = encodeFrame(0, { type: "welcome", creditMessages: 64, circuit: true });
+    expect(decodeFrame(encoded.with(7, 0))).toMatchObject({ value: { frame: { circuit: false } } });
+    expect(decodeFrame(encoded.with(7, 2))).toEqual(refused("malformed"));
+  });
+
+  it("that says hello carries exactly what its signature covers, and this version", () => {
+    const hello = {
+      relayKey: bytes(32, 1),
+      ephemeralKey: bytes(32, 2),
+      nonce: bytes(32, 3),
+      hour: 4,
+      ttlHoursMax: 5,
+      queueMessagesMax: 6,
+    };
+    const encoded = encodeFrame(0, { type: "hello", ...hello, signature: bytes(64, 7) });
+    expect(encoded.slice(5, -64)).toEqual(helloTranscript(hello));
+    expect(decodeFrame(encoded.with(5, 2))).toEqual(refused("unknown-type"));
+  });
+
+  it("is bound by transcripts that join their fields", () => {
+    const [nonce, relayKey, key] = [bytes(32, 1), bytes(32, 2), bytes(32, 3)];
+    expect(authTranscript(nonce, relayKey, key)).toEqual(concatBytes(nonce, relayKey, key));
+    expect(sendTranscript(nonce, relayKey, sendId, key)).toEqual(
+      concatBytes(nonce, relayKey, sendId, key),
+    );
+  });
+});
