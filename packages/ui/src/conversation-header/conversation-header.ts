@@ -22,18 +22,23 @@ export class SottoConversationHeader extends LitElement {
     css`
       :host {
         --avatar-size: 40px;
+        container-type: inline-size;
+        display: block;
+        border-block-end: 1px solid var(--s-line);
+        background: var(--s-bg);
+      }
+      header {
         display: flex;
         align-items: center;
         gap: var(--s-space-3);
         min-block-size: 64px;
         padding-inline: var(--s-space-4) var(--s-space-3);
-        border-block-end: 1px solid var(--s-line);
-        background: var(--s-bg);
       }
       .who {
         flex: 1;
         min-inline-size: 0;
         display: grid;
+        grid-template-columns: minmax(0, 1fr);
       }
       h1 {
         margin: 0;
@@ -54,9 +59,27 @@ export class SottoConversationHeader extends LitElement {
         block-size: 17px;
         color: var(--s-ok);
       }
+      .hint {
+        font-size: var(--s-size-s);
+        color: var(--s-text-quiet);
+      }
+      /* Words make room for the name where there is little of it; assistive technology still hears them. */
+      @container (max-width: 520px) {
+        .button span {
+          position: absolute;
+          inline-size: 1px;
+          block-size: 1px;
+          overflow: hidden;
+          clip-path: inset(50%);
+          white-space: nowrap;
+        }
+        .button {
+          padding-inline: var(--s-space-3);
+        }
+      }
       .back {
         display: none;
-        margin-inline-start: calc(-1 * var(--s-space-3));
+        margin-inline: calc(-1 * var(--s-space-3)) calc(-1 * var(--s-space-2));
       }
       :host([narrow]) .back {
         display: inline-grid;
@@ -75,7 +98,7 @@ export class SottoConversationHeader extends LitElement {
     if (view === undefined) return html``;
     const words = t().conversation;
     const kind = view.kind === "notes" || view.kind === "invited" ? view.kind : "contact";
-    return html`
+    return html`<header>
       <button
         class="icon-button back"
         aria-label=${words.back}
@@ -93,10 +116,14 @@ export class SottoConversationHeader extends LitElement {
               : nothing
           }
         </h1>
-        <sotto-link-state .link=${view.link}></sotto-link-state>
+        ${
+          view.kind === "refused"
+            ? html`<span class="hint">${t().list.refusedHint}</span>`
+            : html`<sotto-link-state .link=${view.link}></sotto-link-state>`
+        }
       </div>
       ${this.#action(view)}
-    `;
+    </header>`;
   }
 
   #action(view: ConversationView): TemplateResult | typeof nothing {
@@ -106,7 +133,9 @@ export class SottoConversationHeader extends LitElement {
         class="button quiet"
         @click=${() => this.dispatchEvent(new SottoEvent("sotto-verify-open", undefined))}
       >
-        ${icons.shield()}<span>${words.more}</span>
+        ${view.verified ? icons.verified() : icons.shield()}<span
+          >${view.verified ? t().list.verified : words.more}</span
+        >
       </button>`;
     }
     if (view.kind === "invited") {

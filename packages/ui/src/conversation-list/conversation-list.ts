@@ -11,7 +11,8 @@ import { nameOf } from "../shared/names.ts";
 
 /**
  * All conversations, newest first.
- * Properties: `conversations`, `selected` (id), `hrefOf` (address of one, so that a middle click works).
+ * Properties: `conversations`, `selected` (id), `hrefOf` (address of one, so that a middle click works),
+ * `draftOf` (unsent text of one, shown before its last line).
  * Events: `sotto-select` with the id.
  */
 export class SottoConversationList extends LitElement {
@@ -19,10 +20,12 @@ export class SottoConversationList extends LitElement {
     conversations: { attribute: false },
     selected: {},
     hrefOf: { attribute: false },
+    draftOf: { attribute: false },
   };
   declare conversations: readonly ConversationView[];
   declare selected: string | undefined;
   declare hrefOf: (id: string) => string;
+  declare draftOf: (id: string) => string;
 
   static override readonly styles = [
     base,
@@ -86,6 +89,14 @@ export class SottoConversationList extends LitElement {
         font-size: var(--s-size-s);
         color: var(--s-text-quiet);
       }
+      .draft {
+        color: var(--s-accent);
+        font-weight: 500;
+      }
+      .unread .when {
+        color: var(--s-accent);
+        font-weight: 600;
+      }
       .unread .last {
         color: var(--s-text);
       }
@@ -110,6 +121,7 @@ export class SottoConversationList extends LitElement {
     this.conversations = [];
     this.selected = undefined;
     this.hrefOf = () => "/";
+    this.draftOf = () => "";
   }
 
   override render(): TemplateResult {
@@ -149,7 +161,7 @@ export class SottoConversationList extends LitElement {
           }
         </span>
         <span class="when">${one.lastText === undefined ? "" : shortWhen(one.lastAt, now)}</span>
-        <span class="last" dir="auto">${lastLine(one)}</span>
+        ${this.#last(one)}
         ${
           one.unread > 0
             ? html`<span class="count"
@@ -160,6 +172,16 @@ export class SottoConversationList extends LitElement {
         }
       </a>
     </li>`;
+  }
+
+  #last(one: ConversationView): TemplateResult {
+    // What is being written right now is seen in the composer.
+    const draft = one.id === this.selected ? "" : this.draftOf(one.id).trim();
+    return draft === ""
+      ? html`<span class="last" dir="auto">${lastLine(one)}</span>`
+      : html`<span class="last" dir="auto"
+          ><span class="draft">${t().list.draft}</span> ${draft}</span
+        >`;
   }
 
   #select(event: MouseEvent, id: string): void {
@@ -186,7 +208,7 @@ function lastLine(one: ConversationView): string {
     case "refused":
       return words.refusedHint;
     case "contact":
-      return "";
+      return words.newHint;
   }
 }
 

@@ -36,6 +36,12 @@ export const t = (): Catalog => CATALOGS[current];
 
 export const locale = (): Locale => current;
 
+/** For dates and numbers: the region a person asked the browser for, as far as it fits the language on screen. */
+export const formatLocale = (): string =>
+  navigator.languages.find(
+    (language) => language.split("-")[0] === current.split("-")[0] && isLocale(language),
+  ) ?? current;
+
 /** Undefined: the browser decides. */
 export const chosenLocale = (): Locale | undefined => chosen;
 
@@ -68,6 +74,15 @@ export function followLocale(host: ReactiveControllerHost): void {
     hostConnected: () => hosts.add(host),
     hostDisconnected: () => hosts.delete(host),
   });
+}
+
+/** Browsers can be told to send anything; Intl throws at what is not a language tag. */
+function isLocale(tag: string): boolean {
+  try {
+    return Intl.getCanonicalLocales(tag).length === 1;
+  } catch {
+    return false;
+  }
 }
 
 function readChosen(): Locale | undefined {

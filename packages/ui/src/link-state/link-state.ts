@@ -25,8 +25,8 @@ export class SottoLinkState extends LitElement {
     controls,
     css`
       :host {
-        display: inline-flex;
-        max-inline-size: 100%;
+        display: flex;
+        min-inline-size: 0;
         font-size: var(--s-size-s);
         color: var(--s-text-quiet);
       }

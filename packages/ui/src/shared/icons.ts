@@ -31,10 +31,13 @@ export const icons = {
   direct: () => icon(svg`<path d="M4 9h15M15 5l4 4-4 4M20 15H5M9 11l-4 4 4 4" />`),
   relayed: () =>
     icon(
-      svg`<circle cx="12" cy="6" r="2.5" /><path d="M4 19c1-6 4-9 6-11.5M20 19c-1-6-4-9-6-11.5" />`,
+      svg`<circle cx="12" cy="6" r="2.5" /><circle cx="5" cy="18" r="2" /><circle cx="19" cy="18" r="2" /><path d="M10.6 8.2L6 16.2M13.4 8.2L18 16.2" />`,
     ),
   clock: () => icon(svg`<circle cx="12" cy="12" r="8.5" /><path d="M12 7.5V12l3 2" />`),
-  offline: () => icon(svg`<circle cx="12" cy="12" r="8.5" /><path d="M6 6l12 12" />`),
+  offline: () =>
+    icon(
+      svg`<path d="M4 4l16 16M4.5 11.5a11 11 0 0 1 4-2.6M19.5 11.5a11 11 0 0 0-5.5-3M8.3 15.3a5.4 5.4 0 0 1 5-1.3M12 19v.1" />`,
+    ),
   warning: () => icon(svg`<path d="M12 4l9 16H3zM12 10v4M12 17v.5" />`),
   tick: () => icon(svg`<path d="M5 13l4.5 4.5L19 8" />`),
   ticks: () => icon(svg`<path d="M2 13l4.5 4.5L15 9M11 16.5l1 1L22 8" />`),
@@ -44,6 +47,15 @@ export const icons = {
     ),
   share: () =>
     icon(svg`<path d="M12 15V4M8 7.5L12 4l4 3.5M5 13v5a2 2 0 0 0 2 2h10a2 2 0 0 0 2-2v-5" />`),
+  lock: () =>
+    icon(
+      svg`<rect x="5" y="11" width="14" height="9" rx="2" /><path d="M8 11V8a4 4 0 0 1 8 0v3" />`,
+    ),
+  person: () => icon(svg`<circle cx="12" cy="8" r="4" /><path d="M5 20a7 7 0 0 1 14 0" />`),
+  globe: () =>
+    icon(
+      svg`<circle cx="12" cy="12" r="8.5" /><path d="M3.5 12h17M12 3.5c5 5 5 12 0 17M12 3.5c-5 5-5 12 0 17" />`,
+    ),
   edit: () => icon(svg`<path d="M4 20l1-4L16 5l3 3L8 19z" />`),
   notes: () => icon(svg`<path d="M6 3h9l4 4v14H6zM9 12h6M9 16h6M9 8h3" />`),
 } as const;

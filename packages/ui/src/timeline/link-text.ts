@@ -16,7 +16,13 @@ export function linkText(text: string): readonly (string | TemplateResult)[] {
     if (!isWeb(url)) continue;
     parts.push(text.slice(at, match.index));
     parts.push(
-      html`<a href=${url} target="_blank" rel="noopener noreferrer nofollow">${match.text}</a>`,
+      html`<a
+        href=${url}
+        title=${plainAddress(url)}
+        target="_blank"
+        rel="noopener noreferrer nofollow"
+        >${match.text}</a
+      >`,
     );
     at = match.lastIndex;
   }
@@ -25,3 +31,8 @@ export function linkText(text: string): readonly (string | TemplateResult)[] {
 }
 
 const isWeb = (url: string): boolean => /^https?:\/\//i.test(url);
+
+/** With the host in ASCII, so that letters that only look like others show themselves. */
+function plainAddress(url: string): string {
+  return URL.parse(url)?.href ?? url;
+}

@@ -1,6 +1,7 @@
 import type { ConversationView, MessageView, Timeline } from "@sotto/sdk";
 import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { repeat } from "lit/directives/repeat.js";
+import "../avatar/avatar.ts";
 import { dayKey, dayName, fullTime, timeOfDay } from "../i18n/dates.ts";
 import { followLocale, t } from "../i18n/i18n.ts";
 import { base, controls } from "../shared/base.ts";
@@ -15,9 +16,21 @@ const GROUP_MS = 5 * 60_000;
 const AT_END_PX = 80;
 /** Older messages are asked for this close to the top. */
 const NEAR_TOP_PX = 400;
+/** Room above the unread line when a conversation opens at it. */
+const ABOVE_LINE_PX = 72;
+/** A message of the last seconds came while looking on: only that one moves. */
+const ARRIVED_MS = 2_000;
+/** Up to three emoji and nothing else stand large. */
+const EMOJI_ONLY = /^\p{RGI_Emoji}{1,3}$/v;
+
+/** A message and where it stood, in pixels below the top edge of the view. */
+interface Anchor {
+  readonly id: string;
+  readonly topPx: number;
+}
 
 /**
- * The history of one conversation.
+ * The history of one conversation. Keeps the reader's place: at the end it follows, elsewhere nothing moves.
  * Properties: `timeline`, `view`. Events: `sotto-load-older`.
  */
 export class SottoTimeline extends LitElement {
@@ -25,14 +38,26 @@ export class SottoTimeline extends LitElement {
     timeline: { attribute: false },
     view: { attribute: false },
     away: { state: true },
+    newCount: { state: true },
   };
   declare timeline: Timeline | undefined;
   declare view: ConversationView | undefined;
   /** Scrolled away from the end. */
   declare away: boolean;
-  /** Distance from the end before the last render, so that rows put above do not move what is read. */
-  #fromEnd = 0;
-  #topId: string | undefined;
+  /** Arrived below while away. */
+  declare newCount: number;
+
+  /** What is read right now; undefined at the end. */
+  #anchor: Anchor | undefined;
+  /** Places of other conversations while they are not on screen. */
+  readonly #places = new Map<string, Anchor>();
+  #lastId: string | undefined;
+  /** Set when a conversation comes on screen, until its first messages are drawn. */
+  #isOpening = true;
+  /** How many were unread then: the line stays where it was drawn. */
+  #unreadAtOpen = 0;
+  #unreadFrom: string | undefined;
+  readonly #sizes = new ResizeObserver(() => this.#keepPlace());
 
   static override readonly styles = [
     base,
@@ -49,7 +74,9 @@ export class SottoTimeline extends LitElement {
         overflow-y: auto;
         overflow-anchor: none;
         overscroll-behavior: contain;
-        scrollbar-gutter: stable;
+        scrollbar-width: thin;
+        scrollbar-color: var(--s-edge) transparent;
+        scrollbar-gutter: stable both-edges;
         display: flex;
         flex-direction: column;
       }
@@ -64,30 +91,53 @@ export class SottoTimeline extends LitElement {
       }
       li {
         display: flex;
+        flex-direction: column;
+        align-items: flex-start;
         margin-block-start: 2px;
       }
       li.first {
         margin-block-start: var(--s-space-3);
       }
       li.own {
-        justify-content: flex-end;
+        align-items: flex-end;
       }
       .day {
         position: sticky;
         inset-block-start: var(--s-space-2);
         z-index: 1;
-        align-self: center;
+        align-items: center;
         margin-block: var(--s-space-4) var(--s-space-1);
+        pointer-events: none;
+      }
+      .day span {
         padding: 2px var(--s-space-3);
         border-radius: var(--s-radius-l);
-        background: var(--s-surface);
         border: 1px solid var(--s-line);
+        background: var(--s-bg);
         font-size: var(--s-size-xs);
+        font-weight: 500;
         color: var(--s-text-quiet);
+      }
+      li.unread {
+        flex-direction: row;
+        align-items: center;
+        gap: var(--s-space-3);
+        margin-block: var(--s-space-4) var(--s-space-2);
+        font-size: var(--s-size-xs);
+        font-weight: 600;
+        color: var(--s-accent);
+      }
+      li.unread::before,
+      li.unread::after {
+        content: "";
+        flex: 1;
+        block-size: 1px;
+        background: var(--s-accent);
+        opacity: 0.4;
       }
       .bubble {
         max-inline-size: min(560px, 84%);
-        padding: 7px 12px;
+        padding: 7px 13px;
         border-radius: var(--s-radius-l);
         background: var(--s-bubble-remote);
         overflow-wrap: anywhere;
@@ -112,6 +162,21 @@ export class SottoTimeline extends LitElement {
       }
       .text a {
         color: var(--s-accent);
+        unicode-bidi: isolate;
+        text-underline-offset: 2px;
+      }
+      .bubble.large {
+        padding: 0;
+        background: none;
+      }
+      .large .text {
+        font-size: 40px;
+        line-height: 1.2;
+      }
+      .reason {
+        margin: var(--s-space-1) 0 0;
+        font-size: var(--s-size-xs);
+        color: var(--s-danger);
       }
       .meta {
         float: inline-end;
@@ -151,19 +216,45 @@ export class SottoTimeline extends LitElement {
         }
       }
       .empty {
+        --avatar-size: 72px;
         margin: auto;
-        max-inline-size: 340px;
+        max-inline-size: 320px;
         padding: var(--s-space-6);
+        display: grid;
+        justify-items: center;
+        gap: var(--s-space-4);
         text-align: center;
+        text-wrap: balance;
         color: var(--s-text-quiet);
+      }
+      .empty p {
+        margin: 0;
       }
       .newest {
         position: absolute;
-        inset-block-end: var(--s-space-3);
+        inset-block-end: var(--s-space-2);
         inset-inline-end: var(--s-space-4);
-        background: var(--s-bg);
+        display: inline-flex;
+        align-items: center;
+        justify-content: center;
+        gap: var(--s-space-1);
+        min-inline-size: 44px;
+        min-block-size: 44px;
+        padding-inline: var(--s-space-3);
+        border-radius: 22px;
         border: 1px solid var(--s-line);
-        box-shadow: var(--s-shadow);
+        background: var(--s-bg);
+        color: var(--s-text-quiet);
+        box-shadow: var(--s-shadow-small);
+        font-weight: 600;
+      }
+      .newest:hover {
+        background: var(--s-surface-hover);
+      }
+      .newest.news {
+        border-color: transparent;
+        background: var(--s-accent);
+        color: var(--s-on-accent);
       }
     `,
   ];
@@ -174,28 +265,89 @@ export class SottoTimeline extends LitElement {
     this.timeline = undefined;
     this.view = undefined;
     this.away = false;
+    this.newCount = 0;
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#sizes.disconnect();
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
-    const before = changed.get("view");
-    if (before !== undefined && before.id !== this.view?.id) {
-      this.away = false;
-      this.#topId = undefined;
+    if (changed.has("view") && changed.get("view")?.id !== this.view?.id) {
+      this.#open(changed.get("view")?.id);
     }
-    const scroller = this.#scroller();
-    if (scroller !== undefined) this.#fromEnd = scroller.scrollHeight - scroller.scrollTop;
+    if (!changed.has("timeline")) return;
+    const messages = this.timeline?.messages ?? [];
+    if (this.#isOpening) this.#unreadFrom = firstUnread(messages, this.#unreadAtOpen);
+    else this.#countNew(messages);
+    this.#lastId = messages.at(-1)?.id;
+  }
+
+  #open(left: string | undefined): void {
+    if (left !== undefined) {
+      if (this.#anchor === undefined) this.#places.delete(left);
+      else this.#places.set(left, this.#anchor);
+    }
+    this.#anchor = this.view === undefined ? undefined : this.#places.get(this.view.id);
+    this.away = this.#anchor !== undefined;
+    this.newCount = 0;
+    this.#isOpening = true;
+    this.#unreadAtOpen = this.view?.unread ?? 0;
+    this.#unreadFrom = undefined;
+  }
+
+  /** Own messages bring the end into view; others only count when it is not. */
+  #countNew(messages: readonly MessageView[]): void {
+    const from = messages.findIndex((message) => message.id === this.#lastId) + 1;
+    const added = from === 0 ? [] : messages.slice(from);
+    if (added.some((message) => message.own)) this.#stayAtEnd();
+    else if (this.away) this.newCount += added.length;
+  }
+
+  #stayAtEnd(): void {
+    this.#anchor = undefined;
+    this.away = false;
+    this.newCount = 0;
   }
 
   override updated(changed: PropertyValues<this>): void {
-    if (!changed.has("timeline")) return;
     const scroller = this.#scroller();
     if (scroller === undefined) return;
-    const topId = this.timeline?.messages[0]?.id;
-    const grewAbove = this.#topId !== undefined && topId !== this.#topId;
-    this.#topId = topId;
-    if (!this.away) scroller.scrollTop = scroller.scrollHeight;
-    else if (grewAbove) scroller.scrollTop = scroller.scrollHeight - this.#fromEnd;
-    this.#askForOlder(scroller);
+    this.#sizes.observe(scroller);
+    const list = scroller.querySelector("ul");
+    if (list !== null) this.#sizes.observe(list);
+    if (this.#isOpening && list !== null) {
+      this.#isOpening = false;
+      this.#toStart(scroller);
+    } else this.#keepPlace();
+    if (changed.has("timeline")) this.#askForOlder(scroller);
+  }
+
+  /** Where a conversation opens: where it was left, else at the first unread message, else at the end. */
+  #toStart(scroller: HTMLElement): void {
+    if (this.#anchor !== undefined) {
+      this.#keepPlace();
+      return;
+    }
+    scroller.scrollTop = scroller.scrollHeight;
+    const line = scroller.querySelector<HTMLElement>(".unread");
+    if (line === null) return;
+    const above = line.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
+    if (above < ABOVE_LINE_PX) scroller.scrollTop -= ABOVE_LINE_PX - above;
+    this.#see(scroller);
+  }
+
+  #keepPlace(): void {
+    const scroller = this.#scroller();
+    if (scroller === undefined) return;
+    const anchor = this.#anchor;
+    if (anchor === undefined) {
+      scroller.scrollTop = scroller.scrollHeight;
+      return;
+    }
+    const row = scroller.querySelector(`[data-id="${CSS.escape(anchor.id)}"]`);
+    if (row !== null) scroller.scrollTop += topOf(row, scroller) - anchor.topPx;
   }
 
   #scroller(): HTMLElement | undefined {
@@ -217,63 +369,86 @@ export class SottoTimeline extends LitElement {
       >
         ${
           messages.length === 0 && !timeline.hasOlder
-            ? html`<p class="empty">${emptyText(view)}</p>`
+            ? emptyState(view)
             : html`<ul role="list">
                 ${repeat(
                   messages,
                   (message) => message.id,
-                  (message, index) => this.#row(message, messages[index - 1], messages[index + 1]),
+                  (message, index) => this.#row(message, index),
                 )}
               </ul>`
         }
       </div>
-      ${
-        this.away
-          ? html`<button
-              class="icon-button newest"
-              aria-label=${words.newest}
-              @click=${this.#toEnd}
-            >
-              ${icons.down()}
-            </button>`
-          : nothing
-      }
+      ${this.away ? this.#newest() : nothing}
     `;
   }
 
-  #row(
-    message: MessageView,
-    before: MessageView | undefined,
-    after: MessageView | undefined,
-  ): TemplateResult {
+  #newest(): TemplateResult {
+    const words = t().conversation;
+    const count = this.newCount;
+    return html`<button
+      class="newest ${count > 0 ? "news" : ""}"
+      aria-label=${count > 0 ? words.newMessages(count) : words.newest}
+      @click=${this.#toEnd}
+    >
+      ${icons.down()}${count > 0 ? html`<span aria-hidden="true">${count}</span>` : nothing}
+    </button>`;
+  }
+
+  #row(message: MessageView, index: number): TemplateResult {
+    const messages = this.timeline?.messages ?? [];
+    const before = messages[index - 1];
+    const after = messages[index + 1];
     const isNewDay = before === undefined || dayKey(before.sentAt) !== dayKey(message.sentAt);
-    const isFirst = isNewDay || !sameGroup(before, message);
+    const isUnreadFrom = message.id === this.#unreadFrom;
+    const isFirst = isNewDay || isUnreadFrom || !sameGroup(before, message);
     const isLast = after === undefined || !sameGroup(message, after);
     const classes = [message.own ? "own" : "", isFirst ? "first" : "", isLast ? "last" : ""];
-    // A message of the last seconds came while looking on: only that one moves.
-    const arrived = Date.now() - message.sentAt < 2_000;
-    return html`${
-        isNewDay ? html`<li class="day">${dayName(message.sentAt, Date.now())}</li>` : nothing
+    const day = dayName(message.sentAt, Date.now());
+    return html`${isNewDay ? html`<li class="day" aria-hidden="true"><span>${day}</span></li>` : nothing}
+      ${
+        isUnreadFrom
+          ? html`<li class="unread" aria-hidden="true">
+              <span>${t().conversation.unreadFrom}</span>
+            </li>`
+          : nothing
       }
-      <li class=${classes.join(" ")} data-status=${message.status}>
-        <div class="bubble ${arrived ? "arrived" : ""}">
-          <span class="hidden"
-            >${message.own ? t().conversation.you : (this.view?.name ?? "")}: </span
-          ><span class="text" dir="auto">${linkText(message.text)}</span
-          ><span class="meta"
-            ><time
-              datetime=${new Date(message.sentAt).toISOString()}
-              title=${fullTime(message.sentAt)}
-              >${timeOfDay(message.sentAt)}</time
-            >${this.#sign(message)}</span
-          >
-        </div>
+      <li
+        class=${classes.join(" ")}
+        data-id=${message.id}
+        data-status=${message.status}
+        aria-posinset=${index + 1}
+        aria-setsize=${this.timeline?.hasOlder === true ? -1 : messages.length}
+      >
+        ${isNewDay ? html`<span class="hidden">${day}. </span>` : nothing}${
+          isUnreadFrom
+            ? html`<span class="hidden">${t().conversation.unreadFrom}. </span>`
+            : nothing
+        }${this.#bubble(message)}${
+          message.status === "failed"
+            ? html`<p class="reason" aria-hidden="true">${t().status.failed}</p>`
+            : nothing
+        }
       </li>`;
+  }
+
+  #bubble(message: MessageView): TemplateResult {
+    const arrived = Date.now() - message.sentAt < ARRIVED_MS ? "arrived" : "";
+    const large = EMOJI_ONLY.test(message.text) ? "large" : "";
+    return html`<div class="bubble ${arrived} ${large}">
+      <span class="hidden">${message.own ? t().conversation.you : (this.view?.name ?? "")}: </span
+      ><span class="text" dir="auto">${linkText(message.text)}</span
+      ><span class="meta"
+        ><time datetime=${new Date(message.sentAt).toISOString()} title=${fullTime(message.sentAt)}
+          >${timeOfDay(message.sentAt)}</time
+        >${this.#sign(message)}</span
+      >
+    </div>`;
   }
 
   #sign(message: MessageView): TemplateResult | typeof nothing {
     if (!message.own || this.view?.kind === "notes") return nothing;
-    const words = t().status[message.status];
+    const words = statusWords(message);
     const icon = {
       queued: icons.clock,
       relayed: icons.tick,
@@ -282,17 +457,29 @@ export class SottoTimeline extends LitElement {
       received: icons.tick,
     }[message.status];
     return html`<span class=${message.status} title=${words}
-      >${icon()}<span class="hidden">${words}</span></span
+      >${icon()}<span class="hidden">, ${words}</span></span
     >`;
   }
 
   readonly #onScroll = (event: Event): void => {
     const scroller = event.currentTarget;
     if (!(scroller instanceof HTMLElement)) return;
-    const fromEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
-    this.away = fromEnd > AT_END_PX;
+    this.#see(scroller);
     this.#askForOlder(scroller);
   };
+
+  /** Remembers what is on screen now. */
+  #see(scroller: HTMLElement): void {
+    const fromEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+    if (fromEnd <= AT_END_PX) {
+      this.#stayAtEnd();
+      return;
+    }
+    this.away = true;
+    const row = firstVisible(scroller);
+    const id = row?.dataset["id"];
+    if (row !== undefined && id !== undefined) this.#anchor = { id, topPx: topOf(row, scroller) };
+  }
 
   #askForOlder(scroller: HTMLElement): void {
     if (scroller.scrollTop < NEAR_TOP_PX && this.timeline?.hasOlder === true) {
@@ -301,11 +488,33 @@ export class SottoTimeline extends LitElement {
   }
 
   readonly #toEnd = (): void => {
-    const scroller = this.#scroller();
-    if (scroller === undefined) return;
-    this.away = false;
-    scroller.scrollTop = scroller.scrollHeight;
+    this.#stayAtEnd();
+    this.#keepPlace();
+    this.#scroller()?.focus();
   };
+}
+
+const topOf = (row: Element, scroller: Element): number =>
+  row.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
+
+/** The first message that reaches into the view, found by halving: rows stand in order. */
+function firstVisible(scroller: HTMLElement): HTMLElement | undefined {
+  const rows = scroller.querySelectorAll<HTMLElement>("[data-id]");
+  const top = scroller.getBoundingClientRect().top;
+  let low = 0;
+  let high = rows.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((rows[middle]?.getBoundingClientRect().bottom ?? 0) > top) high = middle;
+    else low = middle + 1;
+  }
+  return rows[low];
+}
+
+/** The id of the message that `unread` incoming ones, this one included, end the history with. */
+function firstUnread(messages: readonly MessageView[], unread: number): string | undefined {
+  const incoming = messages.filter((message) => !message.own);
+  return unread === 0 ? undefined : incoming.at(-Math.min(unread, incoming.length))?.id;
 }
 
 const sameGroup = (a: MessageView | undefined, b: MessageView): boolean =>
@@ -313,6 +522,20 @@ const sameGroup = (a: MessageView | undefined, b: MessageView): boolean =>
   a.own === b.own &&
   Math.abs(b.sentAt - a.sentAt) < GROUP_MS &&
   dayKey(a.sentAt) === dayKey(b.sentAt);
+
+/** How far a message got and, once it is there, which way it went. */
+function statusWords({ status, path }: MessageView): string {
+  const words = t().status;
+  return status === "delivered" && path !== undefined ? words.deliveredBy[path] : words[status];
+}
+
+function emptyState(view: ConversationView): TemplateResult {
+  const kind = view.kind === "notes" || view.kind === "invited" ? view.kind : "contact";
+  return html`<div class="empty">
+    <sotto-avatar .name=${view.name} .seed=${view.id} .kind=${kind}></sotto-avatar>
+    <p>${emptyText(view)}</p>
+  </div>`;
+}
 
 function emptyText(view: ConversationView): string {
   const words = t().conversation;
