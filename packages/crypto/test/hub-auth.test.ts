@@ -1,0 +1,129 @@
+import {
+  LABELS,
+  nobleBackend as crypto,
+  sendAuthenticator,
+  signHubAuth,
+  signHubHello,
+  verifyHubAuth,
+  verifyHubHello,
+} from "@sotto/crypto";
+import { asSendId, authTranscript, helloTranscript, sendTranscript } from "@sotto/wire";
+import { describe, expect, it } from "vitest";
+import {
+  ed25519Public,
+  ed25519Sign,
+  labelled,
+  x25519Exchange,
+  x25519Public,
+} from "#src/primitives.ts";
+import { referenceSendAuthenticator } from "./reference.ts";
+import { flipBit, seededEntropy } from "./support.ts";
+
+const entropy = seededEntropy("hub");
+const relaySeed = entropy(32);
+const readerSeed = entropy(32);
+const fields = {
+  relayKey: ed25519Public(relaySeed),
+  ephemeralKey: x25519Public(entropy(32)),
+  nonce: entropy(32),
+  hour: 472_222,
+  ttlHoursMax: 504,
+  queueMessagesMax: 256,
+};
+const signature = await signHubHello(relaySeed, fields, crypto);
+const hello = { type: "hello", ...fields, signature } as const;
+
+describe("a relay's hello", () => {
+  it("verifies", async () => {
+    expect(await verifyHubHello(hello, crypto)).toBe(true);
+  });
+
+  it("binds every field", async () => {
+    const changes = [
+      { relayKey: ed25519Public(readerSeed) },
+      { ephemeralKey: flipBit(hello.ephemeralKey, 5) },
+      { nonce: flipBit(hello.nonce, 5) },
+      { hour: hello.hour + 1 },
+      { ttlHoursMax: hello.ttlHoursMax + 1 },
+      { queueMessagesMax: hello.queueMessagesMax + 1 },
+      { signature: flipBit(hello.signature, 5) },
+    ];
+    expect(changes).toHaveLength(Object.keys(hello).length - 1);
+    for (const change of changes) {
+      expect(await verifyHubHello({ ...hello, ...change }, crypto)).toBe(false);
+    }
+  });
+
+  it("is refused under another label", async () => {
+    for (const label of Object.values(LABELS)) {
+      const other = ed25519Sign(relaySeed, labelled(label, helloTranscript(fields)));
+      expect(await verifyHubHello({ ...hello, signature: other }, crypto)).toBe(
+        label === LABELS.hubHello,
+      );
+    }
+  });
+});
+
+describe("a reader's proof", () => {
+  const readerKey = ed25519Public(readerSeed);
+  const { nonce, relayKey } = fields;
+  const auth = { nonce, relayKey, readerKey };
+
+  it("verifies, and binds nonce, relay and reader", async () => {
+    const proof = await signHubAuth(readerSeed, nonce, relayKey, readerKey, crypto);
+    expect(await verifyHubAuth({ ...auth, signature: proof }, crypto)).toBe(true);
+    const changes = [
+      { nonce: flipBit(nonce, 0) },
+      { relayKey: flipBit(relayKey, 0) },
+      { readerKey: relayKey },
+      { signature: flipBit(proof, 0) },
+    ];
+    for (const change of changes) {
+      expect(await verifyHubAuth({ ...auth, signature: proof, ...change }, crypto)).toBe(false);
+    }
+  });
+
+  it("is refused under another label", async () => {
+    for (const label of Object.values(LABELS)) {
+      const proof = ed25519Sign(
+        readerSeed,
+        labelled(label, authTranscript(nonce, relayKey, readerKey)),
+      );
+      expect(await verifyHubAuth({ ...auth, signature: proof }, crypto)).toBe(
+        label === LABELS.hubAuth,
+      );
+    }
+  });
+});
+
+describe("a sender's proof", () => {
+  const sendSecret = entropy(32);
+  const sendKey = x25519Public(sendSecret);
+  const relayEphemeral = entropy(32);
+  const sendId = asSendId(entropy(24));
+  const transcript = sendTranscript(fields.nonce, fields.relayKey, sendId, sendKey);
+  const mine = x25519Exchange(sendSecret, x25519Public(relayEphemeral));
+
+  it("is the same on both sides, and OpenSSL's", () => {
+    const theirs = x25519Exchange(relayEphemeral, sendKey);
+    const proof = sendAuthenticator(mine, transcript);
+    expect(sendAuthenticator(theirs, transcript)).toEqual(proof);
+    expect(proof).toHaveLength(32);
+    expect(Uint8Array.from(referenceSendAuthenticator(mine, transcript))).toEqual(proof);
+  });
+
+  it("is another one for another connection, relay, queue, key or secret", () => {
+    const { nonce, relayKey } = fields;
+    const others = [
+      sendAuthenticator(flipBit(mine, 0), transcript),
+      sendAuthenticator(mine, sendTranscript(flipBit(nonce, 0), relayKey, sendId, sendKey)),
+      sendAuthenticator(mine, sendTranscript(nonce, flipBit(relayKey, 0), sendId, sendKey)),
+      sendAuthenticator(
+        mine,
+        sendTranscript(nonce, relayKey, asSendId(flipBit(sendId, 0)), sendKey),
+      ),
+      sendAuthenticator(mine, sendTranscript(nonce, relayKey, sendId, flipBit(sendKey, 0))),
+    ];
+    expect(new Set([sendAuthenticator(mine, transcript), ...others].map(String)).size).toBe(6);
+  });
+});

@@ -1,0 +1,21 @@
+/** Values of wire's types that several tests seal; nothing in them is secret. */
+import { asSendId, type InviteOffer, type PrekeyBundle, type Signal } from "@sotto/wire";
+
+export const signal: Signal = {
+  counter: 1_700_000_000_000,
+  presence: "online",
+  probe: true,
+  direct: "ready",
+  peerId: Uint8Array.from({ length: 38 }, (_, index) => index),
+};
+
+export const offerOf = (bundle: PrekeyBundle, name = "Bob"): InviteOffer => ({
+  bundle,
+  address: {
+    relayUrl: "https://relay.example",
+    relayKey: new Uint8Array(32).fill(3),
+    sendId: asSendId(new Uint8Array(24).fill(4)),
+    firstUse: new Uint8Array(16).fill(5),
+  },
+  name,
+});

@@ -1,0 +1,197 @@
+/**
+ * The frozen vectors of suite 1, checked three ways: today's code makes the same bytes, today's code still opens
+ * the frozen ones, and a second implementation on other primitives opens them too.
+ */
+import { readFileSync } from "node:fs";
+import {
+  accept,
+  accountIdOf,
+  decrypt,
+  type LastResortSecrets,
+  nobleBackend,
+  openInviteOffer,
+  openSignal,
+  type OwnDevice,
+  type PrekeySecrets,
+  safetyNumber,
+  type Session,
+  verifyBundle,
+} from "@sotto/crypto";
+import {
+  bytesToHex,
+  decodeBundle,
+  decodeDeviceCert,
+  decodeEnvelope,
+  encodeDeviceCert,
+  encodeInviteOffer,
+  hexToBytes,
+} from "@sotto/wire";
+import { describe, expect, it } from "vitest";
+import { CRYPTO_VECTORS, makeCryptoVectors } from "../../../test/vectors/make-crypto.ts";
+import {
+  referenceAccept,
+  referenceAccountId,
+  referenceOpen,
+  referenceOpenOffer,
+  referenceOpenSignal,
+  referenceSafetyDigits,
+  referenceTurns,
+} from "./reference.ts";
+import { signal } from "./samples.ts";
+import { asHello, asMessage, must, seededEnv } from "./support.ts";
+
+type Vectors = Awaited<ReturnType<typeof makeCryptoVectors>>;
+const vectors = JSON.parse(readFileSync(CRYPTO_VECTORS, "utf8")) as Vectors;
+const env = seededEnv("vectors");
+
+function bytes(hex: string): Uint8Array<ArrayBuffer> {
+  const decoded = hexToBytes(hex);
+  if (decoded === undefined) throw new Error("bad hex in a vector");
+  return decoded;
+}
+
+function deviceOf(vector: Vectors["responder"]): OwnDevice {
+  return {
+    rootSecret: bytes(vector.rootSecret),
+    signingSecret: bytes(vector.signingSecret),
+    dhSecret: bytes(vector.dhSecret),
+    cert: must(decodeDeviceCert(bytes(vector.cert))).value,
+  };
+}
+
+const secretsOf = ({
+  secrets,
+}: Vectors["handshakes"]["oneTime"]): PrekeySecrets | LastResortSecrets => ({
+  signedPrekeyId: secrets.signedPrekeyId,
+  signedPrekeySecret: bytes(secrets.signedPrekeySecret),
+  oneTimeId: secrets.oneTimeId,
+  oneTimeSecret: secrets.oneTimeSecret === undefined ? undefined : bytes(secrets.oneTimeSecret),
+  kemSeed: bytes(secrets.kemSeed),
+  bundleHash: bytes(secrets.bundleHash),
+});
+
+/** A stored session of the time the vectors were frozen. */
+const sessionOf = (frozen: unknown): Session => {
+  const revived = JSON.parse(JSON.stringify(frozen), (_, value: unknown) =>
+    typeof value === "string" ? bytes(value) : value,
+  ) as Session;
+  return { ...revived, receiving: undefined };
+};
+
+const referenceFor = (vector: Vectors["handshakes"]["oneTime"]) =>
+  referenceAccept({
+    hello: bytes(vector.hello),
+    bundle: bytes(vector.bundle),
+    dhSecret: bytes(vectors.responder.dhSecret),
+    signedPrekeySecret: bytes(vector.secrets.signedPrekeySecret),
+    oneTimeSecret:
+      vector.secrets.oneTimeSecret === undefined ? undefined : bytes(vector.secrets.oneTimeSecret),
+    kemSeed: bytes(vector.secrets.kemSeed),
+  });
+
+it("today's code makes the frozen bytes", async () => {
+  expect(JSON.parse(JSON.stringify(await makeCryptoVectors()))).toEqual(vectors);
+});
+
+describe.each(["oneTime", "lastResort"] as const)("handshake %s", (name) => {
+  const vector = vectors.handshakes[name];
+  const hello = bytes(vector.hello);
+
+  it("is accepted by today's code from its frozen bytes", async () => {
+    const bob = deviceOf(vectors.responder);
+    const accepted = must(await accept(bob, secretsOf(vector), asHello(hello), env));
+    expect(bytesToHex(accepted.content)).toBe(vector.content);
+    expect(bytesToHex(accepted.session.id)).toBe(vector.sessionId);
+    expect(bytesToHex(accepted.session.transcript)).toBe(vector.transcript);
+    expect(bytesToHex(encodeDeviceCert(accepted.cert))).toBe(vectors.initiator.cert);
+    expect(await verifyBundle(must(decodeBundle(bytes(vector.bundle))).value, nobleBackend)).toBe(
+      true,
+    );
+  });
+
+  it("is accepted by the second implementation, with the same keys", () => {
+    const keys = referenceFor(vector);
+    expect(keys.initiatorCert.toString("hex")).toBe(vectors.initiator.cert);
+    expect(keys.transcript.toString("hex")).toBe(vector.transcript);
+    expect(keys.sessionId.toString("hex")).toBe(vector.sessionId);
+    expect(keys.initiatorSignalKey.toString("hex")).toBe(vector.initiatorSignalKey);
+    expect(keys.responderSignalKey.toString("hex")).toBe(vector.responderSignalKey);
+    const [turn] = referenceTurns(keys, bytes(vector.secrets.signedPrekeySecret), [
+      bytes(vector.initiatorRatchetSecret),
+    ]);
+    const content = referenceOpen(keys, turn!, { n: 0, previousCount: 0 }, hello.slice(1_329));
+    expect(content.toString("hex")).toBe(vector.content);
+  });
+});
+
+describe("conversation", () => {
+  const vector = vectors.handshakes.oneTime;
+  const { messages, ratchetSecrets } = vectors.conversation;
+
+  it("goes on from a frozen stored session", async () => {
+    let session = sessionOf(vector.initiatorSession);
+    for (const message of messages.filter(({ turn }) => turn === 1)) {
+      const opened = must(await decrypt(session, asMessage(bytes(message.envelope)), env));
+      expect(bytesToHex(opened.content)).toBe(message.content);
+      ({ session } = opened);
+    }
+  });
+
+  it("is opened from its secrets by the second implementation, all turns", () => {
+    const keys = referenceFor(vector);
+    const turns = referenceTurns(
+      keys,
+      bytes(vector.secrets.signedPrekeySecret),
+      ratchetSecrets.map(bytes),
+    );
+    expect(turns).toHaveLength(5);
+    for (const { turn, n, previousCount, content, envelope } of messages) {
+      const opened = referenceOpen(keys, turns[turn]!, { n, previousCount }, bytes(envelope));
+      expect(opened.toString("hex")).toBe(content);
+    }
+    expect(new Set(messages.map(({ turn }) => turn)).size).toBe(4);
+  });
+
+  it("has signals that both implementations open", async () => {
+    const keys = referenceFor(vector);
+    const { encoded, fromInitiator, fromResponder } = vectors.conversation.signal;
+    for (const [key, envelope] of [
+      [keys.initiatorSignalKey, fromInitiator],
+      [keys.responderSignalKey, fromResponder],
+    ] as const) {
+      expect(referenceOpenSignal(keys, key, bytes(envelope)).toString("hex")).toBe(encoded);
+    }
+    const decoded = must(decodeEnvelope(bytes(fromResponder))).value;
+    if (decoded.type !== "signal") throw new Error("not a signal");
+    const session = sessionOf(vector.initiatorSession);
+    expect(await openSignal(session, decoded, nobleBackend)).toEqual(signal);
+  });
+});
+
+describe("the rest", () => {
+  it("a bundle of a batch verifies from its frozen bytes", async () => {
+    const bundle = must(decodeBundle(bytes(vectors.batch.bundle))).value;
+    expect(bundle.kemPrekey.leafIndex).toBe(vectors.batch.leafIndex);
+    expect(bundle.kemPrekey.proof).toHaveLength(3);
+    expect(await verifyBundle(bundle, nobleBackend)).toBe(true);
+  });
+
+  it("an offer opens in both implementations", async () => {
+    const { seed, blob, offer } = vectors.invite;
+    const opened = await openInviteOffer(bytes(seed), bytes(blob), nobleBackend);
+    expect(opened === undefined ? undefined : bytesToHex(encodeInviteOffer(opened))).toBe(offer);
+    expect(referenceOpenOffer(bytes(seed), bytes(blob)).toString("hex")).toBe(offer);
+  });
+
+  it("account ids and the safety number are the same in both implementations", () => {
+    const roots = [vectors.initiator, vectors.responder].map(({ cert, accountId }) => {
+      const { rootKey } = must(decodeDeviceCert(bytes(cert))).value;
+      expect(bytesToHex(accountIdOf(rootKey))).toBe(accountId);
+      expect(referenceAccountId(rootKey).toString("hex")).toBe(accountId);
+      return rootKey;
+    });
+    const [one, other] = [roots[0]!, roots[1]!];
+    expect(safetyNumber(other, one)).toEqual(vectors.safetyNumber);
+    expect(referenceSafetyDigits(one, other)).toBe(vectors.safetyNumber.digits);
+  });
+});

@@ -1,0 +1,261 @@
+/**
+ * Writes crypto.json: what suite 1 gives for fixed secrets. Run it only to freeze a new suite or wire version;
+ * a difference in a frozen file means that old devices could no longer talk to new ones or read their own state.
+ *
+ *     npx node --conditions=@sotto/source test/vectors/make-crypto.ts
+ *
+ * Owns: the content of crypto.json. Leaves to packages/crypto/test/vectors.test.ts: checking it three ways.
+ */
+import { writeFile } from "node:fs/promises";
+import {
+  accept,
+  accountIdOf,
+  bundleHashOf,
+  createInviteBundle,
+  createLastResort,
+  createOwnDevice,
+  createPrekeyBatch,
+  createSignedPrekey,
+  type CryptoEnv,
+  decrypt,
+  deriveInviteKeys,
+  encrypt,
+  initiate,
+  type LastResortSecrets,
+  nobleBackend,
+  type OwnDevice,
+  type PrekeySecrets,
+  safetyNumber,
+  sealInviteOffer,
+  sealSignal,
+  sendAuthenticator,
+  type Session,
+  signHubAuth,
+  signHubHello,
+} from "@sotto/crypto";
+import {
+  asSendId,
+  bytesToHex as hex,
+  encodeBundle,
+  encodeDeviceCert,
+  encodeInviteOffer,
+  encodeSignal,
+  type PrekeyBundle,
+  sendTranscript,
+} from "@sotto/wire";
+import { offerOf, signal } from "../../packages/crypto/test/samples.ts";
+import {
+  asHello,
+  asMessage,
+  must,
+  NOW,
+  seededEntropy,
+  text,
+} from "../../packages/crypto/test/support.ts";
+
+export const CRYPTO_VECTORS = new URL("crypto.json", import.meta.url);
+
+/** Byte arrays are lower-case hex throughout. The same on every run. */
+export async function makeCryptoVectors() {
+  const env: CryptoEnv = {
+    entropy: seededEntropy("sotto vectors 1"),
+    crypto: nobleBackend,
+    now: NOW,
+  };
+  const alice = await createOwnDevice(env);
+  const bob = await createOwnDevice(env);
+  const invite = await createInviteBundle(bob, env);
+  const oneTime = await makeHandshake(alice, bob, invite.bundle, invite.secrets, env);
+  const lastResort = await makeLastResort(bob, env);
+  const withoutOneTime = await makeHandshake(
+    alice,
+    bob,
+    lastResort.bundle,
+    lastResort.secrets,
+    env,
+  );
+  return {
+    about:
+      "Suite 1 of Sotto, wire version 1. Bytes are hex. Written by make-crypto.ts; see packages/crypto/SPEC.md.",
+    now: NOW,
+    initiator: describeDevice(alice),
+    responder: describeDevice(bob),
+    handshakes: { oneTime: oneTime.vector, lastResort: withoutOneTime.vector },
+    conversation: await makeConversation(oneTime.initiator, oneTime.responder, env),
+    batch: await makeBatch(bob, env),
+    invite: await makeInvite(invite.bundle, env),
+    safetyNumber: safetyNumber(alice.cert.rootKey, bob.cert.rootKey),
+    hub: await makeHub(env),
+  };
+}
+
+const describeDevice = (device: OwnDevice) => ({
+  rootSecret: hex(device.rootSecret),
+  signingSecret: hex(device.signingSecret),
+  dhSecret: hex(device.dhSecret),
+  cert: hex(encodeDeviceCert(device.cert)),
+  accountId: hex(accountIdOf(device.cert.rootKey)),
+});
+
+async function makeLastResort(bob: OwnDevice, env: CryptoEnv) {
+  const signed = await createSignedPrekey(bob, env);
+  const { kemSeed, part } = await createLastResort(bob, env);
+  const bundle: PrekeyBundle = { cert: bob.cert, signedPrekey: signed.part, kemPrekey: part };
+  const secrets: LastResortSecrets = {
+    signedPrekeyId: signed.part.id,
+    signedPrekeySecret: signed.secret,
+    oneTimeId: part.id,
+    oneTimeSecret: undefined,
+    kemSeed,
+    bundleHash: bundleHashOf(bundle),
+  };
+  return { bundle, secrets };
+}
+
+async function makeHandshake(
+  alice: OwnDevice,
+  bob: OwnDevice,
+  bundle: PrekeyBundle,
+  secrets: PrekeySecrets | LastResortSecrets,
+  env: CryptoEnv,
+) {
+  const initiated = await initiate(alice, bundle, env);
+  if (initiated === undefined) throw new Error("bundle refused");
+  const { rootKey, ...started } = initiated.session;
+  const sealed = await encrypt(initiated.session, text("hello"), env);
+  const accepted = must(await accept(bob, secrets, asHello(sealed.envelope), env));
+  const vector = {
+    bundle: hex(encodeBundle(bundle)),
+    secrets: {
+      signedPrekeyId: secrets.signedPrekeyId,
+      signedPrekeySecret: hex(secrets.signedPrekeySecret),
+      oneTimeId: secrets.oneTimeId,
+      oneTimeSecret: secrets.oneTimeSecret === undefined ? undefined : hex(secrets.oneTimeSecret),
+      kemSeed: hex(secrets.kemSeed),
+      bundleHash: hex(secrets.bundleHash),
+    },
+    hello: hex(sealed.envelope),
+    content: hex(text("hello")),
+    sessionId: hex(started.id),
+    transcript: hex(started.transcript),
+    rootKeyAfterFirstStep: hex(rootKey),
+    initiatorSignalKey: hex(started.ownSignalKey),
+    responderSignalKey: hex(started.remoteSignalKey),
+    initiatorRatchetSecret: hex(started.ownRatchetSecret),
+    initiatorSession: freezeSession(sealed.session),
+  };
+  return { vector, initiator: sealed.session, responder: accepted.session };
+}
+
+/** Goes on after the HELLO: three turns of answers, each of several messages, and a signal each way. */
+async function makeConversation(initiator: Session, responder: Session, env: CryptoEnv) {
+  let [from, to] = [responder, initiator];
+  const messages = [];
+  const ratchetSecrets = [hex(initiator.ownRatchetSecret)];
+  for (const [turn, sizes] of [
+    [1, [0, 1, 156]],
+    [2, [3, 157]],
+    [3, [10]],
+    [4, [500, 2]],
+  ] as const) {
+    for (const [n, size] of sizes.entries()) {
+      const content = env.entropy(size);
+      const sealed = await encrypt(from, content, env);
+      from = sealed.session;
+      to = must(await decrypt(to, asMessage(sealed.envelope), env)).session;
+      const { previousCount } = from;
+      messages.push({
+        turn,
+        n,
+        previousCount,
+        content: hex(content),
+        envelope: hex(sealed.envelope),
+      });
+    }
+    ratchetSecrets.push(hex(from.ownRatchetSecret));
+    [from, to] = [to, from];
+  }
+  return {
+    /** One per turn, the initiator's first. */
+    ratchetSecrets,
+    messages,
+    signal: {
+      encoded: hex(encodeSignal(signal)),
+      fromInitiator: hex(await sealSignal(initiator, signal, env)),
+      fromResponder: hex(await sealSignal(responder, signal, env)),
+    },
+  };
+}
+
+async function makeBatch(bob: OwnDevice, env: CryptoEnv) {
+  const signed = await createSignedPrekey(bob, env);
+  const pairs = await createPrekeyBatch(bob, 8, env);
+  const last = pairs[5];
+  if (last === undefined) throw new Error("batch too small");
+  const bundle = { cert: bob.cert, signedPrekey: signed.part, kemPrekey: last.part };
+  return { leafIndex: 5, bundle: hex(encodeBundle(bundle)) };
+}
+
+async function makeInvite(bundle: PrekeyBundle, env: CryptoEnv) {
+  const seed = env.entropy(16);
+  const { linkId, linkKey } = deriveInviteKeys(seed);
+  const offer = offerOf(bundle);
+  return {
+    seed: hex(seed),
+    linkId: hex(linkId),
+    linkKey: hex(linkKey),
+    offer: hex(encodeInviteOffer(offer)),
+    blob: hex(await sealInviteOffer(seed, offer, env)),
+  };
+}
+
+async function makeHub(env: CryptoEnv) {
+  const { crypto, entropy } = env;
+  const [relaySeed, readerSeed, relayEphemeralSecret, sendSecret] = [
+    entropy(32),
+    entropy(32),
+    entropy(32),
+    entropy(32),
+  ];
+  const hello = {
+    relayKey: await crypto.signPublic(relaySeed),
+    ephemeralKey: await crypto.dhPublic(relayEphemeralSecret),
+    nonce: entropy(32),
+    hour: 472_222,
+    ttlHoursMax: 504,
+    queueMessagesMax: 256,
+  };
+  const readerKey = await crypto.signPublic(readerSeed);
+  const sendId = asSendId(entropy(24));
+  const sendKey = await crypto.dhPublic(sendSecret);
+  const transcript = sendTranscript(hello.nonce, hello.relayKey, sendId, sendKey);
+  const shared = await crypto.dh(sendSecret, hello.ephemeralKey);
+  return {
+    relaySeed: hex(relaySeed),
+    readerSeed: hex(readerSeed),
+    relayEphemeralSecret: hex(relayEphemeralSecret),
+    sendSecret: hex(sendSecret),
+    nonce: hex(hello.nonce),
+    hour: hello.hour,
+    ttlHoursMax: hello.ttlHoursMax,
+    queueMessagesMax: hello.queueMessagesMax,
+    sendId: hex(sendId),
+    helloSignature: hex(await signHubHello(relaySeed, hello, crypto)),
+    authSignature: hex(
+      await signHubAuth(readerSeed, hello.nonce, hello.relayKey, readerKey, crypto),
+    ),
+    sendAuthenticator: hex(sendAuthenticator(shared, transcript)),
+  };
+}
+
+/** A session as JSON: every string in it is bytes in hex. */
+const freezeSession = (session: Session): unknown =>
+  JSON.parse(
+    JSON.stringify(session, (_, value: unknown) =>
+      value instanceof Uint8Array ? hex(value) : value,
+    ),
+  );
+
+if (import.meta.main) {
+  await writeFile(CRYPTO_VECTORS, `${JSON.stringify(await makeCryptoVectors(), undefined, 2)}\n`);
+}
