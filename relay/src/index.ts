@@ -67,9 +67,28 @@ export interface Relay {
 }
 
 export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
+  const endings: (() => Promise<void>)[] = [];
+  /** Last opened, first closed. */
+  const endAll = async (): Promise<void> => {
+    for (const end of endings.splice(0).toReversed()) await end();
+  };
+  try {
+    return await start(options, endings, endAll);
+  } catch (error) {
+    await endAll();
+    throw error;
+  }
+}
+
+async function start(
+  options: RelayOptions,
+  endings: (() => Promise<void>)[],
+  endAll: () => Promise<void>,
+): Promise<Relay> {
   const { data } = options;
   const secrets = data === undefined ? createSecrets() : loadSecrets(data);
   const store: Store = data === undefined ? createMemoryStore() : openSqliteStore(data);
+  endings.push(() => store.close());
   const identity: RelayIdentity = {
     seed: secrets.identitySeed,
     publicKey: await nodeBackend.signPublic(secrets.identitySeed),
@@ -93,6 +112,7 @@ export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
     sendSecret: secrets.sendSecret,
     count: env.count,
   });
+  endings.push(() => exchange.stop());
 
   let hub: HubServer | undefined;
   let circuit: Circuit | undefined;
@@ -112,18 +132,17 @@ export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
       return exchange.stats().storeFails ? "the store takes no mail" : undefined;
     },
     trustProxy: options.trustProxy ?? false,
-  }).catch(async (error: unknown) => {
-    await exchange.stop();
-    await store.close();
-    throw error;
   });
+  endings.unshift(() => http.close());
   const url = options.publicUrl ?? `http://localhost:${http.port}`;
   if (options.circuit !== false) {
-    circuit = await createCircuit({
+    const opened = await createCircuit({
       identitySecret: secrets.identitySeed,
       announce: [announcedAddress(url)],
       ...(options.circuitLimits === undefined ? {} : { limits: options.circuitLimits }),
     });
+    circuit = opened;
+    endings.push(() => opened.close());
   }
   hub = createHubServer({
     exchange,
@@ -133,14 +152,8 @@ export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
     admits: admission(options.inviteCode),
   });
 
-  const end = async (): Promise<void> => {
-    draining = true;
-    await hub.drain();
-    await circuit?.close();
-    await exchange.stop();
-    await store.close();
-    await http.close();
-  };
+  const opened = hub;
+  endings.push(() => opened.drain());
   let ended: Promise<void> | undefined;
   return {
     url,
@@ -150,11 +163,14 @@ export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
     counters: () => ({ ...counters }),
     stats: () => ({
       ...exchange.stats(),
-      connections: hub.connections,
-      bufferedBytes: hub.bufferedBytes,
+      connections: opened.connections,
+      bufferedBytes: opened.bufferedBytes,
       reservations: circuit?.reservations ?? 0,
     }),
-    close: () => (ended ??= end()),
+    close() {
+      draining = true;
+      return (ended ??= endAll());
+    },
   };
 }
 

@@ -64,6 +64,17 @@ describe("sqlite", () => {
     await store.close();
   });
 
+  test("more than one batch takes is written in several", async () => {
+    const directory = newDirectory();
+    const store = openSqliteStore(directory);
+    const count = 4_097;
+    await Promise.all(
+      Array.from({ length: count }, (_, index) => store.apply([putMessage(index + 1)])),
+    );
+    expect([...store.load().messages]).toHaveLength(count);
+    await store.close();
+  });
+
   test("a full disk is told, loses nothing kept, and recovers when mail is fetched", async () => {
     const store: Store = openSqliteStore(newDirectory(), 64);
     const kept: number[] = [];

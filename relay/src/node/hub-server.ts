@@ -17,7 +17,7 @@ export const STALLED_MS = 60_000;
 export const HEARTBEAT_MS = 30_000;
 export const CONNECTIONS_MAX = 10_000;
 /** What a draining relay asks clients to wait: this, and as much again at random. */
-export const DRAIN_RETRY_MS = 2_000;
+const DRAIN_RETRY_MS = 2_000;
 /** Time for the last frames of a draining relay to leave. */
 const CLOSE_MS = 1_000;
 

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 
-export const KEY_BYTES = 32;
+const KEY_BYTES = 32;
 
 export interface RelaySecrets {
   /** Ed25519 seed: the relay's identity, pinned by clients and also its libp2p key. */

@@ -60,8 +60,9 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
     const path = pathOf(request);
-    const taker = path === HUB_PATH ? options.hub() : path === "/" ? options.circuit() : undefined;
-    if (taker === undefined) return refuseUpgrade(socket, 404);
+    if (path !== HUB_PATH && path !== "/") return refuseUpgrade(socket, 404);
+    const taker = path === HUB_PATH ? options.hub() : options.circuit();
+    if (taker === undefined) return refuseUpgrade(socket, 503);
     const leave = places.enter(addressOf(request, options.trustProxy));
     if (leave === undefined) return refuseUpgrade(socket, 429);
     socket.once("close", leave);

@@ -10,7 +10,7 @@ import { extname, join, sep } from "node:path";
 
 export type Headers = Readonly<Record<string, string>>;
 /** `<app>/headers.json`: over the defaults; `html` only on HTML, over `all`. An empty value takes a header away. */
-export interface AppHeaders {
+interface AppHeaders {
   readonly html: Headers;
   readonly all: Headers;
 }
@@ -81,9 +81,7 @@ export interface StaticFiles {
 export async function createStaticFiles(directory: string, https: boolean): Promise<StaticFiles> {
   const root = await realpath(directory).catch(() => undefined);
   const own = root === undefined ? NO_HEADERS : await readHeaders(join(root, "headers.json"));
-  const always: Headers = https
-    ? { "Strict-Transport-Security": "max-age=63072000; includeSubDomains" }
-    : {};
+  const always: Headers = https ? { "Strict-Transport-Security": "max-age=63072000" } : {};
   const all = merge(DEFAULT_HEADERS.all, always, own.all);
   const html = merge(DEFAULT_HEADERS.all, always, DEFAULT_HEADERS.html, own.all, own.html);
 

@@ -2,16 +2,19 @@
  * The thread that owns the database's only writing connection: one transaction per batch.
  * Runs on its own, without package conditions: imports nothing but relative files and Node.
  */
+import { rmSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import type { StoreOperation } from "../../core/ports.ts";
 import { type Unit, unpackUnits } from "./batch.ts";
 import { openWriter } from "./schema.ts";
 
-export type UnitResult = "ok" | "full" | "broken";
+type UnitResult = "ok" | "full" | "broken";
 /** One result per unit of the batch. */
 export type BatchResult = readonly UnitResult[];
 export interface WorkerOptions {
   readonly path: string;
+  /** A file whose only purpose is to be deleted when the disk is full. */
+  readonly reserve: string;
   /** Pages the file may have; 0: as many as the disk has. */
   readonly pagesMax: number;
 }
@@ -19,9 +22,9 @@ export interface WorkerOptions {
 const SQLITE_FULL = 13;
 
 const isOptions = (data: unknown): data is WorkerOptions =>
-  typeof data === "object" && data !== null && "path" in data && "pagesMax" in data;
+  typeof data === "object" && data !== null && "path" in data && "reserve" in data;
 if (!isOptions(workerData)) throw new TypeError("started without options");
-const { path, pagesMax } = workerData;
+const { path, reserve, pagesMax } = workerData;
 const database = openWriter(path);
 if (pagesMax > 0) database.exec(`PRAGMA max_page_count = ${pagesMax}`);
 
@@ -82,6 +85,19 @@ function commit(units: readonly Unit[]): UnitResult {
   }
 }
 
+/**
+ * One unit without room must not take the others with it: deletions are what makes room again.
+ * They need a little room themselves, which the reserve gives up for them.
+ */
+function commitAlone(unit: Unit): UnitResult {
+  const result = commit([unit]);
+  const isDeletion = unit.every(({ type }) => type.startsWith("delete-"));
+  if (result !== "full" || !isDeletion) return result;
+  rmSync(reserve, { force: true });
+  database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  return commit([unit]);
+}
+
 const isFull = (error: unknown): boolean =>
   error instanceof Error &&
   "errcode" in error &&
@@ -96,10 +112,7 @@ parentPort?.on("message", (batch: ArrayBuffer | "close") => {
   }
   const units = unpackUnits(batch);
   const together = commit(units);
-  // One unit without room must not take the others with it: deletions are what makes room again.
   const results: BatchResult =
-    together === "ok" || units.length === 1
-      ? units.map(() => together)
-      : units.map((unit) => commit([unit]));
+    together === "ok" ? units.map(() => together) : units.map(commitAlone);
   parentPort?.postMessage(results);
 });

@@ -3,6 +3,7 @@
  * Owns: batching, and that an answer means "flushed". Leaves to sqlite-worker.ts: the transactions.
  * Spec: SPEC.md §5.
  */
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
@@ -19,8 +20,11 @@ import { prepare, touch } from "./schema.ts";
 import type { BatchResult, WorkerOptions } from "./sqlite-worker.ts";
 
 /** One transaction takes what waits, up to so much. */
-export const BATCH_UNITS_MAX = 4_096;
-export const BATCH_BYTES_MAX = 16_777_216;
+const BATCH_UNITS_MAX = 4_096;
+const BATCH_BYTES_MAX = 16_777_216;
+
+/** Room for the write-ahead log of some deletions. */
+const RESERVE_BYTES = 4_194_304;
 
 interface Waiting {
   operations: StoreOperation[];
@@ -36,7 +40,9 @@ export function openSqliteStore(directory: string, pagesMax = 0): Store {
   const reader = new DatabaseSync(path, { readOnly: true });
   const readMessage = reader.prepare("SELECT blob FROM messages WHERE row = ?");
   const readBundle = reader.prepare("SELECT blob FROM bundles WHERE row = ?");
-  const workerData: WorkerOptions = { path, pagesMax };
+  const reserve = join(directory, "reserve");
+  layReserve(reserve);
+  const workerData: WorkerOptions = { path, reserve, pagesMax };
   const worker = new Worker(workerUrl(), {
     workerData,
     execArgv: [...process.execArgv, "--disable-warning=ExperimentalWarning"],
@@ -144,6 +150,15 @@ export function openSqliteStore(directory: string, pagesMax = 0): Store {
       unlock();
     },
   };
+}
+
+/** Again at every start; a disk that is full already has none. */
+function layReserve(path: string): void {
+  try {
+    writeFileSync(path, new Uint8Array(RESERVE_BYTES), { mode: 0o600 });
+  } catch {
+    rmSync(path, { force: true });
+  }
 }
 
 /** The sources run as they are and the build has the same layout, so the ending follows this file's. */
