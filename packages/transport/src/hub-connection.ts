@@ -52,7 +52,7 @@ type Answer = Extract<
   { type: "ok" | "error" | "queue" | "queues" | "sender" | "bundle" }
 >;
 /** Undefined: no answer came, or the connection ended. */
-export type Answered = (answer: Answer | undefined) => void;
+type Answered = (answer: Answer | undefined) => void;
 
 /** closed: by the other side. silent: no sign of life. broken: it does not speak the protocol. */
 export type EndReason = "closed" | "silent" | "broken" | "unproven" | "bye" | "stopped";

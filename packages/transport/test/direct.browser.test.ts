@@ -22,6 +22,7 @@ import {
   PREPARE_MS,
   relayAddress,
   SEND_BUFFER_BYTES_MAX,
+  SESSIONS_PER_PEER_MAX,
   withRepairedInitChannel,
 } from "@sotto/transport/libp2p";
 import { asEnvelopeId, bytesToHex, type DirectFrame, hexToBytes } from "@sotto/wire";
@@ -295,7 +296,14 @@ async function rawPeer(place: RelayPlace) {
       const connection = await withRepairedInitChannel(RTCPeerConnection.prototype, () =>
         node.dial(address),
       );
-      return connection.newStream(DIRECT_PROTOCOL);
+      return connection.newStream(DIRECT_PROTOCOL, { negotiateFully: true });
+    },
+    /** One more on the connection there is. */
+    async again(to: Uint8Array) {
+      const direct = node
+        .getConnections(peerIdFromBytes(to))
+        .find((connection) => connection.limits === undefined);
+      return direct!.newStream(DIRECT_PROTOCOL, { negotiateFully: true });
     },
     async circuit(to: Uint8Array) {
       return node.dial(multiaddr(`${relay}/p2p-circuit/p2p/${peerIdFromBytes(to)!.toString()}`));
@@ -384,4 +392,35 @@ it("asks whether a peer is still there when the network may have changed", async
   expect(heard.toSorted()).toEqual(["ping", "ping", "pong"]);
   await target.direct.close();
   expect(change).toBeUndefined();
+});
+
+it("a peer may open as many session streams as allowed and no more", async () => {
+  const place = await relayPlace();
+  const target = await peer(place);
+  const raw = await rawPeer(place);
+  target.direct.expect(raw.id);
+  await target.direct.prepare();
+  const streams = [await raw.stream(target.direct.ownPeerId)];
+  const opened = { count: 0 };
+  const watch = (stream: (typeof streams)[number]): void =>
+    stream.addEventListener("message", () => opened.count++, { once: true });
+  watch(streams[0]!);
+  while (streams.length < SESSIONS_PER_PEER_MAX) {
+    const stream = await raw.again(target.direct.ownPeerId);
+    watch(stream);
+    streams.push(stream);
+  }
+  // Silent on our side: none becomes a link, all of them count.
+  await until(() => opened.count === SESSIONS_PER_PEER_MAX);
+  const refused = raw.again(target.direct.ownPeerId).then(async (stream) => {
+    await until(() => stream.status !== "open");
+    throw new Error("refused");
+  });
+  await expect(refused).rejects.toThrow();
+  streams[0]?.abort(new Error("over"));
+  await vi.waitFor(async () => {
+    const stream = await raw.again(target.direct.ownPeerId);
+    stream.send(PING);
+    await vi.waitUntil(() => target.links.length === 1, { timeout: 500 });
+  });
 });

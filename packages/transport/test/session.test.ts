@@ -130,6 +130,7 @@ function scriptedSession() {
       ended: (reason) => seen.ends.push(reason),
     },
   );
+  session.begin();
   const pongs = (): void => {
     const ping = end.sent.findLast((frame) => frame.type === "ping");
     end.says(packFrame({ type: "pong", nonce: ping!.nonce }));
@@ -156,6 +157,18 @@ describe("a session", () => {
     timers.advance(2);
     pongs();
     expect(seen).toMatchObject({ opened: 1, roundTrips: [4] });
+  });
+
+  it("that begins on a stream that is over ends at once", () => {
+    const { stream } = scriptedStream();
+    stream.abort(new Error("over"));
+    const ends: SessionEnd[] = [];
+    const ended = (reason: SessionEnd): void => void ends.push(reason);
+    const events = { open: () => {}, frame: () => {}, roundTrip: () => {}, ended };
+    const session = openSession(stream, { timers: manualTimers(), entropy }, events);
+    expect(ends).toEqual([]);
+    session.begin();
+    expect(ends).toEqual(["closed"]);
   });
 
   it("ends when nothing is heard at all, at the limit", () => {

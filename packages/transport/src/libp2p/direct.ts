@@ -47,6 +47,8 @@ const REDIAL_MS = 500;
 export const SEND_BUFFER_BYTES_MAX = 262_144;
 /** A peer that breaks the protocol on so many links is no longer expected. */
 export const MALFORMED_LINKS_MAX = 3;
+/** A double dial makes two; a peer that opens more is not settled with, its streams are refused. */
+export const SESSIONS_PER_PEER_MAX = 4;
 /** Two streams opened within this time of each other are two sides dialling at once. */
 const GLARE_MS = 5_000;
 /** The stream that lost stays so long: closed at once, it could end before the other side knows the winner. */
@@ -107,6 +109,8 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
 
   const keyOf = (peerId: PeerId): string => bytesToHex(peerIdToBytes(peerId));
   const isExpected = (peerId: PeerId): boolean => expected.has(keyOf(peerId));
+  /** False for what was forgotten while something was still under way, also when it is expected anew. */
+  const isCurrent = (peer: Expected): boolean => expected.get(keyOf(peer.peerId)) === peer;
   const isRelay = (peerId: PeerId): boolean => peerId.equals(relay);
 
   const node = await createLibp2p({
@@ -162,7 +166,9 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
 
   await node.handle(DIRECT_PROTOCOL, (stream, connection) => {
     const peer = expected.get(keyOf(connection.remotePeer));
-    if (peer !== undefined && isDirect(connection)) adopt(peer, stream, connection);
+    const isWelcome =
+      peer !== undefined && isDirect(connection) && peer.sessions.size < SESSIONS_PER_PEER_MAX;
+    if (isWelcome) adopt(peer, stream, connection);
     else stream.abort(new Error("not expected"));
   });
   node.addEventListener("transport:listening", ({ detail }) => {
@@ -191,6 +197,7 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
       { timers, entropy },
       {
         open() {
+          if (!isCurrent(peer)) return session.close();
           const previous = peer.link;
           const loses = previous !== undefined && survives(previous, candidate);
           if (previous !== undefined) {
@@ -217,6 +224,7 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
       openedAt: timers.now(),
     };
     peer.sessions.add(candidate);
+    session.begin();
     return session;
   }
 
@@ -334,7 +342,7 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
     try {
       for (let attempt = 0; attempt < DIAL_ATTEMPTS; attempt++) {
         if (peer.link !== undefined) return true;
-        if (closed || !isExpected(peer.peerId)) return false;
+        if (closed || !isCurrent(peer)) return false;
         if (await dialOnce(peer).catch(() => false)) return true;
       }
       return peer.link !== undefined;
@@ -354,7 +362,7 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
       node.dial(address, { signal }),
     );
     if (peer.link !== undefined) return true;
-    if (!isDirect(connection)) return false;
+    if (!isDirect(connection) || !isCurrent(peer)) return false;
     const stream = await connection.newStream(DIRECT_PROTOCOL, { signal });
     const session = adopt(peer, stream, connection);
     return linked(peer, session);

@@ -45,6 +45,8 @@ export interface SessionEvents {
 }
 
 export interface Session {
+  /** Asks the first time. Nothing happens before, so that the caller has its own book in order. */
+  begin(): void;
   /** False when the stream is over or full. */
   send(frame: DirectFrame): boolean;
   /** Asks for a sign of life now. */
@@ -146,8 +148,8 @@ export function openSession(
     ask();
   }
 
-  ask();
   return {
+    begin: ask,
     send(frame) {
       if (state !== "open" || stream.writableNeedsDrain) return false;
       sentAt ??= timers.now();
