@@ -1,0 +1,150 @@
+/**
+ * What sessions and messages cost, against the primitives they are made of, in the same run.
+ * The yardstick of a set-up and of a turn is one X25519 exchange; of a one-way message, one SHA-256 of 64 bytes.
+ */
+import {
+  accept,
+  createInviteBundle,
+  createOwnDevice,
+  type CryptoEnv,
+  decrypt,
+  encrypt,
+  initiate,
+  nobleBackend,
+  type Session,
+  sha256,
+} from "@sotto/crypto";
+import { decodeEnvelope, type HelloEnvelope, type MessageEnvelope } from "@sotto/wire";
+import type { Measure } from "./main.ts";
+
+/** Each figure is the best of this many windows: what the code can do, not what else the machine did. */
+const WINDOWS = 5;
+const WINDOW_MS = 300;
+
+/** Rates of this machine and this run, and their ratios to a yardstick, which may be compared. */
+export async function benchCrypto(): Promise<readonly Measure[]> {
+  const env: CryptoEnv = {
+    entropy: (length) => crypto.getRandomValues(new Uint8Array(length)),
+    crypto: nobleBackend,
+    now: Date.now(),
+  };
+  const own = env.entropy(32);
+  const remote = await nobleBackend.dhPublic(env.entropy(32));
+  const block = env.entropy(64);
+  const exchange = await rate(async () => void (await nobleBackend.dh(own, remote)));
+  const hash = await rate(async () => {
+    for (let index = 0; index < 100; index++) sha256(block);
+  }, 100);
+  const setUps = await rate(await setUp(env));
+  const pingPong = await rate(await pingPongOf(env), 2);
+  const small = await rate(await oneWayOf(env, 32, 100), 100);
+  const large = await rate(await oneWayOf(env, 16_000, 20), 20);
+  return [
+    { name: "X25519 exchange (yardstick)", value: exchange, unit: "/s" },
+    { name: "SHA-256 of 64 bytes (yardstick)", value: hash, unit: "/s" },
+    { name: "session set-up: bundle, HELLO and accept", value: setUps, unit: "/s" },
+    { name: "  costs as much as", value: exchange / setUps, unit: "exchanges" },
+    {
+      name: "ping-pong message of 32 B: encrypt and decrypt, a turn each",
+      value: pingPong,
+      unit: "/s",
+    },
+    { name: "  costs as much as", value: exchange / pingPong, unit: "exchanges" },
+    { name: "one-way message of 32 B: encrypt and decrypt", value: small, unit: "/s" },
+    { name: "  costs as much as", value: hash / small, unit: "hashes" },
+    { name: "one-way message of 16,000 B: encrypt and decrypt", value: large, unit: "/s" },
+    { name: "  throughput", value: (large * 16_000) / 1e6, unit: "MB/s" },
+  ];
+}
+
+/** Operations per second, best of WINDOWS; one call of `run` does `operations` of them. */
+async function rate(run: () => Promise<void>, operations = 1): Promise<number> {
+  await run();
+  let best = 0;
+  for (let window = 0; window < WINDOWS; window++) {
+    const start = performance.now();
+    let calls = 0;
+    let elapsed = 0;
+    while (elapsed < WINDOW_MS) {
+      await run();
+      calls++;
+      elapsed = performance.now() - start;
+    }
+    best = Math.max(best, (calls * operations * 1_000) / elapsed);
+  }
+  return best;
+}
+
+async function setUp(env: CryptoEnv): Promise<() => Promise<void>> {
+  const alice = await createOwnDevice(env);
+  const bob = await createOwnDevice(env);
+  return async () => {
+    const { bundle, secrets } = await createInviteBundle(bob, env);
+    const initiated = await initiate(alice, bundle, env);
+    if (initiated === undefined) throw new Error("bundle refused");
+    const { envelope } = await encrypt(initiated.session, new Uint8Array(32), env);
+    const accepted = await accept(bob, secrets, helloOf(envelope), env);
+    if (!accepted.ok) throw new Error(accepted.reason);
+  };
+}
+
+/** Both sides after a first message and its answer. */
+async function conversation(env: CryptoEnv): Promise<readonly [Session, Session]> {
+  const alice = await createOwnDevice(env);
+  const bob = await createOwnDevice(env);
+  const { bundle, secrets } = await createInviteBundle(bob, env);
+  const initiated = await initiate(alice, bundle, env);
+  if (initiated === undefined) throw new Error("bundle refused");
+  const first = await encrypt(initiated.session, new Uint8Array(1), env);
+  const accepted = await accept(bob, secrets, helloOf(first.envelope), env);
+  if (!accepted.ok) throw new Error(accepted.reason);
+  const answer = await encrypt(accepted.session, new Uint8Array(1), env);
+  return [await opened(first.session, answer.envelope, env), answer.session];
+}
+
+/** One message each way: every one of them starts a turn. */
+async function pingPongOf(env: CryptoEnv): Promise<() => Promise<void>> {
+  let [from, to] = await conversation(env);
+  const content = new Uint8Array(32);
+  return async () => {
+    for (let turn = 0; turn < 2; turn++) {
+      const sealed = await encrypt(from, content, env);
+      [from, to] = [await opened(to, sealed.envelope, env), sealed.session];
+    }
+  };
+}
+
+/** `count` messages in a row from one side: no turn. */
+async function oneWayOf(
+  env: CryptoEnv,
+  bytes: number,
+  count: number,
+): Promise<() => Promise<void>> {
+  let [from, to] = await conversation(env);
+  const content = new Uint8Array(bytes);
+  return async () => {
+    for (let index = 0; index < count; index++) {
+      const sealed = await encrypt(from, content, env);
+      from = sealed.session;
+      to = await opened(to, sealed.envelope, env);
+    }
+  };
+}
+
+async function opened(session: Session, envelope: Uint8Array, env: CryptoEnv): Promise<Session> {
+  const result = await decrypt(session, messageOf(envelope), env);
+  if (!result.ok) throw new Error(result.reason);
+  return result.session;
+}
+
+function helloOf(bytes: Uint8Array): HelloEnvelope {
+  const decoded = decodeEnvelope(bytes);
+  if (!decoded.ok || decoded.value.type !== "hello") throw new Error("not a hello");
+  return decoded.value;
+}
+
+function messageOf(bytes: Uint8Array): MessageEnvelope {
+  const decoded = decodeEnvelope(bytes);
+  if (!decoded.ok || decoded.value.type !== "message") throw new Error("not a message");
+  return decoded.value;
+}
