@@ -172,7 +172,7 @@ describe("an address", () => {
     "http://chat.example.com",
     "http://localhost.example.com",
     "http://127.0.0.1.example.com",
-  "http://127x0x0x1",
+    "http://127x0x0x1",
     "ws://localhost",
     "javascript:alert(1)",
   ])("may not name %j", (url) => {
