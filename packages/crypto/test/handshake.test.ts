@@ -290,6 +290,33 @@ describe("what is refused", () => {
   });
 });
 
+describe("deniability", () => {
+  it("the responder alone can make a HELLO that its own code accepts as the other's", async () => {
+    const { alice, bob } = world;
+    const { bundle, secrets } = await createInviteBundle(bob, env);
+    const unknown = new Uint8Array(32);
+    const forger: OwnDevice = {
+      rootSecret: unknown,
+      signingSecret: unknown,
+      dhSecret: unknown,
+      cert: alice.cert,
+    };
+    // DH(Alice, SPK) is the only use of Alice's secret, and the owner of SPK can compute it from the other end.
+    const crypto = {
+      ...env.crypto,
+      dh: (secret: Uint8Array, remote: Uint8Array) =>
+        secret === unknown
+          ? env.crypto.dh(secrets.signedPrekeySecret, alice.cert.dhKey)
+          : env.crypto.dh(secret, remote),
+    };
+    const initiated = (await initiate(forger, bundle, { ...env, crypto }))!;
+    const { envelope } = await encrypt(initiated.session, text("never said"), env);
+    const accepted = must(await accept(bob, secrets, asHello(envelope), env));
+    expect(accepted.cert).toEqual(alice.cert);
+    expect(accepted.content).toEqual(text("never said"));
+  });
+});
+
 describe("privacy", () => {
   it("a HELLO contains no key, id or signature of its sender", () => {
     const { envelope, alice } = world;

@@ -38,7 +38,7 @@ const verifies = (bundle: PrekeyBundle): Promise<boolean> => verifyBundle(bundle
 const third = batch[3]!.part;
 
 describe("a batch of one-time pairs", () => {
-  it.each([1, 2, 8, PREKEY_BATCH_MAX])("of %i: every pair verifies in its place", async (count) => {
+  it.each([1, 8, PREKEY_BATCH_MAX])("of %i: every pair verifies in its place", async (count) => {
     const pairs = await createPrekeyBatch(own, count, env);
     expect(pairs).toHaveLength(count);
     for (const [index, { part }] of pairs.entries()) {
@@ -138,7 +138,7 @@ describe("a bundle", () => {
   it("is refused when any bit is flipped: of every field, and of the KEM key sampled", async () => {
     const encoded = encodeBundle(bundleWith(third));
     const kemKeyFrom = encoded.length - 64 - 3 * 32 - 2 - 34 - 1_184;
-    for (let bit = 0; bit < encoded.length * 8; bit += 5) {
+    for (let bit = 0; bit < encoded.length * 8; bit += 11) {
       const byte = bit >> 3;
       if (byte > kemKeyFrom + 8 && byte < kemKeyFrom + 1_180 && byte % 16 !== 0) continue;
       const decoded = decodeBundle(flipBit(encoded, bit));
