@@ -2,7 +2,7 @@
  * One simulated installation: the real engine, a disk that survives crashes, memory that does not.
  * Owns: the loop (commit, then act), timers, crash points. It follows sdk/shell.ts effect by effect.
  */
-import type { OwnDevice } from "@sotto/crypto";
+import type { CryptoBackend, OwnDevice } from "@sotto/crypto";
 import {
   type ConversationId,
   type ConversationRecord,
@@ -20,16 +20,14 @@ import {
   type Stepped,
 } from "@sotto/protocol";
 import { asSendId, bytesToHex, EnvelopeType, hexToBytes, type QueueAddress } from "@sotto/wire";
-import type { Network, SendTarget, Endpoint } from "./network.ts";
+import type { Endpoint, Network, SendTarget } from "./endpoint.ts";
 import { MARKER, type Oracle } from "./oracle.ts";
 import type { PlantedBug } from "./planted.ts";
 import type { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { stubBackend } from "./stub-crypto.ts";
 
 const STORE_PAUSE_MS = 10_000;
 const RELAY_URL = "http://localhost:8080";
-export const RELAY_KEY = new Uint8Array(32).fill(7);
 
 /** What is on a client's disk: changed by whole commits only. */
 export interface Disk {
@@ -67,6 +65,8 @@ export interface Client extends Endpoint {
 export interface ClientOptions {
   readonly name: string;
   readonly device: OwnDevice;
+  readonly relayKey: Uint8Array;
+  readonly crypto: CryptoBackend;
   readonly scheduler: Scheduler;
   readonly random: Random;
   readonly network: Network;
@@ -89,7 +89,7 @@ export function createClient(options: ClientOptions): Client {
       ...device,
       name: `${name} ${MARKER}`,
       readerSecret: new Uint8Array(32),
-      relayKey: RELAY_KEY,
+      relayKey: options.relayKey,
       createdAt: 0,
     },
     conversations: new Map(),
@@ -109,12 +109,13 @@ export function createClient(options: ClientOptions): Client {
   /** Planted bugs look at these. */
   const highest = new Map<string, bigint>();
   let undo: (() => void) | undefined;
+  let lane = Promise.resolve();
 
   const now = (): number => 1_700_000_000_000 + scheduler.now + skew;
   const env = (): Parameters<typeof step>[2] => ({
     now: now(),
     entropy: (length) => random.bytes(length),
-    crypto: stubBackend,
+    crypto: options.crypto,
   });
 
   /** Runs later in this life only. */
@@ -248,12 +249,18 @@ export function createClient(options: ClientOptions): Client {
     for (const input of inputs) await runStep(entry, input);
   }
 
-  async function guarded(run: () => Promise<void>): Promise<void> {
-    try {
-      await run();
-    } catch (error) {
-      if (!(error instanceof Crashed)) throw error;
-    }
+  /** One thing after another, and nothing of an earlier life. */
+  function guarded(run: () => Promise<void>): Promise<void> {
+    const born = epoch;
+    lane = lane.then(async () => {
+      if (!running || born !== epoch) return;
+      try {
+        await run();
+      } catch (error) {
+        if (!(error instanceof Crashed)) throw error;
+      }
+    });
+    return lane;
   }
 
   function execute(entry: Entry, effect: Effect): void {
@@ -326,7 +333,7 @@ export function createClient(options: ClientOptions): Client {
       }
       const address: QueueAddress = {
         relayUrl: RELAY_URL,
-        relayKey: RELAY_KEY,
+        relayKey: options.relayKey,
         sendId: asSendId(sendId),
         firstUse,
       };
@@ -515,6 +522,12 @@ export function createClient(options: ClientOptions): Client {
         await client.feed(entry.id, { kind: "frame", blob: damaged, source: { path: "direct" } });
       }
       await client.feed(entry.id, { kind: "frame", blob, source: { path: "relay", sequence } });
+    },
+    async missing(queueId) {
+      const entry = entryByQueue(queueId);
+      const peer = entry?.slice.conversation?.peer;
+      if (entry === undefined || (peer?.state !== "open" && peer?.state !== "invited")) return;
+      makeQueue(entry.id, peer.queue.queueId, peer.queue.firstUse);
     },
     async signalled(queueId, blob) {
       const entry = entryByQueue(queueId);

@@ -2,6 +2,8 @@
 import type { Random } from "./random.ts";
 
 export interface Faults {
+  /** full: real hub client and relay core. thin: a model of both, for limits that are constants there. */
+  readonly stack: "full" | "thin";
   /** One-way delay of a frame, ms. */
   readonly delayMin: number;
   readonly delayMean: number;
@@ -41,6 +43,7 @@ export function drawFaults(random: Random): Faults {
     return random.chance(probability) ? drawn : 0;
   };
   return {
+    stack: random.chance(0.6) ? "full" : "thin",
     delayMin: random.between(15, 40),
     delayMean: random.pick([5, 30, 120]),
     disconnectMean: maybe(0.5, () => random.between(2_000, 20_000)),

@@ -1,24 +1,35 @@
-/** Long-term keys of the simulated people: real curve points, made once per process. */
-import { createOwnDevice, nobleBackend, type OwnDevice } from "@sotto/crypto";
+/** Long-term keys of the simulated people and of the relay: real curve points, made once per process and suite. */
+import { createOwnDevice, type CryptoBackend, type OwnDevice } from "@sotto/crypto";
 import { createRandom } from "./random.ts";
-import { stubBackend } from "./stub-crypto.ts";
 
 export const PEOPLE_MAX = 4;
+export const RELAY_SEED = new Uint8Array(32).fill(7);
 
-/** Real points, stub signatures. */
-export const people: readonly OwnDevice[] = await Promise.all(
-  Array.from({ length: PEOPLE_MAX }, (_, index) =>
-    createOwnDevice({
-      now: 1_700_000_000_000,
-      entropy: (
-        (random) => (length: number) =>
-          random.bytes(length)
-      )(createRandom(0xc0ffee + index)),
-      crypto: {
-        ...stubBackend,
-        dhPublic: (secret) => stubBackend.dhPublic(secret),
-        signPublic: (seed) => nobleBackend.signPublic(seed),
-      },
-    }),
-  ),
-);
+export interface Identities {
+  readonly people: readonly OwnDevice[];
+  /** Ed25519, 32 bytes, as clients pin it. */
+  readonly relayKey: Uint8Array;
+}
+
+const known = new Map<CryptoBackend, Promise<Identities>>();
+
+export function identitiesFor(crypto: CryptoBackend): Promise<Identities> {
+  const made = known.get(crypto) ?? makeIdentities(crypto);
+  known.set(crypto, made);
+  return made;
+}
+
+async function makeIdentities(crypto: CryptoBackend): Promise<Identities> {
+  const random = createRandom(0xc0ffee);
+  const people: OwnDevice[] = [];
+  for (let index = 0; index < PEOPLE_MAX; index++) {
+    people.push(
+      await createOwnDevice({
+        now: 1_700_000_000_000,
+        entropy: (length) => random.bytes(length),
+        crypto,
+      }),
+    );
+  }
+  return { people, relayKey: await crypto.signPublic(RELAY_SEED) };
+}

@@ -143,13 +143,14 @@ export function createOracle(scheduler: Scheduler): Oracle {
     isSettled() {
       return pairs.every((pair) => {
         const sides = [
-          [pair.inviter, pair.inviterId],
-          [pair.invitee, pair.inviteeId],
+          [pair.inviter, pair.inviterId, pair.invitee],
+          [pair.invitee, pair.inviteeId, pair.inviter],
         ] as const;
-        return sides.every(([client, id]) => {
+        return sides.every(([client, id, other]) => {
           const peer = client.disk.conversations.get(id)?.peer;
           return (
             peer?.state === "open" &&
+            peer.contact.name === other.disk.self.name &&
             peer.owed.length === 0 &&
             (client.disk.outbox.get(id)?.size ?? 0) === 0
           );

@@ -73,9 +73,13 @@ export function createScheduler(): Scheduler {
         now = event.at;
         events++;
         await event.run();
+        await reactions();
         if (done?.() === true) return;
       }
       now = until;
     },
   };
 }
+
+/** Everything that follows from an event without waiting for another one: promises are not tied to virtual time. */
+const reactions = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -2,20 +2,23 @@
  * One run: a world drawn from a seed, people who write while everything fails, then peace, then the verdict.
  */
 import type { DropReason } from "@sotto/protocol";
-import { deriveInviteKeys, accountIdOf } from "@sotto/crypto";
+import { accountIdOf, type CryptoBackend, deriveInviteKeys } from "@sotto/crypto";
 import { bytesToHex } from "@sotto/wire";
 import { type Client, createClient } from "./client.ts";
 import { drawFaults, type Faults, healed } from "./faults.ts";
-import { people } from "./identities.ts";
-import { createNetwork } from "./network.ts";
+import { identitiesFor } from "./identities.ts";
+import { createThinNetwork } from "./thin-network.ts";
+import { createFullNetwork } from "./full-network.ts";
 import { createOracle, MARKER, type Pair } from "./oracle.ts";
 import type { PlantedBug } from "./planted.ts";
 import { createRandom } from "./random.ts";
-import { createRelayModel } from "./relay-model.ts";
 import { createScheduler } from "./scheduler.ts";
+import { stubBackend } from "./stub-crypto.ts";
 
 export interface RunOptions {
   readonly bug?: PlantedBug;
+  /** The stub suite unless given: some eighty times faster. */
+  readonly crypto?: CryptoBackend;
   /** Called with every line of the trace. */
   readonly trace?: (line: string) => void;
   /** Overrides of what the seed draws. */
@@ -60,11 +63,14 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const current = (): Faults => (healing ? healed(faults) : faults);
   trace(JSON.stringify(faults));
 
-  const network = createNetwork({
+  const crypto = options.crypto ?? stubBackend;
+  const { people, relayKey } = await identitiesFor(crypto);
+  const network = (faults.stack === "full" ? createFullNetwork : createThinNetwork)({
     scheduler,
     random: random.fork(),
-    relay: createRelayModel(faults),
     faults,
+    crypto,
+    relayKey,
     trace,
     okBeforeFlush: options.bug === "ok-before-flush",
   });
@@ -72,6 +78,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     createClient({
       name: `client${index}`,
       device,
+      crypto,
+      relayKey,
       scheduler,
       random: random.fork(),
       network,
@@ -113,7 +121,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   });
   if (scheduler.events > EVENTS_MAX) oracle.fail("events without end");
   // Tight queues wait for whole QUOTA pauses, and keys die when a clock jumps: then it may take longer.
-  const isPlain = faults.queueMessagesMax >= 64 && faults.clockJumpMean === 0;
+  const isPlain =
+    (faults.stack === "full" || faults.queueMessagesMax >= 64) && faults.clockJumpMean === 0;
   if (isPlain && settledAt !== undefined && settledAt > FAULT_PHASE_MS + HEAL_PHASE_MS) {
     oracle.fail(`settles only ${Math.round(settledAt - FAULT_PHASE_MS)} ms after the faults ended`);
   }

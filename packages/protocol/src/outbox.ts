@@ -109,10 +109,11 @@ export async function sealWaiting(draft: Draft): Promise<void> {
 export async function renewStale(draft: Draft): Promise<void> {
   if (!isRelayOpen(draft) || !canSeal(draft)) return;
   const { now } = draft.env;
+  const heardAt = draft.live.direct ? now : draft.live.heardAt;
   for (const row of draft.outbox) {
     if (row.content === undefined || row.relayedAt === undefined) continue;
     if (relayDueAt(draft, row) > now || draft.live.inFlight.includes(row.id)) continue;
-    if (draft.live.heardAt < row.relayedAt + HEARD_AFTER_MS) continue;
+    if (heardAt < row.relayedAt + HEARD_AFTER_MS) continue;
     const envelope = await sealContent(draft, row.content);
     const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
     renew(draft, row, { ...row, id, envelope, relayedAt: undefined });

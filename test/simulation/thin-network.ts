@@ -1,39 +1,23 @@
 /**
- * The simulated network: one relay reached over connections that keep order and break, and direct links.
- * Owns: delays, losses, duplicates, partitions, the relay's process. Leaves to the relay core: what it keeps.
+ * A thin network around the relay model: connections that keep order and break.
+ * It can do what the real relay's constants do not allow: tiny queues, tiny credit, frames that overtake.
  */
+import type { CryptoBackend } from "@sotto/crypto";
 import { bytesToHex } from "@sotto/wire";
+import type { AppendOutcome, Endpoint, Network } from "./endpoint.ts";
 import type { Faults } from "./faults.ts";
+import { createLinks } from "./links.ts";
 import type { Random } from "./random.ts";
-import type { RelayCore } from "./relay-model.ts";
+import { createRelayModel } from "./relay-model.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-export interface SendTarget {
-  readonly sendId: Uint8Array;
-  readonly sendSecret: Uint8Array;
-  readonly firstUse: Uint8Array;
-}
-
-export type AppendOutcome = "ok" | "lost" | "gone" | "quota";
 type Run = () => void | Promise<void>;
-
-/** What the network calls on a client. All resolve when the client is done with it. */
-export interface Endpoint {
-  readonly name: string;
-  readonly running: boolean;
-  hub(up: boolean): Promise<void>;
-  deliver(queueId: string, sequence: bigint, blob: Uint8Array): Promise<void>;
-  signalled(queueId: string, blob: Uint8Array): Promise<void>;
-  link(peerId: string, up: boolean): Promise<void>;
-  linkFrame(peerId: string, blob: Uint8Array): Promise<void>;
-  /** Fresh per start; undefined while not running. */
-  readonly peerId: string | undefined;
-  expects(peerId: string): boolean;
-}
 
 interface Connection {
   readonly client: Endpoint;
   open: boolean;
+  /** The client's process has ended. */
+  deaf: boolean;
   toRelayAt: number;
   toClientAt: number;
   /** Answers that become "lost" when the connection ends. */
@@ -42,81 +26,23 @@ interface Connection {
   readonly unacknowledged: Set<string>;
 }
 
-interface Link {
-  readonly ends: readonly [Endpoint, Endpoint];
-  readonly peers: readonly [string, string];
-  state: "up" | "broken" | "down";
-  readonly at: [number, number];
-  /** Which end has been told that it is down. */
-  readonly told: [boolean, boolean];
-}
-
-export interface Network {
-  faults: Faults;
-  readonly relayUp: boolean;
-  connect(client: Endpoint): void;
-  disconnect(client: Endpoint): void;
-  partition(client: Endpoint, cut: boolean): void;
-  crashRelay(): void;
-  startRelay(): void;
-  makeQueue(
-    client: Endpoint,
-    queueId: string,
-    firstUse: Uint8Array,
-    answer: (sendId: Uint8Array | undefined) => void | Promise<void>,
-  ): void;
-  openQueues(client: Endpoint, queueIds: readonly string[]): void;
-  publish(
-    client: Endpoint,
-    queueId: string,
-    linkId: string,
-    blob: Uint8Array,
-    answer: (outcome: "ok" | "lost" | "gone") => void | Promise<void>,
-  ): void;
-  fetch(
-    client: Endpoint,
-    linkId: string,
-    answer: (blob: Uint8Array | undefined) => void | Promise<void>,
-  ): void;
-  append(
-    client: Endpoint,
-    target: SendTarget,
-    id: string,
-    blob: Uint8Array,
-    answer: (outcome: AppendOutcome) => void | Promise<void>,
-  ): void;
-  signal(
-    client: Endpoint,
-    target: SendTarget,
-    blob: Uint8Array,
-    answer: (outcome: "ok" | "away" | "lost") => void | Promise<void>,
-  ): void;
-  acknowledge(client: Endpoint, queueId: string, sequence: bigint): void;
-  isConnected(client: Endpoint): boolean;
-  dial(client: Endpoint, peerId: string, failed: () => void | Promise<void>): void;
-  /** False when there is no link or it does not take the frame. */
-  sendDirect(client: Endpoint, peerId: string, blob: Uint8Array): boolean;
-  breakLink(client: Endpoint): void;
-  /** The client's process ended: its connection and links die with it. */
-  gone(client: Endpoint): void;
-}
-
 export interface NetworkOptions {
+  readonly crypto: CryptoBackend;
+  readonly relayKey: Uint8Array;
   readonly scheduler: Scheduler;
   readonly random: Random;
-  readonly relay: RelayCore;
   readonly faults: Faults;
   readonly trace: (line: string) => void;
   /** Planted: OK before the append is durable. */
   readonly okBeforeFlush: boolean;
 }
 
-export function createNetwork(options: NetworkOptions): Network {
-  const { scheduler, random, relay, trace } = options;
+export function createThinNetwork(options: NetworkOptions): Network {
+  const { scheduler, random, trace } = options;
+  const relay = createRelayModel(options.faults);
   const connections = new Map<Endpoint, Connection>();
   const cut = new Set<Endpoint>();
   const ownerByQueue = new Map<string, Connection>();
-  let links: Link[] = [];
   /** OKs that wait for the flush. */
   let waiting: { readonly queueId: string; readonly id: string; readonly ok: Run }[] = [];
   let flushing = false;
@@ -138,7 +64,7 @@ export function createNetwork(options: NetworkOptions): Network {
     let at = connection.toClientAt;
     if (mayStray && random.chance(network.faults.reorder)) at += random.int(300);
     const arrive = (): void | Promise<void> =>
-      connection.open && connection.client.running ? run() : undefined;
+      connection.open && !connection.deaf ? run() : undefined;
     scheduler.after(at - scheduler.now, arrive);
     if (mayStray && random.chance(network.faults.duplicate)) {
       scheduler.after(at + random.int(500) - scheduler.now, arrive);
@@ -213,39 +139,14 @@ export function createNetwork(options: NetworkOptions): Network {
     scheduler.after(200 + random.int(1_500), () => network.connect(client));
   }
 
-  const endOf = (link: Link, client: Endpoint): 0 | 1 | undefined =>
-    link.ends[0] === client ? 0 : link.ends[1] === client ? 1 : undefined;
-
-  function drop(link: Link): void {
-    if (link.state !== "up") return;
-    link.state = "broken";
-    trace(`link ${link.ends[0].name}-${link.ends[1].name} breaks`);
-    for (const end of [0, 1] as const) {
-      const unnoticed = network.faults.halfOpenMean;
-      scheduler.after(unnoticed === 0 ? 1 : random.exponential(unnoticed), async () => {
-        link.told[end] = true;
-        if (link.told[0] && link.told[1]) {
-          link.state = "down";
-          links = links.filter((one) => one !== link);
-        }
-        const client = link.ends[end];
-        if (client.running && client.peerId === link.peers[end]) {
-          await client.link(link.peers[1 - end]!, false);
-        }
-      });
-    }
-  }
-
-  const findLink = (client: Endpoint, peerId: string): Link | undefined =>
-    links.find((link) => {
-      const end = endOf(link, client);
-      return (
-        end !== undefined &&
-        !link.told[end] &&
-        link.peers[end] === client.peerId &&
-        link.peers[1 - end] === peerId
-      );
-    });
+  const links = createLinks({
+    scheduler,
+    random,
+    trace,
+    faults: () => network.faults,
+    isConnected: (client) => network.isConnected(client),
+    everybody: () => connections.keys(),
+  });
 
   const network: Network = {
     faults: options.faults,
@@ -261,6 +162,7 @@ export function createNetwork(options: NetworkOptions): Network {
       const connection: Connection = {
         client,
         open: true,
+        deaf: false,
         toRelayAt: 0,
         toClientAt: 0,
         pending: new Set(),
@@ -374,67 +276,19 @@ export function createNetwork(options: NetworkOptions): Network {
       });
     },
     isConnected: (client) => connections.get(client)?.open === true,
-    dial(client, peerId, failed) {
-      const own = client.peerId;
-      scheduler.after(delay() * 3, async () => {
-        if (own === undefined || client.peerId !== own || !client.running) return;
-        const before = findLink(client, peerId);
-        if (before !== undefined && before.state === "up") return;
-        const other = [...connections.keys()].find((one) => one.peerId === peerId);
-        const isPossible =
-          other !== undefined &&
-          other.running &&
-          network.isConnected(client) &&
-          network.isConnected(other) &&
-          other.expects(own) &&
-          before === undefined &&
-          findLink(other, own) === undefined;
-        if (!isPossible) {
-          await failed();
-          return;
-        }
-        const link: Link = {
-          ends: [client, other],
-          peers: [own, peerId],
-          state: "up",
-          at: [0, 0],
-          told: [false, false],
-        };
-        links.push(link);
-        trace(`link ${client.name}-${other.name} opens`);
-        await client.link(peerId, true);
-        if (other.running && other.peerId === peerId) await other.link(own, true);
-      });
-    },
-    sendDirect(client, peerId, blob) {
-      const link = findLink(client, peerId);
-      const end = link === undefined ? undefined : endOf(link, client);
-      if (link === undefined || end === undefined) return false;
-      if (random.chance(network.faults.linkRefuses)) return false;
-      link.at[end] = Math.max(link.at[end], scheduler.now + delay());
-      let at = link.at[end];
-      if (random.chance(network.faults.reorder)) at += random.int(300);
-      const arrive = (): void | Promise<void> => {
-        const other = link.ends[1 - end]!;
-        if (link.state !== "up" || !other.running || other.peerId !== link.peers[1 - end]) return;
-        return other.linkFrame(link.peers[end], blob);
-      };
-      scheduler.after(at - scheduler.now, arrive);
-      if (random.chance(network.faults.duplicate)) scheduler.after(at - scheduler.now + 5, arrive);
-      return true;
-    },
-    breakLink(client) {
-      const link = links.find((one) => one.state === "up" && endOf(one, client) !== undefined);
-      if (link !== undefined) drop(link);
-    },
+    ...links,
     gone(client) {
       const connection = connections.get(client);
       if (connection !== undefined) {
         connection.pending.clear();
-        connection.open = false;
+        connection.deaf = true;
         connections.delete(client);
+        // What was sent still arrives; then the relay notices.
+        scheduler.after(1_000, () => {
+          connection.open = false;
+        });
       }
-      for (const link of links.slice()) if (endOf(link, client) !== undefined) drop(link);
+      links.gone(client);
     },
   };
   return network;

@@ -1,0 +1,76 @@
+/** What the simulated network knows of a client, and what a client may ask of it. */
+import type { Faults } from "./faults.ts";
+
+export interface SendTarget {
+  readonly sendId: Uint8Array;
+  readonly sendSecret: Uint8Array;
+  readonly firstUse: Uint8Array;
+}
+
+export type AppendOutcome = "ok" | "lost" | "gone" | "quota";
+
+/** What the network calls on a client. All resolve when the client is done with it. */
+export interface Endpoint {
+  readonly name: string;
+  readonly running: boolean;
+  hub(up: boolean): Promise<void>;
+  deliver(queueId: string, sequence: bigint, blob: Uint8Array): Promise<void>;
+  signalled(queueId: string, blob: Uint8Array): Promise<void>;
+  /** The relay does not know this queue. */
+  missing(queueId: string): Promise<void>;
+  link(peerId: string, up: boolean): Promise<void>;
+  linkFrame(peerId: string, blob: Uint8Array): Promise<void>;
+  /** Fresh per start; undefined while not running. */
+  readonly peerId: string | undefined;
+  expects(peerId: string): boolean;
+}
+
+export interface Network {
+  faults: Faults;
+  readonly relayUp: boolean;
+  connect(client: Endpoint): void;
+  disconnect(client: Endpoint): void;
+  partition(client: Endpoint, cut: boolean): void;
+  crashRelay(): void;
+  startRelay(): void;
+  makeQueue(
+    client: Endpoint,
+    queueId: string,
+    firstUse: Uint8Array,
+    answer: (sendId: Uint8Array | undefined) => void | Promise<void>,
+  ): void;
+  openQueues(client: Endpoint, queueIds: readonly string[]): void;
+  publish(
+    client: Endpoint,
+    queueId: string,
+    linkId: string,
+    blob: Uint8Array,
+    answer: (outcome: "ok" | "lost" | "gone") => void | Promise<void>,
+  ): void;
+  fetch(
+    client: Endpoint,
+    linkId: string,
+    answer: (blob: Uint8Array | undefined) => void | Promise<void>,
+  ): void;
+  append(
+    client: Endpoint,
+    target: SendTarget,
+    id: string,
+    blob: Uint8Array,
+    answer: (outcome: AppendOutcome) => void | Promise<void>,
+  ): void;
+  signal(
+    client: Endpoint,
+    target: SendTarget,
+    blob: Uint8Array,
+    answer: (outcome: "ok" | "away" | "lost") => void | Promise<void>,
+  ): void;
+  acknowledge(client: Endpoint, queueId: string, sequence: bigint): void;
+  isConnected(client: Endpoint): boolean;
+  dial(client: Endpoint, peerId: string, failed: () => void | Promise<void>): void;
+  /** False when there is no link or it does not take the frame. */
+  sendDirect(client: Endpoint, peerId: string, blob: Uint8Array): boolean;
+  breakLink(client: Endpoint): void;
+  /** The client's process ended: its connection and links die with it. */
+  gone(client: Endpoint): void;
+}

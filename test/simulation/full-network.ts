@@ -1,0 +1,370 @@
+/**
+ * The whole path between engine and disk: the real hub client of @sotto/transport, sockets that keep order and
+ * break (with or without a word), the real relay core over a disk whose writes take time and get lost.
+ */
+import { createHub, type Hub } from "@sotto/transport";
+import { asEnvelopeId, asLinkId, asQueueId, asSendId, bytesToHex, hexToBytes } from "@sotto/wire";
+import {
+  createConnection,
+  createExchange,
+  createMemoryDisk,
+  createMemoryStore,
+  type Exchange,
+  type HubConnection,
+} from "sotto-relay/core";
+import { RELAY_SEED } from "./identities.ts";
+import type { Endpoint, Network, SendTarget } from "./endpoint.ts";
+import { createLinks } from "./links.ts";
+import type { NetworkOptions } from "./thin-network.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** One socket between a client's process and the relay's. */
+interface Pipe {
+  /** What each end still believes. */
+  clientOpen: boolean;
+  relayOpen: boolean;
+  /** Nothing arrives any more, whoever knows it. */
+  broken: boolean;
+  toRelayAt: number;
+  toClientAt: number;
+  relay: HubConnection | undefined;
+  close(): void;
+}
+
+interface Station {
+  readonly hub: Hub;
+  readonly pipes: Set<Pipe>;
+  alive: boolean;
+  online: boolean;
+}
+
+interface RelayProcess {
+  readonly exchange: Exchange;
+  alive: boolean;
+  /** Writes the disk has not got to yet, oldest first. */
+  readonly writes: { readonly commit: () => void; readonly done: () => void }[];
+}
+
+export function createFullNetwork(options: NetworkOptions): Network {
+  const { scheduler, random, trace } = options;
+  const stations = new Map<Endpoint, Station>();
+  const cut = new Set<Endpoint>();
+  const disk = createMemoryDisk();
+  const readerSecrets = new Map<Endpoint, Uint8Array>();
+  const sendSecret = random.bytes(32);
+  let process: RelayProcess | undefined = startProcess();
+
+  const delay = (): number =>
+    network.faults.delayMin + random.exponential(network.faults.delayMean);
+
+  const links = createLinks({
+    scheduler,
+    random,
+    trace,
+    faults: () => network.faults,
+    isConnected: (client) => network.isConnected(client),
+    everybody: () => stations.keys(),
+  });
+
+  function startProcess(): RelayProcess {
+    const clock = clockOf(scheduler, () => started.alive);
+    const writes: RelayProcess["writes"] = [];
+    const flush = (commit: () => void): Promise<void> =>
+      new Promise((resolve) => {
+        const write = { commit, done: resolve };
+        writes.push(write);
+        if (options.okBeforeFlush) resolve();
+        scheduler.after(options.faults.flushMs, () => {
+          const at = writes.indexOf(write);
+          // In order: what was asked for earlier is durable earlier.
+          for (const due of writes.splice(0, at + 1)) {
+            due.commit();
+            due.done();
+          }
+        });
+      });
+    const store = createMemoryStore(disk, flush);
+    const exchange = createExchange({ store, clock, sendSecret, count: () => undefined });
+    const started: RelayProcess = { exchange, writes, alive: true };
+    return started;
+  }
+
+  /** A stand-in for the platform's WebSocket; the hub uses these few members only. */
+  function socketClass(client: Endpoint, station: () => Station): new (url: string) => WebSocket {
+    class Socket {
+      binaryType = "blob";
+      readonly #listeners = new Map<string, ((event: unknown) => void)[]>();
+      readonly #pipe: Pipe;
+
+      constructor() {
+        const dispatch = (kind: string, event: unknown): void => {
+          for (const listener of this.#listeners.get(kind) ?? []) listener(event);
+        };
+        this.#pipe = openPipe(
+          client,
+          station(),
+          (data) => dispatch("message", { data }),
+          () => dispatch("close", {}),
+        );
+      }
+      addEventListener(kind: string, listener: (event: unknown) => void): void {
+        this.#listeners.set(kind, [...(this.#listeners.get(kind) ?? []), listener]);
+      }
+      send(bytes: Uint8Array): void {
+        const pipe = this.#pipe;
+        if (!pipe.clientOpen) return;
+        const copy = bytes.slice();
+        pipe.toRelayAt = Math.max(pipe.toRelayAt, scheduler.now + delay());
+        scheduler.after(pipe.toRelayAt - scheduler.now, () => {
+          if (!pipe.broken && pipe.relayOpen) pipe.relay?.receive(copy);
+        });
+      }
+      close(): void {
+        this.#pipe.clientOpen = false;
+        this.#pipe.close();
+      }
+    }
+    return Socket as unknown as new (url: string) => WebSocket;
+  }
+
+  function openPipe(
+    client: Endpoint,
+    station: Station,
+    message: (data: ArrayBuffer) => void,
+    closed: () => void,
+  ): Pipe {
+    const pipe: Pipe = {
+      clientOpen: true,
+      relayOpen: false,
+      broken: false,
+      toRelayAt: 0,
+      toClientAt: 0,
+      relay: undefined,
+      close() {
+        if (pipe.broken) return;
+        pipe.broken = true;
+        station.pipes.delete(pipe);
+        scheduler.after(random.int(200), () => {
+          if (pipe.relayOpen) pipe.relay?.closed();
+          pipe.relayOpen = false;
+        });
+        // Sometimes a broken socket says nothing: then only the hub's own questions find out.
+        if (random.chance(0.25)) return;
+        scheduler.after(random.int(200), () => {
+          if (pipe.clientOpen && station.alive) closed();
+          pipe.clientOpen = false;
+        });
+      },
+    };
+    station.pipes.add(pipe);
+    scheduler.after(delay() * 2, async () => {
+      const running = process;
+      if (pipe.broken || !station.alive) return;
+      if (running === undefined || cut.has(client)) {
+        pipe.broken = true;
+        station.pipes.delete(pipe);
+        if (pipe.clientOpen) closed();
+        return;
+      }
+      pipe.relayOpen = true;
+      pipe.relay = createConnection(
+        {
+          exchange: running.exchange,
+          identity: { seed: RELAY_SEED, publicKey: options.relayKey },
+          circuit: true,
+          admits: () => true,
+          env: {
+            ...clockOf(scheduler, () => running.alive && !pipe.broken),
+            crypto: options.crypto,
+            entropy: (length) => random.bytes(length),
+            count: () => undefined,
+          },
+        },
+        {
+          congested: () => false,
+          close: () => pipe.close(),
+          send(frame) {
+            const copy = frame.slice().buffer;
+            pipe.toClientAt = Math.max(pipe.toClientAt, scheduler.now + delay());
+            scheduler.after(pipe.toClientAt - scheduler.now, () => {
+              if (!pipe.broken && pipe.clientOpen && station.alive) message(copy);
+            });
+          },
+        },
+      );
+      await pipe.relay.open();
+    });
+    return pipe;
+  }
+
+  function createStation(client: Endpoint): Station {
+    const readerSecret = readerSecrets.get(client) ?? random.bytes(32);
+    readerSecrets.set(client, readerSecret);
+    /** Frames are kept in order by the socket; the engine must not depend on it. */
+    const stray = (run: () => Promise<void>): void => {
+      const arrive = (): Promise<void> | undefined => (station.alive ? run() : undefined);
+      const lateMs = random.chance(network.faults.reorder) ? random.int(300) : 0;
+      if (lateMs === 0) void arrive();
+      else scheduler.after(lateMs, arrive);
+      if (random.chance(network.faults.duplicate)) scheduler.after(random.int(500), arrive);
+    };
+    const hub = createHub({
+      url: "ws://localhost/hub",
+      relayKey: options.relayKey,
+      readerSecret,
+      crypto: options.crypto,
+      entropy: (length) => random.bytes(length),
+      timers: clockOf(scheduler, () => station.alive),
+      hints: { isOnline: () => true, listen: () => () => undefined },
+      WebSocket: socketClass(client, () => station),
+      events: {
+        state(state) {
+          if ((state === "online") === station.online || !station.alive) return;
+          station.online = state === "online";
+          void client.hub(station.online);
+        },
+        relayKey: () => undefined,
+        deliver({ queueId, sequence, blob }) {
+          stray(() => client.deliver(bytesToHex(queueId), sequence, blob));
+        },
+        signalled(queueId, blob) {
+          if (random.chance(network.faults.signalLoss)) return;
+          stray(() => client.signalled(bytesToHex(queueId), blob));
+        },
+        drained: () => undefined,
+        missing: (queueId) => void client.missing(bytesToHex(queueId)),
+      },
+    });
+    const station: Station = { hub, pipes: new Set(), alive: true, online: false };
+    return station;
+  }
+
+  const hubOf = (client: Endpoint): Hub | undefined => stations.get(client)?.hub;
+
+  /** The answer reaches only the process that asked. */
+  function answered<T>(
+    client: Endpoint,
+    asked: Promise<T> | undefined,
+    answer: (value: T | undefined) => void | Promise<void>,
+  ): void {
+    const station = stations.get(client);
+    if (station === undefined || asked === undefined) return;
+    void asked.then((value) => (station.alive ? answer(value) : undefined));
+  }
+
+  const targetOf = ({ sendId, sendSecret: secret, firstUse }: SendTarget) => ({
+    sendId: asSendId(sendId),
+    sendSecret: secret,
+    firstUse,
+  });
+
+  const network: Network = {
+    faults: options.faults,
+    get relayUp() {
+      return process !== undefined;
+    },
+    connect(client) {
+      if (!client.running || stations.has(client)) return;
+      const station = createStation(client);
+      stations.set(client, station);
+      station.hub.start();
+    },
+    disconnect(client) {
+      trace(`hub of ${client.name} drops`);
+      for (const pipe of stations.get(client)?.pipes ?? []) pipe.close();
+    },
+    partition(client, isCut) {
+      trace(`${client.name} ${isCut ? "cut off" : "joined again"}`);
+      if (!isCut) {
+        cut.delete(client);
+        return;
+      }
+      cut.add(client);
+      network.disconnect(client);
+    },
+    crashRelay() {
+      if (process === undefined) return;
+      // The disk may have got to some of the writes under way; nobody was told.
+      const { writes } = process;
+      const kept = random.int(writes.length + 1);
+      trace(`relay crashes with ${writes.length} writes under way, ${kept} done`);
+      for (const write of writes.splice(0).slice(0, kept)) write.commit();
+      process.alive = false;
+      process = undefined;
+      for (const station of stations.values()) for (const pipe of station.pipes) pipe.close();
+    },
+    startRelay() {
+      if (process !== undefined) return;
+      trace("relay starts");
+      process = startProcess();
+    },
+    makeQueue(client, queueId, firstUse, answer) {
+      const id = asQueueId(hexToBytes(queueId)!);
+      const asked = hubOf(client)?.makeQueue({ queueId: id, firstUse, ttlHours: 24 });
+      answered(client, asked, (made) => answer(made?.ok === true ? made.sendId : undefined));
+    },
+    openQueues(client, queueIds) {
+      hubOf(client)?.openQueues(queueIds.map((id) => asQueueId(hexToBytes(id)!)));
+    },
+    publish(client, queueId, linkId, blob, answer) {
+      const asked = hubOf(client)?.publish({
+        queueId: asQueueId(hexToBytes(queueId)!),
+        linkId: asLinkId(hexToBytes(linkId)!),
+        blob,
+      });
+      answered(client, asked, (outcome) =>
+        answer(outcome === "ok" || outcome === "gone" ? outcome : "lost"),
+      );
+    },
+    fetch(client, linkId, answer) {
+      const asked = hubOf(client)?.fetchOffer(asLinkId(hexToBytes(linkId)!));
+      answered(client, asked, (offer) => answer(offer?.ok === true ? offer.blob : undefined));
+    },
+    append(client, target, id, blob, answer) {
+      const asked = hubOf(client)?.append(targetOf(target), asEnvelopeId(hexToBytes(id)!), blob);
+      answered(client, asked, (outcome) => answer(outcome ?? "lost"));
+    },
+    signal(client, target, blob, answer) {
+      const asked = hubOf(client)?.signal(targetOf(target), blob);
+      answered(client, asked, (outcome) =>
+        answer(outcome === "gone" ? "away" : (outcome ?? "lost")),
+      );
+    },
+    acknowledge(client, queueId, sequence) {
+      hubOf(client)?.ack(asQueueId(hexToBytes(queueId)!), sequence);
+    },
+    isConnected: (client) => stations.get(client)?.online === true,
+    ...links,
+    gone(client) {
+      const station = stations.get(client);
+      stations.delete(client);
+      if (station !== undefined) {
+        station.alive = false;
+        for (const pipe of station.pipes) {
+          pipe.clientOpen = false;
+          // What was sent still arrives; then the relay notices.
+          scheduler.after(1_000, () => pipe.close());
+        }
+      }
+      links.gone(client);
+    },
+  };
+  return network;
+}
+
+/** Time for one process: its timers die with it. */
+function clockOf(
+  scheduler: Scheduler,
+  isAlive: () => boolean,
+): {
+  now(): number;
+  after(delayMs: number, run: () => void): () => void;
+} {
+  return {
+    now: () => 1_700_000_000_000 + scheduler.now,
+    after: (delayMs, run) =>
+      scheduler.after(delayMs, () => {
+        if (isAlive()) run();
+      }),
+  };
+}
