@@ -58,6 +58,8 @@ export interface Owner {
   displaced(queue: Queue): void;
 }
 
+const NO_BUNDLES: readonly string[] = [];
+
 interface Bundle {
   readonly row: number;
   readonly queue: Queue;
@@ -71,8 +73,8 @@ export interface Queue {
   readonly readerKey: Uint8Array;
   readonly ttlHours: number;
   readonly mailbox: Mailbox;
-  /** Keys of the link hashes of its bundles. */
-  readonly bundles: Set<string>;
+  /** Keys of the link hashes of its bundles; at most BUNDLES_PER_QUEUE_MAX. */
+  bundles: readonly string[];
   sender: Uint8Array;
   bound: boolean;
   expiryHour: number;
@@ -204,7 +206,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       ...row,
       queueId: asQueueId(row.queueId),
       mailbox: createMailbox(),
-      bundles: new Set(),
+      bundles: NO_BUNDLES,
       owner: undefined,
       closed: false,
       creating: undefined,
@@ -218,14 +220,16 @@ export function createExchange(options: ExchangeOptions): Exchange {
 
   function addBundle(link: string, bundle: Bundle): void {
     bundleByLink.set(link, bundle);
-    bundle.queue.bundles.add(link);
+    const { queue } = bundle;
+    if (!queue.bundles.includes(link)) queue.bundles = [...queue.bundles, link];
   }
 
   function dropBundle(link: string): number | undefined {
     const bundle = bundleByLink.get(link);
     bundleByLink.delete(link);
-    bundle?.queue.bundles.delete(link);
-    return bundle?.row;
+    if (bundle === undefined) return undefined;
+    bundle.queue.bundles = bundle.queue.bundles.filter((other) => other !== link);
+    return bundle.row;
   }
 
   async function commit(operations: readonly StoreOperation[]): Promise<Outcome> {
@@ -340,7 +344,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   }
 
   function dropBundles(queue: Queue): readonly StoreOperation[] {
-    return [...queue.bundles].flatMap((link) => {
+    return queue.bundles.flatMap((link) => {
       const row = dropBundle(link);
       return row === undefined ? [] : [{ type: "delete-bundle", row } as const];
     });
@@ -378,7 +382,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     queue.bound = true;
     const outcome = await commit([
       { type: "put-queue", queue: rowOf(queue) },
-      ...[...queue.bundles].flatMap((link) => {
+      ...queue.bundles.flatMap((link) => {
         const row = bundleByLink.get(link)?.row;
         return row === undefined ? [] : [{ type: "delete-bundle", row } as const];
       }),
@@ -405,12 +409,12 @@ export function createExchange(options: ExchangeOptions): Exchange {
       case "known":
         count("repeated");
         if (admitted.message.state === "stored") return settle("ok");
-        admitted.message.waiting.push(settle);
+        (admitted.message.waiting ??= []).push(settle);
         return;
       case "new":
         count("appended");
         messages++;
-        admitted.message.waiting.push(settle);
+        admitted.message.waiting = [settle];
         return place(queue, admitted.message);
     }
   };
@@ -474,9 +478,9 @@ export function createExchange(options: ExchangeOptions): Exchange {
   }
 
   function settleAll(message: Message, outcome: AppendOutcome): void {
-    const waiting = message.waiting;
-    message.waiting = [];
-    for (const settle of waiting) settle(outcome);
+    const { waiting } = message;
+    message.waiting = undefined;
+    for (const settle of waiting ?? []) settle(outcome);
   }
 
   const acknowledge: Exchange["acknowledge"] = async (queue, message) => {
@@ -492,7 +496,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     if (queue.closed || queue.bound || (known !== undefined && known.queue !== queue)) {
       return "gone";
     }
-    if (known === undefined && queue.bundles.size >= BUNDLES_PER_QUEUE_MAX) return "limit";
+    if (known === undefined && queue.bundles.length >= BUNDLES_PER_QUEUE_MAX) return "limit";
     const bundle: Bundle = {
       row: known?.row ?? nextRow++,
       queue,

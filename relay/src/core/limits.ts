@@ -34,8 +34,8 @@ export const QUEUE_IDLE_HOURS = 90 * 24;
 export const QUEUE_RENEW_HOURS = 7 * 24;
 /** Ids of acknowledged messages a queue remembers (memory only), so that a late resend is not delivered again. */
 export const RECENT_IDS_MAX = 32;
-/** Per relay: about 0.6 KB of memory each. */
-export const QUEUES_MAX = 1_000_000;
+/** Per relay: about 1 KB of memory each; a stored message costs 0.3 KB. */
+export const QUEUES_MAX = 250_000;
 export const QUEUES_PER_READER_MAX = 4_096;
 export const BUNDLES_PER_QUEUE_MAX = 4;
 

@@ -25,16 +25,15 @@ export interface Message {
   blob: Uint8Array | undefined;
   /** Clock time at which a held message is written after all. */
   dueAt: number;
-  /** Senders that wait to hear how it ended. */
-  waiting: ((outcome: AppendOutcome) => void)[];
+  /** Senders that wait to hear how it ended; stored messages, the many, have none. */
+  waiting: ((outcome: AppendOutcome) => void)[] | undefined;
 }
 
 export type AppendOutcome = "ok" | "gone" | "quota" | "later" | "full";
 
 export interface Mailbox {
-  /** Rising by sequence. */
+  /** Rising by sequence; few enough to be searched by id. */
   readonly messages: Message[];
-  readonly byKey: Map<string, Message>;
   /** Keys of the last acknowledged messages, oldest first; made when first needed. */
   recent: Set<string> | undefined;
   bytes: number;
@@ -43,7 +42,6 @@ export interface Mailbox {
 
 export const createMailbox = (): Mailbox => ({
   messages: [],
-  byKey: new Map(),
   recent: undefined,
   bytes: 0,
   nextSequence: 1,
@@ -63,7 +61,7 @@ export function admit(
   expiryHour: number,
 ): Admitted {
   const key = bytesToKey(id);
-  const known = mailbox.byKey.get(key);
+  const known = mailbox.messages.find((message) => message.key === key);
   if (known !== undefined) return { kind: "known", message: known };
   if (mailbox.recent?.has(key) === true) return { kind: "done" };
   if (
@@ -86,15 +84,19 @@ function place(
   mailbox: Mailbox,
   given: Pick<Message, "key" | "sizeBytes" | "expiryHour" | "row" | "blob">,
 ): Message {
+  const { key, sizeBytes, expiryHour, row, blob } = given;
   const message: Message = {
-    ...given,
     sequence: mailbox.nextSequence++,
-    state: given.blob === undefined ? "stored" : "held",
+    key,
+    sizeBytes,
+    expiryHour,
+    row,
+    state: blob === undefined ? "stored" : "held",
+    blob,
     dueAt: 0,
-    waiting: [],
+    waiting: undefined,
   };
   mailbox.messages.push(message);
-  mailbox.byKey.set(message.key, message);
   mailbox.bytes += message.sizeBytes;
   return message;
 }
@@ -113,7 +115,6 @@ export function remove(mailbox: Mailbox, message: Message, acknowledged: boolean
   const index = indexFrom(mailbox, message.sequence);
   if (mailbox.messages[index] !== message) return;
   mailbox.messages.splice(index, 1);
-  mailbox.byKey.delete(message.key);
   mailbox.bytes -= message.sizeBytes;
   message.state = "gone";
   message.blob = undefined;

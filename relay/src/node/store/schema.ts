@@ -24,7 +24,11 @@ const TABLES = `
     queue_row INTEGER NOT NULL,
     expiry_hour INTEGER NOT NULL,
     id BLOB NOT NULL,
-    size_bytes INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL
+  ) STRICT;
+  -- Apart from their rows, so that a start reads the rows without the mail.
+  CREATE TABLE blobs (
+    row INTEGER PRIMARY KEY,
     blob BLOB NOT NULL
   ) STRICT;
   CREATE TABLE bundles (

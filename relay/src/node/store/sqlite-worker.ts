@@ -30,8 +30,10 @@ if (pagesMax > 0) database.exec(`PRAGMA max_page_count = ${pagesMax}`);
 
 const putQueue = database.prepare("INSERT OR REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
 const deleteQueue = database.prepare("DELETE FROM queues WHERE row = ?");
-const putMessage = database.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)");
+const putMessage = database.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?)");
 const deleteMessage = database.prepare("DELETE FROM messages WHERE row = ?");
+const putBlob = database.prepare("INSERT INTO blobs VALUES (?, ?)");
+const deleteBlob = database.prepare("DELETE FROM blobs WHERE row = ?");
 const putBundle = database.prepare("INSERT OR REPLACE INTO bundles VALUES (?, ?, ?, ?, ?)");
 const deleteBundle = database.prepare("DELETE FROM bundles WHERE row = ?");
 
@@ -56,11 +58,13 @@ function apply(operation: StoreOperation): void {
       return;
     case "put-message": {
       const { message: m, blob } = operation;
-      putMessage.run(m.row, m.queueRow, m.expiryHour, m.id, blob.length, blob);
+      putMessage.run(m.row, m.queueRow, m.expiryHour, m.id, blob.length);
+      putBlob.run(m.row, blob);
       return;
     }
     case "delete-message":
       deleteMessage.run(operation.row);
+      deleteBlob.run(operation.row);
       return;
     case "put-bundle": {
       const { bundle: b, blob } = operation;
