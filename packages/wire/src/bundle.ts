@@ -1,7 +1,7 @@
 /**
  * Device certificates and prekey bundles: what an initiator must know before it can write first.
  * Owns: layouts and the exact bytes that signatures cover. Leaves to crypto: making and verifying them.
- * Spec: SPEC.md §4 (crypto.md 4.1, 4.3).
+ * Spec: SPEC.md §4.
  */
 import { asDeviceId, DEVICE_ID_BYTES, type DeviceId } from "./brand.ts";
 import {

@@ -1,7 +1,7 @@
 /**
  * The three sealed units a relay or a data channel carries. All fields are ciphertext, random or public keys.
  * Owns: field offsets and bucket sizes. Leaves to crypto: what is sealed and how.
- * Spec: SPEC.md §3 (crypto.md 4.3, 4.4).
+ * Spec: SPEC.md §3.
  */
 import { concatBytes, copyBytes, createReader, decodeWith, type Decoded, refuse } from "./bytes.ts";
 import { ENVELOPE_BYTES_MAX, isBucket } from "./padding.ts";

@@ -2,7 +2,7 @@
  * The hub protocol: frames between a client and a relay on one binary WebSocket.
  * Owns: layouts, limits of every field, what signatures and authenticators cover.
  * Leaves to relay and transport: states, credit, when a frame is allowed.
- * Spec: SPEC.md §9 (hub-protocol.md).
+ * Spec: SPEC.md §9.
  */
 import {
   asEnvelopeId,
@@ -136,7 +136,7 @@ export type HubFrame =
 
 export type HubFrameType = HubFrame["type"];
 
-/** 0x17 (TURN) and 0x18 (PUSH_SET) are reserved for the frames of hub-protocol.md that are not built yet. */
+/** 0x17 (TURN) and 0x18 (PUSH_SET) are reserved for frames that are not built yet (SPEC.md §9). */
 const Type: Readonly<Record<HubFrameType, number>> = {
   hello: 0x01,
   auth: 0x02,

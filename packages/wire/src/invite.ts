@@ -21,7 +21,7 @@ export const INVITE_SEED_BYTES = 16;
 export const RELAY_PIN_BYTES = 16;
 /** version 1 | seed 16 | account id 20 | relay pin 16: 71 characters of base64url. */
 export const INVITE_BYTES = 53;
-/** QR version 6 at level M, so that a phone reads it from a screen (ui.md 0.4). */
+/** QR version 6 at level M, so that a phone reads it from a screen. */
 export const INVITE_LINK_CHARACTERS_MAX = 106;
 export const INVITE_PATH = "/i#";
 export const INVITE_BLOB_BYTES_MAX = 4_096;

@@ -1,5 +1,5 @@
 /**
- * The sizes an envelope may have on the wire, so that length tells little (SPEC.md §3.2, crypto.md 4.6).
+ * The sizes an envelope may have on the wire, so that length tells little (SPEC.md §3.2).
  */
 
 /** Whole-envelope sizes in bytes. Anything larger is a file, not a message. */
