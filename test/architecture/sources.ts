@@ -50,7 +50,7 @@ export function readWorkspaces(): readonly Workspace[] {
 export const readJson = (path: string): unknown =>
   JSON.parse(readFileSync(join(ROOT, path), "utf8"));
 
-export function readSources(folder: string): readonly Source[] {
+function readSources(folder: string): readonly Source[] {
   const root = join(ROOT, folder);
   if (!existsSync(root)) return [];
   return readdirSync(root, { recursive: true, withFileTypes: true })

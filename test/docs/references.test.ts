@@ -15,7 +15,7 @@ interface Reference {
 
 const MENTION = /(?:\b([a-z]+)\/)?\bSPEC\.md\b(?:[\s*]+§(\d+(?:\.\d+)*))?/g;
 
-export function referencesIn({ path, text }: TextFile): readonly Reference[] {
+function referencesIn({ path, text }: TextFile): readonly Reference[] {
   const own = workspaceOf(path);
   return [...text.matchAll(MENTION)].flatMap(([, name, section]) => {
     // Files of no package may say "the SPEC.md of each package", but a section only of one they name.

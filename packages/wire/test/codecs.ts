@@ -232,7 +232,7 @@ const envelope: fc.Arbitrary<Envelope> = fc.oneof(
 );
 
 /** There is no such function in the package: crypto joins what it has just sealed. */
-export function encodeEnvelope(envelope: Envelope): Uint8Array {
+function encodeEnvelope(envelope: Envelope): Uint8Array {
   switch (envelope.type) {
     case "signal":
       return concatBytes(envelope.prefix, envelope.sealedBody);
