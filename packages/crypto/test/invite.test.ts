@@ -11,6 +11,9 @@ import {
   sealInviteOffer,
 } from "@sotto/crypto";
 import {
+  concatBytes,
+  encodeInviteOffer,
+  utf8ToBytes,
   INVITE_BLOB_BYTES_MAX,
   LINK_ID_BYTES,
   NAME_CHARACTERS_MAX,
@@ -93,6 +96,29 @@ describe("a sealed offer", () => {
     ]) {
       expect(await open(seed, other)).toBeUndefined();
     }
+  });
+
+  it("with padding that is not zero, a wrong length or a foreign link id is refused", async () => {
+    const { linkId, linkKey } = deriveInviteKeys(seed);
+    const encoded = encodeInviteOffer(offer);
+    const sealBody = async (
+      change: (body: Uint8Array) => void,
+      aad = concatBytes(utf8ToBytes("sotto/1 invite offer"), Uint8Array.of(0), linkId),
+    ): Promise<Uint8Array> => {
+      const body = new Uint8Array(SEALED_OFFER_BYTES - 28);
+      body.set([encoded.length >> 8, encoded.length & 0xff, ...encoded]);
+      change(body);
+      const nonce = env.entropy(12);
+      return concatBytes(nonce, await nobleBackend.seal(linkKey, nonce, aad, body));
+    };
+    expect(await open(seed, await sealBody(() => undefined))).toEqual(offer);
+    const refused = [
+      await sealBody((body) => body.fill(1, -1)),
+      await sealBody((body) => body.set([0xff, 0xff])),
+      await sealBody((body) => body.set([0, 0])),
+      await sealBody(() => undefined, Uint8Array.from(linkId)),
+    ];
+    for (const sealed of refused) expect(await open(seed, sealed)).toBeUndefined();
   });
 
   it("differs in every sealing", async () => {

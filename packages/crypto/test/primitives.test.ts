@@ -11,6 +11,7 @@ import {
   verify,
 } from "node:crypto";
 import { bytesToHex, hexToBytes, utf8ToBytes } from "@sotto/wire";
+import { ed25519 } from "@noble/curves/ed25519.js";
 import { shake128 } from "@noble/hashes/sha3.js";
 import { describe, expect, it } from "vitest";
 import { nobleBackend } from "@sotto/crypto";
@@ -302,6 +303,44 @@ describe("Ed25519", () => {
     }
     expect(ed25519Verify(key, message, signature.slice(1))).toBe(false);
     expect(ed25519Verify(key, message, new Uint8Array(65))).toBe(false);
+  });
+});
+
+describe("Ed25519, signatures that only the owner of a key can make", () => {
+  const seed = new Uint8Array(32).fill(7);
+  const key = ed25519Public(seed);
+  const message = utf8ToBytes("crafted");
+  const number = (value: Uint8Array): bigint =>
+    value.reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n);
+
+  /** R as given and S = r + k·a: fits exactly when R = r·B, up to the cofactor when R = r·B + torsion. */
+  function crafted(r: bigint, encodedR: Uint8Array): Uint8Array {
+    const scalar = sha512(seed).slice(0, 32);
+    scalar[0] = (scalar[0] ?? 0) & 248;
+    scalar[31] = ((scalar[31] ?? 0) & 127) | 64;
+    const k = number(sha512(Uint8Array.of(...encodedR, ...key, ...message)));
+    return Uint8Array.of(...encodedR, ...little((r + k * number(scalar)) % L));
+  }
+
+  it("are refused when R is not canonical", () => {
+    expect(ed25519Verify(key, message, crafted(0n, little(1n)))).toBe(true);
+    expect(ed25519Verify(key, message, crafted(0n, little(P + 1n)))).toBe(false);
+  });
+
+  it("follow the equation with the cofactor (RFC 8032 §5.1.7), which OpenSSL leaves out", () => {
+    const { Point } = ed25519;
+    const exact = Point.BASE.multiply(12_345n);
+    const shifted = exact.add(Point.fromBytes(little(P - 1n)));
+    const publicKey = createPublicKey(der.ed25519Secret(seed));
+    for (const [point, atOpenSsl] of [
+      [exact, true],
+      [shifted, false],
+    ] as const) {
+      const signature = crafted(12_345n, point.toBytes());
+      expect(ed25519Verify(key, message, signature)).toBe(true);
+      expect(verify(null, message, publicKey, signature)).toBe(atOpenSsl);
+    }
+    expect(ed25519Verify(key, message, crafted(12_346n, exact.toBytes()))).toBe(false);
   });
 });
 

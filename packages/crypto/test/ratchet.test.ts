@@ -8,10 +8,17 @@ import {
   SKIPPED_KEY_AGE_MS_MAX,
   SKIPPED_KEYS_MAX,
 } from "@sotto/crypto";
-import { bytesToHex, CONTENT_BYTES_MAX, hexToBytes } from "@sotto/wire";
+import {
+  bytesToHex,
+  concatBytes,
+  CONTENT_BYTES_MAX,
+  createWriter,
+  hexToBytes,
+  type MessageEnvelope,
+} from "@sotto/wire";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { hmacSha256 } from "#src/primitives.ts";
+import { aeadSeal, hmacSha256 } from "#src/primitives.ts";
 import {
   asMessage,
   flipBit,
@@ -351,6 +358,29 @@ describe("what an insider sends that no honest sender would", () => {
     });
   });
 
+  it("a tag that is not the one of its number: bad-tag", async () => {
+    const { a, b } = await inChain();
+    expect((await decrypt(b, sealByHand(a, {}), env)).ok).toBe(true);
+    const before = structuredClone(b);
+    const tag = new Uint8Array(8).fill(1);
+    expect(await decrypt(b, sealByHand(a, { tag }), env)).toEqual({ ok: false, reason: "bad-tag" });
+    expect(b).toEqual(before);
+  });
+
+  it.each([
+    ["no room for a length", Uint8Array.of(0, 1, 0)],
+    ["a length beyond the end", Uint8Array.of(0, 1, 0, 3, 7, 7)],
+    ["padding that is not zero", Uint8Array.of(0, 1, 0, 1, 7, 0, 0, 1)],
+  ])("a body with %s: malformed", async (_name, body) => {
+    const { a, b } = await inChain();
+    const before = structuredClone(b);
+    expect(await decrypt(b, sealByHand(a, { body }), env)).toEqual({
+      ok: false,
+      reason: "malformed",
+    });
+    expect(b).toEqual(before);
+  });
+
   it("many gaps: work and memory stay bounded", async () => {
     let { a, b } = pair;
     for (let gap = 0; gap < 30; gap++) {
@@ -409,3 +439,32 @@ describe("state", () => {
     expect(used[1]).toBe(bytesToHex(hmacSha256(seed, Uint8Array.of(1))));
   });
 });
+
+/** Both sides in the middle of one of Alice's chains. */
+async function inChain(): Promise<{ readonly a: Session; readonly b: Session }> {
+  const [a, b] = await pass(pair.a, pair.b);
+  return { a, b };
+}
+
+/** The next message of `session`, sealed by someone who has its keys but not this package's manners. */
+function sealByHand(
+  session: Session,
+  wrong: { readonly tag?: Uint8Array; readonly body?: Uint8Array },
+): MessageEnvelope {
+  const { headerKey, chainKey, next } = session.sending!;
+  const number = createWriter().u32(next).done();
+  const tag =
+    wrong.tag ?? hmacSha256(headerKey, concatBytes(text("sotto/1 tag"), number)).slice(0, 8);
+  const nonce = env.entropy(12);
+  const prefix = concatBytes(Uint8Array.of(2), tag, nonce);
+  const header = concatBytes(session.ownRatchetKey, new Uint8Array(4), number, new Uint8Array(3));
+  const aad = concatBytes(session.transcript, prefix);
+  const sealedHeader = aeadSeal(headerKey, nonce, aad, header);
+  const sealedBody = aeadSeal(
+    hmacSha256(chainKey, Uint8Array.of(1)),
+    nonce,
+    concatBytes(aad, sealedHeader),
+    wrong.body ?? Uint8Array.of(0, 1, 0, 1, 7, 0),
+  );
+  return { type: "message", tag, nonce, sealedHeader, sealedBody, prefix };
+}

@@ -6,7 +6,13 @@ import {
   type Session,
   SIGNAL_ENVELOPE_BYTES,
 } from "@sotto/crypto";
-import { decodeEnvelope, PEER_ID_BYTES_MAX, type Signal, type SignalEnvelope } from "@sotto/wire";
+import {
+  decodeEnvelope,
+  encodeSignal,
+  PEER_ID_BYTES_MAX,
+  type Signal,
+  type SignalEnvelope,
+} from "@sotto/wire";
 import { beforeAll, describe, expect, it } from "vitest";
 import { signal } from "./samples.ts";
 import { asMessage, flipBit, must, type Pair, seededEnv, settledPair, text } from "./support.ts";
@@ -87,17 +93,25 @@ describe("a signal", () => {
     const bodies = [
       Uint8Array.from({ length: 227 }, () => 0),
       Uint8Array.from({ length: 227 }, () => 0xff),
+      padded(encodeSignal(signal), 1),
+      padded(Uint8Array.of(...encodeSignal(signal), 0), 0),
       Uint8Array.from({ length: 227 }, (_, index) => (index === 226 ? 1 : 0)),
       Uint8Array.of(0),
       new Uint8Array(0),
     ];
-    for (const body of bodies) {
-      const crypto = {
-        ...env.crypto,
-        open: () => body,
-      };
+    const opening = async (body: Uint8Array): Promise<Signal | undefined> => {
       const sealed = asSignal(await sealSignal(pair.a, signal, env));
-      expect(await openSignal(pair.b, sealed, crypto)).toBeUndefined();
-    }
+      return openSignal(pair.b, sealed, { ...env.crypto, open: () => body });
+    };
+    expect(await opening(padded(encodeSignal(signal), 0))).toEqual(signal);
+    for (const body of bodies) expect(await opening(body)).toBeUndefined();
   });
 });
+
+/** The plaintext of a signal, ending in `last`. */
+function padded(encoded: Uint8Array, last: number): Uint8Array {
+  const body = new Uint8Array(227);
+  body.set([0, encoded.length, ...encoded]);
+  body[226] = last;
+  return body;
+}
