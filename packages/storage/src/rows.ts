@@ -20,6 +20,7 @@ import {
   DEVICE_ID_BYTES,
   FIRST_USE_BYTES,
   type HybridTime,
+  isBucket,
   type QueueAddress,
   QUEUE_ID_BYTES,
   SEND_ID_BYTES,
@@ -54,6 +55,10 @@ const bytes =
 
 const text: Check = (value) => typeof value === "string";
 const flag: Check = (value) => typeof value === "boolean";
+/** `received` holds whole entries only: tag 8 | content id 16. */
+const ring: Check = (value) => value instanceof Uint8Array && value.length % 24 === 0;
+/** Any other size would be refused by everyone it is sent to, for ever. */
+const envelope: Check = (value) => value instanceof Uint8Array && isBucket(value.length);
 /** Versions, counters, instants: never negative, never a fraction. */
 const count: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 const key = bytes(32);
@@ -152,7 +157,7 @@ const peerByState: ReadonlyMap<unknown, Check> = new Map<Peer["state"], Check>([
       sessions: list(session),
       inviteSeed: bytes(16),
       helloSeen: list(key),
-      received: bytes(),
+      received: ring,
       owed: list(text),
     }),
   ],
@@ -200,7 +205,7 @@ const outboxRow = record<OutboxRow>({
   conversation: text,
   sequence: count,
   awaits: optional(text),
-  envelope: optional(bytes()),
+  envelope: optional(envelope),
   content: optional(bytes()),
   message: optional(message),
   createdAt: count,
