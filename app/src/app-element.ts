@@ -24,6 +24,9 @@ import { hrefOf, profileOf, readRoute, type Route, secondTabLink } from "./route
 /** Width in pixels from which list and conversation stand side by side. */
 const WIDE_PX = 720;
 
+/** Browsers let a click open a tab for about five seconds. */
+const ACTIVE_WAIT_MS = 3_000;
+
 type Named<Name extends keyof SottoEvents> = CustomEvent<SottoEvents[Name]>;
 
 export class SottoApp extends LitElement {
@@ -67,6 +70,8 @@ export class SottoApp extends LitElement {
   readonly #announce = createAnnouncer(() => this.renderRoot.querySelector("#announcer"));
   readonly #profile = profileOf(new URL(location.href));
   readonly #width = matchMedia(`(min-width: ${WIDE_PX}px)`);
+  /** What is asked for before the messenger is there waits for it. */
+  readonly #ready = Promise.withResolvers<Messenger>();
   #shown: Conversation | undefined;
   #announced: string | undefined;
 
@@ -104,18 +109,18 @@ export class SottoApp extends LitElement {
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
-    if (changed.has("messenger")) this.#follow();
+    if (changed.has("messenger") && this.messenger !== undefined) {
+      this.#follow();
+      this.#ready.resolve(this.messenger);
+    }
     if (changed.has("messenger") || changed.has("route")) this.#showConversation();
   }
 
-  override updated(changed: PropertyValues<this>): void {
-    if (
-      changed.has("messenger") &&
-      this.messenger !== undefined &&
-      this.route.invite !== undefined
-    ) {
-      void this.#join(this.route.invite);
-    }
+  override firstUpdated(): void {
+    if (this.route.invite !== undefined) void this.#join(this.route.invite);
+  }
+
+  override updated(): void {
     this.#readOn();
     this.#leaveAnsweredInvite();
     this.#title();
@@ -214,8 +219,7 @@ export class SottoApp extends LitElement {
       <header>
         <sotto-name-field
           .name=${this.#me.value?.name ?? this.proposedName}
-          @sotto-rename=${(event: Named<"sotto-rename">) =>
-            void this.messenger?.rename(event.detail.name)}
+          @sotto-rename=${(event: Named<"sotto-rename">) => void this.#rename(event.detail.name)}
         ></sotto-name-field>
         <button
           class="icon-button"
@@ -337,6 +341,7 @@ export class SottoApp extends LitElement {
           ? html`<p class="refused">${t().conversation.refused}</p>`
           : html`<sotto-composer
               id="composer"
+              .of=${view.id}
               .draft=${this.#drafts.get(view.id) ?? ""}
               .error=${this.composerError}
               @sotto-draft=${(event: Named<"sotto-draft">) =>
@@ -383,7 +388,7 @@ export class SottoApp extends LitElement {
                 .diagnostics=${this.#diagnostics.value}
                 .relay=${location.host}
                 @sotto-rename=${(event: Named<"sotto-rename">) =>
-                  void this.messenger?.rename(event.detail.name)}
+                  void this.#rename(event.detail.name)}
               ></sotto-settings-panel>`
             : nothing
         }
@@ -451,6 +456,10 @@ export class SottoApp extends LitElement {
     this.safety = await conversation.safetyNumber();
   }
 
+  async #rename(name: string): Promise<void> {
+    await (await this.#ready.promise).rename(name);
+  }
+
   readonly #onInvite = (): void => {
     this.inviteOf = undefined;
     this.inviteFailed = false;
@@ -463,9 +472,10 @@ export class SottoApp extends LitElement {
 
   async #invite(): Promise<string | undefined> {
     try {
-      const invite = await this.messenger?.invite();
-      this.inviteOf = invite?.conversation;
-      return invite?.url;
+      const messenger = await this.#ready.promise;
+      const { conversation, url } = await messenger.invite();
+      this.inviteOf = conversation;
+      return url;
     } catch {
       this.inviteFailed = true;
       return undefined;
@@ -480,19 +490,38 @@ export class SottoApp extends LitElement {
       this.#go({ ...this.route, sheet: "invite" });
       return;
     }
-    open(secondTabLink(url), "_blank", "noopener");
     const { inviteOf: conversation } = this;
+    await this.#untilActive(conversation);
+    open(secondTabLink(url), "_blank", "noopener");
     this.inviteOf = undefined;
     this.#go({ conversation }, this.route.sheet === undefined ? "push" : "replace");
   }
 
-  async #join(text: string): Promise<void> {
+  /** The relay holds the offer: the link can be followed. Does not wait longer than a click allows a new tab. */
+  #untilActive(conversation: string | undefined): Promise<void> {
     const { messenger } = this;
-    if (messenger === undefined) return;
+    if (messenger === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      let leave: (() => void) | undefined;
+      const end = (): void => {
+        clearTimeout(timer);
+        // The first call may come while subscribing, before there is a way to leave.
+        queueMicrotask(() => leave?.());
+        resolve();
+      };
+      const timer = setTimeout(end, ACTIVE_WAIT_MS);
+      leave = messenger.conversations.subscribe((all) => {
+        if (all.some((one) => one.id === conversation && one.invite?.active === true)) end();
+      });
+    });
+  }
+
+  async #join(text: string): Promise<void> {
     this.joinText = text;
     this.joinBusy = true;
     this.joinFailure = undefined;
     try {
+      const messenger = await this.#ready.promise;
       const result = await messenger.accept(text);
       if (!result.ok) {
         this.joinFailure = result;

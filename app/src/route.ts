@@ -25,9 +25,13 @@ export function readRoute(url: URL): Route {
   return {
     conversation: url.searchParams.get("c") ?? undefined,
     sheet: SHEETS.find((one) => one === sheet),
-    invite: url.pathname === INVITE_PATH.slice(0, -1) && url.hash.length > 1 ? url.href : undefined,
+    invite:
+      url.pathname === INVITE_PATH.slice(0, -1) && url.hash.length > 1 ? inviteOf(url) : undefined,
   };
 }
+
+/** The link as it was given, without what this page added to it. */
+const inviteOf = (url: URL): string => `${url.origin}${INVITE_PATH}${url.hash.slice(1)}`;
 
 /** Path and query of a route, keeping the profile. */
 export function hrefOf(route: Partial<Route>, profile: string | undefined): string {

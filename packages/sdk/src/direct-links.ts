@@ -96,6 +96,8 @@ export function createDirectLinks({ load, feed, roundTrip }: DirectLinksOptions)
     } catch {
       // The chunk did not load: the same as a dial that failed.
     }
+    // The other side, or an earlier dial, may have opened the link meanwhile.
+    if (open.has(bytesToHex(peerId))) return;
     feed(id, { kind: "direct", up: false });
   }
 

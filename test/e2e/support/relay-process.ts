@@ -61,7 +61,12 @@ async function launch(
   const args = [
     "--conditions=@sotto/source",
     "relay/src/main.ts",
-    ...["--port", port, "--data", dataFolder, "--app", "app/dist"],
+    "--port",
+    port,
+    "--data",
+    dataFolder,
+    "--app",
+    "app/dist",
   ];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
