@@ -1,0 +1,394 @@
+import {
+  DIRECT_AGAIN_MS,
+  DIRECT_PATIENCE_MS,
+  HEARD_AFTER_MS,
+  IN_FLIGHT_MAX,
+  LINK_PAUSE_MS,
+  LOST_PAUSE_MS,
+  OUTBOX_MAX,
+  QUOTA_PAUSE_MS,
+  RECEIPT_GAP_MS,
+  RECEIPT_ROWS_MAX,
+  RESEND_AFTER_MS,
+} from "@sotto/protocol";
+import { equalBytes } from "@sotto/wire";
+import { describe, expect, it } from "vitest";
+import {
+  carry,
+  deliver,
+  deliverDirect,
+  messageId,
+  of,
+  openPeerOf,
+  paired,
+  reasons,
+  sent,
+  settle,
+  type Side,
+  wakeOf,
+} from "./fixture.ts";
+
+const statusOf = (side: Side, id: string) => side.messages.get(id)?.status;
+
+async function ok(side: Side, id: string | undefined): Promise<void> {
+  await side.feed({ kind: "transmitted", id: id ?? "", path: "relay", outcome: "ok" });
+}
+
+describe("a text", () => {
+  it("goes to the relay at once, is relayed on OK and delivered on the receipt", async () => {
+    const { alice, bob } = await paired();
+    const id = await alice.send("hello");
+    const [out] = sent(alice.effects, "relay");
+    expect(statusOf(alice, id)).toBe("queued");
+    await ok(alice, out?.id);
+    expect(statusOf(alice, id)).toBe("relayed");
+    bob.now += RECEIPT_GAP_MS;
+    await deliver(bob, out!.blob);
+    const [receipt] = sent(bob.effects, "relay");
+    await deliver(alice, receipt!.blob);
+    expect(statusOf(alice, id)).toBe("delivered");
+    expect(alice.messages.get(id)?.path).toBe("relay");
+    expect(alice.slice.outbox).toEqual([]);
+  });
+
+  it("stays delivered when the relay's OK comes late", async () => {
+    const { alice, bob } = await paired();
+    const id = await alice.send("hello");
+    const [out] = alice.toRelay.splice(0);
+    bob.now += RECEIPT_GAP_MS;
+    await deliver(bob, out!.blob);
+    await deliver(alice, bob.toRelay[0]!.blob);
+    await ok(alice, out?.id);
+    expect(statusOf(alice, id)).toBe("delivered");
+  });
+
+  it("is sent again, bit for bit, when nobody confirmed it for RESEND_AFTER_MS", async () => {
+    const { alice } = await paired();
+    await alice.send("hello");
+    const [out] = sent(alice.effects, "relay");
+    await ok(alice, out?.id);
+    alice.now += RESEND_AFTER_MS - 1;
+    await alice.feed({ kind: "wake" });
+    expect(sent(alice.effects, "relay")).toEqual([]);
+    expect(wakeOf(alice.effects)).toBe(alice.now + 50);
+    alice.now += 1;
+    await alice.feed({ kind: "wake" });
+    expect(sent(alice.effects, "relay")).toEqual([out]);
+  });
+
+  it("is sealed anew when the other side was there long after the relay took it", async () => {
+    const { alice, bob } = await paired();
+    const id = await alice.send("its key died on the way");
+    const [lost] = alice.toRelay.splice(0);
+    await ok(alice, lost?.id);
+    alice.now += HEARD_AFTER_MS;
+    await bob.send("I am here");
+    await carry(bob, alice);
+    alice.toRelay.length = 0;
+    alice.now += RESEND_AFTER_MS;
+    await alice.feed({ kind: "wake" });
+    const again = alice.toRelay.find((one) => one.blob.length === lost?.blob.length);
+    expect(again?.id).not.toBe(lost?.id);
+    expect(equalBytes(again!.blob, lost!.blob)).toBe(false);
+    for (const { blob } of alice.toRelay) await deliver(bob, blob);
+    await deliver(bob, lost!.blob);
+    expect(bob.shown.filter((text) => text.startsWith("its key"))).toHaveLength(1);
+    expect(statusOf(alice, id)).toBe("relayed");
+    await settle(alice, bob);
+    expect(statusOf(alice, id)).toBe("delivered");
+  });
+
+  it("is not sealed anew as long as the other side was not heard of", async () => {
+    const { alice, bob } = await paired();
+    await bob.send("I am here");
+    await alice.send("hello");
+    const [out] = alice.toRelay.splice(0);
+    await ok(alice, out?.id);
+    alice.now += HEARD_AFTER_MS - 1;
+    await carry(bob, alice);
+    alice.now += RESEND_AFTER_MS;
+    await alice.feed({ kind: "wake" });
+    expect(alice.toRelay.map((one) => one.id)).toContain(out?.id);
+  });
+});
+
+describe("the relay", () => {
+  it("gets IN_FLIGHT_MAX envelopes at a time, oldest first", async () => {
+    const { alice } = await paired();
+    await alice.feed({ kind: "hub", up: false });
+    for (let n = 0; n < IN_FLIGHT_MAX + 1; n++) await alice.send(`${n}`);
+    await alice.feed({ kind: "hub", up: true });
+    const first = sent(alice.effects, "relay").map((one) => one.id);
+    expect(first).toEqual(alice.slice.outbox.slice(0, IN_FLIGHT_MAX).map((row) => row.id));
+    await ok(alice, first[0]);
+    expect(sent(alice.effects, "relay").map((one) => one.id)).toEqual([
+      alice.slice.outbox[IN_FLIGHT_MAX]?.id,
+    ]);
+  });
+
+  it.each([
+    ["lost", LOST_PAUSE_MS],
+    ["quota", QUOTA_PAUSE_MS],
+  ] as const)("answering %s is asked again after %i ms", async (outcome, pause) => {
+    const { alice } = await paired();
+    await alice.send("hello");
+    const [out] = sent(alice.effects, "relay");
+    await alice.feed({ kind: "transmitted", id: out!.id, path: "relay", outcome });
+    expect(sent(alice.effects, "relay")).toEqual([]);
+    expect(wakeOf(alice.effects)).toBe(alice.now + pause);
+    alice.now += pause - 1;
+    await alice.feed({ kind: "wake" });
+    expect(sent(alice.effects, "relay")).toEqual([]);
+    alice.now += 1;
+    await alice.feed({ kind: "wake" });
+    expect(sent(alice.effects, "relay")).toEqual([out]);
+  });
+
+  it("answering quota is asked again at once when the other side writes", async () => {
+    const { alice, bob } = await paired();
+    await alice.send("hello");
+    const [out] = alice.toRelay.splice(0);
+    await alice.feed({ kind: "transmitted", id: out!.id, path: "relay", outcome: "quota" });
+    await bob.send("I am back");
+    await deliver(alice, bob.toRelay[0]!.blob);
+    expect(sent(alice.effects, "relay").map((one) => one.id)).toContain(out?.id);
+  });
+
+  it("gone marks what waits as failed; a receipt over a link still makes it delivered", async () => {
+    const { alice, bob } = await paired();
+    const id = await alice.send("hello");
+    const [out] = alice.toRelay.splice(0);
+    await alice.feed({ kind: "transmitted", id: out!.id, path: "relay", outcome: "gone" });
+    expect(statusOf(alice, id)).toBe("failed");
+    expect(openPeerOf(alice).sessions).toHaveLength(1);
+    expect(wakeOf(alice.effects)).toBeUndefined();
+    await alice.feed({ kind: "direct", up: true });
+    await bob.feed({ kind: "direct", up: true });
+    bob.now += RECEIPT_GAP_MS;
+    await deliverDirect(bob, sent(alice.effects, "direct")[0]?.blob ?? out!.blob);
+    await deliverDirect(alice, sent(bob.effects, "direct")[0]!.blob);
+    expect(statusOf(alice, id)).toBe("delivered");
+  });
+
+  it("away and back gets everything that was under way again", async () => {
+    const { alice } = await paired();
+    await alice.send("hello");
+    const [out] = alice.toRelay.splice(0);
+    await alice.feed({ kind: "hub", up: false });
+    await alice.send("more");
+    expect(sent(alice.effects, "relay")).toEqual([]);
+    await alice.feed({ kind: "hub", up: true });
+    expect(sent(alice.effects, "relay").map((one) => one.id)).toEqual(
+      alice.slice.outbox.map((row) => row.id),
+    );
+    expect(sent(alice.effects, "relay")[0]).toEqual(out);
+  });
+
+  it("of a new process gets what the last one had not settled, bit for bit", async () => {
+    const { alice } = await paired();
+    await alice.send("hello");
+    const [out] = alice.toRelay;
+    alice.restart();
+    await alice.feed({ kind: "hub", up: true });
+    expect(sent(alice.effects, "relay")).toEqual([out]);
+  });
+});
+
+describe("a direct link", () => {
+  const linked = async () => {
+    const both = await paired();
+    await both.alice.feed({ kind: "direct", up: true });
+    await both.bob.feed({ kind: "direct", up: true });
+    both.alice.toRelay.length = 0;
+    both.bob.toRelay.length = 0;
+    return both;
+  };
+
+  it("carries a text and its receipt without the relay", async () => {
+    const { alice, bob } = await linked();
+    await alice.feed({ kind: "hub", up: false });
+    await bob.feed({ kind: "hub", up: false });
+    const id = await alice.send("hello");
+    bob.now += RECEIPT_GAP_MS;
+    await deliverDirect(bob, sent(alice.effects, "direct")[0]!.blob);
+    expect(of(bob.effects, "ack")).toEqual([]);
+    await deliverDirect(alice, sent(bob.effects, "direct")[0]!.blob);
+    expect(alice.messages.get(id)).toMatchObject({ status: "delivered", path: "direct" });
+    expect([...alice.toRelay, ...bob.toRelay]).toEqual([]);
+    expect(alice.slice.outbox).toEqual([]);
+  });
+
+  it("without a receipt for DIRECT_PATIENCE_MS is helped by the relay", async () => {
+    const { alice } = await linked();
+    await alice.send("hello");
+    const [out] = sent(alice.effects, "direct");
+    expect(wakeOf(alice.effects)).toBe(alice.now + DIRECT_PATIENCE_MS);
+    alice.now += DIRECT_PATIENCE_MS - 1;
+    await alice.feed({ kind: "wake" });
+    expect(alice.toRelay).toEqual([]);
+    alice.now += 1;
+    await alice.feed({ kind: "wake" });
+    expect(alice.toRelay.map((one) => one.blob)).toEqual([out?.blob]);
+  });
+
+  it("that goes down hands everything to the relay at once", async () => {
+    const { alice } = await linked();
+    await alice.send("hello");
+    await alice.feed({ kind: "direct", up: false });
+    expect(sent(alice.effects, "relay").map((one) => one.id)).toEqual(
+      alice.slice.outbox.map((row) => row.id),
+    );
+  });
+
+  it("carries what comes by both ways once, and answers each way the way it came", async () => {
+    const { alice, bob } = await linked();
+    await alice.send("hello");
+    const [out] = sent(alice.effects, "direct");
+    bob.now += RECEIPT_GAP_MS;
+    await deliverDirect(bob, out!.blob);
+    expect(sent(bob.effects, "direct")).toHaveLength(1);
+    bob.now += RECEIPT_GAP_MS;
+    expect(reasons(await deliver(bob, out!.blob))).toEqual(["duplicate"]);
+    expect(sent(bob.effects, "direct")).toEqual([]);
+    expect(sent(bob.effects, "relay")).toHaveLength(1);
+    expect(bob.shown).toEqual(["hello"]);
+  });
+
+  it("that is full pauses, the relay takes over, and it is used again after LINK_PAUSE_MS", async () => {
+    const { alice } = await linked();
+    await alice.send("hello");
+    const [out] = sent(alice.effects, "direct");
+    await alice.feed({ kind: "transmitted", id: out!.id, path: "direct", outcome: "lost" });
+    expect(alice.toRelay.map((one) => one.id)).toEqual([out?.id]);
+    await alice.feed({ kind: "hub", up: false });
+    alice.now += LINK_PAUSE_MS - 1;
+    await alice.feed({ kind: "wake" });
+    expect(sent(alice.effects, "direct")).toEqual([]);
+    alice.now += 1;
+    await alice.feed({ kind: "wake" });
+    expect(sent(alice.effects, "direct")).toEqual([out]);
+  });
+
+  it("without the relay is tried again after DIRECT_AGAIN_MS", async () => {
+    const { alice } = await linked();
+    await alice.feed({ kind: "hub", up: false });
+    await alice.send("hello");
+    const [out] = sent(alice.effects, "direct");
+    expect(wakeOf(alice.effects)).toBe(alice.now + DIRECT_AGAIN_MS);
+    alice.now += DIRECT_AGAIN_MS;
+    await alice.feed({ kind: "wake" });
+    expect(sent(alice.effects, "direct")).toEqual([out]);
+  });
+
+  it("holds IN_FLIGHT_MAX contents; the patience with them frees those behind", async () => {
+    const { alice } = await linked();
+    for (let n = 0; n < IN_FLIGHT_MAX; n++) await alice.send(`${n}`);
+    await alice.send("one more");
+    expect(sent(alice.effects, "direct")).toEqual([]);
+    alice.now += DIRECT_PATIENCE_MS;
+    await alice.feed({ kind: "wake" });
+    expect(alice.toRelay).toHaveLength(IN_FLIGHT_MAX);
+    await ok(alice, alice.toRelay[0]?.id);
+    expect(sent(alice.effects, "relay").map((one) => one.id)).toEqual([
+      alice.slice.outbox.at(-1)?.id,
+    ]);
+  });
+});
+
+describe("receipts", () => {
+  it("closer together than RECEIPT_GAP_MS become one, and survive the process that owed them", async () => {
+    const { alice, bob } = await paired();
+    bob.now += RECEIPT_GAP_MS;
+    for (const text of ["1", "2", "3"]) await alice.send(text);
+    const [first, ...rest] = alice.toRelay.splice(0);
+    await deliver(bob, first!.blob);
+    expect(sent(bob.effects, "relay")).toHaveLength(1);
+    for (const { blob } of rest) {
+      await deliver(bob, blob);
+      expect(sent(bob.effects, "relay")).toEqual([]);
+    }
+    expect(wakeOf(bob.effects)).toBe(bob.now + RECEIPT_GAP_MS);
+    expect(openPeerOf(bob).owed).toHaveLength(2);
+    bob.restart();
+    bob.now += RECEIPT_GAP_MS;
+    await bob.feed({ kind: "hub", up: true });
+    expect(openPeerOf(bob).owed).toEqual([]);
+    for (const { blob } of bob.toRelay) await deliver(alice, blob);
+    expect(bob.toRelay.length).toBe(2);
+    expect(alice.slice.outbox).toEqual([]);
+  });
+
+  it("leave two full outboxes, which would otherwise never empty", async () => {
+    const { alice, bob } = await paired();
+    for (const side of [alice, bob]) {
+      await side.feed({ kind: "hub", up: false });
+      for (let n = 0; n < OUTBOX_MAX; n++) {
+        await side.feed({ kind: "send-text", id: messageId(), text: "x" });
+      }
+      expect(side.slice.outbox).toHaveLength(OUTBOX_MAX);
+    }
+    await alice.feed({ kind: "hub", up: true });
+    await bob.feed({ kind: "hub", up: true });
+    alice.now += 1_000;
+    bob.now += 1_000;
+    await carry(alice, bob);
+    await carry(bob, alice);
+    await settle(alice, bob);
+    const settled = alice.slice.outbox.filter((row) => row.awaits !== undefined).length;
+    expect(settled).toBeLessThan(OUTBOX_MAX);
+  });
+
+  it("waiting for the relay are RECEIPT_ROWS_MAX at most; the rest stays owed, without a storm of timers", async () => {
+    const { alice, bob } = await paired();
+    await bob.feed({ kind: "hub", up: false });
+    for (let n = 0; n <= RECEIPT_ROWS_MAX; n++) {
+      await alice.send(`${n}`);
+      bob.now += RECEIPT_GAP_MS;
+      await deliver(bob, alice.toRelay.at(-1)!.blob);
+      await ok(alice, alice.toRelay.at(-1)?.id);
+    }
+    expect(bob.slice.outbox).toHaveLength(RECEIPT_ROWS_MAX);
+    expect(openPeerOf(bob).owed).toHaveLength(1);
+    expect(wakeOf(bob.effects)).toBeUndefined();
+    await bob.feed({ kind: "hub", up: true });
+    await ok(bob, bob.slice.outbox[0]?.id);
+    bob.now += RECEIPT_GAP_MS;
+    await bob.feed({ kind: "wake" });
+    expect(openPeerOf(bob).owed).toEqual([]);
+  });
+
+  it("for what was never sent settle nothing", async () => {
+    const { alice, bob } = await paired();
+    await alice.send("1");
+    const before = alice.slice.outbox;
+    await bob.send("2");
+    await carry(bob, alice);
+    expect(alice.slice.outbox.find((row) => row.id === before[0]?.id)).toEqual(before[0]);
+  });
+});
+
+describe("a clock that is set back", () => {
+  it("holds up neither receipts nor pauses nor resends", async () => {
+    const { alice, bob } = await paired();
+    const YEAR_MS = 365 * 86_400_000;
+    await alice.send("1");
+    const [first] = alice.toRelay.splice(0);
+    await ok(alice, first?.id);
+    await alice.send("2");
+    const [second] = alice.toRelay.splice(0);
+    await alice.feed({ kind: "transmitted", id: second!.id, path: "relay", outcome: "lost" });
+    alice.now -= YEAR_MS;
+    await alice.feed({ kind: "wake" });
+    expect(wakeOf(alice.effects)).toBeLessThanOrEqual(alice.now + QUOTA_PAUSE_MS);
+    alice.now += QUOTA_PAUSE_MS;
+    await alice.feed({ kind: "wake" });
+    expect(sent(alice.effects, "relay")).toEqual([first, second]);
+    bob.now += RECEIPT_GAP_MS;
+    await deliver(bob, first!.blob);
+    bob.now -= YEAR_MS;
+    await deliver(bob, second!.blob);
+    bob.now += RECEIPT_GAP_MS;
+    await bob.feed({ kind: "wake" });
+    expect(openPeerOf(bob).owed).toEqual([]);
+  });
+});
