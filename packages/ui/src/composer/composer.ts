@@ -7,24 +7,27 @@ import { icons } from "../shared/icons.ts";
 /** The protocol's limit for one text (wire's TEXT_BYTES_MAX), in bytes of UTF-8. */
 const TEXT_BYTES_MAX = 16_384;
 const KILOBYTE = 1_024;
+/** The key code of every key that an input method takes for itself. */
+const INPUT_METHOD_KEY = 229;
 const encoder = new TextEncoder();
 
 /**
  * Where a message is written. Enter sends, Shift+Enter breaks the line; an input method's Enter only confirms.
- * Properties: `draft` (text to start from), `error` (sentence to show).
+ * Properties: `draft` (text to start from), `of` (whose draft it is: another one replaces the text even when
+ * both start equal), `error` (sentence to show).
  * Events: `sotto-submit` with the text, `sotto-draft` after each change.
  */
 export class SottoComposer extends LitElement {
   static override readonly properties = {
     draft: { attribute: false },
+    of: { attribute: false },
     error: {},
     text: { state: true },
   };
   declare draft: string;
+  declare of: string;
   declare error: string;
   declare text: string;
-  /** Set between compositionstart and shortly after compositionend: WebKit sends the Enter afterwards. */
-  #composing = false;
 
   static override readonly shadowRootOptions = {
     ...LitElement.shadowRootOptions,
@@ -107,12 +110,13 @@ export class SottoComposer extends LitElement {
     super();
     followLocale(this);
     this.draft = "";
+    this.of = "";
     this.error = "";
     this.text = "";
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
-    if (changed.has("draft")) this.text = this.draft;
+    if (changed.has("draft") || changed.has("of")) this.text = this.draft;
   }
 
   override updated(): void {
@@ -144,8 +148,6 @@ export class SottoComposer extends LitElement {
             .value=${this.text}
             @input=${this.#onInput}
             @keydown=${this.#onKeyDown}
-            @compositionstart=${this.#onCompositionStart}
-            @compositionend=${this.#onCompositionEnd}
           ></textarea>
         </div>
         <button
@@ -167,21 +169,11 @@ export class SottoComposer extends LitElement {
   };
 
   readonly #onKeyDown = (event: KeyboardEvent): void => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || this.#composing) return;
+    // WebKit ends the composition before the key that ended it arrives: only the key code still tells.
+    const isInputMethod = event.isComposing || event.keyCode === INPUT_METHOD_KEY;
+    if (event.key !== "Enter" || event.shiftKey || isInputMethod) return;
     event.preventDefault();
     this.#submit();
-  };
-
-  readonly #onCompositionStart = (): void => {
-    this.#composing = true;
-  };
-
-  readonly #onCompositionEnd = (): void => {
-    queueMicrotask(() => {
-      requestAnimationFrame(() => {
-        this.#composing = false;
-      });
-    });
   };
 
   readonly #onSubmit = (event: Event): void => {

@@ -24,7 +24,9 @@ export class LiveQuery<T> implements ReactiveController {
     this.#leave?.();
     this.#leave = undefined;
     this.#source = source;
-    if (this.#connected) this.#watch();
+    if (!this.#connected) return;
+    if (source === undefined) this.#host.requestUpdate();
+    else this.#watch();
   }
 
   hostConnected(): void {

@@ -3,28 +3,15 @@
  * Owns: choosing, remembering, telling elements. Leaves to the catalogs: every word.
  */
 import type { ReactiveControllerHost } from "lit";
-import { en } from "./en.ts";
-import { zh } from "./zh.ts";
+import { type Catalog, CATALOGS, type Locale } from "./catalogs.ts";
 
-/** A catalog in another language has the same keys; texts are strings, sentences with values are functions. */
-type Translated<T> = {
-  readonly [Key in keyof T]: T[Key] extends (...values: infer Values) => string
-    ? (...values: Values) => string
-    : T[Key] extends string
-      ? string
-      : T[Key] extends readonly string[]
-        ? readonly string[]
-        : Translated<T[Key]>;
-};
-export type Catalog = Translated<typeof en>;
+export type { Catalog, Locale } from "./catalogs.ts";
 
-export type Locale = "en" | "zh-CN";
 export const LOCALES: readonly { readonly locale: Locale; readonly name: string }[] = [
   { locale: "en", name: "English" },
   { locale: "zh-CN", name: "简体中文" },
 ];
 
-const CATALOGS: Readonly<Record<Locale, Catalog>> = { en, "zh-CN": zh };
 const STORAGE_KEY = "sotto-locale";
 
 const hosts = new Set<ReactiveControllerHost>();

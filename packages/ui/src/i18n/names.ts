@@ -1,5 +1,5 @@
 /** The name someone starts with: friendly, memorable, theirs to change. */
-import type { Locale } from "./i18n.ts";
+import type { Locale } from "./catalogs.ts";
 
 const ENGLISH = {
   first: "Quiet Bright Gentle Brave Calm Clever Kind Lucky Merry Nimble Patient Swift".split(" "),

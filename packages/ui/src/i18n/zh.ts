@@ -1,5 +1,5 @@
 /** 简体中文。 */
-import type { Catalog } from "./i18n.ts";
+import type { Catalog } from "./catalog.ts";
 
 export const zh: Catalog = {
   app: {

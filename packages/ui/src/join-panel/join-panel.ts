@@ -87,7 +87,7 @@ export class SottoJoinPanel extends LitElement {
     return html`<div class="problem" role="alert">
       <p>${words[failure.reason]}</p>
       ${
-        failure.reason === "other-relay" && origin !== undefined
+        failure.reason === "other-relay" && origin !== undefined && isWebOrigin(origin)
           ? html`<p>
               <a href=${linkAt(origin, this.text)}>${words.openThere(new URL(origin).host)}</a>
             </p>`
@@ -101,6 +101,9 @@ export class SottoJoinPanel extends LitElement {
     this.dispatchEvent(new SottoEvent("sotto-join", { text: this.text }));
   };
 }
+
+const isWebOrigin = (origin: string): boolean =>
+  /^https?:$/.test(URL.parse(origin)?.protocol ?? "");
 
 /** The code stays behind the "#", so that no server sees it. */
 const linkAt = (origin: string, text: string): string =>

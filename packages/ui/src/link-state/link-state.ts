@@ -37,6 +37,7 @@ export class SottoLinkState extends LitElement {
         min-inline-size: 0;
       }
       .words {
+        display: block;
         overflow: hidden;
         text-overflow: ellipsis;
         white-space: nowrap;

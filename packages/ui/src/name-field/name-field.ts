@@ -5,6 +5,8 @@ import { SottoEvent } from "../shared/events.ts";
 import { icons } from "../shared/icons.ts";
 
 const NAME_CHARACTERS_MAX = 64;
+/** Control characters and direction overrides come along when pasting, and no name may hold them. */
+const INVISIBLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
 
 /**
  * The own name, changed in place.
@@ -95,7 +97,7 @@ export class SottoNameField extends LitElement {
           autocomplete="nickname"
           .value=${this.name}
           @keydown=${(event: KeyboardEvent) => {
-            if (event.key === "Escape") this.editing = false;
+            if (event.key === "Escape") this.#leave();
           }}
         />
         <button class="button primary">${words.save}</button>
@@ -113,12 +115,19 @@ export class SottoNameField extends LitElement {
     });
   };
 
+  /** Back to the button, and the focus with it. */
+  #leave(): void {
+    this.editing = false;
+    void this.updateComplete.then(() => this.renderRoot.querySelector("button")?.focus());
+  }
+
   readonly #save = (event: Event): void => {
     event.preventDefault();
-    const name = (this.renderRoot.querySelector("input")?.value ?? "").trim();
+    const typed = this.renderRoot.querySelector("input")?.value ?? "";
+    const name = typed.replaceAll(INVISIBLE, "").trim();
     this.bad = name === "" || Array.from(name).length > NAME_CHARACTERS_MAX;
     if (this.bad) return;
-    this.editing = false;
+    this.#leave();
     if (name !== this.name) this.dispatchEvent(new SottoEvent("sotto-rename", { name }));
   };
 }

@@ -2,7 +2,8 @@ import { css, html, LitElement, svg, type TemplateResult } from "lit";
 import { encodeQR } from "qr";
 import { base } from "../shared/base.ts";
 
-const BORDER = 2;
+/** The quiet zone that scanners are promised, in modules. */
+const BORDER = 4;
 
 /**
  * A QR code drawn as one path: sharp at any size, no image, no markup from strings.

@@ -57,6 +57,8 @@ export class SottoTimeline extends LitElement {
   /** How many were unread then: the line stays where it was drawn. */
   #unreadAtOpen = 0;
   #unreadFrom: string | undefined;
+  /** Sizes of view and content when the place was last kept. */
+  #measured = "";
   readonly #sizes = new ResizeObserver(() => this.#keepPlace());
 
   static override readonly styles = [
@@ -166,6 +168,8 @@ export class SottoTimeline extends LitElement {
         text-underline-offset: 2px;
       }
       .bubble.large {
+        display: flex;
+        align-items: flex-end;
         padding: 0;
         background: none;
       }
@@ -326,11 +330,9 @@ export class SottoTimeline extends LitElement {
 
   /** Where a conversation opens: where it was left, else at the first unread message, else at the end. */
   #toStart(scroller: HTMLElement): void {
-    if (this.#anchor !== undefined) {
-      this.#keepPlace();
-      return;
-    }
-    scroller.scrollTop = scroller.scrollHeight;
+    const isLeft = this.#anchor !== undefined;
+    this.#keepPlace();
+    if (isLeft) return;
     const line = scroller.querySelector<HTMLElement>(".unread");
     if (line === null) return;
     const above = line.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
@@ -341,6 +343,7 @@ export class SottoTimeline extends LitElement {
   #keepPlace(): void {
     const scroller = this.#scroller();
     if (scroller === undefined) return;
+    this.#measured = measure(scroller);
     const anchor = this.#anchor;
     if (anchor === undefined) {
       scroller.scrollTop = scroller.scrollHeight;
@@ -464,7 +467,9 @@ export class SottoTimeline extends LitElement {
   readonly #onScroll = (event: Event): void => {
     const scroller = event.currentTarget;
     if (!(scroller instanceof HTMLElement)) return;
-    this.#see(scroller);
+    // Sizes changed in this frame: the place moved under the reader, who did not go anywhere.
+    if (measure(scroller) === this.#measured) this.#see(scroller);
+    else this.#keepPlace();
     this.#askForOlder(scroller);
   };
 
@@ -496,6 +501,9 @@ export class SottoTimeline extends LitElement {
 
 const topOf = (row: Element, scroller: Element): number =>
   row.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
+
+const measure = ({ clientHeight, scrollHeight }: Element): string =>
+  `${clientHeight} of ${scrollHeight}`;
 
 /** The first message that reaches into the view, found by halving: rows stand in order. */
 function firstVisible(scroller: HTMLElement): HTMLElement | undefined {

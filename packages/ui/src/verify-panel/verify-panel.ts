@@ -1,5 +1,5 @@
 import type { SafetyNumber } from "@sotto/sdk";
-import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { followLocale, t } from "../i18n/i18n.ts";
 import "../qr/qr.ts";
 import { base, controls } from "../shared/base.ts";
@@ -86,6 +86,11 @@ export class SottoVerifyPanel extends LitElement {
     this.verified = false;
     this.compare = () => Promise.resolve(false);
     this.outcome = undefined;
+  }
+
+  override willUpdate(changed: PropertyValues<this>): void {
+    // Said of another number, it would be a lie.
+    if (changed.has("number")) this.outcome = undefined;
   }
 
   override render(): TemplateResult {

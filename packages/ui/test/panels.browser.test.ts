@@ -1,0 +1,353 @@
+import {
+  applyTheme,
+  chooseLocale,
+  type JoinFailure,
+  SottoBanner,
+  SottoInvitePanel,
+  SottoJoinPanel,
+  SottoNameField,
+  SottoQr,
+  SottoSettingsPanel,
+  SottoSheet,
+  SottoVerifyPanel,
+} from "@sotto/ui";
+import { decodeQR } from "qr/decode.js";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { page, userEvent } from "vitest/browser";
+import { NOW } from "./fake-messenger.ts";
+import { allInside, fieldOf, focusedIn, inside, listen, mount, textOf } from "./support.ts";
+
+const CODE = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdEfGhIjKlMnOpQrStUvWxYz0123456".slice(0, 71);
+const LINK = `https://chat.example.com/i#${CODE}`;
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  chooseLocale("en");
+  applyTheme("system");
+});
+
+/** What a camera would see: the drawing on white, in pixels. */
+async function scan(element: SottoQr): Promise<string> {
+  const drawing = element.renderRoot.querySelector("svg");
+  if (drawing === null) throw new Error("nothing drawn");
+  const size = 480;
+  drawing.setAttribute("width", String(size));
+  drawing.setAttribute("height", String(size));
+  const markup = new XMLSerializer().serializeToString(drawing);
+  const image = new Image();
+  image.src = URL.createObjectURL(new Blob([markup], { type: "image/svg+xml" }));
+  await image.decode();
+  const context = new OffscreenCanvas(size, size).getContext("2d");
+  if (context === null) throw new Error("no canvas");
+  context.fillStyle = "#ffffff";
+  context.fillRect(0, 0, size, size);
+  context.drawImage(image, 0, 0, size, size);
+  return decodeQR(context.getImageData(0, 0, size, size));
+}
+
+describe("the QR code", () => {
+  it("can be scanned, has a name, and fits an invite link in version 6", async () => {
+    const link = LINK.padEnd(106, "0");
+    const code = await mount(new SottoQr(), { text: link, label: "QR code" });
+    await expect.element(page.getByRole("img", { name: "QR code" })).toBeVisible();
+    expect(await scan(code)).toBe(link);
+    const modules = 41;
+    const border = 4;
+    expect(inside(code, "svg").getAttribute("viewBox")).toBe(
+      `0 0 ${modules + 2 * border} ${modules + 2 * border}`,
+    );
+  });
+});
+
+describe("the invite panel", () => {
+  const invite = { url: LINK, expiresAt: NOW, active: true };
+
+  it("shows the link, its code and how long it is valid", async () => {
+    const panel = await mount(new SottoInvitePanel(), { invite });
+    await expect.element(page.getByRole("textbox", { name: "Invite link" })).toHaveValue(LINK);
+    await expect.element(page.getByRole("img", { name: /QR code/ })).toBeVisible();
+    expect(textOf(inside(panel, ".note"))).toMatch(/Valid until .*2026/);
+  });
+
+  it("says when the link does not work yet", async () => {
+    const panel = await mount(new SottoInvitePanel(), { invite: { ...invite, active: false } });
+    expect(textOf(inside(panel, ".note"))).toContain("Becomes active");
+  });
+
+  it("copies the link and says so", async () => {
+    const write = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();
+    const panel = await mount(new SottoInvitePanel(), { invite });
+    await page.getByRole("button", { name: "Copy link" }).click();
+    expect(write).toHaveBeenCalledWith(LINK);
+    await vi.waitFor(() => expect(textOf(inside(panel, ".primary"))).toBe("Copied"));
+  });
+
+  it("selects the link for copying by hand where the browser refuses", async () => {
+    vi.spyOn(navigator.clipboard, "writeText").mockRejectedValue(new Error("denied"));
+    const panel = await mount(new SottoInvitePanel(), { invite });
+    await page.getByRole("button", { name: "Copy link" }).click();
+    const field = fieldOf(panel);
+    await vi.waitFor(() => expect(field.selectionEnd).toBe(LINK.length));
+    expect(textOf(inside(panel, ".primary"))).toBe("Copy link");
+  });
+
+  it("leads to a second tab, and to another try when there is no link", async () => {
+    const panel = await mount(new SottoInvitePanel(), { invite });
+    const tab = listen(panel, "sotto-second-tab");
+    const retry = listen(panel, "sotto-retry");
+    await page.getByRole("button", { name: "Try with a second tab" }).click();
+    expect(tab).toHaveLength(1);
+    panel.failed = true;
+    await page.getByRole("button", { name: "Try again" }).click();
+    expect(retry).toHaveLength(1);
+  });
+});
+
+describe("the join panel", () => {
+  it("takes what is pasted", async () => {
+    const panel = await mount(new SottoJoinPanel());
+    const joined = listen(panel, "sotto-join");
+    await expect.element(page.getByRole("button", { name: "Open" })).toBeDisabled();
+    await page.getByRole("textbox", { name: "Link or code" }).fill(LINK);
+    await page.getByRole("button", { name: "Open" }).click();
+    expect(joined).toEqual([{ text: LINK }]);
+  });
+
+  const reasons: readonly (readonly [JoinFailure["reason"], RegExp])[] = [
+    ["malformed", /not an invite link.*copied all/],
+    ["gone", /already used or has ended.*new one/],
+    ["own", /your own invite.*someone else/],
+    ["other-relay", /another Sotto server/],
+    ["forged", /tampered.*new one/],
+    ["unreachable", /does not answer.*try again/],
+    ["storage", /could not store.*space/],
+  ];
+  it.each(reasons)("says what to do about %s", async (reason, words) => {
+    const panel = await mount(new SottoJoinPanel(), { text: LINK, failure: { ok: false, reason } });
+    expect(textOf(inside(panel, "[role=alert]"))).toMatch(words);
+  });
+
+  it("leads to the relay a link belongs to, the code behind the '#'", async () => {
+    const panel = await mount(new SottoJoinPanel(), {
+      text: `look: ${LINK} !`,
+      failure: { ok: false, reason: "other-relay", origin: "https://relay.example.net" },
+    });
+    expect(inside(panel, "a").getAttribute("href")).toBe(`https://relay.example.net/i#${CODE}`);
+  });
+
+  it("never makes a link of an address that is not a web address", async () => {
+    const panel = await mount(new SottoJoinPanel(), {
+      text: LINK,
+      failure: { ok: false, reason: "other-relay", origin: "javascript:alert(1)" },
+    });
+    expect(allInside(panel, "a")).toEqual([]);
+  });
+
+  it("offers the same link again when the relay was not there", async () => {
+    await mount(new SottoJoinPanel(), {
+      text: LINK,
+      failure: { ok: false, reason: "unreachable" },
+    });
+    await expect.element(page.getByRole("button", { name: "Try again" })).toBeEnabled();
+  });
+});
+
+describe("the verify panel", () => {
+  const number = {
+    groups: Array.from({ length: 12 }, (_, index) => String(10_000 + index)),
+    qr: "SOTTO0123456789ABCDEF",
+  };
+
+  it("shows 12 groups of 5 digits and the same as a code", async () => {
+    const panel = await mount(new SottoVerifyPanel(), { name: "Ada", number });
+    const groups = page.getByRole("list", { name: "Safety number" }).getByRole("listitem");
+    expect(groups.elements().map(textOf)).toEqual(number.groups);
+    expect(await scan(inside(panel, "sotto-qr") as SottoQr)).toBe(number.qr);
+  });
+
+  it.each([
+    [true, "They match"],
+    [false, "do not match"],
+  ])("compares a pasted number: %s", async (isSame, words) => {
+    const compare = vi.fn<(text: string) => Promise<boolean>>().mockResolvedValue(isSame);
+    const panel = await mount(new SottoVerifyPanel(), { name: "Ada", number, compare });
+    await page.getByRole("textbox").fill("10000 10001");
+    await page.getByRole("button", { name: "Compare" }).click();
+    expect(compare).toHaveBeenCalledWith("10000 10001");
+    await vi.waitFor(() => expect(textOf(inside(panel, "[role=status]"))).toContain(words));
+  });
+
+  it("forgets the outcome when another person is looked at", async () => {
+    const compare = (): Promise<boolean> => Promise.resolve(true);
+    const panel = await mount(new SottoVerifyPanel(), { name: "Ada", number, compare });
+    await page.getByRole("textbox").fill("1");
+    await page.getByRole("button", { name: "Compare" }).click();
+    await vi.waitFor(() => expect(textOf(inside(panel, "[role=status]"))).not.toBe(""));
+    panel.number = { ...number, groups: number.groups.toReversed() };
+    await panel.updateComplete;
+    expect(textOf(inside(panel, "[role=status]"))).toBe("");
+  });
+
+  it("marks and unmarks", async () => {
+    const panel = await mount(new SottoVerifyPanel(), { name: "Ada", number });
+    const marked = listen(panel, "sotto-verified");
+    await page.getByRole("button", { name: "Mark as verified" }).click();
+    panel.verified = true;
+    await page.getByRole("button", { name: "Remove the mark" }).click();
+    expect(marked).toEqual([{ verified: true }, { verified: false }]);
+  });
+
+  it("says so while the other side is not known", async () => {
+    const panel = await mount(new SottoVerifyPanel(), { name: "Ada" });
+    expect(textOf(inside(panel, "p"))).toContain("not known yet");
+  });
+});
+
+describe("the name field", () => {
+  async function edit(text: string): Promise<{ field: SottoNameField; named: readonly unknown[] }> {
+    const field = await mount(new SottoNameField(), { name: "Quiet Otter" });
+    const named = listen(field, "sotto-rename");
+    await page.getByRole("button", { name: /Change your name/ }).click();
+    await page.getByRole("textbox", { name: "Your name" }).fill(text);
+    await page.getByRole("button", { name: "Save" }).click();
+    return { field, named };
+  }
+
+  it("changes the name in place and gives the focus back", async () => {
+    const { field, named } = await edit("  Ada  ");
+    expect(named).toEqual([{ name: "Ada" }]);
+    await vi.waitFor(() => expect(focusedIn(field)).toBe("BUTTON"));
+  });
+
+  it("takes 64 characters, whatever they are made of", async () => {
+    expect((await edit("🦦".repeat(64))).named).toEqual([{ name: "🦦".repeat(64) }]);
+  });
+
+  it("refuses 65 and none, and says why", async () => {
+    expect((await edit("   ")).named).toEqual([]);
+    document.querySelector("sotto-name-field")?.remove();
+    const { field, named } = await edit("a".repeat(65));
+    expect(named).toEqual([]);
+    expect(textOf(inside(field, "[role=alert]"))).toContain("64");
+  });
+
+  it("drops what cannot be seen: no name may turn the text around it", async () => {
+    expect((await edit("Ada\u202e\u0007 L")).named).toEqual([{ name: "Ada L" }]);
+  });
+
+  it("leaves the name alone on Escape", async () => {
+    const field = await mount(new SottoNameField(), { name: "Quiet Otter" });
+    const named = listen(field, "sotto-rename");
+    await page.getByRole("button", { name: /Change your name/ }).click();
+    await userEvent.keyboard("Nobody{Escape}");
+    await expect.element(page.getByRole("button", { name: /Quiet Otter/ })).toBeVisible();
+    expect(named).toEqual([]);
+  });
+});
+
+describe("the settings panel", () => {
+  it("changes the language of everything on screen at once, and remembers it", async () => {
+    await mount(new SottoSettingsPanel());
+    await page.getByRole("radio", { name: "简体中文" }).click({ force: true });
+    await expect.element(page.getByRole("heading", { name: "外观" })).toBeVisible();
+    expect(document.documentElement.lang).toBe("zh-CN");
+    expect(localStorage.getItem("sotto-locale")).toBe("zh-CN");
+  });
+
+  it("changes the theme and remembers it", async () => {
+    await mount(new SottoSettingsPanel());
+    await page.getByRole("radio", { name: "Dark" }).click({ force: true });
+    expect(document.documentElement.dataset["theme"]).toBe("dark");
+    expect(localStorage.getItem("sotto-theme")).toBe("dark");
+    await page.getByRole("radio", { name: "As the system" }).click({ force: true });
+    expect(document.documentElement.dataset["theme"]).toBeUndefined();
+  });
+
+  it("can be moved through by keyboard", async () => {
+    const panel = await mount(new SottoSettingsPanel());
+    inside(panel, "input[name=theme]:checked").focus();
+    await userEvent.keyboard("{ArrowRight}");
+    expect(document.documentElement.dataset["theme"]).toBe("light");
+  });
+
+  it.each([
+    [{ state: "ok", persisted: true }, "protected"],
+    [{ state: "ok", persisted: undefined }, "Kept on this device"],
+    [{ state: "memory" }, "forgotten"],
+    [{ state: "full" }, "full"],
+    [{ state: "closed" }, "closed"],
+  ] as const)("says how storage stands: %j", async (storage, words) => {
+    const panel = await mount(new SottoSettingsPanel(), { storage });
+    expect(textOf(panel.shadowRoot)).toContain(words);
+  });
+
+  it("lists what was refused, for people who look for trouble", async () => {
+    const panel = await mount(new SottoSettingsPanel(), {
+      diagnostics: { role: "leader", dropped: { malformed: 3 }, direct: 1, damagedRows: 0 },
+    });
+    expect(textOf(inside(panel, "details"))).toContain("malformed 3");
+  });
+});
+
+describe("the banner", () => {
+  const grave = "section .grave";
+
+  it("says nothing when all is well, and stays the same live region", async () => {
+    const banner = await mount(new SottoBanner(), { hub: "online" });
+    const region = inside(banner, "section[aria-live=polite]");
+    expect(textOf(region)).toBe("");
+    banner.hub = "offline";
+    await banner.updateComplete;
+    expect(inside(banner, "section")).toBe(region);
+    expect(textOf(region)).toContain("You are offline");
+  });
+
+  it.each([
+    ["no-relay", { state: "ok", persisted: true }, "relay does not answer"],
+    ["online", { state: "memory" }, "Private window"],
+    ["online", { state: "full" }, "full"],
+    ["offline", { state: "closed" }, "database was closed"],
+    ["relay-changed", { state: "memory" }, "Another relay"],
+  ] as const)("says the gravest thing: %s, %j", async (hub, storage, words) => {
+    const banner = await mount(new SottoBanner(), { hub, storage });
+    expect(textOf(inside(banner, "section"))).toContain(words);
+  });
+
+  it("asks before another relay is trusted", async () => {
+    const banner = await mount(new SottoBanner(), { hub: "relay-changed" });
+    const trusted = listen(banner, "sotto-trust-relay");
+    expect(allInside(banner, grave)).toHaveLength(1);
+    await page.getByRole("button", { name: "Trust the new relay" }).click();
+    expect(trusted).toHaveLength(1);
+  });
+});
+
+describe("the sheet", () => {
+  it("is a named modal dialog that Escape closes and that gives the focus back", async () => {
+    const opener = document.createElement("button");
+    document.body.append(opener);
+    opener.focus();
+    const sheet = await mount(new SottoSheet(), { heading: "Settings", open: true });
+    const closed = listen(sheet, "sotto-close");
+    await expect.element(page.getByRole("dialog", { name: "Settings" })).toBeVisible();
+    await userEvent.keyboard("{Escape}");
+    await vi.waitFor(() => expect(closed).toHaveLength(1));
+    expect(document.activeElement).toBe(opener);
+    opener.remove();
+  });
+
+  it("closes by its button, and says nothing when it is closed from outside", async () => {
+    const sheet = await mount(new SottoSheet(), { heading: "Settings", open: true });
+    const closed = listen(sheet, "sotto-close");
+    await page.getByRole("button", { name: "Close" }).click();
+    await vi.waitFor(() => expect(closed).toHaveLength(1));
+    sheet.open = false;
+    await sheet.updateComplete;
+    sheet.open = true;
+    await sheet.updateComplete;
+    sheet.open = false;
+    await sheet.updateComplete;
+    expect(allInside(sheet, "dialog[open]")).toEqual([]);
+    expect(closed).toHaveLength(1);
+  });
+});
