@@ -9,7 +9,7 @@ import {
   ENVELOPE_BYTES_MAX,
   HELLO_HEADER_BYTES,
 } from "@sotto/wire";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   accepted,

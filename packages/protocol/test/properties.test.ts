@@ -1,7 +1,7 @@
 /** What holds for every schedule, clock and content, not only for the ones someone thought of. */
 import { nobleBackend } from "@sotto/crypto";
 import { type Input, type MessageStatus, step } from "@sotto/protocol";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   carry,
