@@ -135,7 +135,10 @@ export async function keepContact(draft: Draft): Promise<void> {
     postpone(draft);
     await sendSignal(draft, { probe: true });
     dialIfDue(draft);
-  } else if (isProbeDue(draft) && env.now >= live.probedAt + PROBE_EVERY_MS) {
+  } else if (
+    isFirstProbeDue(draft) ||
+    (isProbeDue(draft) && env.now >= live.probedAt + PROBE_EVERY_MS)
+  ) {
     await sendSignal(draft, { probe: true });
   }
 }
@@ -151,6 +154,12 @@ const isNegotiationDue = ({ live }: Draft): boolean =>
   live.wanted && !live.direct && live.presence === "online";
 
 const isProbeDue = ({ live }: Draft): boolean => live.wanted && !live.direct;
+
+/** The other side became known while the relay was there already: nobody has asked it yet. */
+const isFirstProbeDue = (draft: Draft): boolean =>
+  draft.live.probedAt === 0 &&
+  draft.live.presence === "unknown" &&
+  (openPeer(draft)?.contact.addresses.length ?? 0) > 0;
 
 function postpone(draft: Draft): void {
   const { env, live } = draft;

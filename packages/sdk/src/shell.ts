@@ -393,6 +393,8 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
         act(entry, stepped.effects);
         return { commit: result };
       });
+      // The connection may have come or gone while nobody could tell this conversation.
+      if (entry.slice.live.hub !== online) void feed(id, { kind: "hub", up: online });
       options.changed();
       return { begun: entries.get(id) === entry, commit };
     },

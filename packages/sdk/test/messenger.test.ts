@@ -118,6 +118,18 @@ describe("two people", () => {
     await until(ofBob.view, (view) => view.name === "Alicia");
   });
 
+  it("answer although the invite was made before the relay connection stood", async () => {
+    const alice = await person("Alice");
+    const invite = await alice.invite();
+    await until(alice.conversations, (all) => all.some((one) => one.invite?.active === true));
+    const bob = await person("Bob");
+    const accepted = await bob.accept(invite.url);
+    if (!accepted.ok) throw new Error(accepted.reason);
+    const ofBob = must(bob, accepted.conversation);
+    await ofBob.send("typed at once");
+    await until(ofBob.timeline, ({ messages }) => messages[0]?.status === "delivered");
+  });
+
   it("may write before the other one has come", async () => {
     const alice = await person("Alice");
     const bob = await person("Bob");
