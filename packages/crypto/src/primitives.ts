@@ -76,7 +76,10 @@ export const ed25519Public = (seed: Uint8Array): Uint8Array => ed25519.getPublic
 export const ed25519Sign = (seed: Uint8Array, message: Uint8Array): Uint8Array =>
   ed25519.sign(message, seed);
 
-/** RFC 8032 strict: canonical encodings, no small-order key. False for any malformed input. */
+/**
+ * Canonical encodings, no small-order key, the equation with the cofactor (RFC 8032 §5.1.7). False for any malformed
+ * input. Most platform engines leave the cofactor out: their verdict differs on signatures crafted by a key's owner.
+ */
 export function ed25519Verify(
   publicKey: Uint8Array,
   message: Uint8Array,
