@@ -19,6 +19,7 @@ import {
   CREDIT_BYTES,
   CREDIT_MESSAGES,
   QUEUE_NEW_BURST,
+  READ_PAGE,
   REQUESTS_PENDING_MAX,
   APPEND_BYTES_PENDING_MAX,
   SENDERS_PER_CONNECTION_MAX,
@@ -333,6 +334,30 @@ describe("credit", () => {
     await turn();
     expect(world.counters.get("acknowledged")).toBe(1);
     expect(owner.client.waiting("deliver")).toBe(CREDIT_MESSAGES);
+  });
+
+  test("mail that comes while older mail is read from the disk waits for its turn", async () => {
+    const world = createWorld();
+    const [alice, bob] = [await world.connect(), await world.connect()];
+    const { alias, queueId } = await pair(alice.client, bob.client);
+    alice.client.close();
+    const messages = Array.from({ length: READ_PAGE + 1 }, () => append(alias));
+    for (const message of messages) await bob.client.request(message);
+    world.reads = "closed";
+    const again = await world.connect(alice.client.readerSeed);
+    await again.client.request({ type: "queue-open", queueIds: [queueId] });
+    const late = append(alias);
+    expect(await bob.client.request(late)).toEqual(OK);
+    expect(again.client.waiting("deliver")).toBe(0);
+    world.reads = "open";
+    await world.release();
+    for (const { id } of [...messages, late]) {
+      expect(await again.client.next("deliver")).toMatchObject({ id });
+    }
+    const order = again.sent
+      .map((frame) => frame[0])
+      .filter((type) => type === 0x0e || type === 0x10);
+    expect(order.indexOf(0x10)).toBeGreaterThanOrEqual(messages.length);
   });
 
   test("nothing is delivered into a socket that does not drain, and all of it afterwards", async () => {

@@ -98,6 +98,19 @@ describe("ack-or-persist", () => {
     expect(world.disk.messages.size).toBe(0);
   });
 
+  test("a write that fails after the acknowledgement changes nothing any more", async () => {
+    const { world, alice, bob, alias, ownAlias } = await withPair();
+    world.store = "closed";
+    const answer = bob.client.request(append(alias));
+    const { sequence } = await alice.client.next("deliver");
+    world.clock.advance(HOLD_MS);
+    alice.client.ack(ownAlias, sequence);
+    expect(await answer).toEqual(OK);
+    world.store = "full";
+    await world.release();
+    expect(world.exchange.stats()).toMatchObject({ messages: 0, commitBytes: 0 });
+  });
+
   test("with the owner away it is written at once", async () => {
     const { world, alice, bob, alias } = await withPair();
     alice.client.close();
@@ -124,7 +137,7 @@ describe("ack-or-persist", () => {
     const answer = bob.client.request(append(alias));
     await alice.client.next("deliver");
     world.clock.set(world.clock.now() - 24 * HOUR_MS);
-    world.clock.advance(24 * HOUR_MS + HOLD_MS);
+    world.clock.advance(HOLD_MS);
     expect(await answer).toEqual(OK);
   });
 
@@ -430,8 +443,9 @@ describe("a crash", () => {
     const sender = await world.connect();
     const opened = await sender.client.openSender(sendId, sendSecret);
     if (opened.type !== "sender") throw new Error("not a sender");
-    void sender.client.request(append(opened.alias));
-    await again.client.next("deliver");
+    again.client.close();
+    expect(await sender.client.request(append(opened.alias))).toEqual(OK);
+    expect(world.disk.messages.size).toBe(kept.length + 1);
   });
 
   test("whatever happens in between, acknowledged means kept and nothing is delivered to anybody else", async () => {

@@ -1,5 +1,5 @@
 /** Both stores against the same acceptance suite, and what only a disk can do wrong. */
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -61,6 +61,21 @@ describe("sqlite", () => {
     );
     expect(modes.length).toBeGreaterThan(2);
     expect(modes.every((mode) => mode === 0)).toBe(true);
+    await store.close();
+  });
+
+  test("what was deleted before its commit never reaches the disk", async () => {
+    const directory = newDirectory();
+    const store = openSqliteStore(directory);
+    const [deleted, kept] = [putMessage(1), putMessage(2)];
+    await Promise.all([
+      store.apply([deleted]),
+      store.apply([kept]),
+      store.apply([{ type: "delete-message", row: 1 }]),
+    ]);
+    const files = readdirSync(directory).map((name) => readFileSync(join(directory, name)));
+    expect(files.some((file) => file.includes(Buffer.from(kept.blob)))).toBe(true);
+    expect(files.some((file) => file.includes(Buffer.from(deleted.blob)))).toBe(false);
     await store.close();
   });
 

@@ -50,6 +50,8 @@ export function createClock(start = 400_000 * HOUR_MS): VirtualClock {
       now = end;
     },
     set(to) {
+      // Timers run on, whatever the wall says.
+      for (const timer of timers) timer.at += to - now;
       now = to;
     },
   };
@@ -73,7 +75,9 @@ export interface World {
   readonly counters: Map<Counter, number>;
   /** closed: commits wait. full: they fail. */
   store: "open" | "closed" | "full";
-  /** Lets the commits through that wait. */
+  /** closed: reading mail from the disk waits. */
+  reads: "open" | "closed";
+  /** Lets the commits and reads through that wait. */
   release(): Promise<void>;
   /** HELLO has come. */
   socket(readerSeed?: Uint8Array): Promise<Socket>;
@@ -112,8 +116,15 @@ export function createWorld(options: { admission?: string; queuesMax?: number } 
       }
       if (born === life) commit();
     };
+    const store = createMemoryStore(disk, flush);
     return createExchange({
-      store: createMemoryStore(disk, flush),
+      store: {
+        ...store,
+        async readMessages(rows) {
+          if (world.reads === "closed") await new Promise<void>((resolve) => waiting.push(resolve));
+          return store.readMessages(rows);
+        },
+      },
       clock,
       sendSecret,
       count: env.count,
@@ -179,6 +190,7 @@ export function createWorld(options: { admission?: string; queuesMax?: number } 
     disk,
     counters,
     store: "open",
+    reads: "open",
     get exchange() {
       return exchange;
     },
