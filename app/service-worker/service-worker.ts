@@ -1,6 +1,6 @@
 /**
  * Keeps one whole version of the app, each file checked against its hash, so that it starts offline.
- * A new version waits until no tab uses the old one. Owns: the cache. Leaves everything else to the network.
+ * A new version waits until no tab uses the old one, or until a person says so in one of them. Owns: the cache. Leaves everything else to the network.
  */
 declare const self: ServiceWorkerGlobalScope;
 
@@ -8,6 +8,8 @@ declare const self: ServiceWorkerGlobalScope;
 const VERSION = "sotto-build-version";
 const CACHE = `sotto-${VERSION}`;
 const PAGE = "/index.html";
+/** What a tab says when the person wants the new version; register-service-worker.ts knows the same word. */
+const ACTIVATE = "activate";
 
 interface Manifest {
   readonly version: string;
@@ -17,6 +19,9 @@ interface Manifest {
 
 self.addEventListener("install", (event) => event.waitUntil(install()));
 self.addEventListener("activate", (event) => event.waitUntil(forgetOthers()));
+self.addEventListener("message", (event) => {
+  if (event.data === ACTIVATE) event.waitUntil(self.skipWaiting());
+});
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   if (event.request.method !== "GET" || url.origin !== self.location.origin) return;

@@ -13,12 +13,15 @@ import {
   LiveQuery,
   nameOf,
   SottoComposer,
+  SottoConversationList,
   type SottoEvents,
   t,
 } from "@sotto/ui";
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { createAnnouncer } from "./announce.ts";
 import { layout } from "./app-styles.ts";
+import { openDrafts } from "./drafts.ts";
+import { type Shortcut, shortcutOf } from "./keyboard.ts";
 import { hrefOf, profileOf, readRoute, type Route, secondTabLink } from "./route.ts";
 
 /** Width in pixels from which list and conversation stand side by side. */
@@ -44,6 +47,9 @@ export class SottoApp extends LitElement {
     inviteOf: { state: true },
     safety: { state: true },
     composerError: { state: true },
+    /** Set when a new version waits: starts it. */
+    restart: { attribute: false },
+    version: { state: true },
   };
   declare messenger: Messenger | undefined;
   declare failed: boolean;
@@ -58,6 +64,8 @@ export class SottoApp extends LitElement {
   declare inviteOf: string | undefined;
   declare safety: Awaited<ReturnType<Conversation["safetyNumber"]>>;
   declare composerError: string;
+  declare restart: (() => void) | undefined;
+  declare version: string;
 
   readonly #me = new LiveQuery<Messenger["me"]["value"]>(this);
   readonly #conversations = new LiveQuery<readonly ConversationView[]>(this);
@@ -66,14 +74,17 @@ export class SottoApp extends LitElement {
   readonly #diagnostics = new LiveQuery<Messenger["diagnostics"]["value"]>(this);
   readonly #view = new LiveQuery<ConversationView>(this);
   readonly #timeline = new LiveQuery<Conversation["timeline"]["value"]>(this);
-  readonly #drafts = new Map<string, string>();
   readonly #announce = createAnnouncer(() => this.renderRoot.querySelector("#announcer"));
   readonly #profile = profileOf(new URL(location.href));
+  readonly #drafts = openDrafts(this.#profile);
   readonly #width = matchMedia(`(min-width: ${WIDE_PX}px)`);
+  readonly #hasTouch = matchMedia("(pointer: coarse)");
   /** What is asked for before the messenger is there waits for it. */
   readonly #ready = Promise.withResolvers<Messenger>();
   #shown: Conversation | undefined;
   #announced: string | undefined;
+  #wasCutOff = false;
+  #askedToPersist = false;
 
   static override readonly styles = [base, controls, layout];
 
@@ -92,11 +103,14 @@ export class SottoApp extends LitElement {
     this.inviteOf = undefined;
     this.safety = undefined;
     this.composerError = "";
+    this.restart = undefined;
+    this.version = "";
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
     addEventListener("popstate", this.#onPopState);
+    addEventListener("keydown", this.#onKeyDown);
     document.addEventListener("visibilitychange", this.#onVisibility);
     this.#width.addEventListener("change", this.#onWidth);
   }
@@ -104,6 +118,7 @@ export class SottoApp extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     removeEventListener("popstate", this.#onPopState);
+    removeEventListener("keydown", this.#onKeyDown);
     document.removeEventListener("visibilitychange", this.#onVisibility);
     this.#width.removeEventListener("change", this.#onWidth);
   }
@@ -124,6 +139,7 @@ export class SottoApp extends LitElement {
     this.#readOn();
     this.#leaveAnsweredInvite();
     this.#title();
+    this.#tellBackOnline();
   }
 
   #follow(): void {
@@ -183,6 +199,14 @@ export class SottoApp extends LitElement {
     document.title = unread === 0 ? t().app.untitled : t().app.unreadTitle(unread);
   }
 
+  /** That the connection went is said by the banner; that it came back would otherwise only be seen. */
+  #tellBackOnline(): void {
+    const hub = this.#hub.value;
+    if (hub === "online" && this.#wasCutOff) this.#announce(t().backOnline);
+    this.#wasCutOff =
+      hub === "offline" || hub === "no-relay" || (this.#wasCutOff && hub !== "online");
+  }
+
   override render(): TemplateResult {
     if (this.failed) return this.#failure();
     const hasConversation = this.route.conversation !== undefined;
@@ -194,7 +218,9 @@ export class SottoApp extends LitElement {
       <sotto-banner
         .hub=${this.#hub.value ?? "connecting"}
         .storage=${this.#storage.value ?? { state: "ok", persisted: undefined }}
+        .hasUpdate=${this.restart !== undefined}
         @sotto-trust-relay=${() => void this.messenger?.trustRelay()}
+        @sotto-update=${() => this.restart?.()}
       ></sotto-banner>
       <div class="panes ${this.wide ? "wide" : "narrow"}" @sotto-select=${this.#onSelect}>
         ${showList ? this.#list() : nothing} ${showMain ? this.#main() : nothing}
@@ -215,17 +241,15 @@ export class SottoApp extends LitElement {
   #list(): TemplateResult {
     const conversations = this.#conversations.value ?? [];
     const isAlone = conversations.every((one) => one.kind === "notes");
+    const name = this.#me.value?.name ?? this.proposedName;
     return html`<nav aria-label=${t().list.label}>
       <header>
+        <sotto-avatar .name=${name} .seed=${this.#me.value?.accountId ?? ""}></sotto-avatar>
         <sotto-name-field
-          .name=${this.#me.value?.name ?? this.proposedName}
+          .name=${name}
           @sotto-rename=${(event: Named<"sotto-rename">) => void this.#rename(event.detail.name)}
         ></sotto-name-field>
-        <button
-          class="icon-button"
-          aria-label=${t().settingsLabel}
-          @click=${() => this.#go({ ...this.route, sheet: "settings" })}
-        >
+        <button class="icon-button" aria-label=${t().settingsLabel} @click=${this.#onSettings}>
           ${icons.settings()}
         </button>
       </header>
@@ -234,8 +258,9 @@ export class SottoApp extends LitElement {
           .conversations=${conversations}
           .selected=${this.route.conversation}
           .hrefOf=${(id: string) => hrefOf({ conversation: id }, this.#profile)}
+          .draftOf=${(id: string) => this.#drafts.of(id)}
         ></sotto-conversation-list>
-        ${isAlone && !this.wide ? html`<p class="alone">${t().home.empty}</p>` : nothing}
+        ${isAlone && !this.wide ? this.#welcome() : nothing}
       </div>
       <footer>
         ${this.wide && !isAlone ? this.#actions(false) : this.wide ? nothing : this.#actions(true)}
@@ -271,6 +296,7 @@ export class SottoApp extends LitElement {
         <p class="quiet-text">
           ${this.messenger === undefined ? t().app.loading : t().conversation.gone}
         </p>
+        ${this.messenger === undefined ? nothing : this.#toList()}
       </main>`;
     }
     return this.#home();
@@ -294,18 +320,37 @@ export class SottoApp extends LitElement {
     </main>`;
   }
 
+  /** What a phone shows under the notes while nobody else is there. */
+  #welcome(): TemplateResult {
+    const words = t().home;
+    return html`<section class="welcome home">
+      <img src="/icons/icon.svg" width="64" height="64" alt="" />
+      <h1>${words.empty}</h1>
+      <ul>
+        ${words.points.map((point) => html`<li>${icons.tick()}${point}</li>`)}
+      </ul>
+    </section>`;
+  }
+
+  #toList(): TemplateResult {
+    return html`<button class="button quiet" @click=${() => this.#go({}, "replace")}>
+      ${t().conversation.back}
+    </button>`;
+  }
+
   /** The page was opened by a link: the friend's side of the first minute. */
   #opening(): TemplateResult {
     const words = t().join;
     if (this.joinFailure === undefined) {
-      return html`<main class="center"><p class="quiet-text">${words.connecting}</p></main>`;
+      return html`<main class="center">
+        <img class="opening" src="/icons/icon.svg" width="64" height="64" alt="" />
+        <p class="quiet-text" role="status">${words.connecting}</p>
+      </main>`;
     }
     return html`<main class="center">
       <div class="card">
-        ${this.#joinPanel()}
-        <button class="button quiet" @click=${() => this.#go({}, "replace")}>
-          ${t().conversation.back}
-        </button>
+        <h1>${words.failedTitle}</h1>
+        ${this.#joinPanel()} ${this.#toList()}
       </div>
     </main>`;
   }
@@ -324,7 +369,7 @@ export class SottoApp extends LitElement {
       <sotto-conversation-header
         .view=${view}
         ?narrow=${!this.wide}
-        @sotto-back=${() => this.#go({})}
+        @sotto-back=${() => this.#back(view.id)}
         @sotto-verify-open=${this.#onVerify}
         @sotto-invite-open=${() => {
           this.inviteOf = view.id;
@@ -338,11 +383,16 @@ export class SottoApp extends LitElement {
       ></sotto-timeline>
       ${
         view.kind === "refused"
-          ? html`<p class="refused">${t().conversation.refused}</p>`
+          ? html`<div class="refused">
+              <p>${t().conversation.refused}</p>
+              <button class="button" @click=${this.#onInvite}>
+                ${icons.invite()}${t().home.invite}
+              </button>
+            </div>`
           : html`<sotto-composer
               id="composer"
               .of=${view.id}
-              .draft=${this.#drafts.get(view.id) ?? ""}
+              .draft=${this.#drafts.of(view.id)}
               .error=${this.composerError}
               @sotto-draft=${(event: Named<"sotto-draft">) =>
                 this.#drafts.set(view.id, event.detail.text)}
@@ -387,6 +437,7 @@ export class SottoApp extends LitElement {
                 .storage=${this.#storage.value ?? { state: "ok", persisted: undefined }}
                 .diagnostics=${this.#diagnostics.value}
                 .relay=${location.host}
+                .version=${this.version}
                 @sotto-rename=${(event: Named<"sotto-rename">) =>
                   void this.#rename(event.detail.name)}
               ></sotto-settings-panel>`
@@ -429,7 +480,95 @@ export class SottoApp extends LitElement {
 
   readonly #onPopState = (): void => {
     this.route = readRoute(new URL(location.href));
+    // Another link put into the address of an open tab changes only what stands behind the "#".
+    if (this.route.invite !== undefined) void this.#join(this.route.invite);
+    if (this.route.sheet === "settings") void this.#loadVersion();
   };
+
+  readonly #onKeyDown = (event: KeyboardEvent): void => {
+    const shortcut = shortcutOf(event);
+    if (shortcut === undefined || this.route.sheet !== undefined) return;
+    if (this.#carryOut(shortcut)) event.preventDefault();
+  };
+
+  /** False when there is nothing to do here. */
+  #carryOut(shortcut: Shortcut): boolean {
+    switch (shortcut) {
+      case "previous":
+        return this.#step(-1);
+      case "next":
+        return this.#step(1);
+      case "region":
+        return this.#nextRegion(1);
+      case "region-back":
+        return this.#nextRegion(-1);
+      case "leave":
+        return this.#leave();
+    }
+  }
+
+  /** The conversation above or below in the list. */
+  #step(by: 1 | -1): boolean {
+    const all = this.#conversations.value ?? [];
+    const at = all.findIndex((one) => one.id === this.route.conversation);
+    const next = at === -1 ? all.at(0) : all[at + by];
+    if (next === undefined) return false;
+    this.#go({ conversation: next.id }, at === -1 ? "push" : "replace");
+    this.#focusComposer();
+    return true;
+  }
+
+  /** Focus moves between list, messages and composer. */
+  #nextRegion(by: 1 | -1): boolean {
+    const list = this.#listElement();
+    const timeline = this.renderRoot.querySelector("sotto-timeline");
+    const composer = this.#composer();
+    const regions = [
+      ...(list === undefined
+        ? []
+        : [{ element: list, focus: () => list.focusRow(this.route.conversation) }]),
+      ...(timeline === null ? [] : [{ element: timeline, focus: () => timeline.focusMessages() }]),
+      ...(composer === undefined ? [] : [{ element: composer, focus: () => composer.focus() }]),
+    ];
+    const at = regions.findIndex(({ element }) => element.matches(":focus-within"));
+    const start = by === 1 ? -1 : 0;
+    const next = regions.at(((at === -1 ? start : at) + by) % Math.max(1, regions.length));
+    next?.focus();
+    return next !== undefined;
+  }
+
+  /** One step out: from anywhere to the composer, from the composer to the list. */
+  #leave(): boolean {
+    const composer = this.#composer();
+    if (composer === undefined) return false;
+    if (!composer.matches(":focus-within")) composer.focus();
+    else if (this.wide) this.#listElement()?.focusRow(this.route.conversation);
+    else this.#back(this.route.conversation);
+    return true;
+  }
+
+  /** To the list, and the focus to where one came from. */
+  #back(id: string | undefined): void {
+    this.#go({});
+    void this.updateComplete.then(() => this.#listElement()?.focusRow(id));
+  }
+
+  #listElement(): SottoConversationList | undefined {
+    const list = this.renderRoot.querySelector("sotto-conversation-list");
+    return list instanceof SottoConversationList ? list : undefined;
+  }
+
+  /** Which build this is; development builds have none. */
+  async #loadVersion(): Promise<void> {
+    if (this.version !== "") return;
+    try {
+      const manifest: unknown = await (await fetch("/integrity.json")).json();
+      const isNamed = typeof manifest === "object" && manifest !== null && "version" in manifest;
+      if (isNamed && typeof manifest.version === "string") this.version = manifest.version;
+    } catch {
+      // Offline before the first visit was complete, or a development server.
+    }
+  }
 
   readonly #onVisibility = (): void => {
     this.#shown?.setVisible(!document.hidden);
@@ -443,6 +582,11 @@ export class SottoApp extends LitElement {
   readonly #onSelect = (event: Named<"sotto-select">): void => {
     this.#go({ conversation: event.detail.id });
     this.#focusComposer();
+  };
+
+  readonly #onSettings = (): void => {
+    this.#go({ ...this.route, sheet: "settings" });
+    void this.#loadVersion();
   };
 
   readonly #onVerify = (): void => {
@@ -538,17 +682,34 @@ export class SottoApp extends LitElement {
   async #send(event: Named<"sotto-submit">): Promise<void> {
     const { text } = event.detail;
     const composer = event.target;
+    const conversation = this.#shown;
+    if (conversation === undefined) return;
     try {
       this.composerError = "";
-      await this.#shown?.send(text);
+      await conversation.send(text);
+      this.#keepHistory(conversation);
     } catch (error) {
       const isLimit = error instanceof Error && "code" in error && error.code === "limit";
       this.composerError = isLimit ? t().composer.limit : t().composer.failed;
-      if (composer instanceof SottoComposer) composer.restore(text);
+      // Someone else may be on screen by now; the text goes back to where it was written.
+      if (this.#shown === conversation && composer instanceof SottoComposer) composer.restore(text);
+      else this.#drafts.set(conversation.id, text);
     }
   }
 
+  /** Once there is a conversation worth keeping, asks the browser not to clear it away (ui.md 4.4). */
+  #keepHistory(conversation: Conversation): void {
+    const isAnswered = conversation.timeline.value.messages.some((message) => !message.own);
+    if (!isAnswered || this.#askedToPersist) return;
+    this.#askedToPersist = true;
+    navigator.storage.persist().catch(() => {
+      // Not in this browser: storage says so in the settings.
+    });
+  }
+
   #focusComposer(): void {
+    // On a phone the keyboard would cover what one came to read.
+    if (this.#hasTouch.matches) return;
     void this.updateComplete.then(() => this.#composer()?.focus());
   }
 
@@ -558,7 +719,8 @@ export class SottoApp extends LitElement {
 
   readonly #skip = (event: Event): void => {
     event.preventDefault();
-    this.#composer()?.focus();
+    const target = this.#composer() ?? this.renderRoot.querySelector<HTMLElement>("main button");
+    target?.focus();
   };
 }
 

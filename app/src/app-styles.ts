@@ -45,10 +45,12 @@ export const layout = css`
     display: flex;
     align-items: center;
     justify-content: space-between;
-    gap: var(--s-space-2);
+    gap: var(--s-space-4);
     min-block-size: 64px;
-    padding-inline: var(--s-space-6) var(--s-space-3);
-    font-size: var(--s-size-l);
+    padding-inline: calc(var(--s-space-4) + var(--s-space-1)) var(--s-space-3);
+  }
+  nav header sotto-avatar {
+    --avatar-size: 36px;
   }
   nav header sotto-name-field {
     flex: 1;
@@ -65,11 +67,25 @@ export const layout = css`
   nav footer:empty {
     padding: 0;
   }
-  .alone {
-    margin: 0;
-    padding: var(--s-space-4) var(--s-space-6);
-    color: var(--s-text-quiet);
+  .welcome {
+    display: grid;
+    justify-items: center;
+    padding: var(--s-space-8) var(--s-space-6) var(--s-space-4);
     text-align: center;
+  }
+  .welcome h1 {
+    margin: 0;
+    max-inline-size: 300px;
+    font-size: var(--s-size-l);
+    font-weight: 600;
+    line-height: 1.35;
+    text-wrap: balance;
+  }
+  .welcome ul {
+    margin-block-start: var(--s-space-6);
+  }
+  .opening {
+    margin-block-end: var(--s-space-4);
   }
   .actions {
     display: grid;
@@ -150,10 +166,19 @@ export const layout = css`
     gap: var(--s-space-3);
     text-align: start;
   }
+  .card h1 {
+    font-size: var(--s-size-xl);
+  }
   .refused {
-    margin: 0;
+    display: flex;
+    flex-wrap: wrap;
+    align-items: center;
+    justify-content: center;
+    gap: var(--s-space-3) var(--s-space-4);
     padding: var(--s-space-4);
-    text-align: center;
     background: var(--s-warn-surface);
+  }
+  .refused p {
+    margin: 0;
   }
 `;

@@ -37,7 +37,9 @@ async function start(screen: HTMLElementTagNameMap["sotto-app"]): Promise<void> 
     screen.failed = true;
     return;
   }
-  await registerServiceWorker();
+  await registerServiceWorker((restart) => {
+    screen.restart = restart;
+  });
 }
 
 function randomBelow(below: number): number {

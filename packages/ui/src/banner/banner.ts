@@ -7,15 +7,17 @@ import { icons } from "../shared/icons.ts";
 
 /**
  * What is wrong right now and what to do, or nothing. The gravest thing wins.
- * Properties: `hub`, `storage`. Events: `sotto-trust-relay`.
+ * Properties: `hub`, `storage`, `hasUpdate` (a new version waits). Events: `sotto-trust-relay`, `sotto-update`.
  */
 export class SottoBanner extends LitElement {
   static override readonly properties = {
     hub: { attribute: false },
     storage: { attribute: false },
+    hasUpdate: { type: Boolean },
   };
   declare hub: HubState;
   declare storage: StorageState;
+  declare hasUpdate: boolean;
 
   static override readonly styles = [
     base,
@@ -56,6 +58,7 @@ export class SottoBanner extends LitElement {
     followLocale(this);
     this.hub = "connecting";
     this.storage = { state: "ok", persisted: undefined };
+    this.hasUpdate = false;
   }
 
   override render(): TemplateResult {
@@ -84,13 +87,28 @@ export class SottoBanner extends LitElement {
     }
     if (this.hub === "offline") return note(words.offline);
     if (this.hub === "no-relay") return note(words.noRelay);
-    if (this.storage.state === "memory") return note(words.memory);
+    if (this.hasUpdate) {
+      return note(
+        words.update,
+        html`<button
+          class="button"
+          @click=${() => this.dispatchEvent(new SottoEvent("sotto-update", undefined))}
+        >
+          ${words.restart}
+        </button>`,
+        icons.update(),
+      );
+    }
+    if (this.storage.state === "memory") return note(words.memory, html``, icons.warning());
     return html``;
   }
 }
 
-const note = (sentence: string): TemplateResult =>
-  html`<div>${icons.offline()}<span>${sentence}</span></div>`;
+const note = (
+  sentence: string,
+  action: TemplateResult = html``,
+  icon: TemplateResult = icons.offline(),
+): TemplateResult => html`<div>${icon}<span>${sentence}</span>${action}</div>`;
 
 const grave = (sentence: string, action: TemplateResult): TemplateResult =>
   html`<div class="grave">${icons.warning()}<span>${sentence}</span>${action}</div>`;

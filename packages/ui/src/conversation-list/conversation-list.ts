@@ -143,6 +143,7 @@ export class SottoConversationList extends LitElement {
         class=${one.unread > 0 ? "unread" : ""}
         href=${this.hrefOf(one.id)}
         aria-current=${one.id === this.selected ? "page" : nothing}
+        data-id=${one.id}
         data-kind=${one.kind}
         @click=${(event: MouseEvent) => this.#select(event, one.id)}
       >
@@ -172,6 +173,14 @@ export class SottoConversationList extends LitElement {
         }
       </a>
     </li>`;
+  }
+
+  /** Moves the focus to a conversation's row, or to the first one. */
+  focusRow(id: string | undefined): void {
+    void this.updateComplete.then(() => {
+      const rows = [...this.renderRoot.querySelectorAll("a")];
+      (rows.find((row) => row.dataset["id"] === id) ?? rows[0])?.focus();
+    });
   }
 
   #last(one: ConversationView): TemplateResult {

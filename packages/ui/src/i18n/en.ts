@@ -132,6 +132,7 @@ export const en = {
       "This invite was tampered with. Do not use it; ask your friend for a new one in another way.",
     unreachable: "The relay does not answer right now. Your link stays valid; try again.",
     storage: "This device could not store the conversation. Free some space and try again.",
+    failedTitle: "This invite could not be opened",
     retry: "Try again",
   },
   verify: {
@@ -139,6 +140,7 @@ export const en = {
     text: (name: string) =>
       `Compare these numbers with ${name} in person or on a call. If they are the same, nobody sits between you.`,
     number: "Safety number",
+    copy: "Copy the number",
     qr: "QR code of the safety number",
     compare: "Or paste the number from the other device",
     check: "Compare",
@@ -168,6 +170,7 @@ export const en = {
     account: "Account id",
     about: "About",
     aboutText: "Sotto is free software under the Apache-2.0 licence.",
+    version: (hash: string) => `Version ${hash}`,
     details: "Details for troubleshooting",
     role: {
       leader: "This tab runs the connection",
@@ -195,6 +198,8 @@ export const en = {
     full: "This device is full. Nothing you sent is lost; free some space to go on.",
     closed: "The database was closed, perhaps by a newer version in another tab. Reload to go on.",
     reload: "Reload",
+    update: "A new version is ready.",
+    restart: "Restart",
   },
   close: "Close",
   settingsLabel: "Settings",

@@ -97,7 +97,9 @@ export class SottoNameField extends LitElement {
           autocomplete="nickname"
           .value=${this.name}
           @keydown=${(event: KeyboardEvent) => {
-            if (event.key === "Escape") this.#leave();
+            if (event.key !== "Escape" || event.isComposing) return;
+            event.preventDefault();
+            this.#leave();
           }}
         />
         <button class="button primary">${words.save}</button>

@@ -1,5 +1,5 @@
 import type { Diagnostics, HubState, Me, StorageState } from "@sotto/sdk";
-import { css, html, LitElement, type TemplateResult } from "lit";
+import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { chooseLocale, chosenLocale, locale, followLocale, LOCALES, t } from "../i18n/i18n.ts";
 import "../name-field/name-field.ts";
 import { base, controls } from "../shared/base.ts";
@@ -7,7 +7,7 @@ import { chooseTheme, currentTheme, THEMES } from "../shared/theme.ts";
 
 /**
  * Name, language, appearance, and how things stand.
- * Properties: `me`, `hub`, `storage`, `diagnostics`, `relay` (host). Events: `sotto-rename` (from the name field).
+ * Properties: `me`, `hub`, `storage`, `diagnostics`, `relay` (host), `version` (of the build). Events: `sotto-rename` (from the name field).
  */
 export class SottoSettingsPanel extends LitElement {
   static override readonly properties = {
@@ -16,12 +16,14 @@ export class SottoSettingsPanel extends LitElement {
     storage: { attribute: false },
     diagnostics: { attribute: false },
     relay: {},
+    version: {},
   };
   declare me: Me | undefined;
   declare hub: HubState;
   declare storage: StorageState;
   declare diagnostics: Diagnostics | undefined;
   declare relay: string;
+  declare version: string;
 
   static override readonly styles = [
     base,
@@ -115,6 +117,7 @@ export class SottoSettingsPanel extends LitElement {
     this.storage = { state: "ok", persisted: undefined };
     this.diagnostics = undefined;
     this.relay = "";
+    this.version = "";
   }
 
   override render(): TemplateResult {
@@ -163,6 +166,11 @@ export class SottoSettingsPanel extends LitElement {
       <section>
         <h3>${words.about}</h3>
         <p class="quiet-text">${words.aboutText}</p>
+        ${
+          this.version === ""
+            ? nothing
+            : html`<p class="quiet-text id">${words.version(this.version)}</p>`
+        }
       </section>
     `;
   }

@@ -13,6 +13,7 @@ export interface SottoEvents {
   "sotto-verified": { readonly verified: boolean };
   "sotto-second-tab": undefined;
   "sotto-trust-relay": undefined;
+  "sotto-update": undefined;
   "sotto-retry": undefined;
 }
 

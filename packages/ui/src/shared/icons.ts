@@ -56,6 +56,7 @@ export const icons = {
     icon(
       svg`<circle cx="12" cy="12" r="8.5" /><path d="M3.5 12h17M12 3.5c5 5 5 12 0 17M12 3.5c-5 5-5 12 0 17" />`,
     ),
+  update: () => icon(svg`<path d="M20 12a8 8 0 1 1-2.3-5.7M20 4v4.5h-4.5" />`),
   edit: () => icon(svg`<path d="M4 20l1-4L16 5l3 3L8 19z" />`),
   notes: () => icon(svg`<path d="M6 3h9l4 4v14H6zM9 12h6M9 16h6M9 8h3" />`),
 } as const;

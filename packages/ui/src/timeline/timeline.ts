@@ -386,6 +386,11 @@ export class SottoTimeline extends LitElement {
     `;
   }
 
+  /** From here the arrow keys scroll. */
+  focusMessages(): void {
+    this.#scroller()?.focus();
+  }
+
   #newest(): TemplateResult {
     const words = t().conversation;
     const count = this.newCount;
@@ -560,3 +565,9 @@ function emptyText(view: ConversationView): string {
 }
 
 customElements.define("sotto-timeline", SottoTimeline);
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "sotto-timeline": SottoTimeline;
+  }
+}

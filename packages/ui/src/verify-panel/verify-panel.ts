@@ -17,11 +17,13 @@ export class SottoVerifyPanel extends LitElement {
     verified: { type: Boolean },
     compare: { attribute: false },
     outcome: { state: true },
+    copied: { state: true },
   };
   declare name: string;
   declare number: SafetyNumber | undefined;
   declare verified: boolean;
   declare compare: (text: string) => Promise<boolean>;
+  declare copied: boolean;
   declare outcome: "match" | "differ" | undefined;
 
   static override readonly styles = [
@@ -86,11 +88,14 @@ export class SottoVerifyPanel extends LitElement {
     this.verified = false;
     this.compare = () => Promise.resolve(false);
     this.outcome = undefined;
+    this.copied = false;
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
     // Said of another number, it would be a lie.
-    if (changed.has("number")) this.outcome = undefined;
+    if (!changed.has("number")) return;
+    this.outcome = undefined;
+    this.copied = false;
   }
 
   override render(): TemplateResult {
@@ -102,6 +107,10 @@ export class SottoVerifyPanel extends LitElement {
       <ol aria-label=${words.number}>
         ${number.groups.map((group) => html`<li>${group}</li>`)}
       </ol>
+      <button class="button quiet" @click=${() => void this.#copy(number)}>
+        ${this.copied ? icons.tick() : icons.copy()}
+        <span aria-live="polite">${this.copied ? t().invite.copied : words.copy}</span>
+      </button>
       <sotto-qr .text=${number.qr} .label=${words.qr}></sotto-qr>
       <form @submit=${(event: Event) => void this.#compare(event)}>
         <label class="caption" for="other">${words.compare}</label>
@@ -122,6 +131,16 @@ export class SottoVerifyPanel extends LitElement {
         ${this.verified ? words.unmark : words.mark}
       </button>
     `;
+  }
+
+  /** For sending over another way of talking, and pasting below on the other device. */
+  async #copy(number: SafetyNumber): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(number.groups.join(" "));
+      this.copied = true;
+    } catch {
+      // No permission: the digits on screen can be selected.
+    }
   }
 
   async #compare(event: Event): Promise<void> {
