@@ -8,21 +8,15 @@ import type { RelayIdentity } from "./core/connection.ts";
 import { createExchange } from "./core/exchange.ts";
 import { createMemoryStore } from "./core/memory-store.ts";
 import type { Counter, RelayEnv, Store } from "./core/ports.ts";
-import {
-  announcedAddress,
-  type Circuit,
-  type CircuitLimits,
-  createCircuit,
-} from "./node/circuit.ts";
+import { announcedAddress, type CircuitLimits } from "./node/circuit-limits.ts";
+import type { Circuit } from "./node/circuit.ts";
 import { nodeBackend } from "./node/crypto.ts";
+import { HOST_DEFAULT, PORT_DEFAULT } from "./node/defaults.ts";
 import { createHubServer, type HubServer } from "./node/hub-server.ts";
 import { createSecrets, loadSecrets } from "./node/keys.ts";
 import { startHttp } from "./node/server.ts";
 import { createStaticFiles } from "./node/static-files.ts";
 import { openSqliteStore } from "./node/store/sqlite.ts";
-
-export const PORT_DEFAULT = 8_787;
-export const HOST_DEFAULT = "127.0.0.1";
 
 export interface RelayOptions {
   /** 0: any free port. */
@@ -136,6 +130,8 @@ async function start(
   endings.unshift(() => http.close());
   const url = options.publicUrl ?? `http://localhost:${http.port}`;
   if (options.circuit !== false) {
+    // A second of loading that a relay without circuits is spared.
+    const { createCircuit } = await import("./node/circuit.ts");
     const opened = await createCircuit({
       identitySecret: secrets.identitySeed,
       announce: [announcedAddress(url)],
@@ -206,7 +202,7 @@ export {
   RESERVATION_TTL_MS,
   RESERVATIONS_MAX,
   STOP_STREAMS_MAX,
-} from "./node/circuit.ts";
+} from "./node/circuit-limits.ts";
 export { nodeBackend } from "./node/crypto.ts";
 export {
   CONNECTIONS_MAX,

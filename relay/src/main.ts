@@ -4,7 +4,8 @@
  * Spec: README.md.
  */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { HOST_DEFAULT, PORT_DEFAULT, type Relay, startRelay } from "./index.ts";
+import type { Relay } from "./index.ts";
+import { HOST_DEFAULT, PORT_DEFAULT } from "./node/defaults.ts";
 
 /** A second signal, or a drain that takes longer, ends the process at once. */
 const DRAIN_MS = 10_000;
@@ -77,6 +78,8 @@ async function run(): Promise<void> {
   const flags = program.opts<Flags>();
   let relay: Relay;
   try {
+    // After the options, so that --help and a typing error answer at once.
+    const { startRelay } = await import("./index.ts");
     relay = await startRelay(flags);
   } catch (error) {
     process.stderr.write(`sotto-relay: ${error instanceof Error ? error.message : "failed"}\n`);

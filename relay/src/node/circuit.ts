@@ -15,19 +15,18 @@ import { webSockets } from "@libp2p/websockets";
 import { yamux } from "@libp2p/yamux";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
+import {
+  CIRCUIT_BYTES_MAX,
+  CIRCUIT_CONNECTIONS_MAX,
+  CIRCUIT_MS,
+  type CircuitLimits,
+  HOP_STREAMS_MAX,
+  RESERVATION_TTL_MS,
+  RESERVATIONS_MAX,
+  STOP_STREAMS_MAX,
+} from "./circuit-limits.ts";
 import { refuseUpgrade } from "./hub-server.ts";
 
-/** libp2p's own default is 15. About 140 KB of memory each. */
-export const RESERVATIONS_MAX = 1_000;
-/** A client refreshes well before; its place is free as soon as it disconnects. */
-export const RESERVATION_TTL_MS = 1_800_000;
-/** Per circuit, both directions together: enough for a handshake and some messages, not for files. */
-export const CIRCUIT_BYTES_MAX = 1_048_576;
-export const CIRCUIT_MS = 300_000;
-export const CIRCUIT_CONNECTIONS_MAX = 2_000;
-/** Circuits one peer may open at once, and circuits that may end at one peer. */
-export const HOP_STREAMS_MAX = 16;
-export const STOP_STREAMS_MAX = 64;
 /** A connection without a proven peer behind it. */
 const UPGRADE_MS = 5_000;
 
@@ -46,13 +45,6 @@ export interface CircuitOptions {
   /** Multiaddrs under which clients reach this relay. */
   readonly announce: readonly string[];
   readonly limits?: Partial<CircuitLimits>;
-}
-
-export interface CircuitLimits {
-  readonly reservations: number;
-  readonly connections: number;
-  readonly bytes: number;
-  readonly durationMs: number;
 }
 
 export async function createCircuit(options: CircuitOptions): Promise<Circuit> {
@@ -142,16 +134,6 @@ const listening = (components: {
     return Number(port);
   },
 });
-
-/** The address at which clients reach the libp2p side of a relay with this URL. */
-export function announcedAddress(publicUrl: string): string {
-  const url = new URL(publicUrl);
-  const isSecure = url.protocol === "https:";
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  const kind = host.includes(":") ? "ip6" : /^[\d.]+$/.test(host) ? "ip4" : "dns4";
-  const port = url.port === "" ? (isSecure ? 443 : 80) : url.port;
-  return `/${kind}/${host}/tcp/${port}/${isSecure ? "tls/ws" : "ws"}`;
-}
 
 /** The request as it came, for a server that never saw it. No address is added. */
 function rawHead(request: IncomingMessage): string {
