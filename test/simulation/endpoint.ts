@@ -31,7 +31,8 @@ export interface Network {
   connect(client: Endpoint): void;
   disconnect(client: Endpoint): void;
   partition(client: Endpoint, cut: boolean): void;
-  crashRelay(): void;
+  /** `wiped`: what it had stored is gone too. */
+  crashRelay(wiped: boolean): void;
   startRelay(): void;
   makeQueue(
     client: Endpoint,

@@ -11,6 +11,8 @@ export interface Faults {
   readonly disconnectMean: number;
   readonly partitionMean: number;
   readonly relayCrashMean: number;
+  /** Chance that a crash of the relay takes its whole disk with it (full stack only). */
+  readonly relayWipe: number;
   readonly clientCrashMean: number;
   /** Chance to crash at each effect boundary. */
   readonly crashAtBoundary: number;
@@ -49,6 +51,7 @@ export function drawFaults(random: Random): Faults {
     disconnectMean: maybe(0.5, () => random.between(2_000, 20_000)),
     partitionMean: maybe(0.3, () => random.between(8_000, 40_000)),
     relayCrashMean: maybe(0.3, () => random.between(5_000, 40_000)),
+    relayWipe: maybe(0.3, () => 0.3),
     clientCrashMean: maybe(0.4, () => random.between(4_000, 40_000)),
     crashAtBoundary: maybe(0.4, () => random.pick([0.002, 0.01, 0.04])),
     duplicate: maybe(0.4, () => random.next() * 0.2),

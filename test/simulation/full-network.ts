@@ -282,13 +282,17 @@ export function createFullNetwork(options: NetworkOptions): Network {
       cut.add(client);
       network.disconnect(client);
     },
-    crashRelay() {
+    crashRelay(wiped) {
       if (process === undefined) return;
       // The disk may have got to some of the writes under way; nobody was told.
       const { writes } = process;
       const kept = random.int(writes.length + 1);
       trace(`relay crashes with ${writes.length} writes under way, ${kept} done`);
       for (const write of writes.splice(0).slice(0, kept)) write.commit();
+      if (wiped) {
+        trace("the relay's disk is lost");
+        for (const rows of [disk.queues, disk.messages, disk.bundles]) rows.clear();
+      }
       process.alive = false;
       process = undefined;
       for (const station of stations.values()) for (const pipe of station.pipes) pipe.close();
