@@ -1,3 +1,3 @@
 import { checkSeeds } from "./seeds.ts";
 
-checkSeeds(151, 150);
+checkSeeds(131, 130);

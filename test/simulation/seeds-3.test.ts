@@ -1,3 +1,3 @@
 import { checkSeeds } from "./seeds.ts";
 
-checkSeeds(301, 150);
+checkSeeds(261, 130);

@@ -1,3 +1,3 @@
 import { checkSeeds } from "./seeds.ts";
 
-checkSeeds(451, 150);
+checkSeeds(391, 130);

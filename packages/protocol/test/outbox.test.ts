@@ -170,6 +170,21 @@ describe("the relay", () => {
     expect(statusOf(alice, id)).toBe("delivered");
   });
 
+  it("gone does not take back what it said of an earlier text", async () => {
+    const { alice } = await paired();
+    const taken = await alice.send("taken");
+    await ok(alice, alice.toRelay.splice(0)[0]?.id);
+    const refused = await alice.send("refused");
+    const id = alice.toRelay[0]?.id ?? "";
+    await alice.feed({ kind: "transmitted", id, path: "relay", outcome: "gone" });
+    expect(statusOf(alice, taken)).toBe("relayed");
+    expect(statusOf(alice, refused)).toBe("failed");
+    await alice.feed({ kind: "hub", up: false });
+    await alice.feed({ kind: "hub", up: true });
+    await ok(alice, id);
+    expect(statusOf(alice, refused)).toBe("relayed");
+  });
+
   it("away and back gets everything that was under way again", async () => {
     const { alice } = await paired();
     await alice.send("hello");
