@@ -223,7 +223,7 @@ export class SottoApp extends LitElement {
         @sotto-update=${() => this.restart?.()}
       ></sotto-banner>
       <div class="panes ${this.wide ? "wide" : "narrow"}" @sotto-select=${this.#onSelect}>
-        ${showList ? this.#list() : nothing} ${showMain ? this.#main() : nothing}
+        ${showList ? this.#list(showMain) : nothing} ${showMain ? this.#main() : nothing}
       </div>
       ${this.#sheets()}
     `;
@@ -238,7 +238,16 @@ export class SottoApp extends LitElement {
     </main>`;
   }
 
-  #list(): TemplateResult {
+  /** Standing alone it is the main thing on the page. */
+  #list(isBeside: boolean): TemplateResult {
+    if (isBeside) return this.#nav();
+    return html`<main class="alone">
+      <h1 class="hidden">${t().list.label}</h1>
+      ${this.#nav()}
+    </main>`;
+  }
+
+  #nav(): TemplateResult {
     const conversations = this.#conversations.value ?? [];
     const isAlone = conversations.every((one) => one.kind === "notes");
     const name = this.#me.value?.name ?? this.proposedName;
@@ -262,9 +271,7 @@ export class SottoApp extends LitElement {
         ></sotto-conversation-list>
         ${isAlone && !this.wide ? this.#welcome() : nothing}
       </div>
-      <footer>
-        ${this.wide && !isAlone ? this.#actions(false) : this.wide ? nothing : this.#actions(true)}
-      </footer>
+      <footer>${this.wide && isAlone ? nothing : this.#actions(isAlone)}</footer>
     </nav>`;
   }
 
@@ -325,7 +332,7 @@ export class SottoApp extends LitElement {
     const words = t().home;
     return html`<section class="welcome home">
       <img src="/icons/icon.svg" width="64" height="64" alt="" />
-      <h1>${words.empty}</h1>
+      <h2>${words.empty}</h2>
       <ul>
         ${words.points.map((point) => html`<li>${icons.tick()}${point}</li>`)}
       </ul>

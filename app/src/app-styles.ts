@@ -73,7 +73,7 @@ export const layout = css`
     padding: var(--s-space-8) var(--s-space-6) var(--s-space-4);
     text-align: center;
   }
-  .welcome h1 {
+  .welcome h2 {
     margin: 0;
     max-inline-size: 300px;
     font-size: var(--s-size-l);
@@ -113,6 +113,11 @@ export const layout = css`
   main.conversation {
     display: grid;
     grid-template-rows: auto minmax(0, 1fr) auto;
+  }
+  main.alone {
+    position: relative;
+    display: grid;
+    grid-template-columns: minmax(0, 1fr);
   }
   main.center {
     display: flex;

@@ -259,7 +259,7 @@ describe("the settings panel", () => {
     await page.getByRole("radio", { name: "Dark" }).click({ force: true });
     expect(document.documentElement.dataset["theme"]).toBe("dark");
     expect(localStorage.getItem("sotto-theme")).toBe("dark");
-    await page.getByRole("radio", { name: "As the system" }).click({ force: true });
+    await page.getByRole("radio", { name: "System" }).click({ force: true });
     expect(document.documentElement.dataset["theme"]).toBeUndefined();
   });
 

@@ -146,7 +146,7 @@ export const zh: Catalog = {
     title: "设置",
     profile: "个人资料",
     language: "语言",
-    languageAuto: "跟随浏览器",
+    languageAuto: "自动",
     appearance: "外观",
     theme: { system: "跟随系统", light: "浅色", dark: "深色" },
     storage: "存储",
