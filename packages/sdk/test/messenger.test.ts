@@ -2,7 +2,7 @@ import { createMemoryStore } from "@sotto/storage/memory";
 import { startRelay } from "sotto-relay";
 import { TEXT_BYTES_MAX } from "@sotto/wire";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { Conversation, Messenger } from "../src/index.ts";
+import type { Conversation, Messenger } from "@sotto/sdk";
 import { createTabBus, createTestLock, openTestMessenger, until } from "./support.ts";
 
 let relay: Awaited<ReturnType<typeof startRelay>>;

@@ -11,8 +11,8 @@ import {
   type MessengerParts,
   soleLeader,
   type TabPort,
-} from "../src/index.ts";
-import type { TabMessage } from "../src/tabs.ts";
+} from "@sotto/sdk";
+import type { TabMessage } from "#src/tabs.ts";
 
 const WAIT_MS = 20_000;
 

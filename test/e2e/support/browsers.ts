@@ -2,10 +2,25 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type BrowserContext, chromium, firefox } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, firefox } from "playwright-core";
 
 const CHROMIUM = process.env["SOTTO_CHROMIUM"] ?? "/usr/bin/chromium";
 const FIREFOX = process.env["SOTTO_FIREFOX"] ?? "/usr/bin/firefox-esr";
+
+const CHROMIUM_ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+  // Host candidates by address: a machine without multicast cannot resolve the masked names.
+  "--disable-features=WebRtcHideLocalIpsWithMdns",
+];
+
+/** One browser for many short-lived profiles without a folder. */
+export const launchChromium = (): Promise<Browser> =>
+  chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
 
 export interface Profile {
   readonly context: BrowserContext;
@@ -62,15 +77,6 @@ function open(folder: string, options: ProfileOptions): Promise<BrowserContext> 
   return chromium.launchPersistentContext(folder, {
     ...shared,
     executablePath: CHROMIUM,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      "--no-first-run",
-      // Host candidates by address: a machine without multicast cannot resolve the masked names.
-      "--disable-features=WebRtcHideLocalIpsWithMdns",
-    ],
+    args: CHROMIUM_ARGS,
   });
 }

@@ -25,9 +25,10 @@ export interface RelayProcess {
   dispose(): Promise<void>;
 }
 
-export async function startRelayProcess(): Promise<RelayProcess> {
+/** `app`: folder of the built app. */
+export async function startRelayProcess({ app = "app/dist" } = {}): Promise<RelayProcess> {
   const dataFolder = await mkdtemp(join(tmpdir(), "sotto-e2e-relay-"));
-  let { child, url } = await launch(dataFolder, "0");
+  let { child, url } = await launch(dataFolder, "0", app);
   const { port } = new URL(url);
 
   async function end(signal: NodeJS.Signals): Promise<void> {
@@ -45,7 +46,7 @@ export async function startRelayProcess(): Promise<RelayProcess> {
     kill: () => end("SIGKILL"),
     stop: () => end("SIGTERM"),
     async restart() {
-      ({ child, url } = await launch(dataFolder, port));
+      ({ child, url } = await launch(dataFolder, port, app));
     },
     async dispose() {
       await end("SIGKILL");
@@ -57,6 +58,7 @@ export async function startRelayProcess(): Promise<RelayProcess> {
 async function launch(
   dataFolder: string,
   port: string,
+  app: string,
 ): Promise<{ child: ChildProcess; url: string }> {
   const args = [
     "--conditions=@sotto/source",
@@ -66,7 +68,7 @@ async function launch(
     "--data",
     dataFolder,
     "--app",
-    "app/dist",
+    app,
   ];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
