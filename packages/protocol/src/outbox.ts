@@ -39,6 +39,8 @@ export const QUOTA_PAUSE_MS = 60_000;
 export const RESEND_AFTER_MS = 3_600_000;
 /** The other side has emptied its queue when it is heard so long after the relay took something. */
 export const HEARD_AFTER_MS = 60_000;
+/** A content stays unconfirmed for so long after a later one was: it was not just late. Doubles with its age. */
+export const OVERTAKEN_MS = 10_000;
 /** Receipts closer together than this become one. */
 export const RECEIPT_GAP_MS = 200;
 /** Receipts waiting for the relay; what is owed beyond them waits as `owed`. */
@@ -102,22 +104,37 @@ export async function sealWaiting(draft: Draft): Promise<void> {
 }
 
 /**
- * The other side was there after the relay took this, and still has not confirmed it: it could not open the
- * envelope (its keys aged or were skipped away) or its receipt was lost. The same content goes out under a
- * new key; the content id keeps it from being shown twice.
+ * What the other side must have got and still does not confirm could not be opened there: its key aged, or was
+ * skipped away while the two paths ran apart. The same content goes out under a new key; the content id keeps
+ * it from being shown twice.
  */
 export async function renewStale(draft: Draft): Promise<void> {
-  if (!isRelayOpen(draft) || !canSeal(draft)) return;
-  const { now } = draft.env;
-  const heardAt = draft.live.direct ? now : draft.live.heardAt;
+  if (!canSeal(draft)) return;
   for (const row of draft.outbox) {
-    if (row.content === undefined || row.relayedAt === undefined) continue;
-    if (relayDueAt(draft, row) > now || draft.live.inFlight.includes(row.id)) continue;
-    if (heardAt < row.relayedAt + HEARD_AFTER_MS) continue;
+    const at = renewDueAt(draft, row);
+    if (row.content === undefined || at === undefined || at > draft.env.now) continue;
     const envelope = await sealContent(draft, row.content);
     const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
     renew(draft, row, { ...row, id, envelope, relayedAt: undefined });
   }
+}
+
+/** When this row is sealed anew, if nothing settles it before; undefined while there is no sign that it has to be. */
+function renewDueAt(draft: Draft, row: OutboxRow): Instant | undefined {
+  const { env, live } = draft;
+  if (row.content === undefined || row.envelope === undefined) return undefined;
+  if (live.inFlight.includes(row.id) || !(live.direct || isRelayOpen(draft))) return undefined;
+  const times: Instant[] = [];
+  const overtakenAt = live.overtaken.get(row.id);
+  if (overtakenAt !== undefined) {
+    times.push(overtakenAt + Math.max(OVERTAKEN_MS, overtakenAt - row.createdAt));
+  }
+  // A link that is up is a sign of life, too.
+  const heardAt = live.direct ? env.now : live.heardAt;
+  if (row.relayedAt !== undefined && heardAt >= row.relayedAt + HEARD_AFTER_MS) {
+    times.push(relayDueAt(draft, row));
+  }
+  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 /** Keeps the place in the order of sending. */
@@ -147,6 +164,18 @@ export function settle(draft: Draft, contentId: string): void {
     putMessage(draft, { ...raiseStatus(row.message, "delivered", path), path });
   }
   forget(draft, row.id);
+  markOvertaken(draft, row.sequence);
+}
+
+function markOvertaken(draft: Draft, sequence: number): void {
+  const { directSent } = draft.live;
+  const overtaken = new Map(draft.live.overtaken);
+  for (const row of draft.outbox) {
+    if (row.awaits === undefined || row.sequence >= sequence || overtaken.has(row.id)) continue;
+    const isOut = row.relayedAt !== undefined || (directSent.get(row.id) ?? 0) > 0;
+    if (isOut) overtaken.set(row.id, draft.env.now);
+  }
+  if (overtaken.size > draft.live.overtaken.size) changeLive(draft, { overtaken });
 }
 
 /** What became of a `transmit` effect. */
@@ -211,8 +240,10 @@ function forget(draft: Draft, id: string): void {
   deleteOutbox(draft, id);
   const directSent = new Map(draft.live.directSent);
   directSent.delete(id);
+  const overtaken = new Map(draft.live.overtaken);
+  overtaken.delete(id);
   const inFlight = draft.live.inFlight.filter((one) => one !== id);
-  changeLive(draft, { directSent, inFlight });
+  changeLive(draft, { directSent, overtaken, inFlight });
 }
 
 function onLinkFull(draft: Draft, id: string): void {
@@ -246,8 +277,9 @@ export async function sendReceipts(draft: Draft): Promise<void> {
 const receiptOf = (ids: readonly string[]): Uint8Array =>
   encodeContent({ kind: "receipt", ids: ids.map(contentIdOf) });
 
-const isOverLink = ({ live }: Draft, id: string): boolean =>
-  live.direct && live.directOwed.includes(id);
+/** While a full link rests, receipts take the relay as contents do: what follows must not overtake them by far. */
+const isOverLink = ({ env, live }: Draft, id: string): boolean =>
+  live.direct && env.now >= live.linkRetryAt && live.directOwed.includes(id);
 
 const hasReceiptRoom = (draft: Draft): boolean =>
   draft.outbox.filter((row) => row.awaits === undefined).length < RECEIPT_ROWS_MAX;
@@ -317,11 +349,13 @@ function relayDueAt(draft: Draft, row: OutboxRow): Instant {
 export function forgiveClock(draft: Draft): void {
   const { now } = draft.env;
   const { live } = draft;
-  const directSent = [...live.directSent.values()].some((at) => at > now)
-    ? new Map(Array.from(live.directSent, ([id, at]) => [id, Math.min(at, now)]))
-    : live.directSent;
+  const pulledIn = (times: ReadonlyMap<string, Instant>): ReadonlyMap<string, Instant> =>
+    [...times.values()].some((at) => at > now)
+      ? new Map(Array.from(times, ([id, at]) => [id, Math.min(at, now)]))
+      : times;
   changeLive(draft, {
-    directSent,
+    directSent: pulledIn(live.directSent),
+    overtaken: pulledIn(live.overtaken),
     receiptAt: Math.min(live.receiptAt, now),
     linkRetryAt: Math.min(live.linkRetryAt, now + LINK_PAUSE_MS),
     // Infinity stays: the other side's queue is no more, whatever the time.
@@ -339,6 +373,12 @@ export function outboxWakeAt(draft: Draft): Instant | undefined {
   if (peer === undefined) return undefined;
   const canSay = hasReceiptRoom(draft) || peer.owed.some((id) => isOverLink(draft, id));
   if (peer.owed.length > 0 && canSeal(draft) && canSay) times.push(receiptsDueAt(draft));
+  if (canSeal(draft)) {
+    for (const row of draft.outbox) {
+      const at = renewDueAt(draft, row);
+      if (at !== undefined) times.push(at);
+    }
+  }
   if (live.direct) {
     for (const row of draft.outbox) {
       if (row.envelope === undefined || row.awaits === undefined) continue;

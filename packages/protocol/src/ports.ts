@@ -196,6 +196,8 @@ export interface LiveState {
   readonly inFlight: readonly string[];
   /** Outbox ids handed to the current direct link, and when; 0 when the link did not take it. */
   readonly directSent: ReadonlyMap<string, Instant>;
+  /** Outbox ids handed over before a content that has been confirmed since, and when that was first seen. */
+  readonly overtaken: ReadonlyMap<string, Instant>;
   /** Nothing goes over the direct link before this: it was full. */
   readonly linkRetryAt: Instant;
   /** Those of `owed` that came over the current direct link: their receipt goes back the same way. */
@@ -221,6 +223,7 @@ export const INITIAL_LIVE: LiveState = {
   wanted: false,
   inFlight: [],
   directSent: new Map(),
+  overtaken: new Map(),
   linkRetryAt: 0,
   directOwed: [],
   retryAt: 0,

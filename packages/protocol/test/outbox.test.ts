@@ -6,6 +6,7 @@ import {
   LINK_PAUSE_MS,
   LOST_PAUSE_MS,
   OUTBOX_MAX,
+  OVERTAKEN_MS,
   QUOTA_PAUSE_MS,
   RECEIPT_GAP_MS,
   RECEIPT_ROWS_MAX,
@@ -96,6 +97,39 @@ describe("a text", () => {
     expect(statusOf(alice, id)).toBe("relayed");
     await settle(alice, bob);
     expect(statusOf(alice, id)).toBe("delivered");
+  });
+
+  it("is sealed anew OVERTAKEN_MS after a later one was confirmed, or its own age if that is more", async () => {
+    const { alice, bob } = await paired();
+    await alice.send("overtaken");
+    const [lost] = alice.toRelay.splice(0);
+    await ok(alice, lost?.id);
+    await alice.send("later");
+    await carry(alice, bob);
+    bob.now += RECEIPT_GAP_MS;
+    await bob.feed({ kind: "wake" });
+    await carry(bob, alice);
+    expect(alice.slice.outbox).toHaveLength(1);
+    expect(wakeOf(alice.effects)).toBe(alice.now + OVERTAKEN_MS);
+    alice.now += OVERTAKEN_MS - 1;
+    await alice.feed({ kind: "wake" });
+    expect(alice.toRelay).toEqual([]);
+    alice.now += 1;
+    await alice.feed({ kind: "wake" });
+    expect(alice.toRelay).toHaveLength(1);
+    expect(alice.toRelay[0]?.id).not.toBe(lost?.id);
+    const second = alice.toRelay.splice(0);
+    await ok(alice, second[0]?.id);
+    await alice.send("much later");
+    await carry(alice, bob);
+    bob.now += RECEIPT_GAP_MS;
+    await bob.feed({ kind: "wake" });
+    alice.now += 3 * OVERTAKEN_MS;
+    await carry(bob, alice);
+    expect(wakeOf(alice.effects)).toBe(alice.now + 4 * OVERTAKEN_MS);
+    for (const { blob } of second) await deliver(bob, blob);
+    await deliver(bob, lost!.blob);
+    expect(bob.shown.filter((text) => text === "overtaken")).toHaveLength(1);
   });
 
   it("is not sealed anew as long as the other side was not heard of", async () => {
@@ -282,6 +316,19 @@ describe("a direct link", () => {
     alice.now += 1;
     await alice.feed({ kind: "wake" });
     expect(sent(alice.effects, "direct")).toEqual([out]);
+  });
+
+  it("that is full is left alone by receipts too", async () => {
+    const { alice, bob } = await linked();
+    await bob.send("fills the link");
+    const [full] = sent(bob.effects, "direct");
+    await bob.feed({ kind: "transmitted", id: full!.id, path: "direct", outcome: "lost" });
+    bob.toRelay.length = 0;
+    await alice.send("hello");
+    bob.now += RECEIPT_GAP_MS;
+    await deliverDirect(bob, sent(alice.effects, "direct")[0]!.blob);
+    expect(sent(bob.effects, "direct")).toEqual([]);
+    expect(bob.toRelay).toHaveLength(1);
   });
 
   it("without the relay is tried again after DIRECT_AGAIN_MS", async () => {
