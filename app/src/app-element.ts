@@ -12,6 +12,9 @@ import {
   type JoinFailure,
   LiveQuery,
   nameOf,
+  openDrafts,
+  type Shortcut,
+  shortcutOf,
   SottoComposer,
   SottoConversationList,
   type SottoEvents,
@@ -20,8 +23,6 @@ import {
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { createAnnouncer } from "./announce.ts";
 import { layout } from "./app-styles.ts";
-import { openDrafts } from "./drafts.ts";
-import { type Shortcut, shortcutOf } from "./keyboard.ts";
 import { hrefOf, profileOf, readRoute, type Route, secondTabLink } from "./route.ts";
 
 /** Width in pixels from which list and conversation stand side by side. */

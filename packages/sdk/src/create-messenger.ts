@@ -88,6 +88,8 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
         createDirectLinks({
           load: directLoader(() => shell.self.relayKey),
           feed: (id, input) => void shell.feed(id, input),
+          isWanted: () => [...shell.entries.values()].some((entry) => entry.slice.live.wanted),
+          timers,
           roundTrip: (id, ms) => {
             const entry = shell.entries.get(id);
             if (entry !== undefined) entry.roundTripMs = ms;

@@ -3,7 +3,7 @@
  * Owns: the map from peer id to conversation. Leaves to transport: reservations, dialling, channels.
  */
 import type { ConversationId, Input } from "@sotto/protocol";
-import type { Direct, DirectEvents } from "@sotto/transport";
+import type { Direct, DirectEvents, Timers } from "@sotto/transport";
 import { asEnvelopeId, bytesToHex, hexToBytes } from "@sotto/wire";
 
 /** Without anyone wanting a link, the reservation at the relay is given back after this. */
@@ -25,9 +25,18 @@ export interface DirectLinksOptions {
   load: ((events: DirectEvents) => Promise<Direct>) | undefined;
   readonly feed: (id: ConversationId, input: Input) => void;
   readonly roundTrip: (id: ConversationId, ms: number | undefined) => void;
+  /** Whether some conversation on screen wants a link. */
+  readonly isWanted: () => boolean;
+  readonly timers: Timers;
 }
 
-export function createDirectLinks({ load, feed, roundTrip }: DirectLinksOptions): DirectLinks {
+export function createDirectLinks({
+  load,
+  feed,
+  roundTrip,
+  isWanted,
+  timers,
+}: DirectLinksOptions): DirectLinks {
   const conversationByPeer = new Map<string, ConversationId>();
   const peerByConversation = new Map<ConversationId, Uint8Array>();
   const open = new Set<string>();
@@ -36,6 +45,7 @@ export function createDirectLinks({ load, feed, roundTrip }: DirectLinksOptions)
   let loading: Promise<Direct> | undefined;
   let direct: Direct | undefined;
   let closed = false;
+  let cancelIdle: (() => void) | undefined;
 
   const events: DirectEvents = {
     link(peerId, up) {
@@ -56,11 +66,27 @@ export function createDirectLinks({ load, feed, roundTrip }: DirectLinksOptions)
       const id = conversationByPeer.get(bytesToHex(peerId));
       if (id !== undefined) roundTrip(id, ms);
     },
-    reservationLost() {
-      for (const id of prepared) feed(id, { kind: "reservation", peerId: undefined });
-      prepared.clear();
-    },
+    reservationLost: forgetReservation,
   };
+
+  function forgetReservation(): void {
+    for (const id of prepared) feed(id, { kind: "reservation", peerId: undefined });
+    prepared.clear();
+  }
+
+  /** Looks again and again while a reservation is held, and gives it back when nobody needs it. */
+  function watchIdle(): void {
+    cancelIdle ??= timers.after(RESERVATION_IDLE_MS, () => {
+      cancelIdle = undefined;
+      if (closed || prepared.size === 0) return;
+      if (isWanted()) {
+        watchIdle();
+        return;
+      }
+      direct?.release();
+      forgetReservation();
+    });
+  }
 
   const ready = (): Promise<Direct> => {
     if (load === undefined || closed) return Promise.reject(new Error("no direct links here"));
@@ -82,6 +108,7 @@ export function createDirectLinks({ load, feed, roundTrip }: DirectLinksOptions)
       const loaded = await ready();
       await loaded.prepare();
       prepared.add(id);
+      watchIdle();
       feed(id, { kind: "reservation", peerId: loaded.ownPeerId });
     } catch {
       // The relay is away or offers no circuits: the engine asks again after its pause.
@@ -133,6 +160,7 @@ export function createDirectLinks({ load, feed, roundTrip }: DirectLinksOptions)
     },
     async close() {
       closed = true;
+      cancelIdle?.();
       await direct?.close();
     },
   };

@@ -1,7 +1,7 @@
 /** A messenger with the platform's own parts: Dexie, Web Locks, the page's relay, WebRTC when there is any. */
 import { nobleBackend } from "@sotto/crypto";
 import type { Entropy, Store } from "@sotto/protocol";
-import { openDexieStore } from "@sotto/storage";
+import { openDexieStore, StorageError } from "@sotto/storage";
 import { createMemoryStore } from "@sotto/storage/memory";
 import { createHub, realTimers } from "@sotto/transport";
 import { HUB_PATH, isRelayUrl } from "@sotto/wire";
@@ -74,7 +74,11 @@ async function openStore(
     try {
       const store = await openDexieStore({ name });
       return { store, storageState: { state: "ok", persisted: await isPersisted() } };
-    } catch {
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.code !== "refused") {
+        // There is a history here: starting without it would look like having lost it.
+        throw new MessengerError("storage", "the database is kept by another tab");
+      }
       // A private window or a blocked site: usable, and the screen says that nothing is kept.
     }
   }

@@ -17,6 +17,8 @@ const row = (list: SottoConversationList, index: number): HTMLElement => {
 };
 
 describe("the conversation list", () => {
+  afterEach(() => vi.useRealTimers());
+
   it("is a named list of links, the open one marked", async () => {
     const list = await mount(new SottoConversationList(), {
       conversations: [aView({ id: "ada" }), aView({ id: "bob", name: "Bob" })],
@@ -105,6 +107,39 @@ describe("the conversation list", () => {
       draftOf: (id) => (id === "c" ? "" : "half"),
     });
     expect(allInside(list, ".last").map(textOf)).toEqual(["Draft: half", "bye", "bye"]);
+  });
+
+  it("does not move rows at once while one of them has the focus, but shows what is new in them", async () => {
+    vi.useFakeTimers();
+    const ada = aView({ id: "ada" });
+    const bob = aView({ id: "bob", name: "Bob" });
+    const list = await mount(new SottoConversationList(), { conversations: [ada, bob] });
+    const names = (): readonly string[] => allInside(list, ".name bdi").map(textOf);
+    row(list, 1).focus();
+    list.conversations = [{ ...bob, unread: 2 }, ada];
+    await list.updateComplete;
+    expect(names()).toEqual(["Ada", "Bob"]);
+    expect(textOf(row(list, 1))).toContain("2 messages unread");
+    vi.advanceTimersByTime(399);
+    await list.updateComplete;
+    expect(names()).toEqual(["Ada", "Bob"]);
+    vi.advanceTimersByTime(1);
+    await list.updateComplete;
+    expect(names()).toEqual(["Bob", "Ada"]);
+    row(list, 1).blur();
+    list.conversations = [ada, bob];
+    await list.updateComplete;
+    expect(names()).toEqual(["Ada", "Bob"]);
+  });
+
+  it("gives the focus to the row that was left, else to the first", async () => {
+    const list = await mount(new SottoConversationList(), {
+      conversations: [aView({ id: "ada" }), aView({ id: "bob", name: "Bob" })],
+    });
+    list.focusRow("bob");
+    await vi.waitFor(() => expect(list.shadowRoot?.activeElement).toBe(row(list, 1)));
+    list.focusRow("gone");
+    await vi.waitFor(() => expect(list.shadowRoot?.activeElement).toBe(row(list, 0)));
   });
 
   it("shows names and texts of others as text", async () => {

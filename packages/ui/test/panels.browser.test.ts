@@ -188,6 +188,14 @@ describe("the verify panel", () => {
     expect(textOf(inside(panel, "[role=status]"))).toBe("");
   });
 
+  it("copies the number as it is shown", async () => {
+    const write = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();
+    await mount(new SottoVerifyPanel(), { name: "Ada", number });
+    await page.getByRole("button", { name: "Copy the number" }).click();
+    expect(write).toHaveBeenCalledWith(number.groups.join(" "));
+    await expect.element(page.getByRole("button", { name: "Copied" })).toBeVisible();
+  });
+
   it("marks and unmarks", async () => {
     const panel = await mount(new SottoVerifyPanel(), { name: "Ada", number });
     const marked = listen(panel, "sotto-verified");
@@ -311,6 +319,16 @@ describe("the banner", () => {
   ] as const)("says the gravest thing: %s, %j", async (hub, storage, words) => {
     const banner = await mount(new SottoBanner(), { hub, storage });
     expect(textOf(inside(banner, "section"))).toContain(words);
+  });
+
+  it("offers a new version where nothing graver is to be said", async () => {
+    const banner = await mount(new SottoBanner(), { hub: "online", hasUpdate: true });
+    const started = listen(banner, "sotto-update");
+    await page.getByRole("button", { name: "Restart" }).click();
+    expect(started).toHaveLength(1);
+    banner.hub = "offline";
+    await banner.updateComplete;
+    expect(textOf(inside(banner, "section"))).toContain("You are offline");
   });
 
   it("asks before another relay is trusted", async () => {
