@@ -132,6 +132,21 @@ describe("a text", () => {
     expect(bob.shown.filter((text) => text === "overtaken")).toHaveLength(1);
   });
 
+  it("is not sealed anew because an earlier one was confirmed", async () => {
+    const { alice, bob } = await paired();
+    await alice.send("earlier");
+    await carry(alice, bob);
+    await alice.send("on its way");
+    await ok(alice, alice.toRelay.splice(0)[0]?.id);
+    bob.now += RECEIPT_GAP_MS;
+    await bob.feed({ kind: "wake" });
+    await carry(bob, alice);
+    expect(alice.slice.outbox).toHaveLength(1);
+    alice.now += OVERTAKEN_MS;
+    await alice.feed({ kind: "wake" });
+    expect(alice.toRelay).toEqual([]);
+  });
+
   it("is not sealed anew as long as the other side was not heard of", async () => {
     const { alice, bob } = await paired();
     await bob.send("I am here");
