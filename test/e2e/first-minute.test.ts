@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { expectBlind } from "./support/blind.ts";
 import { createProfile, type Profile } from "./support/browsers.ts";
 import {
+  accountOf,
   composer,
   history,
   inviteLink,
@@ -68,8 +69,11 @@ it("two strangers meet by a link and talk directly", async () => {
   const own = new URL(relay.url).host;
   expect(new Set([...alice.hosts, ...bob.hosts])).toEqual(new Set([own]));
 
+  const accounts = await Promise.all([accountOf(alice), accountOf(bob)]);
+  expect(accounts[0][1]).toMatch(/^[0-9a-f]{40}$/);
   await relay.stop();
   await expectBlind(relay.dataFolder, [
+    ...accounts.flat(),
     "Hello from Bob",
     "Hello from Alice",
     "Straight to you",

@@ -100,3 +100,19 @@ export async function meet(
   await composer(alice).waitFor();
   return [alice, bob];
 }
+
+/** The account id of the settings, as shown and as bytes in hex. */
+export async function accountOf({ page }: Person): Promise<readonly [string, string]> {
+  await page.getByRole("button", { name: "Settings" }).click();
+  const shown = await page.locator("sotto-settings-panel dd.id").innerText();
+  await page.keyboard.press("Escape");
+  await page.locator("dialog[open]").waitFor({ state: "detached" });
+  const bits = Array.from(shown, (character) =>
+    "abcdefghijklmnopqrstuvwxyz234567".indexOf(character).toString(2).padStart(5, "0"),
+  ).join("");
+  const bytes = bits.match(/[01]{8}/g) ?? [];
+  return [
+    shown,
+    bytes.map((byte) => Number.parseInt(byte, 2).toString(16).padStart(2, "0")).join(""),
+  ];
+}
