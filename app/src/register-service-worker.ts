@@ -35,10 +35,18 @@ function followUpdates(
   if (serviceWorker.controller !== null) {
     serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
   }
+  const restart = (waiting: ServiceWorker): void => {
+    // The tab of the very first visit has no worker of its own, so nothing of it changes.
+    if (serviceWorker.controller === null) {
+      waiting.addEventListener("statechange", () => {
+        if (waiting.state === "activated") location.reload();
+      });
+    }
+    waiting.postMessage(ACTIVATE);
+  };
   const look = (): void => {
     const { waiting } = registration;
-    if (waiting !== null && registration.active !== null)
-      offer(() => waiting.postMessage(ACTIVATE));
+    if (waiting !== null && registration.active !== null) offer(() => restart(waiting));
   };
   look();
   registration.addEventListener("updatefound", () => {

@@ -1,5 +1,5 @@
 import type { ConversationView } from "@sotto/sdk";
-import { css, html, LitElement, nothing, type TemplateResult } from "lit";
+import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 import "../avatar/avatar.ts";
 import { shortWhen } from "../i18n/dates.ts";
@@ -9,8 +9,11 @@ import { SottoEvent } from "../shared/events.ts";
 import { icons } from "../shared/icons.ts";
 import { nameOf } from "../shared/names.ts";
 
+/** Rows stay where they are this long while someone is about to hit one. */
+const HOLD_MS = 400;
+
 /**
- * All conversations, newest first.
+ * All conversations, newest first. A row never moves away under the pointer or the focus at once.
  * Properties: `conversations`, `selected` (id), `hrefOf` (address of one, so that a middle click works),
  * `draftOf` (unsent text of one, shown before its last line).
  * Events: `sotto-select` with the id.
@@ -26,6 +29,9 @@ export class SottoConversationList extends LitElement {
   declare selected: string | undefined;
   declare hrefOf: (id: string) => string;
   declare draftOf: (id: string) => string;
+  /** Ids in the order on screen. */
+  #order: readonly string[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   static override readonly styles = [
     base,
@@ -124,11 +130,41 @@ export class SottoConversationList extends LitElement {
     this.draftOf = () => "";
   }
 
+  override willUpdate(changed: PropertyValues<this>): void {
+    if (!changed.has("conversations") || this.#timer !== undefined) return;
+    const next = this.conversations.map((one) => one.id);
+    if (!isMove(this.#order, next) || !this.matches(":hover, :focus-within")) {
+      this.#order = next;
+      return;
+    }
+    this.#timer = setTimeout(() => this.#release(), HOLD_MS);
+  }
+
+  #release(): void {
+    this.#timer = undefined;
+    this.#order = this.conversations.map((one) => one.id);
+    this.requestUpdate();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** What there is now, in the order on screen; what is not on screen yet comes first. */
+  #inOrder(): readonly ConversationView[] {
+    const places = new Map(this.#order.map((id, place) => [id, place]));
+    return this.conversations.toSorted(
+      (a, b) => (places.get(a.id) ?? -1) - (places.get(b.id) ?? -1),
+    );
+  }
+
   override render(): TemplateResult {
     const now = Date.now();
     return html`<ul role="list" aria-label=${t().list.label}>
       ${repeat(
-        this.conversations,
+        this.#inOrder(),
         (one) => one.id,
         (one) => this.#row(one, now),
       )}
@@ -200,6 +236,10 @@ export class SottoConversationList extends LitElement {
     this.dispatchEvent(new SottoEvent("sotto-select", { id }));
   }
 }
+
+/** Rows that were there change places; new rows at the top push all others down just the same. */
+const isMove = (before: readonly string[], after: readonly string[]): boolean =>
+  before.some((id, place) => after[place] !== id);
 
 const avatarKind = (one: ConversationView): "contact" | "notes" | "invited" =>
   one.kind === "notes" || one.kind === "invited" ? one.kind : "contact";

@@ -1,4 +1,6 @@
 /** English. The shape of this object is the shape every language must have. */
+import { isolated } from "./isolated.ts";
+
 const plural = new Intl.PluralRules("en");
 const messages = (count: number): string =>
   plural.select(count) === "one" ? `${count} message` : `${count} messages`;
@@ -31,7 +33,7 @@ export const en = {
     yesterday: "Yesterday",
   },
   home: {
-    title: (name: string) => `Hello, ${name}`,
+    title: (name: string) => `Hello, ${isolated(name)}`,
     text: "Private messages from your browser straight to theirs. No account, no phone number.",
     invite: "Invite someone",
     code: "I have a link",
@@ -138,7 +140,7 @@ export const en = {
   verify: {
     title: "Check who it is",
     text: (name: string) =>
-      `Compare these numbers with ${name} in person or on a call. If they are the same, nobody sits between you.`,
+      `Compare these numbers with ${isolated(name)} in person or on a call. If they are the same, nobody sits between you.`,
     number: "Safety number",
     copy: "Copy the number",
     qr: "QR code of the safety number",

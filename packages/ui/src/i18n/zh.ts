@@ -1,5 +1,6 @@
 /** 简体中文。 */
 import type { Catalog } from "./catalog.ts";
+import { isolated } from "./isolated.ts";
 
 export const zh: Catalog = {
   app: {
@@ -29,7 +30,7 @@ export const zh: Catalog = {
     yesterday: "昨天",
   },
   home: {
-    title: (name) => `你好，${name}`,
+    title: (name) => `你好，${isolated(name)}`,
     text: "消息从你的浏览器直达对方的浏览器。无需账号，无需手机号。",
     invite: "邀请好友",
     code: "我有链接",
@@ -129,7 +130,7 @@ export const zh: Catalog = {
   },
   verify: {
     title: "核验对方身份",
-    text: (name) => `当面或通话时与${name}核对下面的数字。如果一致，就没有人在中间窃听。`,
+    text: (name) => `当面或通话时与${isolated(name)}核对下面的数字。如果一致，就没有人在中间窃听。`,
     number: "安全码",
     copy: "复制安全码",
     qr: "安全码的二维码",

@@ -5,9 +5,23 @@ import { LinkifyIt } from "linkify-it";
 const finder = new LinkifyIt({ fuzzyLink: true, fuzzyEmail: false, fuzzyIP: false });
 /** Longer texts are shown without links: looking for them is not worth a stutter. */
 const LINK_CHARACTERS_MAX = 8_192;
+/** Texts remembered with their links: a timeline draws all its rows again for each new one. */
+const KNOWN_MAX = 2_000;
 
-export function linkText(text: string): readonly (string | TemplateResult)[] {
+type Parts = readonly (string | TemplateResult)[];
+const known = new Map<string, Parts>();
+
+export function linkText(text: string): Parts {
   if (text.length > LINK_CHARACTERS_MAX) return [text];
+  const before = known.get(text);
+  if (before !== undefined) return before;
+  if (known.size >= KNOWN_MAX) known.clear();
+  const parts = findLinks(text);
+  known.set(text, parts);
+  return parts;
+}
+
+function findLinks(text: string): Parts {
   const parts: (string | TemplateResult)[] = [];
   let at = 0;
   for (const match of finder.match(text) ?? []) {
