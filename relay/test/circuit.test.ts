@@ -30,8 +30,9 @@ async function start(options: RelayOptions = {}): Promise<Relay> {
 const addressOf = (relay: Relay): string =>
   `/ip4/127.0.0.1/tcp/${relay.port}/ws/p2p/${relay.peerId}`;
 
-async function startNode(listen: readonly string[] = []): Promise<Libp2p> {
+async function startNode(listen: readonly string[] = [], seed?: Uint8Array): Promise<Libp2p> {
   const node = await createLibp2p({
+    ...(seed === undefined ? {} : { privateKey: await generateKeyPairFromSeed("Ed25519", seed) }),
     addresses: { listen: [...listen] },
     transports: [webSockets(), circuitRelayTransport()],
     connectionEncrypters: [noise()],
@@ -44,8 +45,8 @@ async function startNode(listen: readonly string[] = []): Promise<Libp2p> {
   return node;
 }
 
-async function startEcho(relay: Relay): Promise<Libp2p> {
-  const node = await startNode([`${addressOf(relay)}/p2p-circuit`]);
+async function startEcho(relay: Relay, seed?: Uint8Array): Promise<Libp2p> {
+  const node = await startNode([`${addressOf(relay)}/p2p-circuit`], seed);
   await node.handle(
     ECHO,
     (stream) => {
@@ -124,6 +125,19 @@ test("a client that leaves gives its place back", async () => {
   await alice.stop();
   await vi.waitFor(() => expect(relay.stats().reservations).toBe(0), 10_000);
   await startEcho(relay);
+});
+
+test("a client that comes again from another network is reached there", async () => {
+  const relay = await start();
+  const seed = new Uint8Array(32).fill(7);
+  const before = await startEcho(relay, seed);
+  const after = await startEcho(relay, seed);
+  const alice = await startNode();
+  const stream = await dialEcho(alice, relay, after);
+  stream.send(new Uint8Array(64));
+  expect(await echoed(stream, 64)).toBe(64);
+  expect(after.getConnections(alice.peerId)).toHaveLength(1);
+  expect(before.getConnections(alice.peerId)).toHaveLength(0);
 });
 
 test("so many connections and no more", async () => {

@@ -1,7 +1,7 @@
 /**
  * The contract behind which all asymmetric and AEAD work happens, and its reference engine.
  * Owns: the contract. Leaves to the caller: randomness, which always comes in as bytes.
- * Spec: SPEC.md §1.2 (crypto.md 4.9).
+ * Spec: SPEC.md §1.2.
  */
 import {
   aeadOpen,

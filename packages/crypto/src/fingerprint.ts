@@ -1,6 +1,6 @@
 /**
  * Safety numbers: what two people compare to know that nobody sits between them.
- * Spec: SPEC.md §8 (crypto.md 4.8).
+ * Spec: SPEC.md §8.
  */
 import { bytesToBase32, concatBytes, createWriter, utf8ToBytes } from "@sotto/wire";
 import { accountIdOf } from "./identity.ts";

@@ -1,7 +1,7 @@
 /**
  * The post-quantum handshake: from a verified bundle to the secrets a session starts with.
  * Owns: key agreement, transcript, hiding the initiator's identity. Leaves to session.ts: the ratchet.
- * Spec: SPEC.md §4 (crypto.md 4.3, PQXDH rev 3).
+ * Spec: SPEC.md §4 (PQXDH rev 3).
  */
 import {
   concatBytes,

@@ -1,7 +1,7 @@
 /**
  * An account's root key, a device's keys, and the certificate that binds them.
  * Owns: making and checking certificates. Leaves to wire/bundle.ts: their layout.
- * Spec: SPEC.md §2 (crypto.md 4.1).
+ * Spec: SPEC.md §2.
  */
 import {
   ACCOUNT_ID_BYTES,

@@ -1,6 +1,6 @@
 /**
  * Signed and one-time prekeys: made in batches under one Merkle root, checked before any use.
- * Spec: SPEC.md §3 (crypto.md 4.1).
+ * Spec: SPEC.md §3.
  */
 import {
   concatBytes,
@@ -202,7 +202,7 @@ function at(hashes: readonly Uint8Array[], index: number): Uint8Array {
   return hash;
 }
 
-/** 0 is a valid id (crypto.md 1.1); only NO_PREKEY_ID is not. */
+/** 0 is a valid id; only NO_PREKEY_ID is not. */
 function randomPrekeyId(env: CryptoEnv): number {
   const bytes = env.entropy(4);
   if (equalBytes(bytes, new Uint8Array(4).fill(0xff))) return NO_PREKEY_ID - 1;

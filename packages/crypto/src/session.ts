@@ -2,7 +2,7 @@
  * The double ratchet with encrypted headers between two devices. State in, new state out; nothing is mutated.
  * Owns: chains, skipped keys, limits, sealing and opening of ratchet messages.
  * Leaves to handshake.ts: the first keys; to the caller: storing the new state together with the plaintext.
- * Spec: SPEC.md §5 (Double Ratchet §4, crypto.md 4.4).
+ * Spec: SPEC.md §5 (Double Ratchet §4).
  */
 import {
   bucketFor,
@@ -39,7 +39,7 @@ export const OLD_CHAINS_MAX = 5;
 export const SKIPPED_KEY_AGE_MS_MAX = 14 * 24 * 3_600_000;
 /** Sessions kept with one device. */
 export const SESSIONS_MAX = 5;
-/** Which device list the sender knows of itself; one until lists exist (crypto.md 4.2). */
+/** Which device list the sender knows of itself; one until lists exist. */
 const LIST_VERSION = 1;
 const HEADER_BYTES = 43;
 /** listVersion 2 | length 2. */

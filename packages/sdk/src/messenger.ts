@@ -22,7 +22,7 @@ export interface Me {
  */
 export type HubState = "connecting" | "online" | "offline" | "no-relay" | "relay-changed";
 
-/** What carries messages of one conversation right now (ui.md 3.4). */
+/** What carries messages of one conversation right now. */
 export type LinkState =
   | { readonly state: "notes" }
   | { readonly state: "direct"; readonly roundTripMs: number | undefined }

@@ -90,6 +90,12 @@ export async function createCircuit(options: CircuitOptions): Promise<Circuit> {
     reservations.delete(peerId);
     node.peerStore.delete(peerId).catch(() => undefined);
   });
+  // A circuit goes over a peer's oldest connection: of one that changed networks that is the dead one.
+  node.addEventListener("connection:open", ({ detail: newest }) => {
+    for (const connection of node.getConnections(newest.remotePeer)) {
+      if (connection !== newest) connection.abort(new Error("replaced by a newer connection"));
+    }
+  });
   const sockets = new Set<Duplex>();
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
