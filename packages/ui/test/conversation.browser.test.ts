@@ -126,12 +126,18 @@ describe("the conversation list", () => {
     vi.advanceTimersByTime(1);
     await list.updateComplete;
     expect(names()).toEqual(["Bob", "Ada"]);
-    row(list, 1).blur();
-    // Wherever the pointer of another test was left.
-    list.style.pointerEvents = "none";
-    list.conversations = [ada, bob];
+  });
+
+  it("follows the order at once while nobody points at it", async () => {
+    const list = new SottoConversationList();
+    // Away from wherever the pointer of another test was left.
+    list.style.cssText = "position: fixed; inset-block-end: 0; inset-inline-end: 0";
+    const ada = aView({ id: "ada" });
+    const bob = aView({ id: "bob", name: "Bob" });
+    await mount(list, { conversations: [ada, bob] });
+    list.conversations = [bob, ada];
     await list.updateComplete;
-    expect(names()).toEqual(["Ada", "Bob"]);
+    expect(allInside(list, ".name bdi").map(textOf)).toEqual(["Bob", "Ada"]);
   });
 
   it("gives the focus to the row that was left, else to the first", async () => {
