@@ -1,5 +1,5 @@
 /** The app over HTTP: which bytes, which headers, and nothing outside its directory. */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -193,6 +193,19 @@ describe("headers", () => {
       await expect(start()).rejects.toThrow();
     },
   );
+
+  test("an app that is built anew under a running relay brings its own; a broken file changes nothing", async () => {
+    const path = join(app, "headers.json");
+    writeFileSync(path, JSON.stringify({ html: { "X-Build": "1" } }));
+    const relay = await start();
+    expect((await get(relay, "/")).headers["x-build"]).toBe("1");
+    writeFileSync(path, JSON.stringify({ html: { "X-Build": "2" } }));
+    utimesSync(path, 1, 1);
+    expect((await get(relay, "/")).headers["x-build"]).toBe("2");
+    writeFileSync(path, "half writ");
+    utimesSync(path, 2, 2);
+    expect((await get(relay, "/")).headers["x-build"]).toBe("2");
+  });
 
   test("behind TLS the browser is told to stay there", async () => {
     const { headers } = await get(await start({ publicUrl: "https://chat.example.com" }), "/");

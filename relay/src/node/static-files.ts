@@ -80,10 +80,28 @@ export interface StaticFiles {
 
 export async function createStaticFiles(directory: string, https: boolean): Promise<StaticFiles> {
   const root = await realpath(directory).catch(() => undefined);
-  const own = root === undefined ? NO_HEADERS : await readHeaders(join(root, "headers.json"));
   const always: Headers = https ? { "Strict-Transport-Security": "max-age=63072000" } : {};
-  const all = merge(DEFAULT_HEADERS.all, always, own.all);
-  const html = merge(DEFAULT_HEADERS.all, always, DEFAULT_HEADERS.html, own.all, own.html);
+  const loadHeaders = async (): Promise<AppHeaders> => {
+    const own = root === undefined ? NO_HEADERS : await readHeaders(join(root, "headers.json"));
+    return {
+      all: merge(DEFAULT_HEADERS.all, always, own.all),
+      html: merge(DEFAULT_HEADERS.all, always, DEFAULT_HEADERS.html, own.all, own.html),
+    };
+  };
+  let { all, html } = await loadHeaders();
+  let loadedMs = await headersChangedMs(root);
+
+  /** An app built anew under a running relay brings new hashes: its page must not come with the old policy. */
+  async function refreshHeaders(): Promise<void> {
+    const changedMs = await headersChangedMs(root);
+    if (changedMs === loadedMs) return;
+    try {
+      ({ all, html } = await loadHeaders());
+      loadedMs = changedMs;
+    } catch {
+      // Half written or wrong: the fences that stand are kept, and the next page looks again.
+    }
+  }
 
   async function serve(
     request: IncomingMessage,
@@ -94,6 +112,7 @@ export async function createStaticFiles(directory: string, https: boolean): Prom
       return plain(response, 405, "Only GET and HEAD.\n", { ...all, Allow: "GET, HEAD" });
     }
     const isPage = APP_PATHS.has(path);
+    if (isPage) await refreshHeaders();
     const file = root === undefined ? undefined : await find(root, isPage ? "/index.html" : path);
     if (file === undefined) {
       return isPage
@@ -193,6 +212,15 @@ const acceptedTokens = (header: string): ReadonlySet<string> =>
   );
 
 const NO_HEADERS: AppHeaders = { html: {}, all: {} };
+
+/** Undefined without a file. */
+const headersChangedMs = async (root: string | undefined): Promise<number | undefined> =>
+  root === undefined
+    ? undefined
+    : stat(join(root, "headers.json")).then(
+        (found) => found.mtimeMs,
+        () => undefined,
+      );
 
 /** Throws for a file that is there but wrong: better no start than an app without its fences. */
 async function readHeaders(path: string): Promise<AppHeaders> {
