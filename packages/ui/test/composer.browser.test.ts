@@ -63,7 +63,7 @@ describe("the composer", () => {
     const field = await write(composer, "你好");
     // Chromium and Firefox: the key comes first, while composing.
     field.dispatchEvent(new CompositionEvent("compositionstart", { bubbles: true }));
-    field.dispatchEvent(enter({ isComposing: true, keyCode: INPUT_METHOD }));
+    field.dispatchEvent(enter({ isComposing: true }));
     field.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true }));
     // WebKit: the composition ends first, then the key comes.
     field.dispatchEvent(new CompositionEvent("compositionstart", { bubbles: true }));
