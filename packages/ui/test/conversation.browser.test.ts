@@ -7,7 +7,7 @@ import {
 } from "@sotto/ui";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { page, userEvent } from "vitest/browser";
-import { aView } from "./fake-messenger.ts";
+import { aView } from "./samples.ts";
 import { allInside, focusedIn, HOSTILE, inside, listen, mount, textOf } from "./support.ts";
 
 const row = (list: SottoConversationList, index: number): HTMLElement => {

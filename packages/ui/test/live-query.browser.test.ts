@@ -1,7 +1,7 @@
 import { LiveQuery, localeFor } from "@sotto/ui";
 import { html, LitElement } from "lit";
 import { describe, expect, it } from "vitest";
-import { settable } from "./fake-messenger.ts";
+import { settable } from "./samples.ts";
 import { mount, textOf } from "./support.ts";
 
 class CountElement extends LitElement {

@@ -14,7 +14,7 @@ import {
 import { decodeQR } from "qr/decode.js";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { page, userEvent } from "vitest/browser";
-import { NOW } from "./fake-messenger.ts";
+import { NOW } from "./samples.ts";
 import { allInside, fieldOf, focusedIn, inside, listen, mount, textOf } from "./support.ts";
 
 const CODE = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdEfGhIjKlMnOpQrStUvWxYz0123456".slice(0, 71);

@@ -2,7 +2,7 @@ import type { MessageView } from "@sotto/sdk";
 import { SottoTimeline } from "@sotto/ui";
 import { describe, expect, it, vi } from "vitest";
 import { page } from "vitest/browser";
-import { aMessage, aView, NOW, someMessages } from "./fake-messenger.ts";
+import { aMessage, aView, NOW, someMessages } from "./samples.ts";
 import { allInside, HOSTILE, inside, listen, mount, textOf } from "./support.ts";
 
 const HEIGHT_PX = 400;

@@ -223,9 +223,9 @@ export class SottoConversationList extends LitElement {
     // What is being written right now is seen in the composer.
     const draft = one.id === this.selected ? "" : this.draftOf(one.id).trim();
     return draft === ""
-      ? html`<span class="last" dir="auto">${lastLine(one)}</span>`
-      : html`<span class="last" dir="auto"
-          ><span class="draft">${t().list.draft}</span> ${draft}</span
+      ? html`<span class="last"><bdi>${lastLine(one)}</bdi></span>`
+      : html`<span class="last"
+          ><span class="draft">${t().list.draft}</span> <bdi>${draft}</bdi></span
         >`;
   }
 
