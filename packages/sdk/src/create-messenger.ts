@@ -87,7 +87,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       createDirectLinks: (shell) =>
         createDirectLinks({
           load: directLoader(() => shell.self.relayKey),
-          feed: (id, input) => void shell.feed(id, input),
+          feed: (id, input) => shell.drive(id, input),
           isWanted: () => [...shell.entries.values()].some((entry) => entry.slice.live.wanted),
           timers,
           roundTrip: (id, ms) => {
@@ -201,8 +201,13 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     let timeline: LiveTimeline | undefined;
     const opened = (): LiveTimeline => (timeline ??= openTimeline(store, id));
     let visible = false;
+    const tellVisible = (): void => {
+      run({ kind: "visible", conversation: id, tab: tabId, visible }).catch(() => {
+        // Closing; the next leader asks again.
+      });
+    };
     const setVisible = (): void => {
-      if (visible) void run({ kind: "visible", conversation: id, tab: tabId, visible });
+      if (visible) tellVisible();
     };
     let known = first;
     const conversation: Conversation = {
@@ -227,8 +232,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       setVisible(next) {
         if (next === visible) return;
         visible = next;
-        if (closed) return;
-        void run({ kind: "visible", conversation: id, tab: tabId, visible });
+        if (!closed) tellVisible();
       },
       safetyNumber: () => openConversation(id),
       async matchesSafetyNumber(text) {

@@ -15,6 +15,7 @@ export interface DirectLinks {
   dial(id: ConversationId, peerId: Uint8Array): void;
   /** False when there is no open link or it is full. */
   send(id: ConversationId, envelopeId: string, blob: Uint8Array): boolean;
+  isOpen(id: ConversationId): boolean;
   /** Open links right now. */
   readonly count: number;
   close(): Promise<void>;
@@ -154,6 +155,10 @@ export function createDirectLinks({
       const bytes = hexToBytes(envelopeId);
       if (direct === undefined || peerId === undefined || bytes === undefined) return false;
       return direct.send(peerId, { type: "envelope", id: asEnvelopeId(bytes), blob });
+    },
+    isOpen(id) {
+      const peerId = peerByConversation.get(id);
+      return peerId !== undefined && open.has(bytesToHex(peerId));
     },
     get count() {
       return open.size;

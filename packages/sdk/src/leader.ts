@@ -76,6 +76,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       dropped: Object.fromEntries(shell.dropped),
       direct: shell.direct.count,
       damagedRows: shell.damagedRows,
+      faults: shell.faults,
     },
   });
 
@@ -130,7 +131,8 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       if (error instanceof MessengerError) {
         return { kind: "failed", code: error.code, message: error.message };
       }
-      throw error;
+      // A closed database, or a fault inside: nothing was stored, and whoever asked must hear of it.
+      return { kind: "failed", code: "storage", message: "not done" };
     }
   }
 
@@ -260,7 +262,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     else tabs.delete(tab);
     visibleTabs.set(conversation, tabs);
     const wanted = tabs.size > 0;
-    if (wanted !== before) void shell.feed(conversation, { kind: "want", wanted });
+    if (wanted !== before) shell.drive(conversation, { kind: "want", wanted });
     return { kind: "done" };
   }
 

@@ -132,6 +132,8 @@ export interface Diagnostics {
   readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
   readonly direct: number;
   readonly damagedRows: number;
+  /** Steps that failed inside; nothing of theirs was stored. */
+  readonly faults: number;
 }
 
 export interface Messenger {

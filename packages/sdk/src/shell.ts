@@ -40,12 +40,13 @@ import { createLane, type Lane } from "./lane.ts";
 
 /** Commits tried again after another writer was faster; there should be none. */
 const CONFLICTS_MAX = 3;
-/** Pause before a delivery that could not be stored is tried again. */
+/** Pause before what could not be stored is tried again. */
 export const STORE_PAUSE_MS = 10_000;
 
 export interface Entry {
   slice: Slice;
   readonly lane: Lane;
+  /** `at`: on the timers' clock, which never jumps. */
   wake: { readonly at: number; cancel(): void } | undefined;
   roundTripMs: number | undefined;
 }
@@ -72,6 +73,8 @@ export interface Shell {
   readonly direct: DirectLinks;
   readonly dropped: ReadonlyMap<DropReason, number>;
   readonly damagedRows: number;
+  /** Steps that failed in this process: an engine of the cryptography, a bug. Nothing of theirs was stored. */
+  readonly faults: number;
   readonly storage: "ok" | "full" | "closed";
   readonly self: SelfRecord;
   /** Begins a conversation. The outcome tells whether the engine made one, and what the store said. */
@@ -81,6 +84,8 @@ export interface Shell {
   ): Promise<{ readonly begun: boolean; readonly commit: CommitResult }>;
   /** One step; resolves when its commit is durable. Unknown conversations are ignored. */
   feed(id: ConversationId, input: Input): Promise<FeedResult>;
+  /** As `feed`, when nobody waits for the outcome. */
+  drive(id: ConversationId, input: Input): void;
   feedAll(input: Input): void;
   changeSelf(change: Partial<SelfRecord>): Promise<CommitResult>;
   count(reason: DropReason): void;
@@ -103,6 +108,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   let storage: Shell["storage"] = "ok";
   let closed = false;
   let online = false;
+  let faults = 0;
 
   const env = (): Parameters<typeof step>[2] => ({
     now: now(),
@@ -195,7 +201,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       case "transmit":
         if (effect.path === "relay") void append(entry, effect);
         else if (!direct.send(id, effect.id, effect.blob)) {
-          void feed(id, { kind: "transmitted", id: effect.id, path: "direct", outcome: "lost" });
+          drive(id, { kind: "transmitted", id: effect.id, path: "direct", outcome: "lost" });
         }
         return;
       case "signal":
@@ -230,7 +236,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     if (made.ok && relayKey !== undefined) {
       const { sendId } = made;
       const address: QueueAddress = { relayUrl: options.relayUrl, relayKey, sendId, firstUse };
-      await feedEntry(entry, { kind: "queue-ready", address });
+      driveEntry(entry, { kind: "queue-ready", address });
     } else if (!made.ok && online) {
       later(made.reason === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS, () => {
         if (online) void makeQueue(entry, effect);
@@ -246,8 +252,8 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     if (queueId === undefined) return;
     const { blob } = effect;
     const outcome = await hub.publish({ queueId, linkId: asLinkId(effect.linkId), blob });
-    if (outcome === "ok") await feedEntry(entry, { kind: "published" });
-    else if (online) {
+    if (outcome === "ok") driveEntry(entry, { kind: "published" });
+    else if (online && entry.slice.conversation?.peer.state === "invited") {
       later(outcome === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS, () => {
         if (online) void publish(entry, effect);
       });
@@ -263,7 +269,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       target === undefined
         ? "gone"
         : await hub.append(target, asEnvelopeId(bytesOf(effect.id)), effect.blob);
-    await feedEntry(entry, { kind: "transmitted", id: effect.id, path: "relay", outcome });
+    driveEntry(entry, { kind: "transmitted", id: effect.id, path: "relay", outcome });
   }
 
   async function signal(entry: Entry, blob: Uint8Array): Promise<void> {
@@ -271,7 +277,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     if (target === undefined) return;
     const outcome = await hub.signal(target, blob);
     if (outcome === "away" || outcome === "gone") {
-      await feedEntry(entry, { kind: "signalled", outcome: "away" });
+      driveEntry(entry, { kind: "signalled", outcome: "away" });
     }
   }
 
@@ -289,15 +295,17 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   }
 
   function wakeAt(entry: Entry, id: ConversationId, at: number): void {
+    const delayMs = Math.max(0, at - now());
+    const due = timers.now() + delayMs;
     if (entry.wake !== undefined) {
-      if (entry.wake.at <= at) return;
+      if (entry.wake.at <= due) return;
       entry.wake.cancel();
     }
-    const cancel = later(Math.max(0, at - now()), () => {
+    const cancel = later(delayMs, () => {
       entry.wake = undefined;
-      void feed(id, { kind: "wake" });
+      drive(id, { kind: "wake" });
     });
-    entry.wake = { at, cancel };
+    entry.wake = { at: due, cancel };
   }
 
   const later = (ms: number, run: () => void): (() => void) =>
@@ -305,21 +313,32 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       if (!closed) run();
     });
 
-  async function feedEntry(entry: Entry, input: Input): Promise<void> {
+  function driveEntry(entry: Entry, input: Input): void {
     const id = entry.slice.conversation?.id;
-    if (id !== undefined) await feed(id, input);
+    if (id !== undefined) drive(id, input);
   }
 
   async function feed(id: ConversationId, input: Input): Promise<FeedResult> {
     const entry = entries.get(id);
     if (entry === undefined || closed) return { commit: OK, dropped: [] };
     const result = await entry.lane.run(() => runStep(entry, id, input));
-    // What is not stored is not acknowledged; the relay keeps it, and here it is tried again.
-    const isDelivery = input.kind === "frame" && input.source.path === "relay";
-    if (!result.commit.ok && result.commit.reason === "full" && isDelivery) {
-      later(STORE_PAUSE_MS, () => void feed(id, input));
+    if (!result.commit.ok && result.commit.reason === "full" && !isRequest(input)) {
+      later(STORE_PAUSE_MS, () => drive(id, asOfNow(id, input)));
     }
     return result;
+  }
+
+  /** For what nobody waits for: a fault is counted, the stored state is still the truth. */
+  function drive(id: ConversationId, input: Input): void {
+    feed(id, input).catch(() => {
+      faults++;
+    });
+  }
+
+  /** What a step that could not be stored says after the pause: connections may have changed meanwhile. */
+  function asOfNow(id: ConversationId, input: Input): Input {
+    if (input.kind === "hub") return { kind: "hub", up: online };
+    return input.kind === "direct" ? { kind: "direct", up: direct.isOpen(id) } : input;
   }
 
   const entryByQueue = (queueId: Uint8Array): Entry | undefined => {
@@ -349,13 +368,13 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
         hub.ack(queueId, sequence);
         return;
       }
-      void feedEntry(entry, { kind: "frame", blob, source: { path: "relay", sequence } });
+      driveEntry(entry, { kind: "frame", blob, source: { path: "relay", sequence } });
     },
     signalled(queueId, blob) {
       const entry = entryByQueue(queueId);
       // Only signals travel unstored: anything else would be lost if this device failed now.
       if (entry === undefined || blob[0] !== EnvelopeType.signal) count("unexpected");
-      else void feedEntry(entry, { kind: "frame", blob, source: { path: "direct" } });
+      else driveEntry(entry, { kind: "frame", blob, source: { path: "direct" } });
     },
     drained: () => undefined,
     missing(queueId) {
@@ -376,6 +395,9 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     },
     dropped,
     damagedRows: loaded.damaged,
+    get faults() {
+      return faults;
+    },
     get storage() {
       return storage;
     },
@@ -394,13 +416,14 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
         return { commit: result };
       });
       // The connection may have come or gone while nobody could tell this conversation.
-      if (entry.slice.live.hub !== online) void feed(id, { kind: "hub", up: online });
+      if (entry.slice.live.hub !== online) drive(id, { kind: "hub", up: online });
       options.changed();
       return { begun: entries.get(id) === entry, commit };
     },
     feed,
+    drive,
     feedAll(input) {
-      for (const id of entries.keys()) void feed(id, input);
+      for (const id of entries.keys()) drive(id, input);
     },
     async changeSelf(change) {
       const next = { ...self, ...change };
@@ -428,6 +451,10 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   hub.openQueues([...entries.values()].map(queueOf).filter((queue) => queue !== undefined));
   return shell;
 }
+
+/** What a person asks for is answered with the reason and asked again by them. */
+const isRequest = ({ kind }: Input): boolean =>
+  kind === "send-text" || kind === "mark-read" || kind === "mark-verified";
 
 function queueOf(entry: Entry): ReturnType<typeof asQueueId> | undefined {
   const peer = entry.slice.conversation?.peer;

@@ -3,7 +3,14 @@ import { startRelay } from "sotto-relay";
 import { TEXT_BYTES_MAX } from "@sotto/wire";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Conversation, Messenger } from "@sotto/sdk";
-import { createTabBus, createTestLock, openTestMessenger, until } from "./support.ts";
+import { STORE_PAUSE_MS } from "#src/shell.ts";
+import {
+  createTabBus,
+  createTestLock,
+  createTestTimers,
+  openTestMessenger,
+  until,
+} from "./support.ts";
 
 let relay: Awaited<ReturnType<typeof startRelay>>;
 const open: Messenger[] = [];
@@ -186,6 +193,31 @@ describe("an invite", () => {
     } finally {
       await other.close();
     }
+  });
+});
+
+describe("a full disk", () => {
+  it("refuses what is written, keeps what arrives at the relay, and goes on by itself", async () => {
+    let full = false;
+    const timers = createTestTimers();
+    const alice = await person("Alice", {
+      store: createMemoryStore({ fail: () => (full ? "full" : undefined) }),
+      parts: { timers },
+    });
+    const bob = await person("Bob");
+    const { ofAlice, ofBob } = await meet(alice, bob);
+    full = true;
+    await expect(ofAlice.send("no room")).rejects.toMatchObject({ code: "storage" });
+    await until(alice.storage, (now) => now.state === "full");
+    await ofBob.send("waits at the relay");
+    await until(ofBob.timeline, ({ messages }) => messages[0]?.status === "relayed");
+    await expect.poll(() => timers.pending(STORE_PAUSE_MS)).toBeGreaterThan(0);
+    full = false;
+    timers.fire(STORE_PAUSE_MS);
+    await until(ofAlice.timeline, hasText("waits at the relay"));
+    await until(ofBob.timeline, ({ messages }) => messages[0]?.status === "delivered");
+    await until(alice.storage, (now) => now.state === "memory");
+    expect(texts(ofAlice)).toEqual(["waits at the relay"]);
   });
 });
 

@@ -2,7 +2,7 @@
 import { nobleBackend } from "@sotto/crypto";
 import type { Store } from "@sotto/protocol";
 import { createMemoryStore } from "@sotto/storage/memory";
-import { createHub, realTimers } from "@sotto/transport";
+import { createHub, realTimers, type Timers } from "@sotto/transport";
 import { HUB_PATH } from "@sotto/wire";
 import {
   createMessenger,
@@ -107,5 +107,36 @@ export function createTestLock(): MessengerParts["lock"] {
       if (signal.aborted) throw new Error("aborted");
       return { release };
     });
+  };
+}
+
+/** Real timers, of which those of one length can be made to end now. */
+export function createTestTimers(): Timers & {
+  pending(ms: number): number;
+  fire(ms: number): void;
+} {
+  const waiting = new Set<{ readonly ms: number; end(): void }>();
+  return {
+    now: realTimers.now,
+    after(ms, run) {
+      const cancel = realTimers.after(ms, () => timer.end());
+      const timer = {
+        ms,
+        end() {
+          if (!waiting.delete(timer)) return;
+          cancel();
+          run();
+        },
+      };
+      waiting.add(timer);
+      return () => {
+        waiting.delete(timer);
+        cancel();
+      };
+    },
+    pending: (ms) => [...waiting].filter((timer) => timer.ms === ms).length,
+    fire(ms) {
+      for (const timer of waiting) if (timer.ms === ms) timer.end();
+    },
   };
 }
