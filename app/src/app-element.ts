@@ -85,6 +85,8 @@ export class SottoApp extends LitElement {
   #shown: Conversation | undefined;
   #announced: string | undefined;
   #wasCutOff = false;
+  /** Unread conversations as the icon of the installed app shows them. */
+  #badge = 0;
   #askedToPersist = false;
 
   static override readonly styles = [base, controls, layout];
@@ -134,6 +136,7 @@ export class SottoApp extends LitElement {
 
   override firstUpdated(): void {
     if (this.route.invite !== undefined) void this.#join(this.route.invite);
+    this.#resumeSheet();
   }
 
   override updated(): void {
@@ -198,6 +201,11 @@ export class SottoApp extends LitElement {
   #title(): void {
     const unread = this.#conversations.value?.filter((one) => one.unread > 0).length ?? 0;
     document.title = unread === 0 ? t().app.untitled : t().app.unreadTitle(unread);
+    if (unread === this.#badge || !("setAppBadge" in navigator)) return;
+    this.#badge = unread;
+    navigator.setAppBadge(unread).catch(() => {
+      // Not installed, or the browser shows no badges.
+    });
   }
 
   /** That the connection went is said by the banner; that it came back would otherwise only be seen. */
@@ -490,7 +498,7 @@ export class SottoApp extends LitElement {
     this.route = readRoute(new URL(location.href));
     // Another link put into the address of an open tab changes only what stands behind the "#".
     if (this.route.invite !== undefined) void this.#join(this.route.invite);
-    if (this.route.sheet === "settings") void this.#loadVersion();
+    this.#resumeSheet();
   };
 
   readonly #onKeyDown = (event: KeyboardEvent): void => {
@@ -632,6 +640,21 @@ export class SottoApp extends LitElement {
       this.inviteFailed = true;
       return undefined;
     }
+  }
+
+  /** A sheet that came with the address, by a reload or by going back to it, gets what it shows. */
+  #resumeSheet(): void {
+    if (this.route.sheet === "settings") void this.#loadVersion();
+    if (this.route.sheet === "invite" && this.inviteOf === undefined) void this.#resumeInvite();
+  }
+
+  /** The invite that was on screen: that of the conversation behind the sheet, else the newest one. */
+  async #resumeInvite(): Promise<void> {
+    const messenger = await this.#ready.promise;
+    const waiting = messenger.conversations.value.filter((one) => one.kind === "invited");
+    const shown = waiting.find((one) => one.id === this.route.conversation) ?? waiting[0];
+    if (shown === undefined) await this.#invite();
+    else this.inviteOf = shown.id;
   }
 
   /** Opens a second identity that follows an invite of this one, and shows this side of the conversation. */

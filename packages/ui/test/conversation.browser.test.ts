@@ -215,7 +215,6 @@ describe("the state of the link", () => {
     [{ state: "direct", roundTripMs: 0.2 }, "Direct · 1 ms"],
     [{ state: "relayed" }, "Through the relay"],
     [{ state: "away" }, "Away. Messages wait at the relay."],
-    [{ state: "connecting" }, "Connecting…"],
     [{ state: "offline", waiting: 0 }, "You are offline"],
     [{ state: "offline", waiting: 1 }, "You are offline. 1 message waiting here."],
     [{ state: "no-relay", waiting: 2 }, "The relay does not answer. 2 messages waiting here."],
@@ -241,6 +240,25 @@ describe("the state of the link", () => {
     vi.advanceTimersByTime(1);
     await element.updateComplete;
     expect(words()).toBe("Direct · 5 ms");
+  });
+
+  it("says that it is connecting only when that takes a while", async () => {
+    vi.useFakeTimers();
+    const element = await mount(new SottoLinkState(), { link: { state: "connecting" } });
+    vi.advanceTimersByTime(999);
+    await element.updateComplete;
+    expect(textOf(element.shadowRoot)).toBe("");
+    vi.advanceTimersByTime(1);
+    await element.updateComplete;
+    expect(textOf(inside(element, ".words"))).toBe("Connecting…");
+  });
+
+  it("shows at once what a quick connection became", async () => {
+    vi.useFakeTimers();
+    const element = await mount(new SottoLinkState(), { link: { state: "connecting" } });
+    element.link = { state: "relayed" };
+    await element.updateComplete;
+    expect(textOf(inside(element, ".words"))).toBe("Through the relay");
   });
 
   it("does not show a change that did not last", async () => {

@@ -6,6 +6,8 @@ import { icons } from "../shared/icons.ts";
 
 /** Words change only after a state has held this long, so that a flapping link does not flicker. */
 const HOLD_MS = 1_500;
+/** Most connections are there sooner than anyone could read that they are being made. */
+const CONNECTING_MS = 1_000;
 
 /**
  * Which path messages take right now, in plain words with an icon.
@@ -27,6 +29,8 @@ export class SottoLinkState extends LitElement {
       :host {
         display: flex;
         min-inline-size: 0;
+        /* The name above does not jump when there is something to say. */
+        min-block-size: 1lh;
         font-size: var(--s-size-s);
         color: var(--s-text-quiet);
       }
@@ -67,11 +71,12 @@ export class SottoLinkState extends LitElement {
 
   override willUpdate(changed: PropertyValues<this>): void {
     if (!changed.has("link") || this.link === undefined) return;
-    if (this.shown === undefined || this.shown.state === this.link.state) {
+    const isFirst = this.shown === undefined;
+    if (isFirst ? this.link.state !== "connecting" : this.shown?.state === this.link.state) {
       this.#show();
       return;
     }
-    this.#timer ??= setTimeout(() => this.#show(), HOLD_MS);
+    this.#timer ??= setTimeout(() => this.#show(), isFirst ? CONNECTING_MS : HOLD_MS);
   }
 
   #show(): void {

@@ -70,6 +70,11 @@ export class SottoSettingsPanel extends LitElement {
         box-shadow: 0 1px 3px rgb(0 0 0 / 0.18);
         font-weight: 600;
       }
+      @media (forced-colors: active) {
+        fieldset label:has(:checked) {
+          outline: 2px solid Highlight;
+        }
+      }
       fieldset label:has(:focus-visible) {
         outline: 2px solid var(--s-accent);
         outline-offset: 1px;

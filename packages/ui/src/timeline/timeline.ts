@@ -177,6 +177,11 @@ export class SottoTimeline extends LitElement {
         font-size: 40px;
         line-height: 1.2;
       }
+      @media (forced-colors: active) {
+        .bubble {
+          border: 1px solid;
+        }
+      }
       .reason {
         margin: var(--s-space-1) 0 0;
         font-size: var(--s-size-xs);
