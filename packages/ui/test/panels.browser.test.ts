@@ -291,7 +291,13 @@ describe("the settings panel", () => {
 
   it("lists what was refused, for people who look for trouble", async () => {
     const panel = await mount(new SottoSettingsPanel(), {
-      diagnostics: { role: "leader", dropped: { malformed: 3 }, direct: 1, damagedRows: 0, faults: 0 },
+      diagnostics: {
+        role: "leader",
+        dropped: { malformed: 3 },
+        direct: 1,
+        damagedRows: 0,
+        faults: 0,
+      },
     });
     expect(textOf(inside(panel, "details"))).toContain("malformed 3");
   });

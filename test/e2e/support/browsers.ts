@@ -36,6 +36,8 @@ export interface ProfileOptions {
   readonly browser?: "chromium" | "firefox";
   readonly locale?: string;
   readonly colorScheme?: "light" | "dark";
+  /** A file that stands in for the camera's picture. */
+  readonly camera?: string;
   readonly viewport?: { readonly width: number; readonly height: number };
 }
 
@@ -77,6 +79,12 @@ function open(folder: string, options: ProfileOptions): Promise<BrowserContext> 
   return chromium.launchPersistentContext(folder, {
     ...shared,
     executablePath: CHROMIUM,
-    args: CHROMIUM_ARGS,
+    args: [...CHROMIUM_ARGS, ...(options.camera === undefined ? [] : cameraArgs(options.camera))],
   });
 }
+
+const cameraArgs = (file: string): readonly string[] => [
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+  `--use-file-for-fake-video-capture=${file}`,
+];

@@ -137,6 +137,13 @@ export const en = {
     failedTitle: "This invite could not be opened",
     retry: "Try again",
   },
+  scan: {
+    start: "Scan a code",
+    stop: "Stop the camera",
+    label: "Picture of the camera",
+    hint: "Hold the code into the picture. The picture stays on this device.",
+    problem: "The camera cannot be used here. Allow it for this site, or paste the text instead.",
+  },
   verify: {
     title: "Check who it is",
     text: (name: string) =>

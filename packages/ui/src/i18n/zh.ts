@@ -128,6 +128,13 @@ export const zh: Catalog = {
     failedTitle: "无法打开该邀请",
     retry: "重试",
   },
+  scan: {
+    start: "扫描二维码",
+    stop: "关闭摄像头",
+    label: "摄像头画面",
+    hint: "将二维码放入画面中。画面不会离开本设备。",
+    problem: "无法使用摄像头。请为本站允许摄像头，或改为粘贴文字。",
+  },
   verify: {
     title: "核验对方身份",
     text: (name) => `当面或通话时与${isolated(name)}核对下面的数字。如果一致，就没有人在中间窃听。`,

@@ -2,7 +2,8 @@ import type { AcceptResult } from "@sotto/sdk";
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { followLocale, t } from "../i18n/i18n.ts";
 import { base, controls } from "../shared/base.ts";
-import { SottoEvent } from "../shared/events.ts";
+import { canScan, scanArea } from "../scan/scan.ts";
+import { SottoEvent, type SottoEvents } from "../shared/events.ts";
 
 export type JoinFailure = Extract<AcceptResult, { ok: false }>;
 
@@ -15,10 +16,12 @@ export class SottoJoinPanel extends LitElement {
     text: { attribute: false },
     busy: { type: Boolean },
     failure: { attribute: false },
+    scanning: { state: true },
   };
   declare text: string;
   declare busy: boolean;
   declare failure: JoinFailure | undefined;
+  declare scanning: boolean;
 
   static override readonly styles = [
     base,
@@ -51,11 +54,13 @@ export class SottoJoinPanel extends LitElement {
     this.text = "";
     this.busy = false;
     this.failure = undefined;
+    this.scanning = false;
   }
 
   override render(): TemplateResult {
     const words = t().join;
     return html`
+      ${canScan() ? scanArea(this.scanning, this.#toggleScan, this.#onScanned) : nothing}
       <form @submit=${this.#onSubmit}>
         <p>${words.text}</p>
         <div>
@@ -95,6 +100,16 @@ export class SottoJoinPanel extends LitElement {
       }
     </div>`;
   }
+
+  readonly #toggleScan = (): void => {
+    this.scanning = !this.scanning;
+  };
+
+  readonly #onScanned = (event: CustomEvent<SottoEvents["sotto-scanned"]>): void => {
+    this.scanning = false;
+    this.text = event.detail.text;
+    this.dispatchEvent(new SottoEvent("sotto-join", { text: this.text }));
+  };
 
   readonly #onSubmit = (event: Event): void => {
     event.preventDefault();

@@ -10,6 +10,7 @@ export interface SottoEvents {
   "sotto-load-older": undefined;
   "sotto-join": { readonly text: string };
   "sotto-rename": { readonly name: string };
+  "sotto-scanned": { readonly text: string };
   "sotto-verified": { readonly verified: boolean };
   "sotto-second-tab": undefined;
   "sotto-trust-relay": undefined;

@@ -20,6 +20,10 @@ export const icons = {
       svg`<path d="M4 7h9M19 7h1M4 17h1M11 17h9" /><circle cx="16" cy="7" r="2.5" /><circle cx="8" cy="17" r="2.5" />`,
     ),
   back: () => icon(svg`<path d="M19 12H5M11 6l-6 6 6 6" />`),
+  scan: () =>
+    icon(
+      svg`<path d="M4 8V6a2 2 0 0 1 2-2h2M16 4h2a2 2 0 0 1 2 2v2M20 16v2a2 2 0 0 1-2 2h-2M8 20H6a2 2 0 0 1-2-2v-2M4 12h16" />`,
+    ),
   close: () => icon(svg`<path d="M6 6l12 12M18 6L6 18" />`),
   send: () => icon(svg`<path d="M12 19V5M6 11l6-6 6 6" />`),
   down: () => icon(svg`<path d="M12 5v14M6 13l6 6 6-6" />`),

@@ -3,7 +3,8 @@ import { css, html, LitElement, nothing, type PropertyValues, type TemplateResul
 import { followLocale, t } from "../i18n/i18n.ts";
 import "../qr/qr.ts";
 import { base, controls } from "../shared/base.ts";
-import { SottoEvent } from "../shared/events.ts";
+import { canScan, scanArea } from "../scan/scan.ts";
+import { SottoEvent, type SottoEvents } from "../shared/events.ts";
 import { icons } from "../shared/icons.ts";
 
 /**
@@ -17,6 +18,7 @@ export class SottoVerifyPanel extends LitElement {
     verified: { type: Boolean },
     compare: { attribute: false },
     outcome: { state: true },
+    scanning: { state: true },
     copied: { state: true },
   };
   declare name: string;
@@ -25,6 +27,7 @@ export class SottoVerifyPanel extends LitElement {
   declare compare: (text: string) => Promise<boolean>;
   declare copied: boolean;
   declare outcome: "match" | "differ" | undefined;
+  declare scanning: boolean;
 
   static override readonly styles = [
     base,
@@ -88,6 +91,7 @@ export class SottoVerifyPanel extends LitElement {
     this.verified = false;
     this.compare = () => Promise.resolve(false);
     this.outcome = undefined;
+    this.scanning = false;
     this.copied = false;
   }
 
@@ -112,6 +116,7 @@ export class SottoVerifyPanel extends LitElement {
         <span aria-live="polite">${this.copied ? t().invite.copied : words.copy}</span>
       </button>
       <sotto-qr .text=${number.qr} .label=${words.qr}></sotto-qr>
+      ${canScan() ? scanArea(this.scanning, this.#toggleScan, this.#onScanned) : nothing}
       <form @submit=${(event: Event) => void this.#compare(event)}>
         <label class="caption" for="other">${words.compare}</label>
         <div class="row">
@@ -143,11 +148,28 @@ export class SottoVerifyPanel extends LitElement {
     }
   }
 
+  readonly #toggleScan = (): void => {
+    this.scanning = !this.scanning;
+  };
+
+  /** Whoever scans the other screen has met the person: that is the verification. */
+  readonly #onScanned = async (event: CustomEvent<SottoEvents["sotto-scanned"]>): Promise<void> => {
+    this.scanning = false;
+    await this.#judge(event.detail.text);
+    if (this.outcome === "match" && !this.verified) {
+      this.dispatchEvent(new SottoEvent("sotto-verified", { verified: true }));
+    }
+  };
+
+  async #judge(text: string): Promise<void> {
+    this.outcome = (await this.compare(text)) ? "match" : "differ";
+  }
+
   async #compare(event: Event): Promise<void> {
     event.preventDefault();
     const text = this.renderRoot.querySelector("input")?.value ?? "";
     if (text.trim() === "") return;
-    this.outcome = (await this.compare(text)) ? "match" : "differ";
+    await this.#judge(text);
   }
 }
 
