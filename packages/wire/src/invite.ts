@@ -65,11 +65,14 @@ export const decodeInvite = (bytes: Uint8Array): Decoded<Invite> =>
 export const inviteToLink = (origin: string, invite: Invite): string =>
   `${origin}${INVITE_PATH}${bytesToBase64Url(encodeInvite(invite))}`;
 
-/** Finds an invite in whatever someone pasted: a link, a link inside a sentence, or the bare code. */
+/** Finds an invite in whatever someone pasted: a link, with a query or without, in a sentence too, or the bare code. */
 export function linkToInvite(
   text: string,
 ): Decoded<{ origin: string | undefined; invite: Invite }> {
-  const match = /(?:(https?:\/\/[^\s/]+)\/i#|^\s*)([A-Za-z0-9_-]{71})(?![A-Za-z0-9_-])/.exec(text);
+  const match =
+    /(?:(https?:\/\/[^\s/?#]+)\/i(?:\?[^\s#]*)?#|^\s*)([A-Za-z0-9_-]{71})(?![A-Za-z0-9_-])/.exec(
+      text,
+    );
   const bytes = match?.[2] === undefined ? undefined : base64UrlToBytes(match[2]);
   if (bytes === undefined) return { ok: false, reason: "malformed" };
   const decoded = decodeInvite(bytes);

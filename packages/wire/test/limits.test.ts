@@ -327,6 +327,8 @@ describe("an invite link", () => {
       link.replace(origin, "http://localhost:8080"),
       "http://localhost:8080",
     ],
+    ["with a query", link.replace("#", "?as=demo#"), origin],
+    ["with an empty query", `Come: ${link.replace("#", "?#")} !`, origin],
     ["as its bare code", code, undefined],
     ["as its bare code with space around it", `  ${code}\n`, undefined],
   ])("is found %s", (_, text, expected) => {
@@ -340,6 +342,9 @@ describe("an invite link", () => {
     ["a code with a foreign character", `${code.slice(0, -1)}+`],
     ["a code in a sentence without a link", `the code is ${code}`],
     ["a link to another page", `${origin}/x#${code}`],
+    ["a query of another page", `${origin}/?/i#${code}`],
+    ["a host that ends in a query", `${origin}?/i#${code}`],
+    ["a query with a space in it", link.replace("#", "?as demo#")],
     ["a code whose spare bits are set", `${code.slice(0, -1)}${code.endsWith("B") ? "C" : "B"}`],
   ])("is not found in %s", (_, text) => {
     expect(linkToInvite(text)).toEqual(refused("malformed"));
@@ -424,12 +429,21 @@ describe("a content", () => {
 });
 
 describe("a name", () => {
-  it.each(["A", "李雷", "Zoë O’Hara-Smith", "👩‍👩‍👧", "محمد", "می‌خواهم", "a\u0301", "7", "*"])(
-    "may be %j",
-    (name) => {
-      expect(isName(name)).toBe(true);
-    },
-  );
+  it.each([
+    "A",
+    "李雷",
+    "Zoë O’Hara-Smith",
+    "👩‍👩‍👧",
+    "محمد",
+    "می‌خواهم",
+    "a\u0301",
+    "7",
+    "*",
+    "한\u3164글",
+    "⠓⠊",
+  ])("may be %j", (name) => {
+    expect(isName(name)).toBe(true);
+  });
 
   it.each([
     "",
@@ -437,6 +451,11 @@ describe("a name", () => {
     "\u00a0\u3000",
     "\u200b",
     "\ufeff",
+    "\u3164",
+    "\u115f\u1160\uffa0",
+    "\u2800",
+    "\u200b\u3164 \u00ad",
+    "\u{e0041}",
     "a\nb",
     "a\tb",
     "a\u0000",
