@@ -44,6 +44,10 @@ export interface MessengerParts {
     | undefined;
 }
 
+/** A command that no tab has answered by then has failed. Longer than any command takes. */
+export const COMMAND_WAIT_MS = 45_000;
+const NEVER = new Promise<never>(() => undefined);
+
 type Role = Diagnostics["role"];
 
 /** Resolves when there is something to show: this tab leads, or it has heard from the one that does. */
@@ -60,6 +64,8 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
   let leaderId: string | undefined;
   let release: (() => void) | undefined;
   let closed = false;
+  /** This tab had its turn and failed; until another one leads, nothing can be done. */
+  let cannotLead = false;
 
   const tell = (snapshot: Snapshot): void => {
     state.set(snapshot);
@@ -73,6 +79,17 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       return;
     }
     release = held.release;
+    try {
+      await startLeading();
+    } catch (error) {
+      // Another tab may have more luck.
+      release = undefined;
+      held.release();
+      throw error;
+    }
+  }
+
+  async function startLeading(): Promise<void> {
     const self = await loadOrCreateSelf(store, parts.name, { entropy, crypto, now: now() });
     const started = await startLeader({
       store,
@@ -96,7 +113,12 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
           },
         }),
       tell,
+      whenGone: (tab) => tabs?.whenGone(tab) ?? NEVER,
     });
+    if (closed) {
+      await started.close();
+      return;
+    }
     leader = started;
     leaderId = tabId;
     role.set("leader");
@@ -134,6 +156,16 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     }
   });
 
+  function giveUpLeading(): void {
+    cannotLead = true;
+    leaderId = undefined;
+    const last = state.value;
+    if (last !== undefined) state.set({ ...last, storage: { state: "closed" } });
+    for (const id of pending.keys()) {
+      settle(id, { kind: "failed", code: "storage", message: "this tab could not take over" });
+    }
+  }
+
   function follow(id: string, snapshot: Snapshot): void {
     state.set(snapshot);
     role.set("follower");
@@ -166,9 +198,22 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
 
   async function run(command: Command): Promise<CommandResult> {
     if (closed) throw new MessengerError("closed", "the messenger was closed");
+    if (cannotLead && leaderId === undefined) {
+      throw new MessengerError("storage", "no tab can store anything");
+    }
     const id = bytesToHex(entropy(16));
     const result = await new Promise<CommandResult>((resolve) => {
-      const waiting: PendingCommand = { command, resolve, sent: leader === undefined };
+      const cancel = timers.after(COMMAND_WAIT_MS, () =>
+        settle(id, { kind: "failed", code: "closed", message: "no tab answered" }),
+      );
+      const waiting: PendingCommand = {
+        command,
+        sent: leader === undefined,
+        resolve(settled) {
+          cancel();
+          resolve(settled);
+        },
+      };
       pending.set(id, waiting);
       if (leader !== undefined) void carryOut(id, command, false);
       else tabs?.post({ kind: "request", id, command });
@@ -178,10 +223,18 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
   }
 
   const leading = lead();
+  tabs?.hold(tabId);
   tabs?.post({ kind: "hello" });
-  await Promise.race([leading, firstValue(state)]);
+  try {
+    await Promise.race([leading, firstValue(state)]);
+  } catch (error) {
+    tabs?.close();
+    store.close();
+    throw error;
+  }
   leading.catch(() => {
-    // Aborted by `close` while waiting for its turn.
+    // Aborted by `close` while waiting for its turn; or this tab cannot lead, and then somebody must know.
+    if (!closed) giveUpLeading();
   });
   const initial = state.value;
   if (initial === undefined) throw new MessengerError("storage", "no state to show");

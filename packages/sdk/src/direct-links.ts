@@ -1,6 +1,9 @@
 /**
- * Which conversation a direct link belongs to, and loading the libp2p chunk only when one is wanted.
- * Owns: the map from peer id to conversation. Leaves to transport: reservations, dialling, channels.
+ * Which conversations a direct link belongs to, and loading the libp2p chunk only when one is wanted.
+ * Owns: the map between peer ids and conversations. Leaves to transport: reservations, dialling, channels.
+ *
+ * A peer id is only a claim of the contact who announced it, so several conversations may claim the same one:
+ * frames go to all of them and the session decides whose they are, and nobody can take a link from another.
  */
 import type { ConversationId, Input } from "@sotto/protocol";
 import type { Direct, DirectEvents, Timers } from "@sotto/transport";
@@ -8,6 +11,10 @@ import { asEnvelopeId, bytesToHex, hexToBytes } from "@sotto/wire";
 
 /** Without anyone wanting a link, the reservation at the relay is given back after this. */
 export const RESERVATION_IDLE_MS = 120_000;
+/** Peers that may open a link at any time; transport's LINKS_MAX. Of more, the oldest without a link goes. */
+export const EXPECTED_MAX = 20;
+/** Conversations that may claim the same peer; one more stays on the relay. */
+export const CLAIMANTS_MAX = 4;
 
 export interface DirectLinks {
   prepare(id: ConversationId): void;
@@ -18,17 +25,26 @@ export interface DirectLinks {
   isOpen(id: ConversationId): boolean;
   /** Open links right now. */
   readonly count: number;
+  /** Ends every link and begins anew: the relay is another one. */
+  reset(): void;
   close(): Promise<void>;
 }
 
 export interface DirectLinksOptions {
   /** Undefined when this platform has no WebRTC. */
-  load: ((events: DirectEvents) => Promise<Direct>) | undefined;
+  readonly load: ((events: DirectEvents) => Promise<Direct>) | undefined;
   readonly feed: (id: ConversationId, input: Input) => void;
   readonly roundTrip: (id: ConversationId, ms: number | undefined) => void;
   /** Whether some conversation on screen wants a link. */
   readonly isWanted: () => boolean;
   readonly timers: Timers;
+}
+
+/** A peer that may open a link, oldest first in the map. */
+interface Expected {
+  readonly peerId: Uint8Array;
+  readonly claimants: Set<ConversationId>;
+  open: boolean;
 }
 
 export function createDirectLinks({
@@ -38,9 +54,8 @@ export function createDirectLinks({
   isWanted,
   timers,
 }: DirectLinksOptions): DirectLinks {
-  const conversationByPeer = new Map<string, ConversationId>();
-  const peerByConversation = new Map<ConversationId, Uint8Array>();
-  const open = new Set<string>();
+  const expected = new Map<string, Expected>();
+  const peerByConversation = new Map<ConversationId, string>();
   /** Conversations that have been told of the reservation. */
   const prepared = new Set<ConversationId>();
   let loading: Promise<Direct> | undefined;
@@ -48,27 +63,30 @@ export function createDirectLinks({
   let closed = false;
   let cancelIdle: (() => void) | undefined;
 
-  const events: DirectEvents = {
+  const claimantsOf = (peerId: Uint8Array): Iterable<ConversationId> =>
+    expected.get(bytesToHex(peerId))?.claimants ?? [];
+
+  const createEvents = (): DirectEvents => ({
     link(peerId, up) {
-      const peer = bytesToHex(peerId);
-      if (up) open.add(peer);
-      else open.delete(peer);
-      const id = conversationByPeer.get(peer);
-      if (id === undefined) return;
-      if (!up) roundTrip(id, undefined);
-      feed(id, { kind: "direct", up });
+      const peer = expected.get(bytesToHex(peerId));
+      if (peer === undefined || peer.open === up) return;
+      peer.open = up;
+      for (const id of peer.claimants) {
+        if (!up) roundTrip(id, undefined);
+        feed(id, { kind: "direct", up });
+      }
     },
     frame(peerId, frame) {
-      const id = conversationByPeer.get(bytesToHex(peerId));
-      if (id === undefined || frame.type !== "envelope") return;
-      feed(id, { kind: "frame", blob: frame.blob, source: { path: "direct" } });
+      if (frame.type !== "envelope") return;
+      for (const id of claimantsOf(peerId)) {
+        feed(id, { kind: "frame", blob: frame.blob, source: { path: "direct" } });
+      }
     },
     roundTrip(peerId, ms) {
-      const id = conversationByPeer.get(bytesToHex(peerId));
-      if (id !== undefined) roundTrip(id, ms);
+      for (const id of claimantsOf(peerId)) roundTrip(id, ms);
     },
     reservationLost: forgetReservation,
-  };
+  });
 
   function forgetReservation(): void {
     for (const id of prepared) feed(id, { kind: "reservation", peerId: undefined });
@@ -91,17 +109,21 @@ export function createDirectLinks({
 
   const ready = (): Promise<Direct> => {
     if (load === undefined || closed) return Promise.reject(new Error("no direct links here"));
-    loading ??= load(events).then(
+    if (loading !== undefined) return loading;
+    const started = load(createEvents()).then(
       (loaded) => {
-        direct = loaded;
+        // `reset` or `close` came while the chunk was loading.
+        if (loading === started) direct = loaded;
+        else void loaded.close();
         return loaded;
       },
       (error: unknown) => {
-        loading = undefined;
+        if (loading === started) loading = undefined;
         throw error;
       },
     );
-    return loading;
+    loading = started;
+    return started;
   };
 
   async function reserve(id: ConversationId): Promise<void> {
@@ -118,15 +140,59 @@ export function createDirectLinks({
   }
 
   async function connect(id: ConversationId, peerId: Uint8Array): Promise<void> {
-    try {
-      const loaded = await ready();
-      if (await loaded.dial(peerId)) return;
-    } catch {
-      // The chunk did not load: the same as a dial that failed.
+    const peer = expected.get(bytesToHex(peerId));
+    if (peer?.claimants.has(id) === true) {
+      try {
+        const loaded = await ready();
+        if (await loaded.dial(peerId)) return;
+      } catch {
+        // The chunk did not load: the same as a dial that failed.
+      }
+      // The other side, or an earlier dial, may have opened the link meanwhile.
+      if (peer.open) return;
     }
-    // The other side, or an earlier dial, may have opened the link meanwhile.
-    if (open.has(bytesToHex(peerId))) return;
     feed(id, { kind: "direct", up: false });
+  }
+
+  /** This conversation's contact has another peer id now, or none. */
+  function withdraw(id: ConversationId): void {
+    const key = peerByConversation.get(id);
+    const peer = key === undefined ? undefined : expected.get(key);
+    if (key === undefined || peer === undefined) return;
+    peerByConversation.delete(id);
+    peer.claimants.delete(id);
+    if (peer.open) {
+      roundTrip(id, undefined);
+      feed(id, { kind: "direct", up: false });
+    }
+    if (peer.claimants.size > 0) return;
+    expected.delete(key);
+    direct?.forget(peer.peerId);
+  }
+
+  /** Makes room for one more; false when every place has an open link. */
+  function makeRoom(): boolean {
+    if (expected.size < EXPECTED_MAX) return true;
+    for (const peer of expected.values()) {
+      if (peer.open) continue;
+      for (const id of peer.claimants) withdraw(id);
+      return true;
+    }
+    return false;
+  }
+
+  function claim(id: ConversationId, peerId: Uint8Array): void {
+    const key = bytesToHex(peerId);
+    if (peerByConversation.get(id) === key) return;
+    withdraw(id);
+    const known = expected.get(key);
+    if (known === undefined && !makeRoom()) return;
+    const peer = known ?? { peerId, claimants: new Set<ConversationId>(), open: false };
+    if (peer.claimants.size >= CLAIMANTS_MAX) return;
+    peer.claimants.add(id);
+    expected.set(key, peer);
+    peerByConversation.set(id, key);
+    if (peer.open) feed(id, { kind: "direct", up: true });
   }
 
   return {
@@ -134,16 +200,12 @@ export function createDirectLinks({
       if (load !== undefined && !closed) void reserve(id);
     },
     expect(id, peerId) {
-      const before = peerByConversation.get(id);
-      const peer = bytesToHex(peerId);
-      if (before !== undefined && bytesToHex(before) !== peer) {
-        conversationByPeer.delete(bytesToHex(before));
-        direct?.forget(before);
-      }
-      peerByConversation.set(id, peerId);
-      conversationByPeer.set(peer, id);
-      void ready().then(
-        (loaded) => loaded.expect(peerId),
+      if (load === undefined || closed) return;
+      claim(id, peerId);
+      ready().then(
+        (loaded) => {
+          if (expected.has(bytesToHex(peerId))) loaded.expect(peerId);
+        },
         () => undefined,
       );
     },
@@ -151,17 +213,26 @@ export function createDirectLinks({
       void connect(id, peerId);
     },
     send(id, envelopeId, blob) {
-      const peerId = peerByConversation.get(id);
+      const key = peerByConversation.get(id);
+      const peer = key === undefined ? undefined : expected.get(key);
       const bytes = hexToBytes(envelopeId);
-      if (direct === undefined || peerId === undefined || bytes === undefined) return false;
-      return direct.send(peerId, { type: "envelope", id: asEnvelopeId(bytes), blob });
+      if (direct === undefined || peer === undefined || bytes === undefined) return false;
+      return direct.send(peer.peerId, { type: "envelope", id: asEnvelopeId(bytes), blob });
     },
     isOpen(id) {
-      const peerId = peerByConversation.get(id);
-      return peerId !== undefined && open.has(bytesToHex(peerId));
+      const key = peerByConversation.get(id);
+      return key !== undefined && expected.get(key)?.open === true;
     },
     get count() {
-      return open.size;
+      return [...expected.values()].filter((peer) => peer.open).length;
+    },
+    reset() {
+      const before = direct;
+      direct = undefined;
+      loading = undefined;
+      for (const id of peerByConversation.keys()) withdraw(id);
+      forgetReservation();
+      void before?.close();
     },
     async close() {
       closed = true;

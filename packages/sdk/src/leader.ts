@@ -44,12 +44,17 @@ export interface Leader {
 export interface LeaderOptions extends Omit<ShellOptions, "changed"> {
   readonly storageState: StorageState;
   readonly tell: (snapshot: Snapshot) => void;
+  /** Resolves when that tab has ended, crash included. */
+  readonly whenGone: (tab: string) => Promise<void>;
 }
 
 export async function startLeader(options: LeaderOptions): Promise<Leader> {
   const { timers } = options;
   const visibleTabs = new Map<string, Set<string>>();
   const waiters = new Set<() => void>();
+  const watchedTabs = new Set<string>();
+  /** By the invite's seed: the same link opened twice at once begins one conversation. */
+  const accepting = new Map<string, Promise<AcceptResult>>();
   let telling = false;
   let closed = false;
 
@@ -200,6 +205,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     shell.hub.trust();
     const { relayKey } = shell.hub;
     if (relayKey !== undefined) requireStored(await shell.changeSelf({ relayKey }));
+    shell.direct.reset();
     return { kind: "done" };
   }
 
@@ -227,8 +233,19 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     if (equalBytes(invite.accountId, accountIdOf(shell.self.cert.rootKey))) {
       return { ok: false, reason: "own" };
     }
+    const seed = bytesToHex(invite.seed);
     const known = conversationOfSeed(invite.seed);
     if (known !== undefined) return { ok: true, conversation: known };
+    const running = accepting.get(seed) ?? followInvite(id, invite, origin);
+    accepting.set(seed, running);
+    return running.finally(() => accepting.delete(seed));
+  }
+
+  async function followInvite(
+    id: string,
+    invite: Invite,
+    origin: string | undefined,
+  ): Promise<AcceptResult> {
     const isKnown = await until(() => shell.self.relayKey !== undefined, RELAY_WAIT_MS);
     const { relayKey } = shell.self;
     if (!isKnown || relayKey === undefined) return { ok: false, reason: "unreachable" };
@@ -263,7 +280,24 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     visibleTabs.set(conversation, tabs);
     const wanted = tabs.size > 0;
     if (wanted !== before) shell.drive(conversation, { kind: "want", wanted });
+    if (visible) watchTab(tab);
     return { kind: "done" };
+  }
+
+  /** A tab that crashes cannot say that nothing is on screen there any more. */
+  function watchTab(tab: string): void {
+    if (watchedTabs.has(tab)) return;
+    watchedTabs.add(tab);
+    options.whenGone(tab).then(
+      () => {
+        watchedTabs.delete(tab);
+        if (closed) return;
+        for (const conversation of visibleTabs.keys()) {
+          setVisible({ kind: "visible", conversation, tab, visible: false });
+        }
+      },
+      () => watchedTabs.delete(tab),
+    );
   }
 
   const hasNotes = [...shell.entries.values()].some(

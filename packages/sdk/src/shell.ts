@@ -40,14 +40,23 @@ import { createLane, type Lane } from "./lane.ts";
 
 /** Commits tried again after another writer was faster; there should be none. */
 const CONFLICTS_MAX = 3;
-/** Pause before what could not be stored is tried again. */
+/** Pause before a full disk is tried again. */
 export const STORE_PAUSE_MS = 10_000;
+/** As many as a queue holds at the relay; more are delivered again with the next connection. */
+export const REFUSED_FRAMES_MAX = 256;
+
+/** Inputs that say how things stand, so that only the newest counts. Everything else comes again with "hub". */
+type StateKind = "want" | "reservation" | "direct" | "hub";
 
 export interface Entry {
   slice: Slice;
   readonly lane: Lane;
   /** `at`: on the timers' clock, which never jumps. */
   wake: { readonly at: number; cancel(): void } | undefined;
+  /** What a full disk refused and must still be said: the newest of each kind. */
+  readonly unapplied: Map<StateKind, Input>;
+  /** Deliveries that a full disk refused, by sequence; the relay keeps them until they are acknowledged. */
+  readonly refusedFrames: Map<bigint, Input>;
   roundTripMs: number | undefined;
 }
 
@@ -109,6 +118,8 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   let closed = false;
   let online = false;
   let faults = 0;
+  let cancelProbe: (() => void) | undefined;
+  const selfLane = createLane();
 
   const env = (): Parameters<typeof step>[2] => ({
     now: now(),
@@ -123,6 +134,8 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     slice: { self, conversation, outbox, live: { ...INITIAL_LIVE, hub: online } },
     lane: createLane(),
     wake: undefined,
+    unapplied: new Map(),
+    refusedFrames: new Map(),
     roundTripMs: undefined,
   });
 
@@ -164,13 +177,54 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     for (const effect of stepped.effects) {
       if (effect.kind !== "commit") continue;
       const result = await store.commit(effect.change);
-      const before = storage;
-      if (result.ok) storage = "ok";
-      else if (result.reason !== "conflict") storage = result.reason;
-      if (storage !== before) options.changed();
+      if (result.ok) setStorage("ok");
+      else if (result.reason !== "conflict") setStorage(result.reason);
       return result;
     }
     return OK;
+  }
+
+  function setStorage(next: Shell["storage"]): void {
+    if (next === storage) return;
+    const before = storage;
+    storage = next;
+    options.changed();
+    if (next === "full") probeLater();
+    else if (before === "full" && next === "ok") sayAgain();
+  }
+
+  /** Looks whether there is room again, until there is. */
+  function probeLater(): void {
+    cancelProbe ??= later(STORE_PAUSE_MS, () => {
+      cancelProbe = undefined;
+      changeSelf({}).then(
+        () => {
+          if (storage === "full") probeLater();
+        },
+        () => {
+          faults++;
+        },
+      );
+    });
+  }
+
+  /** Everything that was refused while the disk was full, as it stands now. */
+  function sayAgain(): void {
+    for (const [id, entry] of entries) {
+      const inputs = [...entry.unapplied.values(), ...entry.refusedFrames.values()];
+      entry.unapplied.clear();
+      entry.refusedFrames.clear();
+      for (const input of inputs) drive(id, asOfNow(id, input));
+    }
+  }
+
+  function refuse(entry: Entry, input: Input): void {
+    if (input.kind === "frame") {
+      // A direct one comes again by itself: its sender takes the relay when nothing answers.
+      if (input.source.path !== "relay" || entry.refusedFrames.size >= REFUSED_FRAMES_MAX) return;
+      entry.refusedFrames.set(input.source.sequence, input);
+    } else if (isStateful(input)) entry.unapplied.set(input.kind, input);
+    else entry.unapplied.set("hub", { kind: "hub", up: online });
   }
 
   function act(entry: Entry, effects: readonly Effect[]): readonly DropReason[] {
@@ -322,9 +376,9 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     const entry = entries.get(id);
     if (entry === undefined || closed) return { commit: OK, dropped: [] };
     const result = await entry.lane.run(() => runStep(entry, id, input));
-    if (!result.commit.ok && result.commit.reason === "full" && !isRequest(input)) {
-      later(STORE_PAUSE_MS, () => drive(id, asOfNow(id, input)));
-    }
+    if (result.commit.ok) {
+      if (isStateful(input)) entry.unapplied.delete(input.kind);
+    } else if (result.commit.reason === "full" && !isRequest(input)) refuse(entry, input);
     return result;
   }
 
@@ -341,6 +395,21 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     return input.kind === "direct" ? { kind: "direct", up: direct.isOpen(id) } : input;
   }
 
+  /** One after another, each on what the one before left. */
+  function changeSelf(change: Partial<SelfRecord>): Promise<CommitResult> {
+    return selfLane.run(async () => {
+      const next = { ...self, ...change };
+      const result = await store.saveSelf(next);
+      if (result.ok) setStorage("ok");
+      else if (result.reason !== "conflict") setStorage(result.reason);
+      if (!result.ok) return result;
+      self = next;
+      for (const entry of entries.values()) entry.slice = { ...entry.slice, self };
+      options.changed();
+      return result;
+    });
+  }
+
   const entryByQueue = (queueId: Uint8Array): Entry | undefined => {
     for (const entry of entries.values()) {
       const known = queueOf(entry);
@@ -354,12 +423,16 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       const isUp = state === "online";
       if (isUp !== online) {
         online = isUp;
+        // The relay delivers again what was not acknowledged.
+        if (!isUp) for (const entry of entries.values()) entry.refusedFrames.clear();
         shell.feedAll({ kind: "hub", up: isUp });
       }
       options.changed();
     },
     relayKey(relayKey) {
-      void shell.changeSelf({ relayKey });
+      changeSelf({ relayKey }).catch(() => {
+        faults++;
+      });
     },
     deliver({ queueId, sequence, blob }) {
       const entry = entryByQueue(queueId);
@@ -425,20 +498,13 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     feedAll(input) {
       for (const id of entries.keys()) drive(id, input);
     },
-    async changeSelf(change) {
-      const next = { ...self, ...change };
-      const result = await store.saveSelf(next);
-      if (!result.ok) return result;
-      self = next;
-      for (const entry of entries.values()) entry.slice = { ...entry.slice, self };
-      options.changed();
-      return result;
-    },
+    changeSelf,
     count,
     async close() {
       const leaving = [...entries.keys()].map((id) => feed(id, { kind: "leaving" }));
       await Promise.all(leaving);
       closed = true;
+      cancelProbe?.();
       for (const entry of entries.values()) {
         entry.wake?.cancel();
       }
@@ -451,6 +517,12 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   hub.openQueues([...entries.values()].map(queueOf).filter((queue) => queue !== undefined));
   return shell;
 }
+
+const isStateful = (input: Input): input is Extract<Input, { kind: StateKind }> =>
+  input.kind === "want" ||
+  input.kind === "reservation" ||
+  input.kind === "direct" ||
+  input.kind === "hub";
 
 /** What a person asks for is answered with the reason and asked again by them. */
 const isRequest = ({ kind }: Input): boolean =>

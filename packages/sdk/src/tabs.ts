@@ -65,6 +65,10 @@ export type TabMessage =
 export interface TabPort {
   post(message: TabMessage): void;
   listen(see: (message: TabMessage) => void): void;
+  /** Lets the others learn of this tab's end. */
+  hold(tab: string): void;
+  /** Resolves when the tab that holds this id has ended, crash included. */
+  whenGone(tab: string): Promise<void>;
   close(): void;
 }
 
@@ -74,12 +78,31 @@ export type LeaderLock = (signal: AbortSignal) => Promise<{ readonly release: ()
 /** Messages between the tabs of this origin that use the same store. */
 export function createBroadcastPort(name: string): TabPort {
   const channel = new BroadcastChannel(`sotto:tabs:${name}`);
+  const lockOf = (tab: string): string => `sotto:tab:${name}:${tab}`;
+  const closed = new AbortController();
   return {
     post: (message) => channel.postMessage(message),
     listen: (see) => {
       channel.onmessage = (event: MessageEvent<TabMessage>) => see(event.data);
     },
-    close: () => channel.close(),
+    hold(tab) {
+      // Held until the tab ends or closes its messenger.
+      navigator.locks
+        .request(
+          lockOf(tab),
+          () =>
+            new Promise<void>((resolve) => {
+              closed.signal.addEventListener("abort", () => resolve());
+            }),
+        )
+        .catch(() => undefined);
+    },
+    whenGone: (tab) =>
+      navigator.locks.request(lockOf(tab), { signal: closed.signal }, () => undefined),
+    close() {
+      closed.abort();
+      channel.close();
+    },
   };
 }
 

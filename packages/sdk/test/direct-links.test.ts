@@ -1,15 +1,26 @@
 import type { Direct, DirectEvents, Timers } from "@sotto/transport";
 import type { Input } from "@sotto/protocol";
-import { createDirectLinks, type DirectLinks, RESERVATION_IDLE_MS } from "#src/direct-links.ts";
+import { asEnvelopeId } from "@sotto/wire";
+import {
+  CLAIMANTS_MAX,
+  createDirectLinks,
+  type DirectLinks,
+  EXPECTED_MAX,
+  RESERVATION_IDLE_MS,
+} from "#src/direct-links.ts";
 import { describe, expect, it } from "vitest";
 
 const OWN = Uint8Array.of(1);
 const REMOTE = Uint8Array.of(2);
 const ID = "00".repeat(16);
+const OTHER = "11".repeat(16);
+const ENVELOPE = asEnvelopeId(new Uint8Array(16));
 
 interface World {
   readonly links: DirectLinks;
   readonly fed: Input[];
+  /** Conversations fed with a frame. */
+  readonly to: string[];
   readonly calls: string[];
   events(): DirectEvents;
   wanted: boolean;
@@ -22,6 +33,7 @@ interface World {
 
 function world(options: { readonly webrtc?: boolean } = {}): World {
   const fed: Input[] = [];
+  const to: string[] = [];
   const calls: string[] = [];
   let events: DirectEvents | undefined;
   const due: { at: number; run: () => void }[] = [];
@@ -38,6 +50,7 @@ function world(options: { readonly webrtc?: boolean } = {}): World {
   };
   const made = {
     fed,
+    to,
     calls,
     wanted: true,
     dials: true,
@@ -73,7 +86,10 @@ function world(options: { readonly webrtc?: boolean } = {}): World {
             events = given;
             return Promise.resolve(direct);
           },
-    feed: (_, input) => void fed.push(input),
+    feed(id, input) {
+      fed.push(input);
+      if (input.kind === "frame") to.push(id);
+    },
     roundTrip: () => undefined,
     isWanted: () => made.wanted,
     timers,
@@ -118,6 +134,69 @@ describe("direct links", () => {
     await one.settle();
     expect(one.fed).toEqual([{ kind: "direct", up: true }]);
     expect(one.links.count).toBe(1);
+  });
+
+  it("cannot be taken from a conversation by another contact that claims its peer", async () => {
+    const one = world();
+    one.links.expect(ID, REMOTE);
+    await one.settle();
+    one.events().link(REMOTE, true);
+    one.links.expect(OTHER, REMOTE);
+    await one.settle();
+    one.fed.length = 0;
+    one.events().frame(REMOTE, { type: "envelope", id: ENVELOPE, blob: new Uint8Array(256) });
+    // Both get it; only the session it was sealed in opens it.
+    expect(one.to).toEqual([ID, OTHER]);
+    one.links.expect(OTHER, OWN);
+    await one.settle();
+    expect(one.links.isOpen(ID)).toBe(true);
+    expect(one.links.isOpen(OTHER)).toBe(false);
+    expect(one.calls).not.toContain("forget");
+    one.events().link(REMOTE, false);
+    expect(one.fed.at(-1)).toEqual({ kind: "direct", up: false });
+  });
+
+  it("belong to so many claimants and no more", async () => {
+    const one = world();
+    for (let count = 0; count <= CLAIMANTS_MAX; count++) one.links.expect(`${count}`, REMOTE);
+    await one.settle();
+    one.events().link(REMOTE, true);
+    expect(one.links.isOpen(`${CLAIMANTS_MAX - 1}`)).toBe(true);
+    expect(one.links.isOpen(`${CLAIMANTS_MAX}`)).toBe(false);
+  });
+
+  it("make room for a new peer where nobody is connected", async () => {
+    const one = world();
+    for (let peer = 0; peer < EXPECTED_MAX; peer++) {
+      one.links.expect(`${peer}`, Uint8Array.of(9, peer));
+      await one.settle();
+      if (peer > 0) one.events().link(Uint8Array.of(9, peer), true);
+    }
+    expect(one.calls).not.toContain("forget");
+    one.links.expect("new", REMOTE);
+    await one.settle();
+    expect(one.calls).toContain("forget");
+    one.events().link(REMOTE, true);
+    expect(one.links.isOpen("new")).toBe(true);
+    expect(one.links.count).toBe(EXPECTED_MAX);
+    // Every place has a link now: one more stays on the relay.
+    one.links.expect("late", Uint8Array.of(8));
+    one.events().link(Uint8Array.of(8), true);
+    expect(one.links.isOpen("late")).toBe(false);
+  });
+
+  it("begin anew with another relay", async () => {
+    const one = world();
+    one.links.prepare(ID);
+    one.links.expect(ID, REMOTE);
+    await one.settle();
+    one.events().link(REMOTE, true);
+    one.links.reset();
+    expect(one.fed.slice(-2)).toEqual([
+      { kind: "direct", up: false },
+      { kind: "reservation", peerId: undefined },
+    ]);
+    expect(one.links.count).toBe(0);
   });
 
   it("do nothing without WebRTC", async () => {

@@ -3,6 +3,7 @@ import { startRelay } from "sotto-relay";
 import { TEXT_BYTES_MAX } from "@sotto/wire";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Conversation, Messenger } from "@sotto/sdk";
+import type { Store } from "@sotto/protocol";
 import { STORE_PAUSE_MS } from "#src/shell.ts";
 import {
   createTabBus,
@@ -173,6 +174,16 @@ describe("an invite", () => {
     expect(ofBob.id).not.toBe(first.ok ? first.conversation : "");
   });
 
+  it("opened twice at once begins one conversation", async () => {
+    const alice = await person("Alice");
+    const bob = await person("Bob");
+    const invite = await alice.invite();
+    await until(alice.conversations, (all) => all.some((one) => one.invite?.active === true));
+    const both = await Promise.all([bob.accept(invite.url), bob.accept(invite.url)]);
+    expect(both[0]).toEqual(both[1]);
+    expect(bob.conversations.value.map((one) => one.kind).toSorted()).toEqual(["contact", "notes"]);
+  });
+
   it("is refused with a reason when it cannot be used", async () => {
     const alice = await person("Alice");
     const bob = await person("Bob");
@@ -193,6 +204,65 @@ describe("an invite", () => {
     } finally {
       await other.close();
     }
+  });
+});
+
+describe("tabs that fail", () => {
+  it("leave the lead to another one", async () => {
+    const store = createMemoryStore();
+    const join = createTabBus();
+    const lock = createTestLock();
+    let broken = false;
+    const tab = (own: Partial<Store> = {}): Promise<Messenger> =>
+      person("Alice", { store: { ...unclosed(store), ...own }, parts: { lock, tabs: join() } });
+    const first = await tab();
+    const second = await tab({
+      loadAll: () => (broken ? Promise.reject(new Error("gone")) : store.loadAll()),
+    });
+    const third = await tab();
+    broken = true;
+    await first.close();
+    await until(third.diagnostics, (now) => now.role === "leader");
+    const notes = must(third, third.conversations.value[0]?.id ?? "");
+    await notes.send("the third one leads");
+    await until(must(second, notes.id).timeline, hasText("the third one leads"));
+  });
+
+  it("say so when nobody else can lead, and refuse what is written", async () => {
+    const store = createMemoryStore();
+    const join = createTabBus();
+    const lock = createTestLock();
+    const tab = (own: Partial<Store> = {}): Promise<Messenger> =>
+      person("Alice", { store: { ...unclosed(store), ...own }, parts: { lock, tabs: join() } });
+    const first = await tab();
+    const second = await tab({ loadAll: () => Promise.reject(new Error("gone")) });
+    const notes = must(second, second.conversations.value[0]?.id ?? "");
+    await first.close();
+    await until(second.storage, (now) => now.state === "closed");
+    await expect(notes.send("nobody takes it")).rejects.toMatchObject({ code: "storage" });
+  });
+
+  it("that crash have nothing on screen any more", async () => {
+    const store = createMemoryStore();
+    const join = createTabBus();
+    const lock = createTestLock();
+    const first = await person("Alice", {
+      store: unclosed(store),
+      parts: { lock, tabs: join() },
+    });
+    const port = join();
+    await person("Alice", { store: unclosed(store), parts: { lock, tabs: port } });
+    const bob = await person("Bob");
+    const { ofAlice, ofBob } = await meet(first, bob);
+    const crashed = open[1];
+    crashed?.conversation(ofAlice.id)?.setVisible(true);
+    await ofBob.send("seen at once");
+    await until(ofAlice.timeline, hasText("seen at once"));
+    expect(ofAlice.view.value.unread).toBe(0);
+    // The process of the second tab is gone: it says nothing any more.
+    port.close();
+    await ofBob.send("not seen");
+    await until(ofAlice.view, (view) => view.unread === 1);
   });
 });
 

@@ -74,7 +74,9 @@ export function openTestMessenger(options: TestMessengerOptions): Promise<Messen
 /** The ports of tabs in one process: what one posts the others hear, copied and later, as between real tabs. */
 export function createTabBus(): () => TabPort {
   const listeners = new Set<(message: TabMessage) => void>();
+  const held = new Map<string, PromiseWithResolvers<void>>();
   return () => {
+    let tab: string | undefined;
     let own: ((message: TabMessage) => void) | undefined;
     return {
       post(message) {
@@ -86,8 +88,14 @@ export function createTabBus(): () => TabPort {
         own = see;
         listeners.add(see);
       },
+      hold(id) {
+        tab = id;
+        held.set(id, Promise.withResolvers());
+      },
+      whenGone: (id) => held.get(id)?.promise ?? Promise.resolve(),
       close() {
         if (own !== undefined) listeners.delete(own);
+        if (tab !== undefined) held.get(tab)?.resolve();
       },
     };
   };
@@ -117,7 +125,7 @@ export function createTestTimers(): Timers & {
 } {
   const waiting = new Set<{ readonly ms: number; end(): void }>();
   return {
-    now: realTimers.now,
+    now: () => realTimers.now(),
     after(ms, run) {
       const cancel = realTimers.after(ms, () => timer.end());
       const timer = {
