@@ -335,7 +335,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     }
   }
 
-  /** The first address at the own relay. Addresses elsewhere wait for the issue on several relays. */
+  /** The first address at the own relay. This version connects to one relay only. */
   function targetOf(entry: Entry): SendTarget | undefined {
     const peer = entry.slice.conversation?.peer;
     if (peer?.state !== "open") return undefined;
