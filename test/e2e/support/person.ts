@@ -31,7 +31,7 @@ export async function visit(context: BrowserContext, url: string): Promise<Perso
 
 /** What a browser itself reports about a relay that is down. */
 const isExpected = (text: string): boolean =>
-  /WebSocket connection to|ERR_CONNECTION_REFUSED|can’t establish a connection/.test(text);
+  /WebSocket connection to|ERR_CONNECTION_REFUSED|establish.a.connection.to.the.server|connection.to.wss?:.*was.interrupted/.test(text);
 
 /** Two clicks at most: the link is on screen. */
 export async function inviteLink({ page }: Person): Promise<string> {
