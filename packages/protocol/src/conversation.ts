@@ -27,6 +27,7 @@ import {
 } from "@sotto/wire";
 import { tick } from "./clock.ts";
 import {
+  addMessage,
   changeConversation,
   changePeer,
   type Draft,
@@ -34,9 +35,8 @@ import {
   isOutboxFull,
   openPeer,
   orderKey,
-  putMessage,
 } from "./draft.ts";
-import { contentIdOf, enqueue, sealWaiting } from "./outbox.ts";
+import { contentIdOf, enqueue, refuse, sealWaiting } from "./outbox.ts";
 import type { ConversationRecord, Instant, MessageRow, OwnQueue, Peer } from "./ports.ts";
 import type { Input } from "./step.ts";
 
@@ -76,6 +76,18 @@ export async function startInvite(draft: Draft, expiresAt: Instant): Promise<voi
     },
   });
   requestQueue(draft, queue);
+}
+
+/** The invite's time is over: the offer is withdrawn, and what was typed meanwhile has nobody to go to. */
+export function expireInvite(draft: Draft): void {
+  const { peer } = draft.conversation;
+  if (peer.state !== "invited" || draft.env.now < peer.invite.expiresAt) return;
+  refuse(draft, peer.queue, "expired");
+}
+
+export function inviteWakeAt(draft: Draft): Instant | undefined {
+  const { peer } = draft.conversation;
+  return peer.state === "invited" ? peer.invite.expiresAt : undefined;
 }
 
 /** Leaves the conversation as it was, with a counted reason, when the offer is not the inviter's. */
@@ -211,7 +223,7 @@ export async function sendText(draft: Draft, id: string, text: string): Promise<
     drop(draft, "malformed");
     return;
   }
-  if (draft.outbox.some((row) => row.awaits === id)) return;
+  if (draft.known || draft.outbox.some((row) => row.awaits === id)) return;
   if (isOutboxFull(draft)) {
     drop(draft, "outbox-full");
     return;
@@ -229,7 +241,7 @@ export async function sendText(draft: Draft, id: string, text: string): Promise<
     path: undefined,
   };
   changeConversation(draft, { clock: time });
-  putMessage(draft, row);
+  addMessage(draft, row);
   if (peer.state === "notes") return;
   await enqueue(draft, { kind: "text", id: contentIdOf(id), time, text }, row);
 }

@@ -32,6 +32,9 @@ export interface Draft {
   conversation: ConversationRecord;
   live: LiveState;
   outbox: readonly OutboxRow[];
+  /** The store has the message that this input brings: see `asKnown`. */
+  readonly known: boolean;
+  readonly addMessages: Map<string, MessageRow>;
   readonly putMessages: Map<string, MessageRow>;
   readonly putOutbox: Map<string, OutboxRow>;
   readonly deleteOutbox: Set<string>;
@@ -39,7 +42,12 @@ export interface Draft {
   readonly effects: Effect[];
 }
 
-export function createDraft(slice: Slice, conversation: ConversationRecord, env: Env): Draft {
+export function createDraft(
+  slice: Slice,
+  conversation: ConversationRecord,
+  env: Env,
+  known: boolean,
+): Draft {
   return {
     env,
     self: slice.self,
@@ -47,6 +55,8 @@ export function createDraft(slice: Slice, conversation: ConversationRecord, env:
     conversation,
     live: slice.live,
     outbox: slice.outbox,
+    known,
+    addMessages: new Map(),
     putMessages: new Map(),
     putOutbox: new Map(),
     deleteOutbox: new Set(),
@@ -95,14 +105,22 @@ export function deleteOutbox(draft: Draft, id: string): void {
   draft.dirty = true;
 }
 
-export function putMessage(draft: Draft, row: MessageRow): void {
-  draft.putMessages.set(row.id, row);
+/** A new row. Whatever comes from outside is only ever added: nothing may write over what is shown. */
+export function addMessage(draft: Draft, row: MessageRow): void {
+  draft.addMessages.set(row.id, row);
   draft.dirty = true;
   const { last } = draft.conversation;
   const time = timeOf(row.order);
   if (last !== undefined && compareTimes(time, last.time) < 0) return;
   const text = Array.from(row.text).slice(0, PREVIEW_CHARACTERS_MAX).join("");
-  changeConversation(draft, { last: { time, text, own: row.own } });
+  const at = Math.min(time.ms, row.receivedAt);
+  changeConversation(draft, { last: { time, at, text, own: row.own } });
+}
+
+/** An own row with a new sign. */
+export function putMessage(draft: Draft, row: MessageRow): void {
+  draft.putMessages.set(row.id, row);
+  draft.dirty = true;
 }
 
 const RANK: Readonly<Record<MessageStatus, number>> = {
@@ -139,6 +157,7 @@ export function finish(draft: Draft): Stepped {
     change: {
       expectedVersion,
       conversation,
+      addMessages: [...draft.addMessages.values()],
       putMessages: [...draft.putMessages.values()],
       putOutbox: [...draft.putOutbox.values()],
       deleteOutbox: [...draft.deleteOutbox],

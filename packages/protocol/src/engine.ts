@@ -5,6 +5,8 @@
  */
 import {
   askRelay,
+  expireInvite,
+  inviteWakeAt,
   markVerified,
   newConversation,
   onPublished,
@@ -40,6 +42,15 @@ import type { Input, Stepped } from "./step.ts";
 
 /** A wake never comes sooner than this, so that a step that can do nothing cannot spin. */
 export const WAKE_MIN_MS = 50;
+/** Nor later: a wall clock may be set meanwhile, and timers of browsers end at 24 days. */
+export const WAKE_MAX_MS = 24 * 3_600_000;
+
+/**
+ * What to step with after the store answered `known`: the same input, and that there is a message of its id.
+ * It is then a duplicate, whoever wrote the one that is stored.
+ */
+export const asKnown = (input: Input): Input =>
+  input.kind === "frame" || input.kind === "send-text" ? { ...input, known: true } : input;
 
 /**
  * Never rejects for anything the network or a person can cause: that becomes a `dropped` effect.
@@ -52,15 +63,19 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
   }
   forgiveClock(draft);
   forgiveContactClock(draft);
+  expireInvite(draft);
   const goesOn = await apply(draft, input);
   if (!goesOn) return { slice, effects: draft.effects };
   await renewStale(draft);
   await sendReceipts(draft);
   flush(draft);
   await keepContact(draft);
-  const times = [outboxWakeAt(draft), contactWakeAt(draft)].filter((at) => at !== undefined);
+  const times = [outboxWakeAt(draft), contactWakeAt(draft), inviteWakeAt(draft)].filter(
+    (at) => at !== undefined,
+  );
   if (times.length > 0) {
-    const at = Math.max(Math.min(...times), env.now + WAKE_MIN_MS);
+    const earliest = env.now + WAKE_MIN_MS;
+    const at = Math.min(Math.max(Math.min(...times), earliest), env.now + WAKE_MAX_MS);
     draft.effects.push({ kind: "wake", at });
   }
   return finish(draft);
@@ -70,10 +85,12 @@ function begin(slice: Slice, input: Input, env: Env): Draft | undefined {
   const isStart =
     input.kind === "start-notes" || input.kind === "start-invite" || input.kind === "start-accept";
   if (slice.conversation !== undefined) {
-    return isStart ? undefined : createDraft(slice, slice.conversation, env);
+    const known = "known" in input;
+    return isStart ? undefined : createDraft(slice, slice.conversation, env, known);
   }
   if (!isStart) return undefined;
-  const draft = createDraft(slice, newConversation(input.id, { state: "notes" }, env.now), env);
+  const conversation = newConversation(input.id, { state: "notes" }, env.now);
+  const draft = createDraft(slice, conversation, env, false);
   draft.dirty = true;
   return draft;
 }

@@ -21,6 +21,7 @@ import {
 import { accountIdOf } from "@sotto/crypto";
 import { merge, TIME_MS_MAX } from "./clock.ts";
 import {
+  addMessage,
   changeConversation,
   changeLive,
   changePeer,
@@ -30,7 +31,6 @@ import {
   type OpenPeer,
   openPeer,
   orderKey,
-  putMessage,
 } from "./draft.ts";
 import { sealWaiting, settle } from "./outbox.ts";
 import type { MessageRow } from "./ports.ts";
@@ -75,7 +75,8 @@ async function onHello(draft: Draft, hello: HelloEnvelope, source: Source): Prom
     return;
   }
   if (peer.state !== "invited") {
-    drop(draft, "unexpected");
+    const isLate = peer.state === "refused" && peer.reason === "expired";
+    drop(draft, isLate ? "expired" : "unexpected");
     return;
   }
   const accepted = await accept(self, peer.invite, hello, env);
@@ -179,7 +180,8 @@ function onContent(draft: Draft, bytes: Uint8Array, tag: Uint8Array, source: Sou
   }
   const peer = openPeer(draft);
   if (peer === undefined) return;
-  const isNew = findReceived(peer.received, TAG_BYTES, content.id) === undefined;
+  // The ring knows the newest; of older ones, and of own messages, only the store knows the ids.
+  const isNew = !draft.known && findReceived(peer.received, TAG_BYTES, content.id) === undefined;
   remember(draft, tag, content.id);
   oweReceipt(draft, content.id, source);
   if (isNew) applyContent(draft, content, source);
@@ -207,7 +209,7 @@ function applyContent(
       status: "received",
       path: source.path,
     };
-    putMessage(draft, row);
+    addMessage(draft, row);
     if (!draft.live.wanted) {
       changeConversation(draft, { unread: draft.conversation.unread + 1 });
     }

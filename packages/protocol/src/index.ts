@@ -1,11 +1,12 @@
 /** What to do next, as data: the engine of the messenger without I/O. See SPEC.md. */
 export { QUEUE_TTL_HOURS } from "./conversation.ts";
 export { OUTBOX_MAX } from "./draft.ts";
-export { step } from "./engine.ts";
+export { asKnown, step, WAKE_MAX_MS } from "./engine.ts";
 export { RECEIVED_MAX } from "./inbox.ts";
 export {
   DIRECT_AGAIN_MS,
   DIRECT_PATIENCE_MS,
+  GONE_PAUSE_MS,
   HEARD_AFTER_MS,
   IN_FLIGHT_MAX,
   LINK_PAUSE_MS,

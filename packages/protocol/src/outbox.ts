@@ -15,17 +15,19 @@ import {
   RECEIPT_IDS_MAX,
 } from "@sotto/wire";
 import {
+  changeConversation,
   changeLive,
   changePeer,
   deleteOutbox,
   type Draft,
   isOutboxFull,
+  type OpenPeer,
   openPeer,
   putMessage,
   putOutbox,
   raiseStatus,
 } from "./draft.ts";
-import type { Instant, MessageRow, OutboxRow, Path } from "./ports.ts";
+import type { Instant, MessageRow, OutboxRow, OwnQueue, Path, Peer } from "./ports.ts";
 
 /** Envelopes at the relay or on a direct link without an answer; the rest waits. */
 export const IN_FLIGHT_MAX = 64;
@@ -35,6 +37,8 @@ export const DIRECT_PATIENCE_MS = 3_000;
 export const LOST_PAUSE_MS = 5_000;
 /** Pause after the relay said that the other side's queue is full. */
 export const QUOTA_PAUSE_MS = 60_000;
+/** So long after the relay did not know the queue of someone who never answered, that is believed. */
+export const GONE_PAUSE_MS = 30_000;
 /** What the relay took but nobody confirmed is offered again after this. */
 export const RESEND_AFTER_MS = 3_600_000;
 /** The other side has emptied its queue when it is heard so long after the relay took something. */
@@ -193,11 +197,15 @@ export function onTransmitted(
   const row = draft.outbox.find((one) => one.id === id);
   switch (outcome) {
     case "ok":
+      changeLive(draft, { goneAt: undefined });
       if (row !== undefined) onRelayed(draft, row);
       return;
-    case "gone":
-      onGone(draft);
+    case "gone": {
+      const peer = openPeer(draft);
+      if (peer !== undefined && isUnanswered(peer)) onGoneUnanswered(draft, peer);
+      else onGone(draft);
       return;
+    }
     case "lost":
     case "quota": {
       const pause = outcome === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS;
@@ -220,19 +228,42 @@ function onRelayed(draft: Draft, row: OutboxRow): void {
 /** The other side's queue is no more. What waits is marked; a direct link may still deliver it. */
 function onGone(draft: Draft): void {
   changeLive(draft, { retryAt: Number.POSITIVE_INFINITY });
+  failWaiting(draft);
+}
+
+const isUnanswered = (peer: OpenPeer): boolean =>
+  peer.sessions.every((one) => one.initiator && one.turn === 0);
+
+/**
+ * The queue belongs to someone else: the invite was used before. Or the relay lost its disk, and the inviter
+ * makes the queue again as soon as it notices: only a second look tells.
+ */
+function onGoneUnanswered(draft: Draft, peer: OpenPeer): void {
+  const { env, live } = draft;
+  const goneAt = live.goneAt ?? env.now;
+  if (env.now >= goneAt + GONE_PAUSE_MS) refuse(draft, peer.queue, "gone");
+  else changeLive(draft, { goneAt, retryAt: goneAt + GONE_PAUSE_MS });
+}
+
+/** Ends the conversation before it began: nobody reads or writes here any more. */
+export function refuse(
+  draft: Draft,
+  { queueId }: OwnQueue,
+  reason: Extract<Peer, { state: "refused" }>["reason"],
+): void {
+  failWaiting(draft);
+  for (const row of draft.outbox) forget(draft, row.id);
+  changeConversation(draft, { peer: { state: "refused", reason } });
+  draft.effects.push({ kind: "close-queue", queueId });
+}
+
+function failWaiting(draft: Draft): void {
   for (const row of draft.outbox) {
     if (row.message === undefined) continue;
     const failed = raiseStatus(row.message, "failed", undefined);
     if (failed === row.message) continue;
     putOutbox(draft, { ...row, message: failed });
     putMessage(draft, failed);
-  }
-  const peer = openPeer(draft);
-  // Nobody has ever answered and the queue belongs to someone else: the invite was used before.
-  if (peer !== undefined && peer.sessions.every((one) => one.initiator && one.turn === 0)) {
-    for (const row of draft.outbox) deleteOutbox(draft, row.id);
-    draft.conversation = { ...draft.conversation, peer: { state: "refused", reason: "gone" } };
-    draft.dirty = true;
   }
 }
 
@@ -358,6 +389,7 @@ export function forgiveClock(draft: Draft): void {
     overtaken: pulledIn(live.overtaken),
     receiptAt: Math.min(live.receiptAt, now),
     linkRetryAt: Math.min(live.linkRetryAt, now + LINK_PAUSE_MS),
+    goneAt: live.goneAt === undefined ? undefined : Math.min(live.goneAt, now),
     // Infinity stays: the other side's queue is no more, whatever the time.
     retryAt: Number.isFinite(live.retryAt)
       ? Math.min(live.retryAt, now + QUOTA_PAUSE_MS)

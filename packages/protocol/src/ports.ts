@@ -87,7 +87,8 @@ export interface Contact {
 
 /**
  * The life of a conversation. `notes` has no peer. `invited` waits for the one who holds the link.
- * `refused`: the invite was used up or expired before this device could write (invitee's side).
+ * `refused`, for good: `gone`, the invite was used up before this device could write (invitee's side);
+ * `expired`, nobody used it in time (inviter's side).
  */
 export type Peer =
   | { readonly state: "notes" }
@@ -107,7 +108,7 @@ export type Peer =
       /** Contents stored here that no sent receipt names yet; at most RECEIPT_IDS_MAX (wire). */
       readonly owed: readonly MessageId[];
     }
-  | { readonly state: "refused"; readonly reason: "gone" };
+  | { readonly state: "refused"; readonly reason: "gone" | "expired" };
 
 export interface ConversationRecord {
   readonly id: ConversationId;
@@ -119,7 +120,13 @@ export interface ConversationRecord {
   readonly createdAt: Instant;
   /** Of the newest message, for the list; undefined when there is none. */
   readonly last:
-    | { readonly time: HybridTime; readonly text: string; readonly own: boolean }
+    | {
+        readonly time: HybridTime;
+        /** Its time, or when it was received if that is earlier: no clock of a contact's puts it on top for ever. */
+        readonly at: Instant;
+        readonly text: string;
+        readonly own: boolean;
+      }
     | undefined;
   readonly unread: number;
 }
@@ -204,6 +211,8 @@ export interface LiveState {
   readonly directOwed: readonly MessageId[];
   /** Nothing goes to the relay before this. */
   readonly retryAt: Instant;
+  /** When the relay first said that the queue of someone who never answered is no more; undefined when it is there. */
+  readonly goneAt: Instant | undefined;
   readonly receiptAt: Instant;
   readonly probedAt: Instant;
   /** The next try at a direct link, and how many failed since the last good one. */
@@ -227,6 +236,7 @@ export const INITIAL_LIVE: LiveState = {
   linkRetryAt: 0,
   directOwed: [],
   retryAt: 0,
+  goneAt: undefined,
   receiptAt: 0,
   probedAt: 0,
   negotiateAt: 0,
@@ -238,6 +248,9 @@ export interface Change {
   /** Version the step started from; 0 when the conversation is new. */
   readonly expectedVersion: number;
   readonly conversation: ConversationRecord;
+  /** New rows. When the conversation has a row of such an id, the whole change is refused as `known`. */
+  readonly addMessages: readonly MessageRow[];
+  /** Own rows whose sign changed: written over what is there. */
   readonly putMessages: readonly MessageRow[];
   readonly putOutbox: readonly OutboxRow[];
   readonly deleteOutbox: readonly string[];
@@ -247,14 +260,17 @@ export interface Change {
 export interface StoreEvent {
   /** Undefined when the self record changed. */
   readonly conversation: ConversationId | undefined;
-  /** Rows put by the commit, so that an open timeline need not read again. */
+  /** Rows added and put by the commit, so that an open timeline need not read again. */
   readonly messages: readonly MessageRow[];
 }
 
 export type CommitResult =
   | { readonly ok: true }
-  /** conflict: another writer was faster; load again. full: the disk or quota is full. closed: the store is gone. */
-  | { readonly ok: false; readonly reason: "conflict" | "full" | "closed" };
+  /**
+   * conflict: another writer was faster; load again. known: there is a message of that id; step again with
+   * `asKnown`. full: the disk or quota is full. closed: the store is gone.
+   */
+  | { readonly ok: false; readonly reason: "conflict" | "known" | "full" | "closed" };
 
 export interface MessagePage {
   /** Ascending by `order`. */
@@ -267,7 +283,8 @@ export interface MessagePage {
  * Rows that cannot be read (damaged, of a later version) are skipped and counted, never thrown.
  */
 export interface Store {
-  loadSelf(): Promise<SelfRecord | undefined>;
+  /** Undefined in a new store. "damaged": there is one that cannot be read, or of a later version. */
+  loadSelf(): Promise<SelfRecord | "damaged" | undefined>;
   /** Writes the self record; only `commit` touches conversations. */
   saveSelf(self: SelfRecord): Promise<CommitResult>;
   /** All conversations, and the outbox of each. Small: a few hundred records. */

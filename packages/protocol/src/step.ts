@@ -27,12 +27,24 @@ export type Input =
   | { readonly kind: "queue-ready"; readonly address: QueueAddress }
   | { readonly kind: "published" }
   /** `id`: 16-byte ContentId in hex, chosen by the caller, so that asking twice sends once. */
-  | { readonly kind: "send-text"; readonly id: string; readonly text: string }
+  | {
+      readonly kind: "send-text";
+      readonly id: string;
+      readonly text: string;
+      /** Made by `asKnown`. */
+      readonly known?: true;
+    }
   | { readonly kind: "rename"; readonly name: string }
   | { readonly kind: "mark-read" }
   | { readonly kind: "mark-verified"; readonly verified: boolean }
   /** A sealed unit for this conversation. */
-  | { readonly kind: "frame"; readonly blob: Uint8Array; readonly source: Source }
+  | {
+      readonly kind: "frame";
+      readonly blob: Uint8Array;
+      readonly source: Source;
+      /** Made by `asKnown`. */
+      readonly known?: true;
+    }
   /** What became of a `transmit` effect. */
   | {
       readonly kind: "transmitted";
@@ -63,6 +75,8 @@ export type Effect =
       readonly firstUse: Uint8Array;
       readonly ttlHours: number;
     }
+  /** Delete the own queue at the relay, and the offer with it. Once is enough: the relay lets both expire anyway. */
+  | { readonly kind: "close-queue"; readonly queueId: Uint8Array }
   /** Publish the invite's sealed offer under this queue, then feed `published`. */
   | { readonly kind: "publish"; readonly linkId: Uint8Array; readonly blob: Uint8Array }
   | {
@@ -96,6 +110,7 @@ export type DropReason =
   | "bad-tag"
   | "wrong-identity"
   | "unexpected"
+  | "expired"
   | "old-signal"
   | "outbox-full";
 

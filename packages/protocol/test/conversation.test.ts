@@ -1,5 +1,11 @@
 import { createInviteBundle, nobleBackend, sealInviteOffer } from "@sotto/crypto";
-import { OUTBOX_MAX, QUEUE_TTL_HOURS } from "@sotto/protocol";
+import {
+  type Effect,
+  GONE_PAUSE_MS,
+  OUTBOX_MAX,
+  QUEUE_TTL_HOURS,
+  WAKE_MAX_MS,
+} from "@sotto/protocol";
 import { asAccountId, equalBytes, TEXT_BYTES_MAX } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
@@ -18,7 +24,9 @@ import {
   reasons,
   sent,
   settle,
+  type Side,
   START,
+  wakeOf,
 } from "./fixture.ts";
 
 describe("notes to oneself", () => {
@@ -159,15 +167,61 @@ describe("accepting", () => {
   it("is refused for good when the invite was used before: what was typed shows as failed", async () => {
     const { bob } = await accepted();
     const id = await bob.send("hello?");
-    const [first] = bob.slice.outbox;
-    if (first === undefined) throw new Error("nothing waits");
-    await bob.feed({ kind: "transmitted", id: first.id, path: "relay", outcome: "gone" });
+    const { queueId } = openPeerOf(bob).queue;
+    await answerAll(bob, "gone");
+    expect(openPeerOf(bob).sessions).toHaveLength(1);
+    expect(wakeOf(bob.effects)).toBe(bob.now + GONE_PAUSE_MS);
+    bob.now += GONE_PAUSE_MS;
+    await bob.feed({ kind: "wake" });
+    const effects = await answerAll(bob, "gone");
     expect(bob.slice.conversation?.peer).toEqual({ state: "refused", reason: "gone" });
+    expect(of(effects, "close-queue")).toEqual([{ kind: "close-queue", queueId }]);
     expect(bob.slice.outbox).toEqual([]);
     expect(bob.messages.get(id)?.status).toBe("failed");
     expect(reasons(await bob.feed({ kind: "send-text", id: messageId(), text: "x" }))).toEqual([
       "malformed",
     ]);
+  });
+
+  it("waits for the inviter to make its queue again when the relay lost it", async () => {
+    const { alice, bob } = await accepted();
+    const id = await bob.send("hello?");
+    await answerAll(bob, "gone");
+    // The relay was started anew: what is asked again too early proves nothing.
+    bob.now += GONE_PAUSE_MS - 1;
+    await bob.feed({ kind: "hub", up: false });
+    await bob.feed({ kind: "hub", up: true });
+    await answerAll(bob, "gone");
+    expect(bob.messages.get(id)?.status).toBe("queued");
+    expect(sent(await bob.feed({ kind: "wake" }), "relay")).toEqual([]);
+    bob.now += 1;
+    await bob.feed({ kind: "wake" });
+    await carry(bob, alice);
+    await settle(alice, bob);
+    expect(alice.shown).toEqual(["hello?"]);
+    expect(bob.messages.get(id)?.status).toBe("delivered");
+  });
+
+  it("starts the pause anew when the queue was there in between, and after its clock was set back", async () => {
+    const { bob } = await accepted();
+    await answerAll(bob, "gone");
+    bob.now += GONE_PAUSE_MS;
+    await bob.feed({ kind: "wake" });
+    await answerAll(bob, "ok");
+    await bob.send("once more");
+    await answerAll(bob, "gone");
+    expect(openPeerOf(bob).sessions).toHaveLength(1);
+    bob.now -= 86_400_000;
+    await bob.feed({ kind: "hub", up: true });
+    await answerAll(bob, "gone");
+    bob.now += GONE_PAUSE_MS - 1;
+    await bob.feed({ kind: "hub", up: true });
+    await answerAll(bob, "gone");
+    expect(openPeerOf(bob).sessions).toHaveLength(1);
+    bob.now += 1;
+    await bob.feed({ kind: "wake" });
+    await answerAll(bob, "gone");
+    expect(bob.slice.conversation?.peer.state).toBe("refused");
   });
 
   it("admits one person per invite", async () => {
@@ -183,6 +237,73 @@ describe("accepting", () => {
     expect(openPeerOf(alice).contact.name).toBe("Bob");
   });
 });
+
+describe("an invite that nobody used in time", () => {
+  const LIFETIME_MS = 86_400_000;
+
+  it("is withdrawn, and what was typed meanwhile shows as failed", async () => {
+    const { alice } = await invited();
+    const id = await alice.send("are you there?");
+    const { peer } = alice.slice.conversation ?? {};
+    if (peer?.state !== "invited") throw new Error("not invited");
+    alice.now = START + LIFETIME_MS - 1_000;
+    expect(wakeOf(await alice.feed({ kind: "wake" }))).toBe(START + LIFETIME_MS);
+    alice.now = START + LIFETIME_MS - 1;
+    await alice.feed({ kind: "wake" });
+    expect(alice.slice.conversation?.peer.state).toBe("invited");
+    alice.now += 1;
+    const effects = await alice.feed({ kind: "wake" });
+    expect(alice.slice.conversation?.peer).toEqual({ state: "refused", reason: "expired" });
+    expect(effects.map((one) => one.kind)).toEqual(["commit", "close-queue"]);
+    expect(of(effects, "close-queue")[0]?.queueId).toEqual(peer.queue.queueId);
+    expect(alice.messages.get(id)?.status).toBe("failed");
+    expect(alice.slice.outbox).toEqual([]);
+  });
+
+  it("takes a HELLO up to the last millisecond, and counts one that comes later", async () => {
+    for (const [at, outcome] of [
+      [LIFETIME_MS - 1, "open"],
+      [LIFETIME_MS, "refused"],
+    ] as const) {
+      const { alice, bob } = await accepted();
+      const [hello] = sent(bob.effects, "relay");
+      if (hello === undefined) throw new Error("nothing sent");
+      alice.now = START + at;
+      const effects = await deliver(alice, hello.blob);
+      expect(alice.slice.conversation?.peer.state).toBe(outcome);
+      expect(reasons(effects)).toEqual(outcome === "open" ? [] : ["expired"]);
+      if (outcome === "refused") {
+        expect(reasons(await deliver(alice, hello.blob))).toEqual(["expired"]);
+      }
+    }
+  });
+
+  it("is not published any more", async () => {
+    const alice = await createSide("Alice");
+    await alice.feed({ kind: "start-invite", id: "a".repeat(32), expiresAt: START + LIFETIME_MS });
+    alice.now += LIFETIME_MS;
+    const effects = await alice.feed({ kind: "hub", up: true });
+    expect(of(effects, "make-queue")).toEqual([]);
+    await alice.feed({ kind: "queue-ready", address: addressOf() });
+    expect(of(alice.effects, "publish")).toEqual([]);
+  });
+
+  it("is looked after once a day, whatever becomes of the clock", async () => {
+    const alice = await createSide("Alice");
+    const expiresAt = START + 7 * LIFETIME_MS;
+    await alice.feed({ kind: "start-invite", id: "a".repeat(32), expiresAt });
+    expect(wakeOf(alice.effects)).toBe(START + WAKE_MAX_MS);
+  });
+});
+
+/** The relay's answer to everything handed to it. */
+async function answerAll(side: Side, outcome: "ok" | "gone"): Promise<readonly Effect[]> {
+  const effects: Effect[] = [];
+  for (const { id } of side.toRelay.splice(0)) {
+    effects.push(...(await side.feed({ kind: "transmitted", id, path: "relay", outcome })));
+  }
+  return effects;
+}
 
 describe("texts typed before the other side joined", () => {
   it("are sealed in order when it does, and shown in the same order on both sides", async () => {

@@ -8,6 +8,7 @@ import {
   encodeContent,
   ENVELOPE_BYTES_MAX,
   HELLO_HEADER_BYTES,
+  hexToBytes,
 } from "@sotto/wire";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -22,6 +23,7 @@ import {
   paired,
   reasons,
   sent,
+  settle,
   type Side,
 } from "./fixture.ts";
 
@@ -211,6 +213,88 @@ describe("what is remembered as received", () => {
     expect(known).not.toContain(bytesToHex("id" in texts[0]! ? texts[0].id : new Uint8Array()));
     await deliver(bob, await sealed(alice, encodeContent(texts[1]!)));
     expect(reasons(bob.effects)).toEqual(["duplicate"]);
+  });
+});
+
+describe("a message that is stored", () => {
+  const forged = (id: string, ms: number): Content => ({
+    kind: "text",
+    id: asContentId(hexToBytes(id)!),
+    time: { ms, counter: 0 },
+    text: "I agree",
+  });
+
+  it("is never changed by the other side: not an own one, whose id it has seen", async () => {
+    const { alice, bob } = await paired();
+    const id = await alice.send("do you agree?");
+    const waiting = alice.messages.get(id);
+    await deliver(alice, await sealed(bob, encodeContent(forged(id, alice.now + 1))));
+    expect(reasons(alice.effects)).toEqual(["duplicate"]);
+    expect(alice.messages.get(id)).toEqual(waiting);
+    await carry(alice, bob);
+    await settle(alice, bob);
+    const delivered = alice.messages.get(id);
+    expect(delivered).toMatchObject({ own: true, status: "delivered" });
+    const { last, unread } = alice.slice.conversation!;
+    await deliver(alice, await sealed(bob, encodeContent(forged(id, alice.now + 1))));
+    expect(reasons(alice.effects)).toEqual(["duplicate"]);
+    expect(alice.messages.get(id)).toEqual(delivered);
+    expect(alice.shown).toEqual(["do you agree?"]);
+    expect(alice.slice.conversation).toMatchObject({ last, unread });
+  });
+
+  it("is known when its like comes after RECEIVED_MAX others: shown once, unread once, receipted", async () => {
+    const { alice, bob } = await paired();
+    const texts = Array.from({ length: RECEIVED_MAX + 1 }, (_, n) => textAt(alice.now, n));
+    for (const text of texts) await deliver(bob, await sealed(alice, encodeContent(text)));
+    const [oldest] = texts;
+    if (oldest?.kind !== "text") throw new Error("no text");
+    const id = bytesToHex(oldest.id);
+    const before = bob.messages.get(id);
+    const { last, unread } = bob.slice.conversation!;
+    bob.now += 1;
+    for (const again of [oldest, forged(id, alice.now + 1_000)]) {
+      await deliver(bob, await sealed(alice, encodeContent(again)));
+      expect(reasons(bob.effects)).toEqual(["duplicate"]);
+      expect(openPeerOf(bob).owed).toContain(id);
+    }
+    expect(bob.messages.get(id)).toEqual(before);
+    expect(bob.slice.conversation).toMatchObject({ last, unread });
+    expect(bob.messages.size).toBe(RECEIVED_MAX + 1);
+  });
+
+  it("is not written again by the person's own device either", async () => {
+    const { alice, bob } = await paired();
+    const id = await alice.send("once");
+    await carry(alice, bob);
+    await settle(alice, bob);
+    const delivered = alice.messages.get(id);
+    const effects = await alice.feed({ kind: "send-text", id, text: "twice" });
+    expect(sent(effects, "relay")).toEqual([]);
+    expect(alice.messages.get(id)).toEqual(delivered);
+    expect(alice.slice.outbox).toEqual([]);
+  });
+});
+
+describe("the newest message, for the list", () => {
+  it("is not later than it was received, whatever the clock of its author says", async () => {
+    const { alice, bob } = await paired();
+    await deliver(bob, await sealed(alice, encodeContent(textAt(TIME_MS_MAX))));
+    expect(bob.slice.conversation?.last).toMatchObject({
+      time: { ms: TIME_MS_MAX, counter: 0 },
+      at: bob.now,
+    });
+    bob.now += 1_000;
+    await bob.send("an answer");
+    // It still sorts behind what it answers.
+    expect(bob.shown).toEqual(["hello", "an answer"]);
+    expect(bob.slice.conversation?.last).toMatchObject({ text: "an answer", at: bob.now });
+  });
+
+  it("keeps an earlier time of its author's", async () => {
+    const { alice, bob } = await paired();
+    await deliver(bob, await sealed(alice, encodeContent(textAt(bob.now - 5_000))));
+    expect(bob.slice.conversation?.last?.at).toBe(bob.now - 5_000);
   });
 });
 

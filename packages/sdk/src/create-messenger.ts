@@ -244,7 +244,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     const self = await store.loadSelf();
     const { conversations: records } = await store.loadAll();
     const peer = records.find((one) => one.id === id)?.peer;
-    if (self === undefined || peer?.state !== "open") return undefined;
+    if (self === undefined || self === "damaged" || peer?.state !== "open") return undefined;
     const { digits, qr } = safetyNumber(self.cert.rootKey, peer.contact.cert.rootKey);
     return { groups: digits.match(/.{5}/g) ?? [], qr };
   }

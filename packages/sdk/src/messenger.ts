@@ -38,12 +38,13 @@ export type LinkState =
 
 export interface ConversationView {
   readonly id: string;
-  readonly kind: "notes" | "invited" | "contact" | "refused";
+  /** refused: the invite had been used by someone else. expired: nobody used this device's invite in time. */
+  readonly kind: "notes" | "invited" | "contact" | "refused" | "expired";
   /** Empty for notes and for an unanswered invite: the screen has its own words for them. */
   readonly name: string;
   readonly lastText: string | undefined;
   readonly lastOwn: boolean;
-  /** Milliseconds since 1970: last message, else creation. */
+  /** Milliseconds since 1970: last message, else creation. Not later than it was received. */
   readonly lastAt: number;
   readonly unread: number;
   readonly verified: boolean;

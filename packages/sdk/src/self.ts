@@ -11,6 +11,8 @@ export async function loadOrCreateSelf(
   env: CryptoEnv,
 ): Promise<SelfRecord> {
   const known = await store.loadSelf();
+  // Whoever knows this person knows the keys in there: a silent new identity would lose all of them.
+  if (known === "damaged") throw new MessengerError("storage", "identity unreadable");
   if (known !== undefined) return known;
   if (!isName(name)) throw new MessengerError("usage", "not a usable name");
   const own = await createOwnDevice(env);

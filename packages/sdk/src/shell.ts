@@ -5,6 +5,7 @@
  * Spec: protocol/SPEC.md §3.
  */
 import {
+  asKnown,
   type CommitResult,
   type ConversationId,
   type ConversationRecord,
@@ -157,8 +158,9 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
 
   /** Runs inside the lane. Nothing but the commit has happened when it fails. */
   async function runStep(entry: Entry, id: ConversationId, input: Input): Promise<FeedResult> {
+    let asked = input;
     for (let conflicts = 0; ; conflicts++) {
-      const stepped = await step({ ...entry.slice, self }, input, env());
+      const stepped = await step({ ...entry.slice, self }, asked, env());
       const commit = await commitOf(stepped);
       if (commit.ok) {
         entry.slice = stepped.slice;
@@ -166,10 +168,10 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
         options.changed();
         return { commit, dropped: reasons };
       }
-      if (commit.reason !== "conflict" || conflicts >= CONFLICTS_MAX) {
-        return { commit, dropped: [] };
-      }
-      await reload(entry, id);
+      const isOver = commit.reason === "full" || commit.reason === "closed";
+      if (isOver || conflicts >= CONFLICTS_MAX) return { commit, dropped: [] };
+      if (commit.reason === "known") asked = asKnown(asked);
+      else await reload(entry, id);
     }
   }
 
@@ -178,7 +180,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       if (effect.kind !== "commit") continue;
       const result = await store.commit(effect.change);
       if (result.ok) setStorage("ok");
-      else if (result.reason !== "conflict") setStorage(result.reason);
+      else if (result.reason === "full" || result.reason === "closed") setStorage(result.reason);
       return result;
     }
     return OK;
@@ -248,6 +250,9 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
         return;
       case "make-queue":
         void makeQueue(entry, effect);
+        return;
+      case "close-queue":
+        void hub.closeQueue(asQueueId(effect.queueId));
         return;
       case "publish":
         void publish(entry, effect);
@@ -401,7 +406,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       const next = { ...self, ...change };
       const result = await store.saveSelf(next);
       if (result.ok) setStorage("ok");
-      else if (result.reason !== "conflict") setStorage(result.reason);
+      else if (result.reason === "full" || result.reason === "closed") setStorage(result.reason);
       if (!result.ok) return result;
       self = next;
       for (const entry of entries.values()) entry.slice = { ...entry.slice, self };

@@ -1,5 +1,5 @@
 /** From stored records and live knowledge to what screens show. Pure. */
-import type { ConversationRecord, LiveState, MessageRow } from "@sotto/protocol";
+import type { ConversationRecord, LiveState, MessageRow, Peer } from "@sotto/protocol";
 import type {
   ConversationView,
   HubState,
@@ -23,16 +23,21 @@ export function viewConversation(input: ViewInput): ConversationView {
   const { peer, last } = record;
   return {
     id: record.id,
-    kind: peer.state === "open" ? "contact" : peer.state,
+    kind: kindOf(peer),
     name: peer.state === "open" ? peer.contact.name : "",
     lastText: last?.text,
     lastOwn: last?.own ?? false,
-    lastAt: last?.time.ms ?? record.createdAt,
+    lastAt: last?.at ?? record.createdAt,
     unread: record.unread,
     verified: peer.state === "open" && peer.contact.verified,
     link: viewLink(input),
     invite: input.invite,
   };
+}
+
+function kindOf(peer: Peer): ConversationView["kind"] {
+  if (peer.state === "refused") return peer.reason === "expired" ? "expired" : "refused";
+  return peer.state === "open" ? "contact" : peer.state;
 }
 
 export function viewMessage(row: MessageRow): MessageView {

@@ -67,8 +67,14 @@ export function storeAcceptance(
       const change = sampleChange("a", 1, {
         conversation: {
           ...sampleConversation("a", 1, OPEN_PEER),
-          last: { time: { ms: 1_700_000_000_000, counter: 0 }, text: "message 1", own: true },
+          last: {
+            time: { ms: 1_700_000_000_000, counter: 0 },
+            at: 1_700_000_000_000,
+            text: "message 2",
+            own: true,
+          },
         },
+        addMessages: [sampleMessage("a", 2)],
         putMessages: [sampleMessage("a", 1)],
         putOutbox: [sampleOutbox("a", 1)],
       });
@@ -79,7 +85,7 @@ export function storeAcceptance(
         damaged: 0,
       });
       expect(await store.messages("a", { limit: 50 })).toEqual({
-        rows: change.putMessages,
+        rows: [...change.putMessages, ...change.addMessages],
         hasMore: false,
       });
     });
@@ -89,7 +95,8 @@ export function storeAcceptance(
         sampleConversation("invited", 1, INVITED_PEER),
         sampleConversation("notes", 1),
         sampleConversation("open", 1, OPEN_PEER),
-        sampleConversation("refused", 1, { state: "refused", reason: "gone" }),
+        sampleConversation("refused", 1, { state: "refused", reason: "expired" }),
+        sampleConversation("taken", 1, { state: "refused", reason: "gone" }),
       ];
       for (const conversation of states) {
         await store.commit(sampleChange(conversation.id, 1, { conversation }));
@@ -141,6 +148,48 @@ export function storeAcceptance(
       await store.commit(sampleChange("a", 2, { putMessages: [relayed] }));
       await store.commit(sampleChange("a", 3, { putMessages: [relayed] }));
       expect((await store.messages("a", { limit: 50 })).rows).toEqual([relayed]);
+    });
+
+    for (const [whose, own] of [
+      ["an own", true],
+      ["a received", false],
+    ] as const) {
+      test(`that adds a row under the id of ${whose} one is refused whole`, async (store) => {
+        const kept = sampleMessage("a", 1, { own });
+        await store.commit(sampleChange("a", 1, { addMessages: [kept] }));
+        const before = await store.loadAll();
+        const told: StoreEvent[] = [];
+        store.watch((event) => told.push(event));
+        // Of another time, so of another place in the order: the id alone decides.
+        const forged = { ...sampleMessage("a", 5, { own: false, text: "forged" }), id: kept.id };
+        const change = sampleChange("a", 2, {
+          addMessages: [sampleMessage("a", 2), forged],
+          putOutbox: [sampleOutbox("a", 1)],
+        });
+        expect(await store.commit(change)).toEqual({ ok: false, reason: "known" });
+        expect(await store.loadAll()).toEqual(before);
+        expect((await store.messages("a", { limit: 50 })).rows).toEqual([kept]);
+        expect(told).toEqual([]);
+      });
+    }
+
+    test("that is known and late is a conflict", async (store) => {
+      const change = sampleChange("a", 1, { addMessages: [sampleMessage("a", 1)] });
+      await store.commit(change);
+      expect(await store.commit(change)).toEqual({ ok: false, reason: "conflict" });
+    });
+
+    test("may use the id of another conversation's row", async (store) => {
+      const here = sampleMessage("a", 1);
+      const there = { ...sampleMessage("b", 1), id: here.id };
+      await store.commit(sampleChange("a", 1, { addMessages: [here] }));
+      expect(await store.commit(sampleChange("b", 1, { addMessages: [there] }))).toEqual({
+        ok: true,
+      });
+      const relayed = { ...there, status: "relayed" } as const;
+      await store.commit(sampleChange("b", 2, { putMessages: [relayed] }));
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual([here]);
+      expect((await store.messages("b", { limit: 50 })).rows).toEqual([relayed]);
     });
 
     test("that comes late takes no row back", async (store) => {
@@ -263,6 +312,15 @@ export function storeAcceptance(
       expect(seen).toEqual([
         { conversation: undefined, messages: [] },
         ...[1, 2, 3].map((at) => ({ conversation: "a", messages: [sampleMessage("a", at)] })),
+      ]);
+    });
+
+    test("tells rows that are new and rows that changed", async (store) => {
+      const { seen } = record(store);
+      const rows = { addMessages: [sampleMessage("a", 1)], putMessages: [sampleMessage("a", 2)] };
+      await store.commit(sampleChange("a", 1, rows));
+      expect(seen).toEqual([
+        { conversation: "a", messages: [sampleMessage("a", 1), sampleMessage("a", 2)] },
       ]);
     });
 

@@ -13,7 +13,7 @@ import type {
   Store,
   StoreEvent,
 } from "@sotto/protocol";
-import { Dexie, type Table } from "dexie";
+import { Dexie, type Table, type Transaction } from "dexie";
 import { isConversation, isMessage, isOutbox, isSelf, isStoreEvent } from "./rows.ts";
 import { StorageError } from "./storage-error.ts";
 
@@ -39,9 +39,13 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     messages: "id, [conversation+order]",
     outbox: "id, conversation",
   });
+  // A message has its id from its author: two contacts may use the same one.
+  db.version(2)
+    .stores({ messages: null, history: "[conversation+id], [conversation+order]" })
+    .upgrade(moveHistory);
   const self: Table<SelfRecord, string> = db.table("self");
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
-  const messages: Table<MessageRow, string> = db.table("messages");
+  const messages: Table<MessageRow, MessageKey> = db.table("history");
   const outbox: Table<OutboxRow, string> = db.table("outbox");
 
   let closed = false;
@@ -120,7 +124,7 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     loadSelf: () =>
       read(async () => {
         const found = await self.get(SELF_KEY);
-        return isSelf(found) ? found : undefined;
+        return found === undefined || isSelf(found) ? found : "damaged";
       }),
     saveSelf: (next) =>
       write({ conversation: undefined, messages: [] }, () =>
@@ -148,15 +152,20 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
         };
       }),
     commit: (change: Change) =>
-      write({ conversation: change.conversation.id, messages: change.putMessages }, () =>
+      write({ conversation: change.conversation.id, messages: rowsOf(change) }, () =>
         db.transaction("rw", conversations, messages, outbox, async (): Promise<CommitResult> => {
           const { conversation } = change;
           const stored = await conversations.get(conversation.id);
           if ((stored?.version ?? 0) !== change.expectedVersion) {
             return { ok: false, reason: "conflict" };
           }
+          const keys = change.addMessages.map((row): MessageKey => [row.conversation, row.id]);
+          const known = await messages.bulkGet(keys);
+          if (known.some((row) => row !== undefined)) {
+            return { ok: false, reason: "known" };
+          }
           await conversations.put(conversation);
-          await messages.bulkPut([...change.putMessages]);
+          await messages.bulkPut(rowsOf(change));
           await outbox.bulkPut([...change.putOutbox]);
           await outbox.bulkDelete([...change.deleteOutbox]);
           return { ok: true };
@@ -181,6 +190,29 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
       db.close();
     },
   };
+}
+
+type MessageKey = [conversation: string, id: string];
+
+const rowsOf = ({ addMessages, putMessages }: Change): MessageRow[] => [
+  ...addMessages,
+  ...putMessages,
+];
+
+const hasKey = ({ id, conversation }: MessageRow): boolean =>
+  typeof id === "string" && typeof conversation === "string";
+
+/** From version 1: rows by id alone, and no `at` in what the list shows. */
+async function moveHistory(transaction: Transaction): Promise<void> {
+  const rows: MessageRow[] = await transaction.table("messages").toArray();
+  await transaction.table("history").bulkPut(rows.filter(hasKey));
+  await transaction
+    .table("conversations")
+    .toCollection()
+    .modify((record: { last?: { time: { ms: number }; at?: number } }) => {
+      const { last } = record;
+      if (last !== undefined) last.at = Math.min(last.time.ms, Date.now());
+    });
 }
 
 async function open(db: Dexie): Promise<void> {

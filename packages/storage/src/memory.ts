@@ -23,6 +23,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
   let self: SelfRecord | undefined;
   const conversations = new Map<string, ConversationRecord>();
   const messages = new Map<string, MessageRow>();
+  const keyOf = (row: MessageRow): string => `${row.conversation}/${row.id}`;
   const outbox = new Map<string, OutboxRow>();
   const watchers = new Set<(event: StoreEvent) => void>();
   let closed = false;
@@ -68,11 +69,15 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       if ((conversations.get(conversation.id)?.version ?? 0) !== change.expectedVersion) {
         return { ok: false, reason: "conflict" };
       }
+      if (rows.addMessages.some((row) => messages.has(keyOf(row)))) {
+        return { ok: false, reason: "known" };
+      }
       conversations.set(conversation.id, conversation);
-      for (const row of rows.putMessages) messages.set(row.id, row);
+      const shown = [...rows.addMessages, ...rows.putMessages];
+      for (const row of shown) messages.set(keyOf(row), row);
       for (const row of rows.putOutbox) outbox.set(row.id, row);
       for (const id of rows.deleteOutbox) outbox.delete(id);
-      tell({ conversation: conversation.id, messages: rows.putMessages });
+      tell({ conversation: conversation.id, messages: shown });
       return { ok: true };
     },
     async messages(conversation, { before, limit }) {

@@ -162,6 +162,7 @@ export const sampleChange = (
 ): Change => ({
   expectedVersion: version - 1,
   conversation: sampleConversation(id, version),
+  addMessages: [],
   putMessages: [],
   putOutbox: [],
   deleteOutbox: [],

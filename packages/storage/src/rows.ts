@@ -161,7 +161,7 @@ const peerByState: ReadonlyMap<unknown, Check> = new Map<Peer["state"], Check>([
       owed: list(text),
     }),
   ],
-  ["refused", record<PeerIn<"refused">>({ reason: oneOf("gone") })],
+  ["refused", record<PeerIn<"refused">>({ reason: oneOf("gone", "expired") })],
 ]);
 
 const peer: Check = (value) =>
@@ -184,7 +184,9 @@ const conversation = record<ConversationRecord>({
   peer,
   clock: time,
   createdAt: count,
-  last: optional(record<NonNullable<ConversationRecord["last"]>>({ time, text, own: flag })),
+  last: optional(
+    record<NonNullable<ConversationRecord["last"]>>({ time, at: count, text, own: flag }),
+  ),
   unread: count,
 });
 

@@ -98,7 +98,7 @@ describe("a Dexie store on disk", () => {
 
 describe("a crash of a Dexie store", () => {
   /** Which write of a commit is the last one before the crash. */
-  test.each(["conversations", "messages", "outbox"])(
+  test.each(["conversations", "history", "outbox"])(
     "at the write to %s leaves nothing of the commit",
     async (table) => {
       const name = newName();
@@ -346,7 +346,7 @@ describe("damaged rows of a Dexie store", () => {
     await putRaw(name, "conversations", [
       { ...sampleConversation("b", 1), peer: { state: "group" } },
     ]);
-    await putRaw(name, "messages", [
+    await putRaw(name, "history", [
       { ...sampleMessage("a", 2), status: "read" },
       { ...sampleMessage("a", 3), path: "satellite" },
     ]);
@@ -364,11 +364,19 @@ describe("damaged rows of a Dexie store", () => {
       ...sampleMessage("a", 301 + at),
       text: 7,
     })).filter(({ id }) => !whole.some((row) => row.id === id));
-    await putRaw(name, "messages", damaged);
+    await putRaw(name, "history", damaged);
     const newest = await store.messages("a", { limit: 50 });
     expect(newest).toEqual({ rows: whole.slice(10), hasMore: true });
     const rest = await store.messages("a", { before: newest.rows[0]?.order ?? "", limit: 50 });
     expect(rest).toEqual({ rows: whole.slice(0, 10), hasMore: false });
+  });
+
+  test("that hold the identity are told from having none: of a later version, too", async () => {
+    const name = newName();
+    const store = await connect(name);
+    await putRaw(name, "self", [{ version: 2, sealed: new Uint8Array(80) }], "self");
+    expect(await store.loadSelf()).toBe("damaged");
+    expect(await (await connect(newName())).loadSelf()).toBeUndefined();
   });
 
   test("that hold the identity are put aside when a new one is saved", async () => {
@@ -376,7 +384,7 @@ describe("damaged rows of a Dexie store", () => {
     const store = await connect(name);
     const damaged = { ...sampleSelf("Alice"), rootSecret: new Uint8Array(31) };
     await putRaw(name, "self", [damaged], "self");
-    expect(await store.loadSelf()).toBeUndefined();
+    expect(await store.loadSelf()).toBe("damaged");
     await store.saveSelf(sampleSelf("Alice again"));
     await store.saveSelf(sampleSelf("Alice again"));
     expect(await store.loadSelf()).toEqual(sampleSelf("Alice again"));
@@ -385,6 +393,52 @@ describe("damaged rows of a Dexie store", () => {
     raw.close();
     expect(all).toEqual([damaged, sampleSelf("Alice again")]);
   });
+});
+
+describe("a Dexie store of version 1", () => {
+  test("keeps its history, damaged rows included, and lists no conversation in the future", async () => {
+    const name = newName();
+    const old = await oldDatabase(name);
+    const future = { time: { ms: 2 ** 46, counter: 0 }, text: "later", own: false };
+    const past = { ...future, time: { ms: 1_700_000_000_000, counter: 0 } };
+    const damaged = { ...sampleMessage("a", 2), status: "read" };
+    await put(old, "self", [sampleSelf("Alice")], "self");
+    await put(old, "messages", [sampleMessage("a", 1), damaged, sampleMessage("b", 1)]);
+    await put(old, "conversations", [
+      { ...sampleConversation("a", 1, OPEN_PEER), last: future },
+      { ...sampleConversation("b", 1, OPEN_PEER), last: past },
+      sampleConversation("c", 1),
+    ]);
+    old.close();
+    const openedAt = Date.now();
+    const store = await connect(name);
+    expect(await store.loadSelf()).toEqual(sampleSelf("Alice"));
+    expect((await store.messages("a", { limit: 50 })).rows).toEqual([sampleMessage("a", 1)]);
+    expect((await store.messages("b", { limit: 50 })).rows).toEqual([sampleMessage("b", 1)]);
+    const change = sampleChange("a", 2, { addMessages: [sampleMessage("a", 2)] });
+    expect(await store.commit(change)).toEqual({ ok: false, reason: "known" });
+    const { conversations, damaged: count } = await store.loadAll();
+    expect(count).toBe(0);
+    const [a, b, c] = conversations;
+    expect(a?.last?.at).toBeGreaterThanOrEqual(openedAt);
+    expect(a?.last?.at).toBeLessThanOrEqual(Date.now());
+    expect(b?.last).toEqual({ ...past, at: past.time.ms });
+    expect(c?.last).toBeUndefined();
+  });
+
+  /** As the first version of the adapter made it. */
+  function oldDatabase(name: string): Promise<IDBDatabase> {
+    const request = indexedDB.open(name, 10);
+    request.onupgradeneeded = () => {
+      const db = request.result;
+      db.createObjectStore("self");
+      db.createObjectStore("conversations", { keyPath: "id" });
+      const messages = db.createObjectStore("messages", { keyPath: "id" });
+      messages.createIndex("[conversation+order]", ["conversation", "order"]);
+      db.createObjectStore("outbox", { keyPath: "id" }).createIndex("conversation", "conversation");
+    };
+    return done(request);
+  }
 });
 
 describe("a long history in a Dexie store", () => {
@@ -425,6 +479,16 @@ async function putRaw(
   key?: string,
 ): Promise<void> {
   const raw = await done(indexedDB.open(name));
+  await put(raw, table, rows, key);
+  raw.close();
+}
+
+async function put(
+  raw: IDBDatabase,
+  table: string,
+  rows: readonly object[],
+  key?: string,
+): Promise<void> {
   const transaction = raw.transaction(table, "readwrite");
   const store = transaction.objectStore(table);
   for (const row of rows) store.put(row, key);
@@ -432,7 +496,6 @@ async function putRaw(
     transaction.oncomplete = resolve;
     transaction.onabort = () => reject(transaction.error ?? new Error("aborted"));
   });
-  raw.close();
 }
 
 /** A platform method to call through while it is replaced. */
