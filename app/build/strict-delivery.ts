@@ -1,12 +1,13 @@
 /**
  * The last step of the build: every script gets its hash, and the page refuses all others.
  * Writes an import map with integrity into index.html, `integrity.json` (path to sha384 of everything)
- * and `headers.json` (what the relay must send).
+ * and `headers.json` (what the relay must send). What is packed afterwards is no file of its own there.
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Plugin } from "vite";
+import { compress } from "./compress.ts";
 
 /** Made by this build for the server, or replaced by it: not part of what a page loads. */
 const NOT_LOADED: ReadonlySet<string> = new Set(["headers.json", "integrity.json"]);
@@ -22,6 +23,7 @@ export function strictDelivery(): Plugin {
     },
     async closeBundle() {
       await seal(folder);
+      await compress(folder);
     },
   };
 }

@@ -23,7 +23,17 @@ import {
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { createAnnouncer } from "./announce.ts";
 import { layout } from "./app-styles.ts";
-import { hrefOf, profileOf, readRoute, type Route, secondTabLink } from "./route.ts";
+import { joinFailureOf, sendFailureOf, type StartFailure } from "./failures.ts";
+import {
+  type Entry,
+  entryOf,
+  hrefOf,
+  isList,
+  profileOf,
+  readRoute,
+  type Route,
+  secondTabLink,
+} from "./route.ts";
 
 /** Width in pixels from which list and conversation stand side by side. */
 const WIDE_PX = 720;
@@ -36,7 +46,8 @@ type Named<Name extends keyof SottoEvents> = CustomEvent<SottoEvents[Name]>;
 export class SottoApp extends LitElement {
   static override readonly properties = {
     messenger: { attribute: false },
-    failed: { type: Boolean },
+    /** Set when the messenger could not be opened. */
+    failure: { attribute: false },
     /** Shown until the messenger knows better: the name a new identity would get. */
     proposedName: { attribute: false },
     route: { state: true },
@@ -48,12 +59,13 @@ export class SottoApp extends LitElement {
     inviteOf: { state: true },
     safety: { state: true },
     composerError: { state: true },
+    hasProblem: { state: true },
     /** Set when a new version waits: starts it. */
     restart: { attribute: false },
     version: { state: true },
   };
   declare messenger: Messenger | undefined;
-  declare failed: boolean;
+  declare failure: StartFailure | undefined;
   declare proposedName: string;
   declare route: Route;
   declare wide: boolean;
@@ -65,6 +77,8 @@ export class SottoApp extends LitElement {
   declare inviteOf: string | undefined;
   declare safety: Awaited<ReturnType<Conversation["safetyNumber"]>>;
   declare composerError: string;
+  /** Something that was asked for could not be done. */
+  declare hasProblem: boolean;
   declare restart: (() => void) | undefined;
   declare version: string;
 
@@ -95,7 +109,7 @@ export class SottoApp extends LitElement {
     super();
     followLocale(this);
     this.messenger = undefined;
-    this.failed = false;
+    this.failure = undefined;
     this.proposedName = "";
     this.route = readRoute(new URL(location.href));
     this.wide = this.#width.matches;
@@ -106,6 +120,7 @@ export class SottoApp extends LitElement {
     this.inviteOf = undefined;
     this.safety = undefined;
     this.composerError = "";
+    this.hasProblem = false;
     this.restart = undefined;
     this.version = "";
   }
@@ -131,7 +146,9 @@ export class SottoApp extends LitElement {
       this.#follow();
       this.#ready.resolve(this.messenger);
     }
-    if (changed.has("messenger") || changed.has("route")) this.#showConversation();
+    if (!changed.has("messenger") && !changed.has("route")) return;
+    this.#showConversation();
+    if (this.route.sheet === "verify") void this.#loadSafety();
   }
 
   override firstUpdated(): void {
@@ -168,7 +185,6 @@ export class SottoApp extends LitElement {
     this.composerError = "";
     this.#announced = undefined;
     this.safety = undefined;
-    if (next !== undefined && this.route.sheet === "verify") void this.#loadSafety(next);
   }
 
   #selected(): string | undefined {
@@ -179,7 +195,11 @@ export class SottoApp extends LitElement {
   #readOn(): void {
     const shown = this.#shown;
     if (shown === undefined || document.hidden) return;
-    if (shown.view.value.unread > 0) void shown.markRead();
+    if (shown.view.value.unread > 0) {
+      shown.markRead().catch(() => {
+        // It stays unread; the next look at it tries again.
+      });
+    }
     const last = this.#timeline.value?.messages.at(-1);
     if (last === undefined || last.id === this.#announced) return;
     const isNew = this.#announced !== undefined && !last.own;
@@ -217,7 +237,7 @@ export class SottoApp extends LitElement {
   }
 
   override render(): TemplateResult {
-    if (this.failed) return this.#failure();
+    if (this.failure !== undefined) return this.#failure(this.failure);
     const hasConversation = this.route.conversation !== undefined;
     const showList = this.wide || (!hasConversation && this.route.invite === undefined);
     const showMain = this.wide || !showList;
@@ -228,9 +248,10 @@ export class SottoApp extends LitElement {
         .hub=${this.#hub.value ?? "connecting"}
         .storage=${this.#storage.value ?? { state: "ok", persisted: undefined }}
         .hasUpdate=${this.restart !== undefined}
-        @sotto-trust-relay=${() => void this.messenger?.trustRelay()}
+        @sotto-trust-relay=${() => void this.#attempt((messenger) => messenger.trustRelay())}
         @sotto-update=${() => this.restart?.()}
       ></sotto-banner>
+      ${this.route.sheet === undefined ? this.#problem() : nothing}
       <div class="panes ${this.wide ? "wide" : "narrow"}" @sotto-select=${this.#onSelect}>
         ${showList ? this.#list(showMain) : nothing} ${showMain ? this.#main() : nothing}
       </div>
@@ -238,13 +259,18 @@ export class SottoApp extends LitElement {
     `;
   }
 
-  #failure(): TemplateResult {
+  #failure(failure: StartFailure): TemplateResult {
     const words = t().app;
     return html`<main class="center">
       <h1>${words.failed}</h1>
-      <p>${words.failedHint}</p>
+      <p class="lead">${words.failedHint[failure]}</p>
       <button class="button primary" @click=${() => location.reload()}>${words.reload}</button>
     </main>`;
+  }
+
+  #problem(): TemplateResult | typeof nothing {
+    if (!this.hasProblem) return nothing;
+    return html`<p class="problem" role="alert">${icons.warning()}${t().problem}</p>`;
   }
 
   /** Standing alone it is the main thing on the page. */
@@ -290,11 +316,9 @@ export class SottoApp extends LitElement {
       <button class="button primary" @click=${this.#onInvite}>
         ${icons.invite()}${words.invite}
       </button>
-      <button class="button" @click=${() => this.#go({ ...this.route, sheet: "join" })}>
-        ${icons.link()}${words.code}
-      </button>
+      <button class="button" @click=${this.#onJoinOpen}>${icons.link()}${words.code}</button>
       ${
-        large
+        large && this.#profile === undefined
           ? html`<button class="button quiet" @click=${() => void this.#secondTab()}>
               ${icons.tabs()}${words.secondTab}
             </button>`
@@ -341,7 +365,8 @@ export class SottoApp extends LitElement {
     const words = t().home;
     return html`<section class="welcome home">
       <img src="/icons/icon.svg" width="64" height="64" alt="" />
-      <h2>${words.empty}</h2>
+      <h2>${words.title(this.#me.value?.name ?? this.proposedName)}</h2>
+      <p class="lead">${words.text}</p>
       <ul>
         ${words.points.map((point) => html`<li>${icons.tick()}${point}</li>`)}
       </ul>
@@ -349,7 +374,7 @@ export class SottoApp extends LitElement {
   }
 
   #toList(): TemplateResult {
-    return html`<button class="button quiet" @click=${() => this.#go({}, "replace")}>
+    return html`<button class="button quiet" @click=${() => this.#back(undefined)}>
       ${t().conversation.back}
     </button>`;
   }
@@ -391,16 +416,17 @@ export class SottoApp extends LitElement {
           this.inviteOf = view.id;
           this.#go({ ...this.route, sheet: "invite" });
         }}
+        @sotto-invite-new=${this.#onInvite}
       ></sotto-conversation-header>
       <sotto-timeline
         .timeline=${this.#timeline.value}
         .view=${view}
-        @sotto-load-older=${() => void this.#shown?.loadOlder()}
+        @sotto-load-older=${this.#onLoadOlder}
       ></sotto-timeline>
       ${
-        view.kind === "refused"
+        view.kind === "refused" || view.kind === "expired"
           ? html`<div class="refused">
-              <p>${t().conversation.refused}</p>
+              <p>${t().conversation[view.kind]}</p>
               <button class="button" @click=${this.#onInvite}>
                 ${icons.invite()}${t().home.invite}
               </button>
@@ -428,6 +454,7 @@ export class SottoApp extends LitElement {
             ? html`<sotto-invite-panel
                 .invite=${this.#conversations.value?.find((one) => one.id === this.inviteOf)?.invite}
                 ?failed=${this.inviteFailed}
+                .secondTab=${this.#profile === undefined}
                 @sotto-retry=${this.#onInvite}
                 @sotto-second-tab=${() => void this.#secondTab()}
               ></sotto-invite-panel>`
@@ -438,7 +465,7 @@ export class SottoApp extends LitElement {
         ${sheet === "join" ? this.#joinPanel() : nothing}
       </sotto-sheet>
       <sotto-sheet .heading=${t().verify.title} ?open=${sheet === "verify"} @sotto-close=${close}>
-        ${sheet === "verify" ? this.#verifyPanel() : nothing}
+        ${sheet === "verify" ? html`${this.#problem()}${this.#verifyPanel()}` : nothing}
       </sotto-sheet>
       <sotto-sheet
         .heading=${t().settings.title}
@@ -447,16 +474,16 @@ export class SottoApp extends LitElement {
       >
         ${
           sheet === "settings"
-            ? html`<sotto-settings-panel
-                .me=${this.#me.value}
-                .hub=${this.#hub.value ?? "connecting"}
-                .storage=${this.#storage.value ?? { state: "ok", persisted: undefined }}
-                .diagnostics=${this.#diagnostics.value}
-                .relay=${location.host}
-                .version=${this.version}
-                @sotto-rename=${(event: Named<"sotto-rename">) =>
-                  void this.#rename(event.detail.name)}
-              ></sotto-settings-panel>`
+            ? html`${this.#problem()}<sotto-settings-panel
+                  .me=${this.#me.value}
+                  .hub=${this.#hub.value ?? "connecting"}
+                  .storage=${this.#storage.value ?? { state: "ok", persisted: undefined }}
+                  .diagnostics=${this.#diagnostics.value}
+                  .relay=${location.host}
+                  .version=${this.version}
+                  @sotto-rename=${(event: Named<"sotto-rename">) =>
+                    void this.#rename(event.detail.name)}
+                ></sotto-settings-panel>`
             : nothing
         }
       </sotto-sheet>
@@ -471,7 +498,7 @@ export class SottoApp extends LitElement {
       ?verified=${this.#view.value?.verified ?? false}
       .compare=${(text: string) => shown?.matchesSafetyNumber(text) ?? Promise.resolve(false)}
       @sotto-verified=${(event: Named<"sotto-verified">) =>
-        void shown?.setVerified(event.detail.verified)}
+        void this.#attempt(() => shown?.setVerified(event.detail.verified))}
     ></sotto-verify-panel>`;
   }
 
@@ -482,20 +509,25 @@ export class SottoApp extends LitElement {
       invite: undefined,
     };
     const href = hrefOf(next, this.#profile);
-    if (how === "replace") history.replaceState(null, "", href);
-    else history.pushState({ inApp: true }, "", href);
+    if (how === "replace") history.replaceState(history.state, "", href);
+    else
+      history.pushState({ below: isList(this.route) ? "list" : "app" } satisfies Entry, "", href);
+    this.hasProblem = false;
     this.route = next;
   }
 
   #closeSheet(): void {
     if (this.route.sheet === undefined) return;
     // Back, so that the sheet does not stay behind in the history; unless the page began with it.
-    if (history.state !== null) history.back();
+    if (entryOf(history.state) !== undefined) history.back();
     else this.#go({ conversation: this.route.conversation }, "replace");
   }
 
   readonly #onPopState = (): void => {
+    const left = this.route.conversation;
     this.route = readRoute(new URL(location.href));
+    this.hasProblem = false;
+    if (isList(this.route) && left !== undefined && !this.wide) this.#focusRow(left);
     // Another link put into the address of an open tab changes only what stands behind the "#".
     if (this.route.invite !== undefined) void this.#join(this.route.invite);
     this.#resumeSheet();
@@ -563,9 +595,17 @@ export class SottoApp extends LitElement {
     return true;
   }
 
-  /** To the list, and the focus to where one came from. */
+  /** To the list, as the browser's own Back would where the list is what lies below. */
   #back(id: string | undefined): void {
-    this.#go({});
+    if (entryOf(history.state)?.below === "list") {
+      history.back();
+      return;
+    }
+    this.#go({}, "replace");
+    this.#focusRow(id);
+  }
+
+  #focusRow(id: string | undefined): void {
     void this.updateComplete.then(() => this.#listElement()?.focusRow(id));
   }
 
@@ -606,18 +646,44 @@ export class SottoApp extends LitElement {
   };
 
   readonly #onVerify = (): void => {
-    const shown = this.#shown;
-    if (shown === undefined) return;
-    this.#go({ ...this.route, sheet: "verify" });
-    void this.#loadSafety(shown);
+    if (this.#shown !== undefined) this.#go({ ...this.route, sheet: "verify" });
   };
 
-  async #loadSafety(conversation: Conversation): Promise<void> {
-    this.safety = await conversation.safetyNumber();
+  readonly #onJoinOpen = (): void => {
+    this.#forgetJoin();
+    this.#go({ ...this.route, sheet: "join" });
+  };
+
+  readonly #onLoadOlder = (): void => {
+    this.#shown?.loadOlder().catch(() => {
+      // Scrolling on asks again.
+    });
+  };
+
+  /** Nobody must be shown the digits of someone else. */
+  async #loadSafety(): Promise<void> {
+    const shown = this.#shown;
+    if (shown === undefined) return;
+    try {
+      const number = await shown.safetyNumber();
+      if (this.#shown === shown) this.safety = number;
+    } catch {
+      if (this.#shown === shown) this.hasProblem = true;
+    }
   }
 
-  async #rename(name: string): Promise<void> {
-    await (await this.#ready.promise).rename(name);
+  #rename(name: string): Promise<void> {
+    return this.#attempt((messenger) => messenger.rename(name));
+  }
+
+  /** Does what was asked for as soon as the messenger is there, and says so when it cannot be done. */
+  async #attempt(act: (messenger: Messenger) => Promise<void> | undefined): Promise<void> {
+    this.hasProblem = false;
+    try {
+      await act(await this.#ready.promise);
+    } catch {
+      this.hasProblem = true;
+    }
   }
 
   readonly #onInvite = (): void => {
@@ -645,6 +711,7 @@ export class SottoApp extends LitElement {
   /** A sheet that came with the address, by a reload or by going back to it, gets what it shows. */
   #resumeSheet(): void {
     if (this.route.sheet === "settings") void this.#loadVersion();
+    if (this.route.sheet === "join") this.#forgetJoin();
     if (this.route.sheet === "invite" && this.inviteOf === undefined) void this.#resumeInvite();
   }
 
@@ -705,14 +772,22 @@ export class SottoApp extends LitElement {
       this.joinText = "";
       this.#go({ conversation: result.conversation }, "replace");
       this.#focusComposer();
+    } catch (error) {
+      this.joinFailure = { ok: false, reason: joinFailureOf(error) };
     } finally {
       this.joinBusy = false;
     }
   }
 
+  /** What came of an earlier link says nothing about the next one. */
+  #forgetJoin(): void {
+    if (this.joinBusy) return;
+    this.joinText = "";
+    this.joinFailure = undefined;
+  }
+
   async #send(event: Named<"sotto-submit">): Promise<void> {
     const { text } = event.detail;
-    const composer = event.target;
     const conversation = this.#shown;
     if (conversation === undefined) return;
     try {
@@ -720,15 +795,19 @@ export class SottoApp extends LitElement {
       await conversation.send(text);
       this.#keepHistory(conversation);
     } catch (error) {
-      const isLimit = error instanceof Error && "code" in error && error.code === "limit";
-      this.composerError = isLimit ? t().composer.limit : t().composer.failed;
       // Someone else may be on screen by now; the text goes back to where it was written.
-      if (this.#shown === conversation && composer instanceof SottoComposer) composer.restore(text);
-      else this.#drafts.set(conversation.id, text);
+      const composer = this.#composer();
+      if (this.#shown !== conversation || composer === undefined) {
+        this.#drafts.restore(conversation.id, text);
+        return;
+      }
+      const storage = this.#storage.value?.state ?? "ok";
+      this.composerError = t().composer[sendFailureOf(error, storage)];
+      composer.restore(text);
     }
   }
 
-  /** Once there is a conversation worth keeping, asks the browser not to clear it away (ui.md 4.4). */
+  /** Once there is a conversation worth keeping, asks the browser not to clear it away. */
   #keepHistory(conversation: Conversation): void {
     const isAnswered = conversation.timeline.value.messages.some((message) => !message.own);
     if (!isAnswered || this.#askedToPersist) return;
@@ -744,8 +823,9 @@ export class SottoApp extends LitElement {
     void this.updateComplete.then(() => this.#composer()?.focus());
   }
 
-  #composer(): HTMLElement | undefined {
-    return this.renderRoot.querySelector<HTMLElement>("sotto-composer") ?? undefined;
+  #composer(): SottoComposer | undefined {
+    const composer = this.renderRoot.querySelector("sotto-composer");
+    return composer instanceof SottoComposer ? composer : undefined;
   }
 
   readonly #skip = (event: Event): void => {

@@ -21,6 +21,22 @@ export const layout = css`
   .skip:focus {
     inset-block-start: var(--s-space-2);
   }
+  .problem {
+    display: flex;
+    align-items: center;
+    gap: var(--s-space-3);
+    margin: 0;
+    padding: var(--s-space-2) var(--s-space-4);
+    background: var(--s-warn-surface);
+    font-size: var(--s-size-s);
+  }
+  sotto-sheet .problem {
+    margin-block-end: var(--s-space-4);
+    border-radius: var(--s-radius-m);
+  }
+  .problem svg.icon {
+    color: var(--s-warn);
+  }
   .panes {
     flex: 1;
     min-block-size: 0;
@@ -57,6 +73,8 @@ export const layout = css`
   }
   nav .scroll {
     flex: 1;
+    display: flex;
+    flex-direction: column;
     min-block-size: 0;
     overflow-y: auto;
     overscroll-behavior: contain;
@@ -67,19 +85,26 @@ export const layout = css`
   nav footer:empty {
     padding: 0;
   }
+  /* The free middle between the notes and the buttons. */
   .welcome {
+    flex: 1;
     display: grid;
+    align-content: safe center;
     justify-items: center;
-    padding: var(--s-space-8) var(--s-space-6) var(--s-space-4);
+    padding: var(--s-space-4) var(--s-space-6);
     text-align: center;
   }
   .welcome h2 {
     margin: 0;
-    max-inline-size: 300px;
-    font-size: var(--s-size-l);
+    font-size: var(--s-size-xl);
     font-weight: 600;
-    line-height: 1.35;
+    line-height: 1.25;
     text-wrap: balance;
+  }
+  .welcome .lead {
+    margin-block-end: 0;
+    max-inline-size: 340px;
+    font-size: var(--s-size-m);
   }
   .welcome ul {
     margin-block-start: var(--s-space-6);

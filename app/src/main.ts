@@ -6,6 +6,7 @@ import { applyTheme, currentTheme, friendlyName, locale } from "@sotto/ui";
 import "./app-element.ts";
 import { profileOf } from "./route.ts";
 import { registerServiceWorker } from "./register-service-worker.ts";
+import { startFailureOf } from "./failures.ts";
 
 const profile = profileOf(new URL(location.href));
 document.documentElement.lang = locale();
@@ -33,8 +34,8 @@ async function start(screen: HTMLElementTagNameMap["sotto-app"]): Promise<void> 
     addEventListener("pageshow", (event) => {
       if (event.persisted) location.reload();
     });
-  } catch {
-    screen.failed = true;
+  } catch (error) {
+    screen.failure = startFailureOf(error);
     return;
   }
   await registerServiceWorker((restart) => {

@@ -14,6 +14,20 @@ export interface Route {
   readonly invite: string | undefined;
 }
 
+export const isList = ({ conversation, sheet, invite }: Route): boolean =>
+  conversation === undefined && sheet === undefined && invite === undefined;
+
+/** What this app keeps with an entry of the history that it made. `below`: what Back leads to. */
+export interface Entry {
+  readonly below: "list" | "app";
+}
+
+/** Undefined for the entry the page was opened with. */
+export function entryOf(state: unknown): Entry | undefined {
+  if (typeof state !== "object" || state === null || !("below" in state)) return undefined;
+  return { below: state.below === "list" ? "list" : "app" };
+}
+
 /** The second identity of "Try with a second tab". */
 export const DEMO_PROFILE = "demo";
 

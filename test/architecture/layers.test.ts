@@ -40,8 +40,9 @@ const LAYERS: Readonly<
   },
   "packages/storage": { own: ["wire", "protocol"], third: ["dexie"] },
   "packages/sdk": { own: ["wire", "crypto", "protocol", "transport", "storage"], third: [] },
+  // wire: what may be a name.
   "packages/ui": {
-    own: ["sdk"],
+    own: ["wire", "sdk"],
     third: [
       "lit",
       "linkify-it",

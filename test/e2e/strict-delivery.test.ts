@@ -64,6 +64,7 @@ it.each(["chromium", "firefox"] as const)("refuses a changed script in %s", asyn
     if (!name.endsWith(".js") || name.startsWith("main-")) continue;
     const path = join(assets, name);
     await writeFile(path, `globalThis.stolen = true;\n${await readFile(path, "utf8")}`);
+    for (const packed of [".br", ".gz"]) await rm(`${path}${packed}`);
   }
   const tampered = await startRelayProcess({ app: folder });
   const victim = await createProfile({ browser });

@@ -73,6 +73,7 @@ describe("the conversation list", () => {
         aView({ id: "b", kind: "invited", name: "" }),
         aView({ id: "c", kind: "refused", name: "" }),
         aView({ id: "d", name: "" }),
+        aView({ id: "e", kind: "expired", name: "" }),
       ],
     });
     const names = allInside(list, ".name").map(textOf);
@@ -81,7 +82,9 @@ describe("the conversation list", () => {
       "Waiting for a friend",
       "Invite already used",
       "New contact",
+      "Invite ended",
     ]);
+    expect(textOf(allInside(list, ".last").at(-1) ?? null)).toBe("Nobody opened it in time");
     for (const last of allInside(list, ".last")) expect(textOf(last)).not.toBe("");
   });
 
@@ -199,9 +202,28 @@ describe("the header of a conversation", () => {
     expect(back).toHaveLength(1);
   });
 
-  it("does not speak of a path where an invite was refused", async () => {
-    const header = await mount(new SottoConversationHeader(), { view: aView({ kind: "refused" }) });
+  it.each(["refused", "expired"] as const)("does not speak of a path when %s", async (kind) => {
+    const header = await mount(new SottoConversationHeader(), { view: aView({ kind }) });
     expect(allInside(header, "sotto-link-state")).toEqual([]);
+    expect(textOf(inside(header, ".hint"))).not.toBe("");
+  });
+
+  it("offers a new invite in place of one that ended", async () => {
+    const header = await mount(new SottoConversationHeader(), { view: aView({ kind: "expired" }) });
+    const asked = listen(header, "sotto-invite-new");
+    await page.getByRole("button", { name: "New invite" }).click();
+    expect(asked).toHaveLength(1);
+  });
+
+  it("shows the path of the person it names, and of nobody else", async () => {
+    const header = await mount(new SottoConversationHeader(), {
+      view: aView({ id: "ada", link: { state: "direct", roundTripMs: 5 } }),
+    });
+    const link = inside(header, "sotto-link-state") as SottoLinkState;
+    header.view = aView({ id: "bob", name: "Bob", link: { state: "away" } });
+    await header.updateComplete;
+    await link.updateComplete;
+    expect(textOf(inside(link, ".words"))).toMatch(/^Away/);
   });
 });
 
@@ -240,6 +262,27 @@ describe("the state of the link", () => {
     vi.advanceTimersByTime(1);
     await element.updateComplete;
     expect(words()).toBe("Direct · 5 ms");
+  });
+
+  it("says nothing of the one before while another is still connecting", async () => {
+    vi.useFakeTimers();
+    const element = await mount(new SottoLinkState(), {
+      of: "ada",
+      link: { state: "direct", roundTripMs: 5 },
+    });
+    // Waits to be shown, and must not be shown of someone else.
+    element.link = { state: "offline", waiting: 1 };
+    await element.updateComplete;
+    element.of = "bob";
+    element.link = { state: "connecting" };
+    await element.updateComplete;
+    expect(textOf(element.shadowRoot)).toBe("");
+    vi.advanceTimersByTime(999);
+    await element.updateComplete;
+    expect(textOf(element.shadowRoot)).toBe("");
+    vi.advanceTimersByTime(1);
+    await element.updateComplete;
+    expect(textOf(inside(element, ".words"))).toBe("Connecting…");
   });
 
   it("says that it is connecting only when that takes a while", async () => {

@@ -91,6 +91,12 @@ describe("the invite panel", () => {
     expect(textOf(inside(panel, ".primary"))).toBe("Copy link");
   });
 
+  it("does not offer a second tab where this is the second one", async () => {
+    const panel = await mount(new SottoInvitePanel(), { invite, secondTab: false });
+    expect(allInside(panel, "button").map(textOf)).not.toContain("Try with a second tab");
+    expect(allInside(panel, ".primary")).toHaveLength(1);
+  });
+
   it("leads to a second tab, and to another try when there is no link", async () => {
     const panel = await mount(new SottoInvitePanel(), { invite });
     const tab = listen(panel, "sotto-second-tab");
@@ -121,6 +127,7 @@ describe("the join panel", () => {
     ["forged", /tampered.*new one/],
     ["unreachable", /does not answer.*try again/],
     ["storage", /could not store.*space/],
+    ["failed", /Reload.*stays valid/],
   ];
   it.each(reasons)("says what to do about %s", async (reason, words) => {
     const panel = await mount(new SottoJoinPanel(), { text: LINK, failure: { ok: false, reason } });
@@ -188,6 +195,41 @@ describe("the verify panel", () => {
     expect(textOf(inside(panel, "[role=status]"))).toBe("");
   });
 
+  it("says nothing about a person of what was found out about another one", async () => {
+    const compared = Promise.withResolvers<boolean>();
+    const panel = await mount(new SottoVerifyPanel(), {
+      name: "Ada",
+      number,
+      compare: () => compared.promise,
+    });
+    await page.getByRole("textbox").fill("1");
+    await page.getByRole("button", { name: "Compare" }).click();
+    panel.name = "Bob";
+    panel.number = { ...number, groups: number.groups.toReversed() };
+    await panel.updateComplete;
+    compared.resolve(true);
+    await compared.promise;
+    // A turn of the event loop later, everything that waits for the answer has run.
+    await new Promise((resolve) => setTimeout(resolve));
+    await panel.updateComplete;
+    expect(textOf(inside(panel, "[role=status]"))).toBe("");
+  });
+
+  it("does not say that numbers differ when they could not be compared", async () => {
+    const panel = await mount(new SottoVerifyPanel(), {
+      name: "Ada",
+      number,
+      compare: () => Promise.reject(new Error("closed")),
+    });
+    await page.getByRole("textbox").fill("1");
+    await page.getByRole("button", { name: "Compare" }).click();
+    await vi.waitFor(() =>
+      expect(textOf(inside(panel, "[role=status]"))).toBe(
+        "They could not be compared just now. Try again.",
+      ),
+    );
+  });
+
   it("copies the number as it is shown", async () => {
     const write = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();
     await mount(new SottoVerifyPanel(), { name: "Ada", number });
@@ -238,6 +280,21 @@ describe("the name field", () => {
     expect(named).toEqual([]);
     expect(textOf(inside(field, "[role=alert]"))).toContain("64");
   });
+
+  it.each(["\u200b", "\u3164", "\u2800\u00ad"])(
+    "refuses %j, in which there is nothing to see",
+    async (text) => {
+      const { field, named } = await edit(text);
+      expect(named).toEqual([]);
+      const input = fieldOf(field);
+      expect(input.getAttribute("aria-invalid")).toBe("true");
+      const problem = inside(field, `#${input.getAttribute("aria-describedby")}`);
+      expect(textOf(problem)).toContain("visible");
+      input.value = "Ada";
+      await page.getByRole("button", { name: "Save" }).click();
+      expect(named).toEqual([{ name: "Ada" }]);
+    },
+  );
 
   it("drops what cannot be seen: no name may turn the text around it", async () => {
     expect((await edit("Ada\u202e\u0007 L")).named).toEqual([{ name: "Ada L" }]);
@@ -293,13 +350,22 @@ describe("the settings panel", () => {
     const panel = await mount(new SottoSettingsPanel(), {
       diagnostics: {
         role: "leader",
-        dropped: { malformed: 3 },
+        dropped: { malformed: 3, expired: 1 },
         direct: 1,
-        damagedRows: 0,
-        faults: 0,
+        damagedRows: 5,
+        faults: 7,
       },
     });
-    expect(textOf(inside(panel, "details"))).toContain("malformed 3");
+    const values = (): readonly string[] => allInside(panel, "details dd").map(textOf);
+    expect(values()).toEqual([
+      "1 direct now",
+      "not readable: 3, after the end of an invite: 1",
+      "5",
+      "7",
+    ]);
+    chooseLocale("zh-CN");
+    await panel.updateComplete;
+    expect(values()[1]).toBe("无法解读: 3, 邀请过期后到达: 1");
   });
 });
 
@@ -364,7 +430,7 @@ describe("the sheet", () => {
     const sheet = await mount(new SottoSheet(), { heading: "Settings", open: true });
     const closed = listen(sheet, "sotto-close");
     await page.getByRole("button", { name: "Close" }).click();
-    await vi.waitFor(() => expect(closed).toHaveLength(1));
+    await vi.waitFor(() => expect(closed).toHaveLength(1), { timeout: 10_000 });
     sheet.open = false;
     await sheet.updateComplete;
     sheet.open = true;

@@ -20,6 +20,15 @@ describe("drafts", () => {
     expect(sessionStorage.getItem("sotto-drafts")).toBe("[]");
   });
 
+  it("take back what could not be sent, before what was typed since", () => {
+    const drafts = openDrafts(undefined);
+    drafts.restore("ada", "first");
+    expect(drafts.of("ada")).toBe("first");
+    drafts.set("ada", "second");
+    drafts.restore("ada", "first");
+    expect(openDrafts(undefined).of("ada")).toBe("first\nsecond");
+  });
+
   it("of two identities in one tab stay apart", () => {
     openDrafts("demo").set("ada", "from the demo");
     expect(openDrafts(undefined).of("ada")).toBe("");

@@ -219,6 +219,7 @@ describe("the timeline", () => {
     ["notes", "Keep a thought"],
     ["invited", "You can already write"],
     ["refused", "already used"],
+    ["expired", "ended before anyone opened it"],
   ] as const)("says what to do in an empty conversation of kind %s", async (kind, words) => {
     const timeline = await show([]);
     timeline.view = aView({ kind });

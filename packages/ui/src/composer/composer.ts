@@ -1,6 +1,7 @@
 import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { followLocale, t } from "../i18n/i18n.ts";
 import { base, controls } from "../shared/base.ts";
+import { joinTexts } from "../shared/drafts.ts";
 import { SottoEvent } from "../shared/events.ts";
 import { icons } from "../shared/icons.ts";
 
@@ -193,7 +194,7 @@ export class SottoComposer extends LitElement {
 
   /** Puts back what could not be sent, in front of what was typed since. */
   restore(text: string): void {
-    this.text = this.text === "" ? text : `${text}\n${this.text}`;
+    this.text = joinTexts(text, this.text);
     this.dispatchEvent(new SottoEvent("sotto-draft", { text: this.text }));
   }
 }

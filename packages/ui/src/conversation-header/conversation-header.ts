@@ -10,7 +10,7 @@ import { nameOf } from "../shared/names.ts";
 
 /**
  * Who this is and which path is in use.
- * Property: `view`. Events: `sotto-back`, `sotto-verify-open`, `sotto-invite-open`.
+ * Property: `view`. Events: `sotto-back`, `sotto-verify-open`, `sotto-invite-open`, `sotto-invite-new`.
  */
 export class SottoConversationHeader extends LitElement {
   static override readonly properties = { view: { attribute: false } };
@@ -117,9 +117,9 @@ export class SottoConversationHeader extends LitElement {
           }
         </h1>
         ${
-          view.kind === "refused"
-            ? html`<span class="hint">${t().list.refusedHint}</span>`
-            : html`<sotto-link-state .link=${view.link}></sotto-link-state>`
+          view.kind === "refused" || view.kind === "expired"
+            ? html`<span class="hint">${t().list[`${view.kind}Hint`]}</span>`
+            : html`<sotto-link-state .of=${view.id} .link=${view.link}></sotto-link-state>`
         }
       </div>
       ${this.#action(view)}
@@ -144,6 +144,14 @@ export class SottoConversationHeader extends LitElement {
         @click=${() => this.dispatchEvent(new SottoEvent("sotto-invite-open", undefined))}
       >
         ${icons.link()}<span>${words.showInvite}</span>
+      </button>`;
+    }
+    if (view.kind === "expired") {
+      return html`<button
+        class="button quiet"
+        @click=${() => this.dispatchEvent(new SottoEvent("sotto-invite-new", undefined))}
+      >
+        ${icons.invite()}<span>${words.newInvite}</span>
       </button>`;
     }
     return nothing;

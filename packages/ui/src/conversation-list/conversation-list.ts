@@ -256,6 +256,8 @@ function lastLine(one: ConversationView): string {
       return words.invitedHint;
     case "refused":
       return words.refusedHint;
+    case "expired":
+      return words.expiredHint;
     case "contact":
       return words.newHint;
   }

@@ -12,17 +12,20 @@ const COPIED_MS = 2_000;
 
 /**
  * A link to give to one person.
- * Properties: `invite` (undefined while it is made), `failed` (it could not be made).
+ * Properties: `invite` (undefined while it is made), `failed` (it could not be made),
+ * `secondTab` (offers to follow the link as a second identity of this browser).
  * Events: `sotto-second-tab`, `sotto-retry`.
  */
 export class SottoInvitePanel extends LitElement {
   static override readonly properties = {
     invite: { attribute: false },
     failed: { type: Boolean },
+    secondTab: { attribute: false },
     copied: { state: true },
   };
   declare invite: InviteView | undefined;
   declare failed: boolean;
+  declare secondTab: boolean;
   declare copied: boolean;
 
   static override readonly styles = [
@@ -65,6 +68,7 @@ export class SottoInvitePanel extends LitElement {
     followLocale(this);
     this.invite = undefined;
     this.failed = false;
+    this.secondTab = true;
     this.copied = false;
   }
 
@@ -109,12 +113,16 @@ export class SottoInvitePanel extends LitElement {
             : nothing
         }
       </div>
-      <button
-        class="button quiet"
-        @click=${() => this.dispatchEvent(new SottoEvent("sotto-second-tab", undefined))}
-      >
-        ${icons.tabs()}${words.secondTab}
-      </button>
+      ${
+        this.secondTab
+          ? html`<button
+              class="button quiet"
+              @click=${() => this.dispatchEvent(new SottoEvent("sotto-second-tab", undefined))}
+            >
+              ${icons.tabs()}${words.secondTab}
+            </button>`
+          : nothing
+      }
       <p class="note quiet-text">
         ${invite.active ? words.until(longDate(invite.expiresAt)) : words.inactive}
       </p>

@@ -5,7 +5,10 @@ import { base, controls } from "../shared/base.ts";
 import { canScan, scanArea } from "../scan/scan.ts";
 import { SottoEvent, type SottoEvents } from "../shared/events.ts";
 
-export type JoinFailure = Extract<AcceptResult, { ok: false }>;
+/** "failed": the messenger itself could not do it, and nothing is known about the invite. */
+export type JoinFailure =
+  | Extract<AcceptResult, { ok: false }>
+  | { readonly ok: false; readonly reason: "failed"; readonly origin?: never };
 
 /**
  * Opens an invite someone gave: pasted here, or followed as a link (then `busy` and `failure` tell how it goes).

@@ -11,14 +11,16 @@ const CONNECTING_MS = 1_000;
 
 /**
  * Which path messages take right now, in plain words with an icon.
- * Property: `link`.
+ * Properties: `link`, `of` (whose path it is: that of another conversation is shown at once).
  */
 export class SottoLinkState extends LitElement {
   static override readonly properties = {
     link: { attribute: false },
+    of: { attribute: false },
     shown: { state: true },
   };
   declare link: LinkState | undefined;
+  declare of: string;
   declare shown: LinkState | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -66,11 +68,14 @@ export class SottoLinkState extends LitElement {
     super();
     followLocale(this);
     this.link = undefined;
+    this.of = "";
     this.shown = undefined;
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
-    if (!changed.has("link") || this.link === undefined) return;
+    if (changed.has("of")) this.#forget();
+    else if (!changed.has("link")) return;
+    if (this.link === undefined) return;
     const isFirst = this.shown === undefined;
     if (isFirst ? this.link.state !== "connecting" : this.shown?.state === this.link.state) {
       this.#show();
@@ -80,15 +85,23 @@ export class SottoLinkState extends LitElement {
   }
 
   #show(): void {
+    this.#stop();
+    this.shown = this.link;
+  }
+
+  #forget(): void {
+    this.#stop();
+    this.shown = undefined;
+  }
+
+  #stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.shown = this.link;
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#stop();
   }
 
   override render(): TemplateResult {

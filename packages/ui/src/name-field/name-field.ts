@@ -1,10 +1,10 @@
+import { isName, NAME_CHARACTERS_MAX } from "@sotto/wire";
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { followLocale, t } from "../i18n/i18n.ts";
 import { base, controls } from "../shared/base.ts";
 import { SottoEvent } from "../shared/events.ts";
 import { icons } from "../shared/icons.ts";
 
-const NAME_CHARACTERS_MAX = 64;
 /** Control characters and direction overrides come along when pasting, and no name may hold them. */
 const INVISIBLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
 
@@ -93,6 +93,8 @@ export class SottoNameField extends LitElement {
           class="field"
           dir="auto"
           aria-label=${words.label}
+          aria-invalid=${this.bad ? "true" : nothing}
+          aria-describedby=${this.bad ? "error" : nothing}
           maxlength=${NAME_CHARACTERS_MAX * 2}
           autocomplete="nickname"
           .value=${this.name}
@@ -104,7 +106,7 @@ export class SottoNameField extends LitElement {
         />
         <button class="button primary">${words.save}</button>
       </form>
-      ${this.bad ? html`<p class="error" role="alert">${words.bad}</p>` : nothing}`;
+      ${this.bad ? html`<p class="error" id="error" role="alert">${words.bad}</p>` : nothing}`;
   }
 
   readonly #edit = (): void => {
@@ -127,7 +129,7 @@ export class SottoNameField extends LitElement {
     event.preventDefault();
     const typed = this.renderRoot.querySelector("input")?.value ?? "";
     const name = typed.replaceAll(INVISIBLE, "").trim();
-    this.bad = name === "" || Array.from(name).length > NAME_CHARACTERS_MAX;
+    this.bad = !isName(name);
     if (this.bad) return;
     this.#leave();
     if (name !== this.name) this.dispatchEvent(new SottoEvent("sotto-rename", { name }));

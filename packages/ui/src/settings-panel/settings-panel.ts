@@ -184,25 +184,31 @@ export class SottoSettingsPanel extends LitElement {
     const words = t().settings;
     const { diagnostics } = this;
     if (diagnostics === undefined) return html``;
-    const dropped = Object.entries(diagnostics.dropped);
+    const dropped = refusals(diagnostics.dropped);
     return html`<details>
       <summary>${words.details}</summary>
       <dl>
         <dt>${words.role[diagnostics.role]}</dt>
         <dd>${words.direct(diagnostics.direct)}</dd>
         <dt>${words.dropped}</dt>
-        <dd>
-          ${
-            dropped.length === 0
-              ? words.none
-              : dropped.map(([reason, count]) => `${reason} ${count}`).join(", ")
-          }
-        </dd>
+        <dd>${dropped === "" ? words.none : dropped}</dd>
         <dt>${words.damaged}</dt>
         <dd>${diagnostics.damagedRows}</dd>
+        <dt>${words.faults}</dt>
+        <dd>${diagnostics.faults}</dd>
       </dl>
     </details>`;
   }
+}
+
+/** How often each thing was refused, in words. */
+function refusals(dropped: Diagnostics["dropped"]): string {
+  const counts: Readonly<Record<string, number | undefined>> = dropped;
+  const words: Readonly<Record<keyof Diagnostics["dropped"], string>> = t().settings.reasons;
+  return Object.entries(words)
+    .filter(([reason]) => counts[reason] !== undefined)
+    .map(([reason, word]) => `${word}: ${counts[reason]}`)
+    .join(", ");
 }
 
 const radio = (

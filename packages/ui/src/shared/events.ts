@@ -5,6 +5,7 @@ export interface SottoEvents {
   "sotto-close": undefined;
   "sotto-verify-open": undefined;
   "sotto-invite-open": undefined;
+  "sotto-invite-new": undefined;
   "sotto-submit": { readonly text: string };
   "sotto-draft": { readonly text: string };
   "sotto-load-older": undefined;

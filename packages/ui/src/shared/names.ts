@@ -11,6 +11,8 @@ export function nameOf({ kind, name }: Pick<ConversationView, "kind" | "name">):
       return words.invited;
     case "refused":
       return words.refused;
+    case "expired":
+      return words.expired;
     case "contact":
       return name === "" ? words.nobodyYet : name;
   }

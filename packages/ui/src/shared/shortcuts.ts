@@ -1,4 +1,4 @@
-/** Which keys do what anywhere on the screen (ui.md 3.13). Leaves to the app: doing it. */
+/** Which keys do what anywhere on the screen. Leaves to the app: doing it. */
 export type Shortcut = "previous" | "next" | "region" | "region-back" | "leave";
 
 export function shortcutOf(event: KeyboardEvent): Shortcut | undefined {

@@ -564,6 +564,8 @@ function emptyText(view: ConversationView): string {
       return words.emptyInvited;
     case "refused":
       return words.refused;
+    case "expired":
+      return words.expired;
     case "contact":
       return words.empty;
   }

@@ -26,7 +26,7 @@ export class SottoVerifyPanel extends LitElement {
   declare verified: boolean;
   declare compare: (text: string) => Promise<boolean>;
   declare copied: boolean;
-  declare outcome: "match" | "differ" | undefined;
+  declare outcome: "match" | "differ" | "failed" | undefined;
   declare scanning: boolean;
 
   static override readonly styles = [
@@ -162,7 +162,18 @@ export class SottoVerifyPanel extends LitElement {
   };
 
   async #judge(text: string): Promise<void> {
-    this.outcome = (await this.compare(text)) ? "match" : "differ";
+    const { number } = this;
+    const outcome = await this.#outcomeOf(text);
+    // By now the panel may show the number of someone else.
+    if (this.number === number) this.outcome = outcome;
+  }
+
+  async #outcomeOf(text: string): Promise<"match" | "differ" | "failed"> {
+    try {
+      return (await this.compare(text)) ? "match" : "differ";
+    } catch {
+      return "failed";
+    }
   }
 
   async #compare(event: Event): Promise<void> {
