@@ -3,7 +3,6 @@
  * Spec: SPEC.md §6, README.md.
  */
 import { randomBytes } from "node:crypto";
-import { equalBytes } from "@sotto/wire";
 import type { RelayIdentity } from "./core/connection.ts";
 import { createExchange } from "./core/exchange.ts";
 import { createMemoryStore } from "./core/memory-store.ts";
@@ -28,8 +27,8 @@ export interface RelayOptions {
   readonly app?: string | undefined;
   /** Origin under which clients reach this relay; undefined: http://localhost with the real port. */
   readonly publicUrl?: string | undefined;
-  /** Required of every client when given. */
-  readonly inviteCode?: string | undefined;
+  /** Mail, offers and rows together; BYTES_MAX_DEFAULT unless given. */
+  readonly maxBytes?: number;
   /** False: no libp2p circuits. */
   readonly circuit?: boolean;
   readonly circuitLimits?: Partial<CircuitLimits>;
@@ -49,6 +48,8 @@ export interface Relay {
   stats(): {
     readonly queues: number;
     readonly messages: number;
+    /** What counts towards `maxBytes`. */
+    readonly bytes: number;
     readonly heldBytes: number;
     readonly commitBytes: number;
     readonly storeFails: boolean;
@@ -105,6 +106,7 @@ async function start(
     clock: env,
     sendSecret: secrets.sendSecret,
     count: env.count,
+    ...(options.maxBytes === undefined ? {} : { bytesMax: options.maxBytes }),
   });
   endings.push(() => exchange.stop());
 
@@ -145,7 +147,6 @@ async function start(
     env,
     identity,
     circuit: circuit !== undefined,
-    admits: admission(options.inviteCode),
   });
 
   const opened = hub;
@@ -168,12 +169,6 @@ async function start(
       return (ended ??= endAll());
     },
   };
-}
-
-function admission(inviteCode: string | undefined): (proof: Uint8Array) => boolean {
-  if (inviteCode === undefined) return () => true;
-  const expected = new TextEncoder().encode(inviteCode);
-  return (proof) => equalBytes(proof, expected);
 }
 
 const createCounters = (): Record<Counter, number> => ({
@@ -212,6 +207,6 @@ export {
   STALLED_MS,
 } from "./node/hub-server.ts";
 export { loadSecrets } from "./node/keys.ts";
-export { CONNECTIONS_PER_ADDRESS_MAX, placeOf } from "./node/places.ts";
+export { CONNECTIONS_PER_ADDRESS_MAX, LOOPBACK_SHARES, placeOf } from "./node/places.ts";
 export { DEFAULT_HEADERS } from "./node/static-files.ts";
 export { openSqliteStore } from "./node/store/sqlite.ts";

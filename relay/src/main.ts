@@ -4,11 +4,15 @@
  * Spec: README.md.
  */
 import { Command, InvalidArgumentError, Option } from "commander";
+import { BYTES_MAX_DEFAULT } from "./core/limits.ts";
 import type { Relay } from "./index.ts";
 import { HOST_DEFAULT, PORT_DEFAULT } from "./node/defaults.ts";
 
 /** A second signal, or a drain that takes longer, ends the process at once. */
 const DRAIN_MS = 10_000;
+/** Less is a typing error. */
+const BYTES_MIN = 1_048_576;
+const UNITS = { "": 1, K: 1_024, M: 1_048_576, G: 1_073_741_824 } as const;
 
 interface Flags {
   readonly port: number;
@@ -16,7 +20,7 @@ interface Flags {
   readonly data: string;
   readonly app: string;
   readonly publicUrl?: string;
-  readonly inviteCode?: string;
+  readonly maxBytes: number;
   readonly trustProxy: boolean;
   readonly circuit: boolean;
 }
@@ -50,7 +54,10 @@ const program = new Command("sotto-relay")
       .argParser(toOrigin),
   )
   .addOption(
-    new Option("--invite-code <text>", "let in only clients that know it").env("SOTTO_INVITE_CODE"),
+    new Option("--max-bytes <size>", "room for mail and offers, for example 500M or 8G")
+      .env("SOTTO_MAX_BYTES")
+      .default(BYTES_MAX_DEFAULT, "4G")
+      .argParser(toBytes),
   )
   .addOption(
     new Option("--trust-proxy", "count clients by the last X-Forwarded-For address")
@@ -105,6 +112,16 @@ function toPort(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError("0 to 65535.");
   return port;
+}
+
+function toBytes(text: string): number {
+  const [, digits, letter = ""] = /^(\d+)([KMG]?)$/i.exec(text) ?? [];
+  const unit = Object.entries(UNITS).find(([name]) => name === letter.toUpperCase())?.[1] ?? 1;
+  const bytes = Number(digits) * unit;
+  if (!Number.isSafeInteger(bytes) || bytes < BYTES_MIN) {
+    throw new InvalidArgumentError("At least 1M, for example 500M or 8G.");
+  }
+  return bytes;
 }
 
 function toOrigin(text: string): string {

@@ -165,8 +165,9 @@ export async function authenticate(client: {
 export async function connectRaw(
   port: number,
   readerSeed: Uint8Array = random(32),
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<Client> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}${HUB_PATH}`);
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${HUB_PATH}`, { headers });
   const inbox = createInbox();
   const closed = new Promise<void>((resolve) => {
     socket.on("close", () => {
@@ -189,8 +190,12 @@ export async function connectRaw(
 }
 
 /** A proven client. */
-export async function connect(port: number, readerSeed: Uint8Array = random(32)): Promise<Client> {
-  const client = await connectRaw(port, readerSeed);
+export async function connect(
+  port: number,
+  readerSeed: Uint8Array = random(32),
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Client> {
+  const client = await connectRaw(port, readerSeed, headers);
   client.send(await authenticate(client));
   await client.next("welcome");
   return client;

@@ -21,7 +21,13 @@ import {
   QUEUE_NEW_BURST,
   READ_PAGE,
   REQUESTS_PENDING_MAX,
+  APPEND_BYTE_INTERVAL_MS,
+  APPEND_BYTES_BURST,
   APPEND_BYTES_PENDING_MAX,
+  HOUR_MS,
+  OFFER_HOURS,
+  QUEUE_BYTES_MAX,
+  QUEUE_NEW_INTERVAL_MS,
   SENDERS_PER_CONNECTION_MAX,
   TTL_HOURS_MAX,
 } from "sotto-relay/core";
@@ -260,15 +266,19 @@ describe("missing and forbidden look the same", () => {
   test("to who wants an offer, wherever it went", async () => {
     const world = createWorld();
     const [alice, bob] = [await world.connect(), await world.connect()];
-    const { alias } = await alice.client.makeQueue(random(16), newQueueId(), 1);
+    const { alias } = await alice.client.makeQueue(random(16));
     const linkId = newLinkId();
     const put = { type: "bundle-put", alias, linkId, blob: random(10) } as const;
     await alice.client.request(put);
     const get = { type: "bundle-get", linkId } as const;
     expect(await bob.client.request(get)).toMatchObject({ type: "bundle" });
-    world.clock.advance(2 * 3_600_000);
+    world.clock.advance((OFFER_HOURS + 1) * HOUR_MS);
+    const expired = bob.sent.length;
     expect(await bob.client.request(get)).toEqual(GONE);
     expect(await bob.client.request(FRAMES["bundle-get"])).toEqual(GONE);
+    // Byte for byte, but for the request's number.
+    const [one, other] = bob.sent.slice(expired).map((frame) => [frame[0], ...frame.slice(5)]);
+    expect(other).toEqual(one);
   });
 });
 
@@ -440,11 +450,57 @@ describe("limits", () => {
     expect(await client.request(get)).toMatchObject({ code: "later" });
   });
 
-  test("making queues: a burst, then one per interval", async () => {
-    const { client } = await createWorld().connect();
-    for (let index = 0; index < QUEUE_NEW_BURST; index++) await client.makeQueue(random(16));
+  test("making queues: a burst per place, whatever the connections and keys, then one per interval", async () => {
+    const world = createWorld();
+    for (let made = 0; made < QUEUE_NEW_BURST; made += QUEUE_NEW_BURST / 4) {
+      const { client } = await world.connect(random(32), "here");
+      for (let index = 0; index < QUEUE_NEW_BURST / 4; index++) await client.makeQueue(random(16));
+      client.close();
+    }
+    const { client } = await world.connect(random(32), "here");
     const one = { ...FRAMES["queue-new"], queueId: newQueueId() };
-    expect(await client.request(one)).toMatchObject({ type: "error", code: "limit" });
+    const limit = { type: "error", code: "limit", retryAfterMs: QUEUE_NEW_INTERVAL_MS };
+    expect(await client.request(one)).toEqual(limit);
+    const elsewhere = await world.connect(random(32), "there");
+    await elsewhere.client.makeQueue(random(16));
+    world.clock.advance(QUEUE_NEW_INTERVAL_MS);
+    expect(await client.request(one)).toMatchObject({ type: "queue" });
+    expect(await client.request({ ...one, queueId: newQueueId() })).toEqual(limit);
+  });
+
+  test("appending: so many bytes per place, then as many as time gives", async () => {
+    const world = createWorld();
+    const alice = await world.connect();
+    const largest = 65_536;
+    const targets: { readonly sendId: SendId; readonly sendSecret: Uint8Array }[] = [];
+    for (let bytes = 0; bytes <= APPEND_BYTES_BURST; bytes += QUEUE_BYTES_MAX) {
+      targets.push(await pair(alice.client, (await world.connect()).client));
+    }
+    alice.client.close();
+    const connectTo = async (index: number, place: string) => {
+      const { client } = await world.connect(random(32), place);
+      const { sendId, sendSecret } = targets[index]!;
+      const opened = await client.openSender(sendId, sendSecret);
+      if (opened.type !== "sender") throw new Error("not a sender");
+      return { client, alias: opened.alias };
+    };
+    for (let index = 0; index < targets.length - 1; index++) {
+      const { client, alias } = await connectTo(index, "here");
+      for (let bytes = 0; bytes < QUEUE_BYTES_MAX; bytes += largest) {
+        expect(await client.request(append(alias, new Uint8Array(largest)))).toEqual(OK);
+      }
+      client.close();
+    }
+    const last = await connectTo(targets.length - 1, "here");
+    const waitMs = largest * APPEND_BYTE_INTERVAL_MS;
+    const later = { type: "error", code: "later", retryAfterMs: waitMs };
+    const message = append(last.alias, new Uint8Array(largest));
+    expect(await last.client.request(message)).toEqual(later);
+    const other = await connectTo(targets.length - 1, "there");
+    expect(await other.client.request(append(other.alias))).toEqual(OK);
+    world.clock.advance(waitMs);
+    expect(await last.client.request(message)).toEqual(OK);
+    expect(await last.client.request(append(last.alias))).toMatchObject({ code: "later" });
   });
 
   test("the life of messages", async () => {

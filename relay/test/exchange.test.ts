@@ -7,16 +7,21 @@ import {
   HELD_BYTES_MAX,
   HOLD_MS,
   HOUR_MS,
+  OFFER_HOURS,
   type Owner,
   type Queue,
+  QUEUE_AWAITED_HOURS,
   QUEUE_BYTES_MAX,
   QUEUE_IDLE_HOURS,
   QUEUE_MESSAGES_MAX,
   QUEUE_RENEW_HOURS,
+  QUEUE_UNUSED_HOURS,
   QUEUES_PER_READER_MAX,
   RECENT_IDS_MAX,
+  ROW_BYTES,
   SWEEP_MS,
   TTL_HOURS_DEFAULT,
+  TTL_HOURS_MAX,
 } from "sotto-relay/core";
 import { append, newEnvelopeId, newLinkId, newQueueId, pair, random } from "./client.ts";
 import { answered, createWorld, type Socket, turn, type World } from "./world.ts";
@@ -283,6 +288,14 @@ describe("closing a queue", () => {
     const { world, alice, bob, alias, ownAlias, queueId, sendId, sendSecret } = await withPair();
     const answer = bob.client.request(append(alias));
     await alice.client.next("deliver");
+    const invited = await alice.client.makeQueue(random(16));
+    const linkId = newLinkId();
+    const put = { type: "bundle-put", alias: invited.alias, linkId, blob: random(10) } as const;
+    expect(await alice.client.request(put)).toEqual(OK);
+    const closing = { type: "queue-close", alias: invited.alias } as const;
+    expect(await alice.client.request(closing)).toEqual(OK);
+    expect(await bob.client.request({ type: "bundle-get", linkId })).toMatchObject(GONE);
+    expect(world.disk.bundles.size).toBe(0);
     expect(await alice.client.request({ type: "queue-close", alias: ownAlias })).toEqual(OK);
     expect(await answer).toMatchObject(GONE);
     expect(await bob.client.request(append(alias))).toMatchObject(GONE);
@@ -418,6 +431,235 @@ describe("expiry", () => {
     world.clock.advance((QUEUE_IDLE_HOURS + 1) * HOUR_MS);
     await turn();
     expect(world.disk.queues.size).toBe(0);
+  });
+});
+
+describe("an offer", () => {
+  async function withOffer(ttlHours: number) {
+    const world = createWorld();
+    const alice = await world.connect();
+    const { alias } = await alice.client.makeQueue(random(16), newQueueId(), ttlHours);
+    const linkId = newLinkId();
+    const put = { type: "bundle-put", alias, linkId, blob: random(10) } as const;
+    expect(await alice.client.request(put)).toEqual(OK);
+    const get = async (): Promise<string> => {
+      const { client } = await world.connect();
+      const answer = await client.request({ type: "bundle-get", linkId });
+      return answer.type === "error" ? answer.code : answer.type;
+    };
+    return { world, alice, put, get };
+  }
+
+  test.each([1, TTL_HOURS_MAX])(
+    "lives its own hours and not one more, in a queue of %d hours, over restarts",
+    async (ttlHours) => {
+      const { world, get } = await withOffer(ttlHours);
+      world.crash();
+      world.clock.advance((OFFER_HOURS + 1) * HOUR_MS - 1);
+      world.crash();
+      expect(await get()).toBe("bundle");
+      world.clock.advance(1);
+      expect(await get()).toBe("gone");
+      world.clock.advance(SWEEP_MS);
+      await turn();
+      expect(world.disk.bundles.size).toBe(0);
+    },
+  );
+
+  test("put again lives no longer, and put again after its end is a new one", async () => {
+    const { world, alice, put, get } = await withOffer(24);
+    world.clock.advance(OFFER_HOURS * HOUR_MS);
+    expect(await alice.client.request({ ...put, blob: random(20) })).toEqual(OK);
+    expect(await get()).toBe("bundle");
+    world.clock.advance(HOUR_MS);
+    expect(await get()).toBe("gone");
+    expect(await alice.client.request(put)).toEqual(OK);
+    world.clock.advance(OFFER_HOURS * HOUR_MS);
+    expect(await get()).toBe("bundle");
+  });
+});
+
+describe("a queue without a sender", () => {
+  /** A queue whose owner leaves at once. */
+  async function abandoned(
+    world: World,
+    during?: (socket: Socket, alias: number) => Promise<void>,
+  ) {
+    const socket = await world.connect();
+    const firstUse = random(16);
+    const { sendId, alias } = await socket.client.makeQueue(firstUse, newQueueId(), TTL_HOURS_MAX);
+    await during?.(socket, alias);
+    socket.client.close();
+    return { sendId, firstUse };
+  }
+  const livesExactly = async (world: World, hours: number): Promise<void> => {
+    const { size } = world.disk.queues;
+    // The hour that has begun counts in its favour.
+    world.clock.advance((hours + 1) * HOUR_MS - SWEEP_MS);
+    await turn();
+    expect(world.disk.queues.size).toBe(size);
+    world.clock.advance(SWEEP_MS);
+    await turn();
+    expect(world.disk.queues.size).toBe(size - 1);
+  };
+
+  test("that nobody uses is gone after a day, over restarts", async () => {
+    const world = createWorld();
+    await abandoned(world);
+    world.crash();
+    await livesExactly(world, QUEUE_UNUSED_HOURS);
+  });
+
+  test("stays while its owner is here", async () => {
+    const world = createWorld();
+    const { client } = await world.connect();
+    await client.makeQueue(random(16));
+    world.clock.advance(4 * QUEUE_UNUSED_HOURS * HOUR_MS);
+    await turn();
+    expect(world.disk.queues.size).toBe(1);
+    world.crash();
+    world.clock.advance((QUEUE_UNUSED_HOURS + 1) * HOUR_MS);
+    await turn();
+    expect(world.disk.queues.size).toBe(0);
+  });
+
+  test("with an offer lives as long as that, and an hour for who fetched it last", async () => {
+    const world = createWorld();
+    await abandoned(world, async ({ client }, alias) => {
+      const put = { type: "bundle-put", alias, linkId: newLinkId(), blob: random(10) } as const;
+      expect(await client.request(put)).toEqual(OK);
+    });
+    world.crash();
+    await livesExactly(world, OFFER_HOURS + 1);
+  });
+
+  test.each(["before", "after"])(
+    "made %s its owner writes to somebody waits for the answer as long as mail lives",
+    async (when) => {
+      const { world, bob, alice, sendId, sendSecret } = await withPair();
+      alice.client.close();
+      bob.client.close();
+      const kept = world.disk.queues.size;
+      const reader = await world.connect();
+      if (when === "after") await reader.client.openSender(sendId, sendSecret);
+      const firstUse = random(16);
+      const own = await reader.client.makeQueue(firstUse);
+      if (when === "before") await reader.client.openSender(sendId, sendSecret);
+      reader.client.close();
+      world.crash();
+      world.clock.advance(QUEUE_AWAITED_HOURS * HOUR_MS);
+      await turn();
+      expect(world.disk.queues.size).toBe(kept + 1);
+      const answering = await world.connect();
+      const opened = await answering.client.openSender(own.sendId, random(32), firstUse);
+      expect(opened.type).toBe("sender");
+    },
+  );
+
+  test("that gets its sender lives like any other, though its owner is away", async () => {
+    const world = createWorld();
+    const { sendId, firstUse } = await abandoned(world);
+    world.clock.advance(QUEUE_UNUSED_HOURS * HOUR_MS);
+    const { client } = await world.connect();
+    expect((await client.openSender(sendId, random(32), firstUse)).type).toBe("sender");
+    world.crash();
+    await livesExactly(world, QUEUE_IDLE_HOURS);
+  });
+
+  test("whose sender could not be kept is as before", async () => {
+    const world = createWorld();
+    const { sendId, firstUse } = await abandoned(world);
+    const { client } = await world.connect();
+    world.store = "full";
+    expect(await client.openSender(sendId, random(32), firstUse)).toMatchObject({ code: "full" });
+    world.store = "open";
+    await livesExactly(world, QUEUE_UNUSED_HOURS);
+  });
+});
+
+describe("room for everything", () => {
+  const FULL = { type: "error", code: "full" };
+  const [PAIR, SMALL, OFFER] = [ROW_BYTES, ROW_BYTES + 256, ROW_BYTES + 100];
+
+  test("mail to the byte; what is known is still answered, and fetching makes room", async () => {
+    for (const spare of [0, -1]) {
+      const world = createWorld({ bytesMax: PAIR + 2 * SMALL + spare });
+      const [alice, bob] = [await world.connect(), await world.connect()];
+      const { alias, queueId } = await pair(alice.client, bob.client);
+      alice.client.close();
+      const [first, second] = [append(alias), append(alias)];
+      expect(await bob.client.request(first)).toEqual(OK);
+      expect(await bob.client.request(second)).toMatchObject(spare < 0 ? FULL : OK);
+      expect(await bob.client.request(append(alias))).toMatchObject(FULL);
+      expect(await bob.client.request(first)).toEqual(OK);
+      const again = await reopen(world, alice, queueId);
+      const { alias: own, sequence } = await again.client.next("deliver");
+      again.client.ack(own, sequence);
+      again.client.close();
+      expect(await bob.client.request(append(alias))).toEqual(OK);
+    }
+  });
+
+  test("queues and offers to the byte; a full relay still lets a sender in", async () => {
+    const world = createWorld({ bytesMax: 2 * ROW_BYTES + OFFER });
+    const [alice, bob] = [await world.connect(), await world.connect()];
+    const firstUse = random(16);
+    const { alias, sendId } = await alice.client.makeQueue(firstUse);
+    const second = await alice.client.makeQueue(random(16));
+    const put = { type: "bundle-put", alias, linkId: newLinkId(), blob: random(101) } as const;
+    expect(await alice.client.request(put)).toMatchObject(FULL);
+    expect(await alice.client.request({ ...put, blob: random(100) })).toEqual(OK);
+    await expect(alice.client.makeQueue(random(16))).rejects.toThrow("full");
+    const other = { ...put, alias: second.alias, linkId: newLinkId(), blob: random(1) };
+    expect(await alice.client.request(other)).toMatchObject(FULL);
+    expect((await bob.client.openSender(sendId, random(32), firstUse)).type).toBe("sender");
+    await alice.client.makeQueue(random(16));
+  });
+
+  test("is given back by every end, and counted again after a restart", async () => {
+    const { world, alice, bob, alias, ownAlias } = await withPair();
+    const bytes = (): number => world.exchange.stats().bytes;
+    expect(bytes()).toBe(PAIR);
+    const invited = await alice.client.makeQueue(random(16));
+    const put = { type: "bundle-put", alias: invited.alias, linkId: newLinkId() } as const;
+    await alice.client.request({ ...put, blob: random(500) });
+    world.store = "full";
+    expect(await alice.client.request({ ...put, blob: random(900) })).toMatchObject(FULL);
+    world.store = "open";
+    await alice.client.request({ ...put, blob: random(100) });
+    expect(bytes()).toBe(PAIR + ROW_BYTES + OFFER);
+    // Acknowledged, refused by the disk, written, expired.
+    const answer = bob.client.request(append(alias));
+    expect(bytes()).toBe(PAIR + ROW_BYTES + OFFER + SMALL);
+    alice.client.ack(ownAlias, (await alice.client.next("deliver")).sequence);
+    await answer;
+    expect(bytes()).toBe(PAIR + ROW_BYTES + OFFER);
+    await alice.client.request({ type: "queue-close", alias: invited.alias });
+    expect(bytes()).toBe(PAIR);
+    alice.client.close();
+    world.store = "full";
+    expect(await bob.client.request(append(alias))).toMatchObject(FULL);
+    expect(bytes()).toBe(PAIR);
+    world.store = "open";
+    await bob.client.request(append(alias));
+    await alice.client.closed;
+    world.crash();
+    expect(bytes()).toBe(PAIR + SMALL);
+    world.clock.advance(25 * HOUR_MS);
+    expect(bytes()).toBe(PAIR);
+  });
+
+  test("offers count after a restart, and no longer when they expire", async () => {
+    const world = createWorld();
+    const { client } = await world.connect();
+    const { alias } = await client.makeQueue(random(16));
+    await client.request({ type: "bundle-put", alias, linkId: newLinkId(), blob: random(100) });
+    world.crash();
+    expect(world.exchange.stats().bytes).toBe(ROW_BYTES + OFFER);
+    world.clock.advance((OFFER_HOURS + 1) * HOUR_MS);
+    expect(world.exchange.stats().bytes).toBe(ROW_BYTES);
+    world.clock.advance(HOUR_MS);
+    expect(world.exchange.stats()).toMatchObject({ bytes: 0, queues: 0 });
   });
 });
 

@@ -8,6 +8,7 @@ import {
   CONNECTIONS_PER_ADDRESS_MAX,
   createHubServer,
   HEARTBEAT_MS,
+  LOOPBACK_SHARES,
   nodeBackend,
   placeOf,
   type Relay,
@@ -16,7 +17,7 @@ import {
   STALLED_MS,
   startRelay,
 } from "sotto-relay";
-import { createExchange, createMemoryStore } from "sotto-relay/core";
+import { createExchange, createMemoryStore, QUEUE_NEW_BURST } from "sotto-relay/core";
 import { authenticate, connect, connectRaw, newQueueId, random } from "./client.ts";
 import { createClock } from "./world.ts";
 
@@ -129,7 +130,6 @@ describe("with a clock of our own", () => {
         env,
         identity: { seed, publicKey: await nodeBackend.signPublic(seed) },
         circuit: false,
-        admits: () => true,
       },
       connectionsMax,
     );
@@ -208,6 +208,38 @@ describe("how many from where", () => {
     all[0]!.terminate();
     await vi.waitFor(() => expect(relay.stats().connections).toBe(CONNECTIONS_PER_ADDRESS_MAX + 1));
     await once(from("192.0.2.7"), "open");
+  });
+
+  test("what a place used up stays used up when it comes back, under whatever keys", async () => {
+    const relay = await start({ trustProxy: true });
+    const makeAll = async (address: string, count: number): Promise<readonly string[]> => {
+      const client = await connect(relay.port, random(32), { "x-forwarded-for": address });
+      const answers = await Promise.all(
+        Array.from({ length: count }, () =>
+          client.request({
+            type: "queue-new",
+            queueId: newQueueId(),
+            ttlHours: 1,
+            firstUseHash: random(32),
+          }),
+        ),
+      );
+      client.close();
+      await client.closed;
+      return answers.map((answer) => (answer.type === "error" ? answer.code : answer.type));
+    };
+    const made = (count: number): string[] => Array.from({ length: count }, () => "queue");
+    expect(await makeAll("2001:db8:1:2::1", QUEUE_NEW_BURST)).toEqual(made(QUEUE_NEW_BURST));
+    expect(await makeAll("2001:db8:1:2:ffff::2", 1)).toEqual(["limit"]);
+    expect(await makeAll("2001:db8:1:3::1", 1)).toEqual(["queue"]);
+    expect(await makeAll("192.0.2.7", QUEUE_NEW_BURST)).toEqual(made(QUEUE_NEW_BURST));
+    expect(await makeAll("192.0.2.7", 1)).toEqual(["limit"]);
+    expect(await makeAll("192.0.2.8", 1)).toEqual(["queue"]);
+    // This machine is counted too, as so many places.
+    for (let share = 0; share < LOOPBACK_SHARES; share++) {
+      expect(await makeAll("127.0.0.1", QUEUE_NEW_BURST)).toEqual(made(QUEUE_NEW_BURST));
+    }
+    expect(await makeAll("::1", 1)).toEqual(["limit"]);
   });
 
   test.each([

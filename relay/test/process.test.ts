@@ -190,8 +190,14 @@ test("options come from flags or the environment, and wrong ones are refused", a
     ["--port", "65536"],
     ["--port", "x"],
     ["--public-url", "chat"],
+    ["--max-bytes", "1048575"],
+    ["--max-bytes", "8T"],
+    ["--max-bytes", "-1"],
+    // No client can prove that it knows one.
+    ["--invite-code", "x"],
   ]) {
-    const { child } = run(args);
+    // A relay that starts after all must not be mistaken for a refusal of its port or its data.
+    const { child } = run(["--port", "0", "--data", data, "--no-circuit", ...args]);
     expect((await once(child, "exit"))[0]).toBe(1);
   }
   const help = run(["--help"]);
@@ -199,6 +205,25 @@ test("options come from flags or the environment, and wrong ones are refused", a
   for (const flag of ["--port", "--host", "--data", "--app", "--public-url", "SOTTO_DATA"]) {
     expect(help.output.out).toContain(flag);
   }
+  expect(help.output.out).not.toContain("invite-code");
+});
+
+test.each([
+  ["--max-bytes", {}],
+  [undefined, { SOTTO_MAX_BYTES: "1m" }],
+])("room is limited by %s or the environment", async (flag, env) => {
+  const { port } = await start(flag === undefined ? [] : [flag, "1M"], env);
+  const [alice, bob] = [await connect(port), await connect(port)];
+  const bound = await pair(alice, bob);
+  alice.close();
+  await alice.closed;
+  // With its row, the sixteenth of them is a little too much.
+  const answers: string[] = [];
+  for (let index = 0; index < 16; index++) {
+    const answer = await bob.request(append(bound.alias, random(65_536)));
+    answers.push(answer.type === "error" ? answer.code : answer.type);
+  }
+  expect(answers).toEqual([...Array.from({ length: 15 }, () => "ok"), "full"]);
 });
 
 test("a damaged key file is not replaced", async () => {

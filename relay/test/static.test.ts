@@ -183,7 +183,24 @@ describe("headers", () => {
         "x-content-type-options": "nosniff",
       });
     }
-    expect((await get(relay, "/sw.js")).headers["content-security-policy"]).toBeUndefined();
+  });
+
+  test("scripts come with the page's policy, and with nothing else that is the page's", async () => {
+    const policy = "default-src 'none'; script-src 'self'";
+    const relay = await start();
+    const byDefault = (await get(relay, "/")).headers["content-security-policy"];
+    for (const path of ["/sw.js", "/assets/main-4f3a.js"]) {
+      expect((await get(relay, path)).headers["content-security-policy"]).toBe(byDefault);
+    }
+    const own = { html: { "content-SECURITY-policy": policy, "Integrity-Policy": "x" } };
+    writeFileSync(join(app, "headers.json"), JSON.stringify(own));
+    // A browser asks for the worker again without asking for the page.
+    const { headers } = await get(relay, "/sw.js");
+    expect(headers["content-security-policy"]).toBe(policy);
+    expect(headers["integrity-policy"]).toBeUndefined();
+    writeFileSync(join(app, "data.json"), "{}");
+    const data = await get(relay, "/data.json");
+    expect(data.headers["content-security-policy"]).toBeUndefined();
   });
 
   test.each(["[]", "nonsense", '{"all": {"X": 1}}', '{"html": []}'])(

@@ -5,6 +5,7 @@ import { decodeFrame, type HubFrame } from "@sotto/wire";
 import { nodeBackend } from "sotto-relay";
 import {
   type Counter,
+  createAllowances,
   createConnection,
   createExchange,
   createMemoryDisk,
@@ -81,14 +82,17 @@ export interface World {
   release(): Promise<void>;
   /** HELLO has come. */
   socket(readerSeed?: Uint8Array): Promise<Socket>;
-  /** WELCOME has come. */
-  connect(readerSeed?: Uint8Array): Promise<Socket>;
+  /** WELCOME has come. `place`: where it comes from; undefined: from somewhere of its own. */
+  connect(readerSeed?: Uint8Array, place?: string): Promise<Socket>;
   /** The process dies and another begins on the same disk; what waited for a commit is lost. */
   crash(): void;
 }
 
-export function createWorld(options: { admission?: string; queuesMax?: number } = {}): World {
+export function createWorld(
+  options: { admission?: string; queuesMax?: number; bytesMax?: number } = {},
+): World {
   const clock = createClock();
+  const allowances = createAllowances(clock.now);
   const disk = createMemoryDisk();
   const counters = new Map<Counter, number>();
   const seed = random(32);
@@ -129,10 +133,11 @@ export function createWorld(options: { admission?: string; queuesMax?: number } 
       sendSecret,
       count: env.count,
       ...(options.queuesMax === undefined ? {} : { queuesMax: options.queuesMax }),
+      ...(options.bytesMax === undefined ? {} : { bytesMax: options.bytesMax }),
     });
   };
 
-  const open = async (readerSeed: Uint8Array = random(32)): Promise<Socket> => {
+  const open = async (readerSeed: Uint8Array = random(32), place?: string): Promise<Socket> => {
     const inbox = createInbox();
     let over = false;
     let closed: () => void = () => undefined;
@@ -165,6 +170,7 @@ export function createWorld(options: { admission?: string; queuesMax?: number } 
         congested: () => socket.congested,
         close: () => closed(),
       },
+      ...(place === undefined ? [] : [() => allowances.of(place)]),
     );
     void connection.open();
     const hello = await inbox.next("hello");
@@ -199,8 +205,8 @@ export function createWorld(options: { admission?: string; queuesMax?: number } 
       await turn();
     },
     socket: open,
-    async connect(readerSeed) {
-      const socket = await open(readerSeed);
+    async connect(readerSeed, place) {
+      const socket = await open(readerSeed, place);
       socket.client.send(await authenticate(socket.client));
       await socket.client.next("welcome");
       return socket;

@@ -14,6 +14,7 @@ import {
   type HubFrameType,
   sendTranscript,
 } from "@sotto/wire";
+import { type Allowance, createAllowance } from "./allowance.ts";
 import type { Exchange, Outcome, Owner, Queue } from "./exchange.ts";
 import { keyToBytes } from "./keys.ts";
 import {
@@ -28,8 +29,6 @@ import {
   HOUR_MS,
   LATER_MS,
   QUEUE_MESSAGES_MAX,
-  QUEUE_NEW_BURST,
-  QUEUE_NEW_INTERVAL_MS,
   READ_PAGE,
   REQUESTS_PENDING_MAX,
   SENDERS_PER_CONNECTION_MAX,
@@ -51,8 +50,8 @@ export interface ConnectionOptions {
   readonly identity: RelayIdentity;
   /** Whether WELCOME offers circuits. */
   readonly circuit: boolean;
-  /** Whether this admission proof opens the door. */
-  readonly admits: (admission: Uint8Array) => boolean;
+  /** Whether this admission proof opens the door; undefined: everybody comes in. Reserved (SPEC.md §1). */
+  readonly admits?: (admission: Uint8Array) => boolean;
 }
 
 /** The socket below. */
@@ -93,7 +92,12 @@ interface Subscription {
   readonly open: Map<number, number>;
 }
 
-export function createConnection(options: ConnectionOptions, port: ConnectionPort): HubConnection {
+/** `allowance`: what all connections from this one's place share, asked for at each use; undefined: its own. */
+export function createConnection(
+  options: ConnectionOptions,
+  port: ConnectionPort,
+  allowance: () => Allowance = ownAllowance(),
+): HubConnection {
   const { exchange, env, identity } = options;
   const { crypto } = env;
   let phase: Phase = "greeting";
@@ -111,7 +115,8 @@ export function createConnection(options: ConnectionOptions, port: ConnectionPor
   const aliasBySender = new Map<Queue, number>();
   /** Subscriptions with something to deliver, taken in turn. */
   const ready = new Set<Subscription>();
-  const queueNews = createTokenBucket(QUEUE_NEW_BURST, QUEUE_NEW_INTERVAL_MS);
+  /** Own queues without a sender that nobody can know of yet: cleared once this client writes to somebody. */
+  const unknown = new Set<Queue>();
   const bundleGets = createTokenBucket(BUNDLE_GET_BURST, BUNDLE_GET_INTERVAL_MS);
   const cancelAuth = env.after(AUTH_MS, () => bye("unauthorised", 0));
   env.count("connected");
@@ -167,7 +172,8 @@ export function createConnection(options: ConnectionOptions, port: ConnectionPor
   async function prove(auth: Frame<"auth">): Promise<void> {
     const { readerKey: key, signature } = auth;
     const proof = { nonce, relayKey: identity.publicKey, readerKey: key, signature };
-    const proven = options.admits(auth.admission) && (await verifyHubAuth(proof, crypto));
+    const proven =
+      (options.admits?.(auth.admission) ?? true) && (await verifyHubAuth(proof, crypto));
     if (isOver()) return;
     cancelAuth();
     if (!proven) {
@@ -251,7 +257,7 @@ export function createConnection(options: ConnectionOptions, port: ConnectionPor
   }
 
   async function makeQueue(request: number, frame: Frame<"queue-new">): Promise<void> {
-    const waitMs = queueNews.take(env.now());
+    const waitMs = allowance().queueNews.take(env.now());
     if (waitMs > 0) return refuse(request, "limit", waitMs);
     const made = await exchange.create(readerKey, frame);
     if (isOver()) return;
@@ -290,12 +296,15 @@ export function createConnection(options: ConnectionOptions, port: ConnectionPor
     own.set(subscription.alias, subscription);
     ownByQueue.set(queue, subscription);
     ready.add(subscription);
+    if (senders.size > 0) exchange.keepForAnswer(queue);
+    else if (!queue.bound) unknown.add(queue);
     return subscription;
   }
 
   function unsubscribe(subscription: Subscription): void {
     own.delete(subscription.alias);
     ownByQueue.delete(subscription.queue);
+    unknown.delete(subscription.queue);
     ready.delete(subscription);
     for (const sequence of subscription.open.keys()) freeCredit(subscription, sequence);
   }
@@ -320,6 +329,8 @@ export function createConnection(options: ConnectionOptions, port: ConnectionPor
     const alias = nextAlias++;
     senders.set(alias, claimed.queue);
     aliasBySender.set(claimed.queue, alias);
+    for (const queue of unknown) exchange.keepForAnswer(queue);
+    unknown.clear();
     send(request, { type: "sender", alias });
   }
 
@@ -342,6 +353,11 @@ export function createConnection(options: ConnectionOptions, port: ConnectionPor
     const queue = senders.get(alias);
     if (queue === undefined) return refuse(request, "gone");
     if (!begin(blob.length)) return refuse(request, "later", LATER_MS);
+    const waitMs = allowance().appendBytes.take(env.now(), blob.length);
+    if (waitMs > 0) {
+      end(blob.length);
+      return refuse(request, "later", waitMs);
+    }
     exchange.append(queue, id, blob, (outcome) => {
       end(blob.length);
       if (outcome === "ok") return send(request, { type: "ok" });
@@ -518,9 +534,15 @@ export function createConnection(options: ConnectionOptions, port: ConnectionPor
     ownByQueue.clear();
     ready.clear();
     senders.clear();
+    unknown.clear();
     aliasBySender.clear();
     ephemeralSecret.fill(0);
   }
 
   return { open, receive, resume: pump, closed, bye };
+}
+
+function ownAllowance(): () => Allowance {
+  const allowance = createAllowance();
+  return () => allowance;
 }

@@ -17,14 +17,19 @@ import {
 import { bytesToKey, keyToBytes } from "./keys.ts";
 import {
   BUNDLES_PER_QUEUE_MAX,
+  BYTES_MAX_DEFAULT,
   COMMIT_BYTES_MAX,
   HELD_BYTES_MAX,
   HOLD_MS,
   HOUR_MS,
+  OFFER_HOURS,
+  QUEUE_AWAITED_HOURS,
   QUEUE_IDLE_HOURS,
   QUEUE_RENEW_HOURS,
+  QUEUE_UNUSED_HOURS,
   QUEUES_MAX,
   QUEUES_PER_READER_MAX,
+  ROW_BYTES,
   SWEEP_MS,
   TTL_HOURS_DEFAULT,
   TTL_HOURS_MAX,
@@ -63,6 +68,7 @@ const NO_BUNDLES: readonly string[] = [];
 interface Bundle {
   readonly row: number;
   readonly queue: Queue;
+  readonly sizeBytes: number;
   readonly expiryHour: number;
 }
 
@@ -77,6 +83,8 @@ export interface Queue {
   bundles: readonly string[];
   sender: Uint8Array;
   bound: boolean;
+  /** Whether its owner writes to somebody, who may have its address and not have used it yet. Memory only. */
+  awaited: boolean;
   expiryHour: number;
   owner: Owner | undefined;
   closed: boolean;
@@ -102,6 +110,8 @@ export interface Exchange {
   >;
   /** `owner` reads the queue from now on. Undefined: no such queue, or another's. */
   open(readerKey: Uint8Array, queueId: QueueId, owner: Owner): Queue | undefined;
+  /** Its owner writes to somebody: the queue lives long enough for an answer. */
+  keepForAnswer(queue: Queue): void;
   /** `owner` reads it no longer. */
   release(queue: Queue, owner: Owner): void;
   close(queue: Queue): Promise<Outcome>;
@@ -138,6 +148,8 @@ export interface Exchange {
   stats(): {
     readonly queues: number;
     readonly messages: number;
+    /** What counts towards `bytesMax`. */
+    readonly bytes: number;
     readonly heldBytes: number;
     readonly commitBytes: number;
     /** Whether the last commit failed. */
@@ -151,12 +163,15 @@ export interface ExchangeOptions {
   /** 32 bytes: derives sendIds from queueIds. */
   readonly sendSecret: Uint8Array;
   readonly queuesMax?: number;
+  /** For everything the relay keeps: ROW_BYTES for each row, and the blobs. */
+  readonly bytesMax?: number;
   readonly count: (this: void, counter: Counter) => void;
 }
 
 export function createExchange(options: ExchangeOptions): Exchange {
   const { store, clock, sendSecret, count } = options;
   const queuesMax = options.queuesMax ?? QUEUES_MAX;
+  const bytesMax = options.bytesMax ?? BYTES_MAX_DEFAULT;
   const queueById = new Map<string, Queue>();
   const queueBySendHash = new Map<string, Queue>();
   const queuesOfReader = new Map<string, number>();
@@ -167,6 +182,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   let heldBytes = 0;
   let commitBytes = 0;
   let messages = 0;
+  let bytes = 0;
   let nextRow = 1;
   let cancelHold: (() => void) | undefined;
   let cancelSweep = clock.after(SWEEP_MS, onSweep);
@@ -192,12 +208,14 @@ export function createExchange(options: ExchangeOptions): Exchange {
       const queue = queueByRow.get(row.queueRow);
       if (queue === undefined) continue;
       messages++;
+      bytes += ROW_BYTES + row.sizeBytes;
       restore(queue.mailbox, { ...row, key: bytesToKey(row.id) });
     }
-    for (const { row, queueRow, linkHash, expiryHour } of stored.bundles) {
+    for (const { row, queueRow, linkHash, sizeBytes, expiryHour } of stored.bundles) {
       nextRow = Math.max(nextRow, row + 1);
       const queue = queueByRow.get(queueRow);
-      if (queue !== undefined) addBundle(bytesToKey(linkHash), { row, queue, expiryHour });
+      if (queue === undefined) continue;
+      addBundle(bytesToKey(linkHash), { row, queue, sizeBytes, expiryHour });
     }
   }
 
@@ -207,10 +225,12 @@ export function createExchange(options: ExchangeOptions): Exchange {
       queueId: asQueueId(row.queueId),
       mailbox: createMailbox(),
       bundles: NO_BUNDLES,
+      awaited: false,
       owner: undefined,
       closed: false,
       creating: undefined,
     };
+    bytes += ROW_BYTES;
     queueById.set(bytesToKey(queue.queueId), queue);
     queueBySendHash.set(bytesToKey(queue.sendHash), queue);
     const reader = bytesToKey(queue.readerKey);
@@ -218,7 +238,11 @@ export function createExchange(options: ExchangeOptions): Exchange {
     return queue;
   }
 
+  /** Also in the place of an older one under the same link. */
   function addBundle(link: string, bundle: Bundle): void {
+    const older = bundleByLink.get(link);
+    if (older !== undefined) bytes -= ROW_BYTES + older.sizeBytes;
+    bytes += ROW_BYTES + bundle.sizeBytes;
     bundleByLink.set(link, bundle);
     const { queue } = bundle;
     if (!queue.bundles.includes(link)) queue.bundles = [...queue.bundles, link];
@@ -228,6 +252,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const bundle = bundleByLink.get(link);
     bundleByLink.delete(link);
     if (bundle === undefined) return undefined;
+    bytes -= ROW_BYTES + bundle.sizeBytes;
     bundle.queue.bundles = bundle.queue.bundles.filter((other) => other !== link);
     return bundle.row;
   }
@@ -262,6 +287,14 @@ export function createExchange(options: ExchangeOptions): Exchange {
     expiryHour: queue.expiryHour,
   });
 
+  const hasRoomFor = (sizeBytes: number): boolean => bytes + ROW_BYTES + sizeBytes <= bytesMax;
+
+  /** How long a queue lives after its owner was here. */
+  const lifeOf = (queue: Queue): number => {
+    if (queue.bound) return QUEUE_IDLE_HOURS;
+    return queue.awaited ? QUEUE_AWAITED_HOURS : QUEUE_UNUSED_HOURS;
+  };
+
   const owned = (readerKey: Uint8Array, queueId: QueueId): Queue | undefined => {
     const queue = queueById.get(bytesToKey(queueId));
     return queue !== undefined && equalBytes(queue.readerKey, readerKey) ? queue : undefined;
@@ -282,6 +315,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     ) {
       return { ok: false, reason: "limit" };
     }
+    if (!hasRoomFor(0)) return { ok: false, reason: "full" };
     const queue = addQueue({
       row: nextRow++,
       queueId,
@@ -290,7 +324,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       sender: firstUseHash,
       bound: false,
       ttlHours: ttlHours === 0 ? TTL_HOURS_DEFAULT : ttlHours,
-      expiryHour: expiryAfter(QUEUE_IDLE_HOURS),
+      expiryHour: expiryAfter(QUEUE_UNUSED_HOURS),
     });
     queue.creating = commit([{ type: "put-queue", queue: rowOf(queue) }]);
     const outcome = await queue.creating;
@@ -311,10 +345,18 @@ export function createExchange(options: ExchangeOptions): Exchange {
   }
 
   function renew(queue: Queue): void {
-    const expiryHour = expiryAfter(QUEUE_IDLE_HOURS);
-    if (expiryHour - queue.expiryHour < QUEUE_RENEW_HOURS || queue.creating !== undefined) return;
+    const life = lifeOf(queue);
+    const expiryHour = expiryAfter(life);
+    const grain = Math.min(QUEUE_RENEW_HOURS, Math.floor(life / 12));
+    if (expiryHour - queue.expiryHour < grain || queue.creating !== undefined) return;
     queue.expiryHour = expiryHour;
     void commit([{ type: "put-queue", queue: rowOf(queue) }]);
+  }
+
+  function keepForAnswer(queue: Queue): void {
+    if (queue.closed || queue.bound || queue.awaited) return;
+    queue.awaited = true;
+    renew(queue);
   }
 
   function release(queue: Queue, owner: Owner): void {
@@ -329,6 +371,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   function forget(queue: Queue): readonly StoreOperation[] {
     queue.closed = true;
     queue.owner = undefined;
+    bytes -= ROW_BYTES;
     queueById.delete(bytesToKey(queue.queueId));
     queueBySendHash.delete(bytesToKey(queue.sendHash));
     const reader = bytesToKey(queue.readerKey);
@@ -361,9 +404,14 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const written = message.state !== "held";
     unhold(message);
     remove(queue.mailbox, message, acknowledged);
-    messages--;
+    forgetSize(message);
     settleAll(message, outcome);
     return written ? [{ type: "delete-message", row: message.row }] : [];
+  }
+
+  function forgetSize(message: Message): void {
+    messages--;
+    bytes -= ROW_BYTES + message.sizeBytes;
   }
 
   const claim: Exchange["claim"] = async ({ sendId, sendKey, firstUse, proven }) => {
@@ -377,9 +425,10 @@ export function createExchange(options: ExchangeOptions): Exchange {
     }
     if (queue.bound) return isSender ? { ok: true, queue } : { ok: false, reason: "gone" };
     if (!isFirst) return { ok: false, reason: "gone" };
-    const unbound = queue.sender;
+    const { sender: unbound, expiryHour } = queue;
     queue.sender = sendKey;
     queue.bound = true;
+    queue.expiryHour = expiryAfter(QUEUE_IDLE_HOURS);
     const outcome = await commit([
       { type: "put-queue", queue: rowOf(queue) },
       ...queue.bundles.flatMap((link) => {
@@ -393,16 +442,19 @@ export function createExchange(options: ExchangeOptions): Exchange {
     }
     queue.sender = unbound;
     queue.bound = false;
+    queue.expiryHour = expiryHour;
     return { ok: false, reason: outcome };
   };
 
   const append: Exchange["append"] = (queue, id, blob, settle) => {
     if (queue.closed) return settle("gone");
     if (stopped || commitBytes + blob.length > COMMIT_BYTES_MAX) return settle("later");
-    const admitted = admit(queue.mailbox, id, blob, expiryAfter(queue.ttlHours));
+    const hasRoom = hasRoomFor(blob.length);
+    const admitted = admit(queue.mailbox, id, blob, expiryAfter(queue.ttlHours), hasRoom);
     switch (admitted.kind) {
       case "quota":
-        return settle("quota");
+      case "full":
+        return settle(admitted.kind);
       case "done":
         count("repeated");
         return settle("ok");
@@ -414,6 +466,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       case "new":
         count("appended");
         messages++;
+        bytes += ROW_BYTES + blob.length;
         admitted.message.waiting = [settle];
         return place(queue, admitted.message);
     }
@@ -468,7 +521,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       if (outcome !== "ok") {
         // Not durable: the sender hears the truth, and the owner drops a second copy by its id.
         remove(queue.mailbox, message, false);
-        messages--;
+        forgetSize(message);
         return settleAll(message, outcome === "full" ? "full" : "later");
       }
       message.state = "stored";
@@ -497,17 +550,27 @@ export function createExchange(options: ExchangeOptions): Exchange {
       return "gone";
     }
     if (known === undefined && queue.bundles.length >= BUNDLES_PER_QUEUE_MAX) return "limit";
+    if (!hasRoomFor(blob.length)) return "full";
+    // Putting it again does not make it live longer.
+    const isLive = known !== undefined && known.expiryHour > hour();
     const bundle: Bundle = {
       row: known?.row ?? nextRow++,
       queue,
-      expiryHour: expiryAfter(queue.ttlHours),
+      sizeBytes: blob.length,
+      expiryHour: isLive ? known.expiryHour : expiryAfter(OFFER_HOURS),
     };
     addBundle(link, bundle);
     const { row, expiryHour } = bundle;
+    // An hour more, so that whoever fetched the offer at its end can still answer it.
+    queue.expiryHour = Math.max(queue.expiryHour, expiryHour + 1);
     const stored = { row, queueRow: queue.row, linkHash: keyToBytes(link), expiryHour };
-    const outcome = await commit([{ type: "put-bundle", bundle: stored, blob }]);
-    if (outcome !== "ok" && known === undefined && bundleByLink.get(link) === bundle) {
-      dropBundle(link);
+    const outcome = await commit([
+      { type: "put-queue", queue: rowOf(queue) },
+      { type: "put-bundle", bundle: stored, blob },
+    ]);
+    if (outcome !== "ok" && bundleByLink.get(link) === bundle) {
+      if (known === undefined) dropBundle(link);
+      else addBundle(link, known);
     }
     return outcome;
   };
@@ -544,6 +607,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   return {
     create,
     open,
+    keepForAnswer,
     release,
     async close(queue) {
       if (queue.closed) return "gone";
@@ -569,6 +633,13 @@ export function createExchange(options: ExchangeOptions): Exchange {
       for (const [message, queue] of held) write(queue, message);
       await Promise.allSettled(writes);
     },
-    stats: () => ({ queues: queueById.size, messages, heldBytes, commitBytes, storeFails }),
+    stats: () => ({
+      queues: queueById.size,
+      messages,
+      bytes,
+      heldBytes,
+      commitBytes,
+      storeFails,
+    }),
   };
 }

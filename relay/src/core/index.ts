@@ -1,4 +1,5 @@
 /** The relay without a machine: state machines over injected time, randomness and storage. See SPEC.md. */
+export * from "./allowance.ts";
 export * from "./connection.ts";
 export * from "./exchange.ts";
 export * from "./limits.ts";

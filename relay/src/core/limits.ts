@@ -28,25 +28,51 @@ export const QUEUE_MESSAGES_MAX = 256;
 export const QUEUE_BYTES_MAX = 4_194_304;
 export const TTL_HOURS_DEFAULT = 14 * 24;
 export const TTL_HOURS_MAX = 21 * 24;
-/** A queue nobody opened for so long is gone, with everything in it. */
+/** A queue with a sender that nobody opened for so long is gone, with everything in it. */
 export const QUEUE_IDLE_HOURS = 90 * 24;
-/** An opened queue is written again only when its remaining life shrank by so much: less disk, coarser traces. */
+/**
+ * The same for a queue without a sender whose owner writes to somebody: its address may wait in
+ * undelivered mail for as long as mail lives.
+ */
+export const QUEUE_AWAITED_HOURS = TTL_HOURS_MAX;
+/** The same for any other queue without a sender; never shorter than its offers. */
+export const QUEUE_UNUSED_HOURS = 24;
+/**
+ * An opened queue is written again only when its remaining life shrank by so much, and by a twelfth
+ * of shorter lives: less disk, coarser traces.
+ */
 export const QUEUE_RENEW_HOURS = 7 * 24;
+/** An offer is gone after so long, whatever its queue's mail lives. */
+export const OFFER_HOURS = 7 * 24;
 /** Ids of acknowledged messages a queue remembers (memory only), so that a late resend is not delivered again. */
 export const RECENT_IDS_MAX = 32;
 /** Per relay: about 1 KB of memory each; a stored message costs 0.3 KB. */
 export const QUEUES_MAX = 250_000;
 export const QUEUES_PER_READER_MAX = 4_096;
 export const BUNDLES_PER_QUEUE_MAX = 4;
+/** Mail, offers and rows of a relay together, unless its operator says otherwise. */
+export const BYTES_MAX_DEFAULT = 4_294_967_296;
+/** What a queue, a message or an offer counts beside its blob. */
+export const ROW_BYTES = 256;
 
 export const SENDERS_PER_CONNECTION_MAX = 4_096;
 /** Requests of one connection without an answer; beyond it the answer is "later". */
 export const REQUESTS_PENDING_MAX = 1_024;
 export const APPEND_BYTES_PENDING_MAX = 4_194_304;
 
-/** Token buckets per connection: this many at once, then one per interval. */
-export const QUEUE_NEW_BURST = 256;
-export const QUEUE_NEW_INTERVAL_MS = 1_000;
+/**
+ * Token buckets per place (core/allowance.ts): this many at once, then one per interval.
+ * One place alone, even one that uses every queue it makes, stays far below QUEUES_MAX.
+ */
+export const QUEUE_NEW_BURST = 512;
+export const QUEUE_NEW_INTERVAL_MS = 60_000;
+export const APPEND_BYTES_BURST = 67_108_864;
+/** 16 KiB per second. */
+export const APPEND_BYTE_INTERVAL_MS = 1_000 / 16_384;
+/** Places whose buckets are remembered; those that are full again are looked for so often. */
+export const ALLOWANCES_MAX = 65_536;
+export const ALLOWANCES_SWEEP_MS = 60_000;
+/** Token bucket per connection. */
 export const BUNDLE_GET_BURST = 32;
 export const BUNDLE_GET_INTERVAL_MS = 1_000;
 

@@ -51,14 +51,18 @@ export type Admitted =
   | { readonly kind: "new" | "known"; readonly message: Message }
   /** Acknowledged a while ago. */
   | { readonly kind: "done" }
-  | { readonly kind: "quota" };
+  | { readonly kind: "quota" | "full" };
 
-/** A repeated id names the first blob that came with it, whatever comes later. */
+/**
+ * A repeated id names the first blob that came with it, whatever comes later.
+ * `hasRoom`: whether the relay has room for a new one.
+ */
 export function admit(
   mailbox: Mailbox,
   id: EnvelopeId,
   blob: Uint8Array,
   expiryHour: number,
+  hasRoom: boolean,
 ): Admitted {
   const key = bytesToKey(id);
   const known = mailbox.messages.find((message) => message.key === key);
@@ -70,6 +74,7 @@ export function admit(
   ) {
     return { kind: "quota" };
   }
+  if (!hasRoom) return { kind: "full" };
   const message = place(mailbox, { key, sizeBytes: blob.length, expiryHour, row: 0, blob });
   return { kind: "new", message };
 }

@@ -64,9 +64,11 @@ function applyTo(disk: MemoryDisk, operation: StoreOperation): void {
     case "delete-message":
       disk.messages.delete(operation.row);
       return;
-    case "put-bundle":
-      disk.bundles.set(operation.bundle.row, { row: operation.bundle, blob: operation.blob });
+    case "put-bundle": {
+      const { bundle, blob } = operation;
+      disk.bundles.set(bundle.row, { row: { ...bundle, sizeBytes: blob.length }, blob });
       return;
+    }
     case "delete-bundle":
       disk.bundles.delete(operation.row);
   }

@@ -35,6 +35,7 @@ export interface BundleRow {
   readonly queueRow: number;
   /** SHA-256 of the linkId. */
   readonly linkHash: Uint8Array;
+  readonly sizeBytes: number;
   readonly expiryHour: number;
 }
 
@@ -49,7 +50,11 @@ export type StoreOperation =
     }
   | { readonly type: "delete-message"; readonly row: number }
   /** Inserts or replaces. */
-  | { readonly type: "put-bundle"; readonly bundle: BundleRow; readonly blob: Uint8Array }
+  | {
+      readonly type: "put-bundle";
+      readonly bundle: Omit<BundleRow, "sizeBytes">;
+      readonly blob: Uint8Array;
+    }
   | { readonly type: "delete-bundle"; readonly row: number };
 
 /** Messages in the order of their rows. */

@@ -7,6 +7,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { FRAME_BYTES_MAX } from "@sotto/wire";
 import { type WebSocket, WebSocketServer } from "ws";
+import type { Allowance } from "../core/allowance.ts";
 import { createConnection, type HubConnection } from "../core/connection.ts";
 import type { ConnectionOptions } from "../core/connection.ts";
 
@@ -22,7 +23,12 @@ const DRAIN_RETRY_MS = 2_000;
 const CLOSE_MS = 1_000;
 
 export interface HubServer {
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  upgrade(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    allowance?: () => Allowance,
+  ): void;
   readonly connections: number;
   /** Waiting to be sent on all sockets. */
   readonly bufferedBytes: number;
@@ -56,25 +62,31 @@ export function createHubServer(
   let cancelBeat = env.after(HEARTBEAT_MS, beat);
   let draining = false;
 
-  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const upgrade: HubServer["upgrade"] = (request, socket, head, allowance) => {
     if (draining) return refuseUpgrade(socket, 503);
     if (clients.size >= connectionsMax) return refuseUpgrade(socket, 429);
-    server.handleUpgrade(request, socket, head, (webSocket) => accept(webSocket, socket));
-  }
+    server.handleUpgrade(request, socket, head, (webSocket) =>
+      accept(webSocket, socket, allowance),
+    );
+  };
 
-  function accept(socket: WebSocket, stream: Duplex): void {
+  function accept(socket: WebSocket, stream: Duplex, allowance?: () => Allowance): void {
     const client: Client = {
       socket,
       stream,
       corked: false,
-      connection: createConnection(options, {
-        send: (frame) => transmit(client, frame),
-        congested: () => socket.bufferedAmount >= SOCKET_BUFFER_MAX,
-        close: () => {
-          socket.close(1000);
-          setTimeout(() => socket.terminate(), CLOSE_MS).unref();
+      connection: createConnection(
+        options,
+        {
+          send: (frame) => transmit(client, frame),
+          congested: () => socket.bufferedAmount >= SOCKET_BUFFER_MAX,
+          close: () => {
+            socket.close(1000);
+            setTimeout(() => socket.terminate(), CLOSE_MS).unref();
+          },
         },
-      }),
+        allowance,
+      ),
       alive: true,
       stalledAt: undefined,
     };

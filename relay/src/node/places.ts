@@ -1,22 +1,26 @@
 /**
- * How many sockets come from one place. In memory, for as long as they are open; never logged.
+ * Where clients come from, and how many sockets from each place. In memory only; never logged.
+ * Leaves to core/allowance.ts: what a place may use up.
  * Spec: SPEC.md §4.
  */
 
-/** From one IPv4 address or one IPv6 /64; loopback (a reverse proxy, this machine) is not counted. */
+/** From one IPv4 address or one IPv6 /64; sockets from loopback (a reverse proxy, this machine) are not counted. */
 export const CONNECTIONS_PER_ADDRESS_MAX = 64;
+/** Loopback is allowed as much as so many addresses: a crowd of local tabs, or clients behind a proxy. */
+export const LOOPBACK_SHARES = 16;
 const LOOPBACK = "loopback";
+
+export const sharesOf = (place: string): number => (place === LOOPBACK ? LOOPBACK_SHARES : 1);
 
 export interface Places {
   /** Undefined: too many. Otherwise call it once when the socket is gone. */
-  enter(address: string): (() => void) | undefined;
+  enter(place: string): (() => void) | undefined;
 }
 
 export function createPlaces(): Places {
   const countByPlace = new Map<string, number>();
   return {
-    enter(address) {
-      const place = placeOf(address);
+    enter(place) {
       const count = countByPlace.get(place) ?? 0;
       if (place !== LOOPBACK && count >= CONNECTIONS_PER_ADDRESS_MAX) return undefined;
       countByPlace.set(place, count + 1);

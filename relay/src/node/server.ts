@@ -6,9 +6,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { HUB_PATH } from "@sotto/wire";
+import { createAllowances } from "../core/allowance.ts";
 import type { Circuit } from "./circuit.ts";
 import { type HubServer, refuseUpgrade } from "./hub-server.ts";
-import { createPlaces } from "./places.ts";
+import { createPlaces, placeOf, sharesOf } from "./places.ts";
 import { plain, type StaticFiles } from "./static-files.ts";
 
 /** A request must have its headers within this time. */
@@ -34,6 +35,7 @@ export interface HttpOptions {
 
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const places = createPlaces();
+  const allowances = createAllowances(Date.now);
   const server = createServer(
     { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
     (request, response) => {
@@ -61,12 +63,15 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     socket.on("error", () => socket.destroy());
     const path = pathOf(request);
     if (path !== HUB_PATH && path !== "/") return refuseUpgrade(socket, 404);
-    const taker = path === HUB_PATH ? options.hub() : options.circuit();
-    if (taker === undefined) return refuseUpgrade(socket, 503);
-    const leave = places.enter(addressOf(request, options.trustProxy));
+    const hub = options.hub();
+    const circuit = options.circuit();
+    if ((path === HUB_PATH ? hub : circuit) === undefined) return refuseUpgrade(socket, 503);
+    const place = placeOf(addressOf(request, options.trustProxy));
+    const leave = places.enter(place);
     if (leave === undefined) return refuseUpgrade(socket, 429);
     socket.once("close", leave);
-    taker.upgrade(request, socket, head);
+    if (path !== HUB_PATH) circuit?.upgrade(request, socket, head);
+    else hub?.upgrade(request, socket, head, () => allowances.of(place, sharesOf(place)));
   });
 
   await new Promise<void>((resolve, reject) => {

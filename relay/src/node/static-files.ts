@@ -9,7 +9,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { extname, join, sep } from "node:path";
 
 export type Headers = Readonly<Record<string, string>>;
-/** `<app>/headers.json`: over the defaults; `html` only on HTML, over `all`. An empty value takes a header away. */
+/**
+ * `<app>/headers.json`: over the defaults; `html` only on HTML, over `all`. An empty value takes a header away.
+ * Scripts get the page's Content-Security-Policy too: a worker lives under the one its own script came with.
+ */
 interface AppHeaders {
   readonly html: Headers;
   readonly all: Headers;
@@ -81,14 +84,13 @@ export interface StaticFiles {
 export async function createStaticFiles(directory: string, https: boolean): Promise<StaticFiles> {
   const root = await realpath(directory).catch(() => undefined);
   const always: Headers = https ? { "Strict-Transport-Security": "max-age=63072000" } : {};
-  const loadHeaders = async (): Promise<AppHeaders> => {
+  const loadHeaders = async (): Promise<AppHeaders & { readonly script: Headers }> => {
     const own = root === undefined ? NO_HEADERS : await readHeaders(join(root, "headers.json"));
-    return {
-      all: merge(DEFAULT_HEADERS.all, always, own.all),
-      html: merge(DEFAULT_HEADERS.all, always, DEFAULT_HEADERS.html, own.all, own.html),
-    };
+    const all = merge(DEFAULT_HEADERS.all, always, own.all);
+    const html = merge(DEFAULT_HEADERS.all, always, DEFAULT_HEADERS.html, own.all, own.html);
+    return { all, html, script: merge(all, pick(html, "content-security-policy")) };
   };
-  let { all, html } = await loadHeaders();
+  let { all, html, script } = await loadHeaders();
   let loadedMs = await headersChangedMs(root);
 
   /** An app built anew under a running relay brings new hashes: its page must not come with the old policy. */
@@ -96,11 +98,16 @@ export async function createStaticFiles(directory: string, https: boolean): Prom
     const changedMs = await headersChangedMs(root);
     if (changedMs === loadedMs) return;
     try {
-      ({ all, html } = await loadHeaders());
+      ({ all, html, script } = await loadHeaders());
       loadedMs = changedMs;
     } catch {
       // Half written or wrong: the fences that stand are kept, and the next page looks again.
     }
+  }
+
+  function headersFor(type: string): Headers {
+    if (type === TYPES[".html"]) return html;
+    return type === TYPES[".js"] ? script : all;
   }
 
   async function serve(
@@ -112,7 +119,8 @@ export async function createStaticFiles(directory: string, https: boolean): Prom
       return plain(response, 405, "Only GET and HEAD.\n", { ...all, Allow: "GET, HEAD" });
     }
     const isPage = APP_PATHS.has(path);
-    if (isPage) await refreshHeaders();
+    const isImmutable = path.startsWith(IMMUTABLE_PREFIX);
+    if (!isImmutable) await refreshHeaders();
     const file = root === undefined ? undefined : await find(root, isPage ? "/index.html" : path);
     if (file === undefined) {
       return isPage
@@ -124,11 +132,9 @@ export async function createStaticFiles(directory: string, https: boolean): Prom
     const chosen = packed ?? file;
     const tag = `W/"${chosen.size.toString(36)}-${Math.floor(chosen.changedMs).toString(36)}${packed?.token ?? ""}"`;
     const headers: Record<string, string> = {
-      ...(type.startsWith("text/html") ? html : all),
+      ...headersFor(type),
       "Content-Type": type,
-      "Cache-Control": path.startsWith(IMMUTABLE_PREFIX)
-        ? "public, max-age=31536000, immutable"
-        : "no-cache",
+      "Cache-Control": isImmutable ? "public, max-age=31536000, immutable" : "no-cache",
       Vary: "Accept-Encoding",
       ETag: tag,
     };
@@ -254,6 +260,9 @@ function merge(...layers: readonly Headers[]): Headers {
   }
   return Object.fromEntries([...byName.values()].filter(([, value]) => value !== ""));
 }
+
+const pick = (headers: Headers, name: string): Headers =>
+  Object.fromEntries(Object.entries(headers).filter(([other]) => other.toLowerCase() === name));
 
 export function plain(
   response: ServerResponse,

@@ -124,7 +124,12 @@ export function openSqliteStore(directory: string, pagesMax = 0): Store {
         "SELECT row, queue_row, expiry_hour, id, size_bytes FROM messages ORDER BY row",
         toMessage,
       ),
-      bundles: rows(reader, "SELECT row, queue_row, expiry_hour, link_hash FROM bundles", toBundle),
+      // A length is in the row's header: the blob is not read for it.
+      bundles: rows(
+        reader,
+        "SELECT row, queue_row, expiry_hour, link_hash, length(blob) AS size_bytes FROM bundles",
+        toBundle,
+      ),
     }),
     apply: (operations) =>
       new Promise((resolve, reject) => {
@@ -227,5 +232,6 @@ const toBundle = (row: SqlRow): BundleRow => ({
   row: Number(row["row"]),
   queueRow: Number(row["queue_row"]),
   linkHash: bytes(row["link_hash"]),
+  sizeBytes: Number(row["size_bytes"]),
   expiryHour: Number(row["expiry_hour"]),
 });
