@@ -626,6 +626,7 @@ describe("room for everything", () => {
     world.store = "full";
     expect(await alice.client.request({ ...put, blob: random(900) })).toMatchObject(FULL);
     world.store = "open";
+    expect(bytes()).toBe(PAIR + 2 * ROW_BYTES + 500);
     await alice.client.request({ ...put, blob: random(100) });
     expect(bytes()).toBe(PAIR + ROW_BYTES + OFFER);
     // Acknowledged, refused by the disk, written, expired.
