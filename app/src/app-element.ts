@@ -285,6 +285,8 @@ export class SottoApp extends LitElement {
   #nav(): TemplateResult {
     const conversations = this.#conversations.value ?? [];
     const isAlone = conversations.every((one) => one.kind === "notes");
+    // The welcome beside the list has the same buttons, larger.
+    const hasHome = isAlone && this.wide && this.route.conversation === undefined;
     const name = this.#me.value?.name ?? this.proposedName;
     return html`<nav aria-label=${t().list.label}>
       <header>
@@ -306,7 +308,7 @@ export class SottoApp extends LitElement {
         ></sotto-conversation-list>
         ${isAlone && !this.wide ? this.#welcome() : nothing}
       </div>
-      <footer>${this.wide && isAlone ? nothing : this.#actions(isAlone)}</footer>
+      <footer>${hasHome ? nothing : this.#actions(isAlone && !this.wide)}</footer>
     </nav>`;
   }
 

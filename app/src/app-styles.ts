@@ -163,7 +163,9 @@ export const layout = css`
   .home img {
     margin-block-end: var(--s-space-6);
   }
+  /* A translation may say where a line ends: not every script shows where its words do. */
   .lead {
+    white-space: pre-line;
     margin: var(--s-space-3) 0 var(--s-space-8);
     max-inline-size: 420px;
     font-size: var(--s-size-l);

@@ -49,7 +49,7 @@ export const en = {
     secondTab: "Try with a second tab",
     pick: "Choose a conversation, or invite someone.",
     points: [
-      "Directly between your devices, whenever both are there",
+      "Device to device, whenever both are there",
       "Sealed, even against tomorrow’s computers",
       "Your history stays with you",
     ],

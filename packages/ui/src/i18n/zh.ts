@@ -40,7 +40,7 @@ export const zh: Catalog = {
   },
   home: {
     title: (name) => `你好，${isolated(name)}`,
-    text: "消息从你的浏览器直达对方的浏览器。无需账号，无需手机号。",
+    text: "消息从你的浏览器直达对方的浏览器。\n无需账号，无需手机号。",
     invite: "邀请好友",
     code: "我有链接",
     secondTab: "用第二个标签页试试",
