@@ -58,6 +58,27 @@ describe("a specification", () => {
   });
 });
 
+/** Names of documents in a text, as written: "crypto/SPEC.md", "../README.md". */
+const documentsIn = (text: string): readonly string[] =>
+  [...text.matchAll(/[\w./-]*\w\.md\b/g)].map(([name]) => name);
+
+/** Whether some file of the tree can be meant: a page that a stranger does not have is no reference. */
+const isInTree = (name: string): boolean => {
+  const tail = name.replace(/^(\.{0,2}\/)+/, "");
+  return files.some(({ path }) => path === tail || path.endsWith(`/${tail}`));
+};
+
+describe("a document", () => {
+  it("is in the repository when it is spoken of", () => {
+    const missing = sources.flatMap(({ path, text }) =>
+      documentsIn(text)
+        .filter((name) => !isInTree(name))
+        .map((name) => `${path} -> ${name}`),
+    );
+    expect(missing).toEqual([]);
+  });
+});
+
 describe("a link in a document", () => {
   it("to a file of this repository leads somewhere", () => {
     const broken = files
@@ -115,6 +136,12 @@ describe("what these tests read", () => {
     expect(read("README.md", "each SPEC.md, and SPEC.md §3")).toEqual([
       ["no package/SPEC.md", "3"],
     ]);
+  });
+
+  it("are names of documents, with and without their folders", () => {
+    const names = documentsIn("see ../README.md, `wire/SPEC.md` (security.md I9) and docs/*.md");
+    expect(names).toEqual(["../README.md", "wire/SPEC.md", "security.md"]);
+    expect(names.filter((name) => !isInTree(name))).toEqual(["security.md"]);
   });
 
   it("are headings with their numbers", () => {

@@ -2,8 +2,9 @@
  * One simulated installation: the real engine, a disk that survives crashes, memory that does not.
  * Owns: the loop (commit, then act), timers, crash points. It follows sdk/shell.ts effect by effect.
  */
-import type { CryptoBackend, OwnDevice } from "@sotto/crypto";
+import { type CryptoBackend, encrypt, type OwnDevice } from "@sotto/crypto";
 import {
+  asKnown,
   type ConversationId,
   type ConversationRecord,
   type DropReason,
@@ -19,9 +20,17 @@ import {
   step,
   type Stepped,
 } from "@sotto/protocol";
-import { asSendId, bytesToHex, EnvelopeType, hexToBytes, type QueueAddress } from "@sotto/wire";
+import {
+  asContentId,
+  asSendId,
+  bytesToHex,
+  encodeContent,
+  EnvelopeType,
+  hexToBytes,
+  type QueueAddress,
+} from "@sotto/wire";
 import type { Endpoint, Network, SendTarget } from "./endpoint.ts";
-import { MARKER, type Oracle } from "./oracle.ts";
+import { FORGED, MARKER, type Oracle } from "./oracle.ts";
 import type { PlantedBug } from "./planted.ts";
 import type { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -57,6 +66,8 @@ export interface Client extends Endpoint {
   begin(id: ConversationId, input: Extract<Input, { id: ConversationId }>): Promise<boolean>;
   feed(id: ConversationId, input: Input): Promise<void>;
   rename(name: string): Promise<void>;
+  /** What a modified app could do: send another text under the id of a message that the other side has. */
+  forge(id: ConversationId): Promise<void>;
   has(id: ConversationId): boolean;
   readonly dropped: ReadonlyMap<DropReason, number>;
   readonly steps: number;
@@ -142,12 +153,12 @@ export function createClient(options: ClientOptions): Client {
     live: { ...INITIAL_LIVE, hub: online },
   });
 
-  function commit(stepped: Stepped): boolean {
+  function commit(stepped: Stepped): "ok" | "known" | "full" {
     const effect = stepped.effects.find((one) => one.kind === "commit");
-    if (effect === undefined) return true;
+    if (effect === undefined) return "ok";
     if (client.diskFull) {
       trace(`${name} disk full`);
-      return false;
+      return "full";
     }
     const { change } = effect;
     const { id } = change.conversation;
@@ -155,9 +166,11 @@ export function createClient(options: ClientOptions): Client {
     if ((before?.version ?? 0) !== change.expectedVersion) {
       oracle.fail(`${name} commits over version ${before?.version} expecting another`);
     }
-    oracle.committed(client, change);
     const outbox = disk.outbox.get(id) ?? new Map<string, OutboxRow>();
     const messages = disk.messages.get(id) ?? new Map<string, MessageRow>();
+    const overwrites = bug === "no-dedupe" || bug === "overwrite-known";
+    if (!overwrites && change.addMessages.some((row) => messages.has(row.id))) return "known";
+    oracle.committed(client, change);
     if (bug === "lazy-disk") {
       const [oldOutbox, oldMessages] = [new Map(outbox), new Map(messages)];
       undo = () => {
@@ -168,12 +181,12 @@ export function createClient(options: ClientOptions): Client {
       };
     }
     disk.conversations.set(id, change.conversation);
-    for (const row of change.putMessages) messages.set(row.id, row);
+    for (const row of [...change.addMessages, ...change.putMessages]) messages.set(row.id, row);
     for (const row of change.putOutbox) outbox.set(row.id, row);
     for (const row of change.deleteOutbox) outbox.delete(row);
     disk.messages.set(id, messages);
     disk.outbox.set(id, outbox);
-    return true;
+    return "ok";
   }
 
   /** What planted bugs do to a step's result. */
@@ -211,6 +224,9 @@ export function createClient(options: ClientOptions): Client {
     return { ...slice, conversation: { ...conversation, peer } };
   }
 
+  const stepOf = async (entry: Entry, input: Input): Promise<Stepped> =>
+    spoil(input, await step(forgetful({ ...entry.slice, self: disk.self }), input, env()));
+
   async function runStep(entry: Entry, input: Input): Promise<void> {
     if (entry.blocked !== undefined) {
       entry.blocked.push(input);
@@ -218,15 +234,21 @@ export function createClient(options: ClientOptions): Client {
     }
     steps++;
     oracle.stepped(client, entry.id, input);
-    const result = await step(forgetful({ ...entry.slice, self: disk.self }), input, env());
-    const stepped = spoil(input, result);
+    let stepped = await stepOf(entry, input);
     trace(
       `${name}/${entry.id} ${describe(input)} -> ${stepped.effects.map(describeEffect).join(" ")}`,
     );
     const early = bug === undefined ? undefined : ACTS_TOO_EARLY[bug];
     for (const effect of stepped.effects) if (effect.kind === early) execute(entry, effect);
     boundary("before the commit");
-    if (!commit(stepped)) {
+    let committed = commit(stepped);
+    if (committed === "known") {
+      trace(`${name}/${entry.id} knows that message`);
+      stepped = await stepOf(entry, asKnown(input));
+      committed = commit(stepped);
+    }
+    if (committed !== "ok") {
+      if (committed === "known") oracle.fail(`${name} adds a message it was told it knows`);
       // What people ask for is refused; what has happened is told again.
       if (input.kind === "send-text" || entry.slice.conversation === undefined) return;
       entry.blocked = [];
@@ -241,6 +263,35 @@ export function createClient(options: ClientOptions): Client {
       execute(entry, effect);
       boundary(`after ${effect.kind}`);
     }
+  }
+
+  async function forge(entry: Entry): Promise<void> {
+    const { conversation } = entry.slice;
+    const target = targetOf(entry);
+    if (conversation?.peer.state !== "open" || target === undefined || client.diskFull) return;
+    const { peer, version } = conversation;
+    const [session, ...others] = peer.sessions;
+    const there = [...(disk.messages.get(entry.id)?.values() ?? [])].filter(
+      (row) => !row.own || row.status === "delivered",
+    );
+    if (session === undefined || peer.queue.address === undefined || there.length === 0) return;
+    const row = random.pick(there);
+    const content = encodeContent({
+      kind: "text",
+      id: asContentId(hexToBytes(row.id)!),
+      time: { ms: Math.floor(now()), counter: 0 },
+      text: `${MARKER} ${FORGED}`,
+    });
+    const sealed = await encrypt(session, content, env());
+    // Its own state stays whole: the forgery is all that is wrong with it.
+    const sessions = [sealed.session, ...others];
+    const next = { ...conversation, version: version + 1, peer: { ...peer, sessions } };
+    disk.conversations.set(entry.id, next);
+    entry.slice = { ...entry.slice, conversation: next };
+    trace(`${name}/${entry.id} forges ${row.id.slice(0, 6)}`);
+    oracle.released(client, sealed.envelope);
+    const envelopeId = bytesToHex(random.bytes(16));
+    network.append(client, target, envelopeId, sealed.envelope, () => undefined);
   }
 
   async function unblock(entry: Entry, first: Input): Promise<void> {
@@ -273,6 +324,9 @@ export function createClient(options: ClientOptions): Client {
         return;
       case "make-queue":
         makeQueue(id, effect.queueId, effect.firstUse);
+        return;
+      case "close-queue":
+        network.closeQueue(client, bytesToHex(effect.queueId));
         return;
       case "publish":
         publish(id, effect.linkId, effect.blob);
@@ -490,6 +544,10 @@ export function createClient(options: ClientOptions): Client {
       if (!running) return;
       disk.self = { ...disk.self, name: newName };
       for (const id of entries.keys()) await client.feed(id, { kind: "rename", name: newName });
+    },
+    async forge(id) {
+      const entry = entries.get(id);
+      if (entry !== undefined && running) await guarded(() => forge(entry));
     },
     async hub(up) {
       if (up === online) return;

@@ -40,6 +40,7 @@ export interface Network {
     firstUse: Uint8Array,
     answer: (sendId: Uint8Array | undefined) => void | Promise<void>,
   ): void;
+  closeQueue(client: Endpoint, queueId: string): void;
   openQueues(client: Endpoint, queueIds: readonly string[]): void;
   publish(
     client: Endpoint,

@@ -35,6 +35,8 @@ export interface Faults {
   /** Chance of a foreign or damaged frame next to a genuine one. */
   readonly garbage: number;
   readonly diskFullMean: number;
+  /** Mean time between texts that a modified app sends under the id of a message the other side has, per pair, ms. */
+  readonly forgeMean: number;
 }
 
 const YEAR_MS = 365 * 24 * 3_600_000;
@@ -69,6 +71,7 @@ export function drawFaults(random: Random): Faults {
     creditMessages: random.pick([1, 4, 64]),
     garbage: maybe(0.25, () => random.next() * 0.1),
     diskFullMean: maybe(0.15, () => random.between(8_000, 30_000)),
+    forgeMean: maybe(0.2, () => random.between(500, 8_000)),
   };
 }
 
@@ -88,4 +91,5 @@ export const healed = (faults: Faults): Faults => ({
   clockJumpMean: 0,
   garbage: 0,
   diskFullMean: 0,
+  forgeMean: 0,
 });

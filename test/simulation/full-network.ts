@@ -307,6 +307,9 @@ export function createFullNetwork(options: NetworkOptions): Network {
       const asked = hubOf(client)?.makeQueue({ queueId: id, firstUse, ttlHours: 24 });
       answered(client, asked, (made) => answer(made?.ok === true ? made.sendId : undefined));
     },
+    closeQueue(client, queueId) {
+      void hubOf(client)?.closeQueue(asQueueId(hexToBytes(queueId)!));
+    },
     openQueues(client, queueIds) {
       hubOf(client)?.openQueues(queueIds.map((id) => asQueueId(hexToBytes(id)!)));
     },

@@ -16,6 +16,8 @@ import type { Scheduler } from "./scheduler.ts";
 
 /** Every text and name carries this; no sealed unit may. */
 export const MARKER = "~readable~";
+/** Every text that a modified app sends under the id of another message carries this; nobody may ever see it. */
+export const FORGED = "~forged~";
 /** Timer steps of one conversation within a second: receipts need at most five, the rest is a storm. */
 const WAKES_PER_SECOND_MAX = 12;
 
@@ -81,7 +83,7 @@ export function createOracle(scheduler: Scheduler): Oracle {
   function checkRow(client: Client, id: ConversationId, row: MessageRow): void {
     const before = client.disk.messages.get(id)?.get(row.id);
     if (before === undefined) return;
-    if (before.text !== row.text || before.order !== row.order) {
+    if (before.own !== row.own || before.text !== row.text || before.order !== row.order) {
       oracle.fail(`${client.name} rewrites message ${row.id.slice(0, 6)}`);
     }
     if (!before.own) oracle.fail(`${client.name} stores message ${row.id.slice(0, 6)} twice`);
@@ -99,8 +101,12 @@ export function createOracle(scheduler: Scheduler): Oracle {
       if (!failures.includes(what)) failures.push(what);
     },
     committed(client, change) {
-      const { id } = change.conversation;
-      for (const row of change.putMessages) {
+      const { id, last, unread } = change.conversation;
+      if (last?.text.includes(FORGED) === true) oracle.fail(`${client.name} lists a forged text`);
+      const before = client.disk.conversations.get(id)?.unread ?? 0;
+      const fresh = change.addMessages.filter((row) => !row.own).length;
+      if (unread > before + fresh) oracle.fail(`${client.name} counts a message twice`);
+      for (const row of [...change.addMessages, ...change.putMessages]) {
         checkRow(client, id, row);
         if (row.own && row.status === "delivered") {
           const other = across(client, id);

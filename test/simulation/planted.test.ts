@@ -11,6 +11,7 @@ const CALM: Partial<Faults> = {
   queueMessagesMax: 256,
   clockJumpMean: 0,
   garbage: 0,
+  forgeMean: 0,
   diskFullMean: 0,
   direct: false,
 };
@@ -26,11 +27,12 @@ const FAULTS: Readonly<Record<PlantedBug, Partial<Faults>>> = {
     halfOpenMean: 3_000,
     linkRefuses: 0.3,
   },
+  "overwrite-known": { ...CALM, forgeMean: 2_000 },
   "lazy-disk": CRASHES,
   "delete-on-relay-ok": CALM,
   "forget-owed-on-crash": { ...CRASHES, stack: "thin", remembersAcknowledged: true },
   "drop-on-reorder": { ...CALM, reorder: 0.3 },
-  "ok-before-flush": { ...CALM, flushMs: 50, relayCrashMean: 2_000, disconnectMean: 4_000 },
+  "ok-before-flush": { ...CALM, flushMs: 200, relayCrashMean: 2_000, disconnectMean: 4_000 },
 };
 
 describe("a planted bug", () => {

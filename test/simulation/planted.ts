@@ -6,6 +6,8 @@ export const PLANTED_BUGS = [
   "transmit-before-commit",
   /** Nothing is remembered as received. */
   "no-dedupe",
+  /** The store writes over a message whose id is told again. */
+  "overwrite-known",
   /** Commits are said to be durable but a crash takes the last one back. */
   "lazy-disk",
   /** "The relay has it" is taken for "the other device has it". */

@@ -19,6 +19,8 @@ export interface RelayCore {
     firstUse: Uint8Array,
   ): { readonly sendId: Uint8Array } | undefined;
   owns(owner: string, queueId: string): boolean;
+  /** With everything in it, and the offer under it. */
+  closeQueue(owner: string, queueId: string): void;
   publish(owner: string, queueId: string, linkId: string, blob: Uint8Array): boolean;
   fetch(linkId: string): Uint8Array | undefined;
   /** The queue behind `sendId` when this send key may write to it. The first to show `firstUse` is bound. */
@@ -80,6 +82,12 @@ export function createRelayModel(options: RelayModelOptions): RelayCore {
       return { sendId };
     },
     owns: (owner, queueId) => queues.get(queueId)?.owner === owner,
+    closeQueue(owner, queueId) {
+      const queue = queues.get(queueId);
+      if (queue === undefined || queue.owner !== owner) return;
+      if (queue.offer !== undefined) offers.delete(queue.offer);
+      queues.delete(queueId);
+    },
     publish(owner, queueId, linkId, blob) {
       const queue = queues.get(queueId);
       if (queue === undefined || queue.owner !== owner) return false;

@@ -209,6 +209,11 @@ export function createThinNetwork(options: NetworkOptions): Network {
         reply(made?.sendId);
       });
     },
+    closeQueue(client, queueId) {
+      const connection = connections.get(client);
+      if (connection === undefined || !connection.open) return;
+      toRelay(connection, () => relay.closeQueue(client.name, queueId));
+    },
     openQueues(client, queueIds) {
       const connection = connections.get(client);
       if (connection === undefined || !connection.open) return;

@@ -236,7 +236,7 @@ const isUnanswered = (peer: OpenPeer): boolean =>
 
 /**
  * The queue belongs to someone else: the invite was used before. Or the relay lost its disk, and the inviter
- * makes the queue again as soon as it notices: only a second look tells.
+ * makes the queue again as soon as it notices: only a second look over the same connection tells.
  */
 function onGoneUnanswered(draft: Draft, peer: OpenPeer): void {
   const { env, live } = draft;

@@ -211,7 +211,7 @@ export interface LiveState {
   readonly directOwed: readonly MessageId[];
   /** Nothing goes to the relay before this. */
   readonly retryAt: Instant;
-  /** When the relay first said that the queue of someone who never answered is no more; undefined when it is there. */
+  /** When this connection's relay first said that the queue of someone who never answered is no more. */
   readonly goneAt: Instant | undefined;
   readonly receiptAt: Instant;
   readonly probedAt: Instant;

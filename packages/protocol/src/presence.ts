@@ -87,7 +87,7 @@ export function onDirect(draft: Draft, up: boolean): void {
 }
 
 export async function onHub(draft: Draft, up: boolean): Promise<void> {
-  changeLive(draft, { hub: up, inFlight: [], retryAt: 0 });
+  changeLive(draft, { hub: up, inFlight: [], retryAt: 0, goneAt: undefined });
   if (!up) {
     changeLive(draft, {
       presence: draft.live.direct ? "online" : "unknown",
@@ -129,7 +129,7 @@ export function forgiveContactClock(draft: Draft): void {
 /** Probes and negotiates when it is time. */
 export async function keepContact(draft: Draft): Promise<void> {
   const { env, live } = draft;
-  if (!live.hub || openPeer(draft) === undefined) return;
+  if (!canSignal(draft)) return;
   if (isNegotiationDue(draft) && env.now >= live.negotiateAt) {
     if (live.ownPeerId === undefined) draft.effects.push({ kind: "prepare-direct" });
     postpone(draft);
@@ -145,10 +145,14 @@ export async function keepContact(draft: Draft): Promise<void> {
 
 export function contactWakeAt(draft: Draft): Instant | undefined {
   const { live } = draft;
-  if (!live.hub || openPeer(draft) === undefined) return undefined;
+  if (!canSignal(draft)) return undefined;
   if (isNegotiationDue(draft)) return live.negotiateAt;
   return isProbeDue(draft) ? live.probedAt + PROBE_EVERY_MS : undefined;
 }
+
+/** Until its introduction, nobody knows where the other side reads. */
+const canSignal = (draft: Draft): boolean =>
+  draft.live.hub && (openPeer(draft)?.contact.addresses.length ?? 0) > 0;
 
 const isNegotiationDue = ({ live }: Draft): boolean =>
   live.wanted && !live.direct && live.presence === "online";
@@ -156,10 +160,8 @@ const isNegotiationDue = ({ live }: Draft): boolean =>
 const isProbeDue = ({ live }: Draft): boolean => live.wanted && !live.direct;
 
 /** The other side became known while the relay was there already: nobody has asked it yet. */
-const isFirstProbeDue = (draft: Draft): boolean =>
-  draft.live.probedAt === 0 &&
-  draft.live.presence === "unknown" &&
-  (openPeer(draft)?.contact.addresses.length ?? 0) > 0;
+const isFirstProbeDue = ({ live }: Draft): boolean =>
+  live.probedAt === 0 && live.presence === "unknown";
 
 function postpone(draft: Draft): void {
   const { env, live } = draft;
@@ -175,10 +177,8 @@ async function sendSignal(
   what: { readonly probe: boolean; readonly presence?: Signal["presence"] },
 ): Promise<void> {
   const { env, live } = draft;
-  const peer = openPeer(draft);
-  const session = peer?.sessions[0];
-  if (!live.hub || peer === undefined || session === undefined) return;
-  if (peer.contact.addresses.length === 0) return;
+  const session = openPeer(draft)?.sessions[0];
+  if (!canSignal(draft) || session === undefined) return;
   const counter = Math.max(Math.floor(env.now), live.signalSent + 1);
   const signal: Signal = {
     counter,

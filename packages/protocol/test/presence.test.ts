@@ -3,6 +3,8 @@ import { NEGOTIATE_PAUSE_MS, NEGOTIATE_PAUSE_MS_MAX, PROBE_EVERY_MS } from "@sot
 import type { Signal } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
+  accepted,
+  deliver,
   deliverDirect,
   entropy,
   of,
@@ -12,6 +14,23 @@ import {
   type Side,
   wakeOf,
 } from "./fixture.ts";
+
+describe("a contact who has not said where to write", () => {
+  it("is not asked whether it is there, however long the conversation is on screen", async () => {
+    const { alice, bob } = await accepted();
+    await bob.send("without an introduction");
+    const [, hello] = bob.toRelay;
+    await alice.feed({ kind: "want", wanted: true });
+    await deliver(alice, hello!.blob);
+    expect(openPeerOf(alice).contact.addresses).toEqual([]);
+    alice.now += 2 * PROBE_EVERY_MS;
+    // The first one prepares the receipt, which waits for an address too.
+    await alice.feed({ kind: "wake" });
+    const effects = await alice.feed({ kind: "wake" });
+    expect(of(effects, "signal")).toEqual([]);
+    expect(wakeOf(effects)).toBeUndefined();
+  });
+});
 
 const LOW = new Uint8Array(34).fill(1);
 const HIGH = new Uint8Array(34).fill(2);

@@ -2,7 +2,7 @@ import { nobleBackend } from "@sotto/crypto";
 import type { Store } from "@sotto/protocol";
 import { createMemoryStore } from "@sotto/storage/memory";
 import { describe, expect, test } from "vitest";
-import { loadOrCreateSelf } from "../src/self.ts";
+import { loadOrCreateSelf } from "#src/self.ts";
 
 const env = {
   crypto: nobleBackend,

@@ -1,7 +1,7 @@
 import { type ConversationRecord, INITIAL_LIVE, type Peer } from "@sotto/protocol";
 import { INVITED_PEER, OPEN_PEER, sampleConversation } from "@sotto/storage/acceptance";
 import { describe, expect, test } from "vitest";
-import { viewConversation } from "../src/views.ts";
+import { viewConversation } from "#src/views.ts";
 
 const view = (record: ConversationRecord) =>
   viewConversation({
