@@ -768,7 +768,10 @@ export class SottoApp extends LitElement {
       const messenger = await this.#ready.promise;
       const result = await messenger.accept(text);
       if (!result.ok) {
-        this.joinFailure = result;
+        // Room is not what is missing where the database was taken away.
+        const isClosed = this.#storage.value?.state === "closed";
+        this.joinFailure =
+          result.reason === "storage" && isClosed ? { ok: false, reason: "failed" } : result;
         return;
       }
       this.joinText = "";

@@ -99,5 +99,6 @@ it("a database that is taken away says so, and a reload shows what is left", asy
   );
   await write(alice, "too late");
   await alice.page.getByText("The database was closed").waitFor();
+  await alice.page.getByText("this tab no longer has the database").waitFor();
   await expect.poll(() => composer(alice).inputValue(), { timeout: WAIT_MS }).toBe("too late");
 });
