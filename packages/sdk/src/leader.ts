@@ -171,6 +171,8 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     if (dropped.includes("outbox-full")) {
       throw new MessengerError("limit", "too many messages are waiting in this conversation");
     }
+    // The conversation ended with this very step: the text must not vanish.
+    if (dropped.includes("malformed")) throw new MessengerError("usage", "not possible here");
     return { kind: "done" };
   }
 
@@ -307,6 +309,8 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     const id = bytesToHex(options.entropy(16));
     requireStored((await shell.begin(id, { kind: "start-notes", id })).commit);
   }
+  // What a time has passed for while nobody ran: invites that ended, receipts still owed.
+  shell.feedAll({ kind: "wake" });
   shell.hub.start();
   return {
     get snapshot() {

@@ -296,7 +296,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       const { sendId } = made;
       const address: QueueAddress = { relayUrl: options.relayUrl, relayKey, sendId, firstUse };
       driveEntry(entry, { kind: "queue-ready", address });
-    } else if (!made.ok && online) {
+    } else if (!made.ok && online && queueOf(entry) !== undefined) {
       later(made.reason === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS, () => {
         if (online) void makeQueue(entry, effect);
       });
