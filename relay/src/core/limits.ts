@@ -34,7 +34,7 @@ export const QUEUE_IDLE_HOURS = 90 * 24;
  * The same for a queue without a sender whose owner writes to somebody: its address may wait in
  * undelivered mail for as long as mail lives.
  */
-export const QUEUE_AWAITED_HOURS = TTL_HOURS_MAX;
+export const QUEUE_AWAITED_HOURS = 21 * 24;
 /** The same for any other queue without a sender; never shorter than its offers. */
 export const QUEUE_UNUSED_HOURS = 24;
 /**
