@@ -17,7 +17,7 @@ import { type RelayProcess, startRelayProcess } from "./support/relay-process.ts
 /** Left on the full disk: less than a few large messages, more than what goes with a small one. */
 const ROOM_BYTES = 150_000;
 /** The browser may go on for 30 s with what it believed to be free before. */
-const NOTES_MAX = 400;
+const NOTES_MAX = 2_000;
 
 let relay: RelayProcess;
 let profile: Profile;
