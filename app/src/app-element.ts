@@ -34,12 +34,15 @@ import {
   type Route,
   secondTabLink,
 } from "./route.ts";
+import { isGiven, markGiven } from "./given-invites.ts";
 
 /** Width in pixels from which list and conversation stand side by side. */
 const WIDE_PX = 720;
 
 /** Browsers let a click open a tab for about five seconds. */
 const ACTIVE_WAIT_MS = 3_000;
+/** An unused invite with less time left than this is not offered again: the screen promises seven days. */
+const UNUSED_INVITE_MS = 6 * 24 * 3_600_000;
 
 type Named<Name extends keyof SottoEvents> = CustomEvent<SottoEvents[Name]>;
 
@@ -459,6 +462,9 @@ export class SottoApp extends LitElement {
                 .secondTab=${this.#profile === undefined}
                 @sotto-retry=${this.#onInvite}
                 @sotto-second-tab=${() => void this.#secondTab()}
+                @sotto-given=${() => {
+                  if (this.inviteOf !== undefined) markGiven(this.inviteOf);
+                }}
               ></sotto-invite-panel>`
             : nothing
         }
@@ -701,7 +707,11 @@ export class SottoApp extends LitElement {
   async #invite(): Promise<string | undefined> {
     try {
       const messenger = await this.#ready.promise;
-      const { conversation, url } = await messenger.invite();
+      const unused = messenger.conversations.value.find(isUnusedInvite);
+      const { conversation, url } =
+        unused?.invite === undefined
+          ? await messenger.invite()
+          : { conversation: unused.id, url: unused.invite.url };
       this.inviteOf = conversation;
       return url;
     } catch {
@@ -735,6 +745,7 @@ export class SottoApp extends LitElement {
       return;
     }
     const { inviteOf: conversation } = this;
+    if (conversation !== undefined) markGiven(conversation);
     await this.#untilActive(conversation);
     open(secondTabLink(url), "_blank", "noopener");
     this.inviteOf = undefined;
@@ -839,6 +850,14 @@ export class SottoApp extends LitElement {
     target?.focus();
   };
 }
+
+/** Made, looked at, and never handed out or written into; fresh enough to be handed out now. */
+const isUnusedInvite = ({ id, kind, lastText, invite }: ConversationView): boolean =>
+  kind === "invited" &&
+  lastText === undefined &&
+  invite !== undefined &&
+  invite.expiresAt - Date.now() > UNUSED_INVITE_MS &&
+  !isGiven(id);
 
 customElements.define("sotto-app", SottoApp);
 

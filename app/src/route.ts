@@ -39,8 +39,8 @@ export function readRoute(url: URL): Route {
   return {
     conversation: url.searchParams.get("c") ?? undefined,
     sheet: SHEETS.find((one) => one === sheet),
-    invite:
-      url.pathname === INVITE_PATH.slice(0, -1) && url.hash.length > 1 ? inviteOf(url) : undefined,
+    // Also without its part behind the "#", which some messengers drop: the page then says so.
+    invite: url.pathname === INVITE_PATH.slice(0, -1) ? inviteOf(url) : undefined,
   };
 }
 

@@ -189,6 +189,8 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       const { rows } = await options.store.messages(conversation, { limit: REPEAT_ROWS });
       if (rows.some((row) => row.id === id)) return { kind: "done" };
     }
+    // Whoever writes does not want to sit out a pause.
+    if (shell.hub.state !== "online") shell.hub.retry();
     const state = shell.entries.get(conversation)?.slice.conversation?.peer.state;
     if (state === "refused") throw new MessengerError("usage", "this invite was refused");
     return feed(conversation, { kind: "send-text", id, text });

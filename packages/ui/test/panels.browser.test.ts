@@ -159,6 +159,9 @@ describe("the join panel", () => {
   });
 });
 
+/** Twelve groups of five digits. */
+const WHOLE = Array.from({ length: 12 }, (_, group) => `${10_000 + group}`).join(" ");
+
 describe("the verify panel", () => {
   const number = {
     groups: Array.from({ length: 12 }, (_, index) => String(10_000 + index)),
@@ -173,15 +176,23 @@ describe("the verify panel", () => {
   });
 
   it.each([
-    [true, "They match"],
-    [false, "do not match"],
-  ])("compares a pasted number: %s", async (isSame, words) => {
+    [true, WHOLE, "They match"],
+    [false, WHOLE, "do not match"],
+    [false, WHOLE.slice(1), "60 digits"],
+    [false, "no number", "do not match"],
+  ])("compares a pasted number: %s %s", async (isSame, text, words) => {
     const compare = vi.fn<(text: string) => Promise<boolean>>().mockResolvedValue(isSame);
     const panel = await mount(new SottoVerifyPanel(), { name: "Ada", number, compare });
-    await page.getByRole("textbox").fill("10000 10001");
+    const verified: boolean[] = [];
+    panel.addEventListener("sotto-verified", (event) => {
+      if (event instanceof CustomEvent) verified.push(event.detail.verified);
+    });
+    await page.getByRole("textbox").fill(text);
     await page.getByRole("button", { name: "Compare" }).click();
-    expect(compare).toHaveBeenCalledWith("10000 10001");
+    expect(compare).toHaveBeenCalledWith(text);
     await vi.waitFor(() => expect(textOf(inside(panel, "[role=status]"))).toContain(words));
+    // A match is the verification; nothing else is.
+    expect(verified).toEqual(isSame ? [true] : []);
   });
 
   it("forgets the outcome when another person is looked at", async () => {

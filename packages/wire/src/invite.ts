@@ -70,13 +70,15 @@ export function linkToInvite(
   text: string,
 ): Decoded<{ origin: string | undefined; invite: Invite }> {
   const match =
-    /(?:(https?:\/\/[^\s/?#]+)\/i(?:\?[^\s#]*)?#|^\s*)([A-Za-z0-9_-]{71})(?![A-Za-z0-9_-])/.exec(
+    /(?:(https?:\/\/[^\s/?#]+)\/i(?:\?[^\s#]*)?#|^\s*)([A-Za-z0-9_-]{71})(?![A-Za-z0-9_-])/i.exec(
       text,
     );
   const bytes = match?.[2] === undefined ? undefined : base64UrlToBytes(match[2]);
   if (bytes === undefined) return { ok: false, reason: "malformed" };
   const decoded = decodeInvite(bytes);
-  return decoded.ok ? { ok: true, value: { origin: match?.[1], invite: decoded.value } } : decoded;
+  return decoded.ok
+    ? { ok: true, value: { origin: match?.[1]?.toLowerCase(), invite: decoded.value } }
+    : decoded;
 }
 
 export const encodeInviteOffer = (offer: InviteOffer): Uint8Array<ArrayBuffer> =>

@@ -140,7 +140,7 @@ export const en = {
     connecting: "Opening the invite…",
     malformed: "This is not an invite link. Check that you copied all of it.",
     gone: "This invite was already used or has ended. Ask for a new one.",
-    own: "This is your own invite. Send it to someone else, or open it in a second tab.",
+    own: "This is your own invite. Send it to someone else. To see both sides alone, press “Try with a second tab” on the start page.",
     "other-relay": "This invite belongs to another Sotto server.",
     openThere: (host: string) => `Open it at ${host}`,
     forged:
@@ -169,6 +169,7 @@ export const en = {
     compare: "Or paste the number from the other device",
     check: "Compare",
     match: "They match. You are talking to the right person.",
+    incomplete: "This is not a whole safety number: it has 60 digits.",
     differ: "They do not match. Check that you copied all of it from this very conversation.",
     failed: "They could not be compared just now. Try again.",
     mark: "Mark as verified",

@@ -14,7 +14,7 @@ const COPIED_MS = 2_000;
  * A link to give to one person.
  * Properties: `invite` (undefined while it is made), `failed` (it could not be made),
  * `secondTab` (offers to follow the link as a second identity of this browser).
- * Events: `sotto-second-tab`, `sotto-retry`.
+ * Events: `sotto-second-tab`, `sotto-retry`, `sotto-given` when the link was taken from here.
  */
 export class SottoInvitePanel extends LitElement {
   static override readonly properties = {
@@ -97,6 +97,7 @@ export class SottoInvitePanel extends LitElement {
           .value=${invite.url}
           @focus=${(event: FocusEvent) => {
             if (event.target instanceof HTMLInputElement) event.target.select();
+            this.#given();
           }}
         />
       </div>
@@ -107,7 +108,13 @@ export class SottoInvitePanel extends LitElement {
         </button>
         ${
           "share" in navigator
-            ? html`<button class="button" @click=${() => void share(invite.url)}>
+            ? html`<button
+                class="button"
+                @click=${() => {
+                  this.#given();
+                  void share(invite.url);
+                }}
+              >
                 ${icons.share()}${words.share}
               </button>`
             : nothing
@@ -129,7 +136,12 @@ export class SottoInvitePanel extends LitElement {
     `;
   }
 
+  #given(): void {
+    this.dispatchEvent(new SottoEvent("sotto-given", undefined));
+  }
+
   async #copy(url: string): Promise<void> {
+    this.#given();
     try {
       await navigator.clipboard.writeText(url);
     } catch {

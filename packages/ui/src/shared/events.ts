@@ -11,6 +11,7 @@ export interface SottoEvents {
   "sotto-load-older": undefined;
   "sotto-join": { readonly text: string };
   "sotto-rename": { readonly name: string };
+  "sotto-given": undefined;
   "sotto-scanned": { readonly text: string };
   "sotto-verified": { readonly verified: boolean };
   "sotto-second-tab": undefined;

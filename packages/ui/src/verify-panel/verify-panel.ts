@@ -7,6 +7,8 @@ import { canScan, scanArea } from "../scan/scan.ts";
 import { SottoEvent, type SottoEvents } from "../shared/events.ts";
 import { icons } from "../shared/icons.ts";
 
+const SAFETY_DIGITS = 60;
+
 /**
  * Two people compare a number and know that nobody sits between them.
  * Properties: `name`, `number`, `verified`, `compare` (tests a pasted text). Events: `sotto-verified`.
@@ -26,7 +28,7 @@ export class SottoVerifyPanel extends LitElement {
   declare verified: boolean;
   declare compare: (text: string) => Promise<boolean>;
   declare copied: boolean;
-  declare outcome: "match" | "differ" | "failed" | undefined;
+  declare outcome: "match" | "differ" | "incomplete" | "failed" | undefined;
   declare scanning: boolean;
 
   static override readonly styles = [
@@ -152,25 +154,27 @@ export class SottoVerifyPanel extends LitElement {
     this.scanning = !this.scanning;
   };
 
-  /** Whoever scans the other screen has met the person: that is the verification. */
   readonly #onScanned = async (event: CustomEvent<SottoEvents["sotto-scanned"]>): Promise<void> => {
     this.scanning = false;
     await this.#judge(event.detail.text);
-    if (this.outcome === "match" && !this.verified) {
-      this.dispatchEvent(new SottoEvent("sotto-verified", { verified: true }));
-    }
   };
 
   async #judge(text: string): Promise<void> {
     const { number } = this;
     const outcome = await this.#outcomeOf(text);
     // By now the panel may show the number of someone else.
-    if (this.number === number) this.outcome = outcome;
+    if (this.number !== number) return;
+    this.outcome = outcome;
+    // Comparing is the verification: nobody should have to say it twice.
+    if (outcome === "match" && !this.verified) {
+      this.dispatchEvent(new SottoEvent("sotto-verified", { verified: true }));
+    }
   }
 
-  async #outcomeOf(text: string): Promise<"match" | "differ" | "failed"> {
+  async #outcomeOf(text: string): Promise<"match" | "differ" | "incomplete" | "failed"> {
     try {
-      return (await this.compare(text)) ? "match" : "differ";
+      if (await this.compare(text)) return "match";
+      return isPartOfNumber(text) ? "incomplete" : "differ";
     } catch {
       return "failed";
     }
@@ -183,5 +187,8 @@ export class SottoVerifyPanel extends LitElement {
     await this.#judge(text);
   }
 }
+
+const isPartOfNumber = (text: string): boolean =>
+  /^[\d\s]*$/.test(text) && text.replaceAll(/\s/g, "").length < SAFETY_DIGITS;
 
 customElements.define("sotto-verify-panel", SottoVerifyPanel);
