@@ -22,6 +22,8 @@ export type ContentId = Brand<Uint8Array, "ContentId">;
 export type AccountId = Brand<Uint8Array, "AccountId">;
 /** 8 random bytes: one installation of an account. */
 export type DeviceId = Brand<Uint8Array, "DeviceId">;
+/** 16 random bytes: one sealed file. Known to whoever has the file's key. */
+export type FileId = Brand<Uint8Array, "FileId">;
 
 export const QUEUE_ID_BYTES = 24;
 export const SEND_ID_BYTES = 24;
@@ -30,6 +32,7 @@ export const ENVELOPE_ID_BYTES = 16;
 export const CONTENT_ID_BYTES = 16;
 export const ACCOUNT_ID_BYTES = 20;
 export const DEVICE_ID_BYTES = 8;
+export const FILE_ID_BYTES = 16;
 
 export const asQueueId = (bytes: Uint8Array): QueueId => sized(bytes, QUEUE_ID_BYTES) as QueueId;
 export const asSendId = (bytes: Uint8Array): SendId => sized(bytes, SEND_ID_BYTES) as SendId;
@@ -42,6 +45,7 @@ export const asAccountId = (bytes: Uint8Array): AccountId =>
   sized(bytes, ACCOUNT_ID_BYTES) as AccountId;
 export const asDeviceId = (bytes: Uint8Array): DeviceId =>
   sized(bytes, DEVICE_ID_BYTES) as DeviceId;
+export const asFileId = (bytes: Uint8Array): FileId => sized(bytes, FILE_ID_BYTES) as FileId;
 
 /** Throws a RangeError: callers read exactly this many bytes first. */
 function sized(bytes: Uint8Array, length: number): Uint8Array {

@@ -6,6 +6,7 @@ export * from "./bytes.ts";
 export * from "./content.ts";
 export * from "./direct.ts";
 export * from "./envelope.ts";
+export * from "./file.ts";
 export * from "./hub.ts";
 export * from "./invite.ts";
 export * from "./padding.ts";

@@ -3,6 +3,7 @@ import {
   asContentId,
   asDeviceId,
   asEnvelopeId,
+  asFileId,
   asLinkId,
   asQueueId,
   asSendId,
@@ -168,6 +169,7 @@ describe("ids", () => {
     ["content", asContentId, 16],
     ["account", asAccountId, 20],
     ["device", asDeviceId, 8],
+    ["file", asFileId, 16],
   ] as const)("of a %s have one size", (_, as, length) => {
     expect(as(new Uint8Array(length))).toHaveLength(length);
     expect(() => as(new Uint8Array(length - 1))).toThrow(RangeError);

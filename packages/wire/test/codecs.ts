@@ -7,6 +7,7 @@ import {
   asContentId,
   asDeviceId,
   asEnvelopeId,
+  asFileId,
   asLinkId,
   asQueueId,
   asSendId,
@@ -18,6 +19,7 @@ import {
   decodeDeviceCert,
   decodeDirectFrame,
   decodeEnvelope,
+  decodeFileReference,
   decodeFrame,
   decodeInvite,
   decodeInviteOffer,
@@ -30,6 +32,7 @@ import {
   encodeContent,
   encodeDeviceCert,
   encodeDirectFrame,
+  encodeFileReference,
   encodeFrame,
   encodeInvite,
   encodeInviteOffer,
@@ -37,12 +40,16 @@ import {
   encodeSignal,
   type Envelope,
   ERROR_CODES,
+  FILE_BYTES_MAX,
+  FILE_NAME_BYTES_MAX,
+  type FileReference,
   type Framed,
   HELLO_HEADER_BYTES,
   type HubFrame,
   INVITE_BLOB_BYTES_MAX,
   type Invite,
   type InviteOffer,
+  isFileName,
   isName,
   KEM_CIPHERTEXT_BYTES,
   KEM_PUBLIC_BYTES,
@@ -172,6 +179,20 @@ const content: fc.Arbitrary<Content> = fc.oneof(
   }),
   record({ kind: fc.constant("profile" as const), id: contentId, time, name }),
 );
+
+const mediaSegment = fc.stringMatching(/^[a-z0-9][a-z0-9!#$&^_.+-]{0,40}$/);
+
+const file: fc.Arbitrary<FileReference> = record({
+  id: of(16).map(asFileId),
+  key,
+  noncePrefix: of(7),
+  sizeBytes: fc.integer({ min: 0, max: FILE_BYTES_MAX }),
+  root: key,
+  mediaType: fc.tuple(mediaSegment, mediaSegment).map((segments) => segments.join("/")),
+  name: fc
+    .string({ unit: "binary", minLength: 1, maxLength: Math.floor(FILE_NAME_BYTES_MAX / 4) })
+    .filter(isFileName),
+});
 
 const signal: fc.Arbitrary<Signal> = record({
   counter: u48,
@@ -327,6 +348,7 @@ export const CODECS: readonly Codec<unknown>[] = [
   codec({ name: "invite", values: invite, encode: encodeInvite, decode: decodeInvite }),
   codec({ name: "offer", values: offer, encode: encodeInviteOffer, decode: decodeInviteOffer }),
   codec({ name: "content", values: content, encode: encodeContent, decode: decodeContent }),
+  codec({ name: "file", values: file, encode: encodeFileReference, decode: decodeFileReference }),
   codec({ name: "signal", values: signal, encode: encodeSignal, decode: decodeSignal }),
   codec({ name: "envelope", values: envelope, encode: encodeEnvelope, decode: decodeEnvelope }),
   codec({ name: "direct", values: direct, encode: encodeDirectFrame, decode: decodeDirectFrame }),
