@@ -24,9 +24,16 @@ export interface OwnDevice {
   readonly cert: DeviceCert;
 }
 
-export async function createOwnDevice(env: CryptoEnv): Promise<OwnDevice> {
+/** A new account with its first device. */
+export const createOwnDevice = (env: CryptoEnv): Promise<OwnDevice> =>
+  restoreDevice(env.entropy(32), env);
+
+/**
+ * A new device of an account that exists: its own keys and its own certificate under the root key given, 32 bytes.
+ * Contacts see the same account; sessions and prekeys of other devices are not restored.
+ */
+export async function restoreDevice(rootSecret: Uint8Array, env: CryptoEnv): Promise<OwnDevice> {
   const { crypto, entropy, now } = env;
-  const rootSecret = entropy(32);
   const signingSecret = entropy(32);
   const dhSecret = entropy(32);
   const body = {

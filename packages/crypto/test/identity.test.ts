@@ -4,6 +4,8 @@ import {
   LABELS,
   nobleBackend,
   type OwnDevice,
+  restoreDevice,
+  safetyNumber,
   verifyDeviceCert,
 } from "@sotto/crypto";
 import {
@@ -49,6 +51,23 @@ describe("an own device", () => {
     expect(accountIdOf(own.cert.rootKey)).toEqual(
       Uint8Array.from(referenceAccountId(own.cert.rootKey)),
     );
+  });
+});
+
+describe("a device under a restored root secret", () => {
+  it("is another device of the same account: new keys, same account id and safety number", async () => {
+    const restored = await restoreDevice(own.rootSecret, seededEnv("identity, restored"));
+    expect(await verifyDeviceCert(restored.cert, nobleBackend)).toBe(true);
+    expect(accountIdOf(restored.cert.rootKey)).toEqual(accountIdOf(own.cert.rootKey));
+    const { rootKey } = (await createOwnDevice(seededEnv("identity, other"))).cert;
+    expect(safetyNumber(restored.cert.rootKey, rootKey)).toEqual(
+      safetyNumber(own.cert.rootKey, rootKey),
+    );
+    for (const field of ["deviceId", "signingKey", "dhKey", "signature"] as const) {
+      expect(restored.cert[field]).not.toEqual(own.cert[field]);
+    }
+    expect(restored.signingSecret).not.toEqual(own.signingSecret);
+    expect(restored.dhSecret).not.toEqual(own.dhSecret);
   });
 });
 
