@@ -7,6 +7,6 @@ export * from "./identity.ts";
 export * from "./invite.ts";
 export { LABELS } from "./labels.ts";
 export * from "./prekeys.ts";
-export { hkdfSha256, hmacSha256, sha256 } from "./primitives.ts";
+export { hkdfSha256, hmacSha256, isExchangeKey, isKemKey, sha256 } from "./primitives.ts";
 export * from "./session.ts";
 export * from "./signal.ts";
