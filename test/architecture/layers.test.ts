@@ -21,6 +21,7 @@ const LAYERS: Readonly<
     own: ["wire"],
     third: ["@noble/ciphers", "@noble/curves", "@noble/hashes", "@noble/post-quantum"],
   },
+  "packages/engines": { own: ["wire", "crypto"], third: [] },
   "packages/protocol": { own: ["wire", "crypto"], third: [] },
   // crypto: the proofs a client shows to a relay.
   "packages/transport": {
@@ -39,7 +40,10 @@ const LAYERS: Readonly<
     ],
   },
   "packages/storage": { own: ["wire", "protocol"], third: ["dexie"] },
-  "packages/sdk": { own: ["wire", "crypto", "protocol", "transport", "storage"], third: [] },
+  "packages/sdk": {
+    own: ["wire", "crypto", "engines", "protocol", "transport", "storage"],
+    third: [],
+  },
   // wire: what may be a name.
   "packages/ui": {
     own: ["wire", "sdk"],
@@ -55,7 +59,7 @@ const LAYERS: Readonly<
   },
   "packages/bots": { own: ["sdk"], third: [] },
   relay: {
-    own: ["wire", "crypto"],
+    own: ["wire", "crypto", "engines"],
     third: [
       "@chainsafe/libp2p-noise",
       "@libp2p/circuit-relay-v2",
@@ -145,12 +149,12 @@ describe.each(workspaces)("$folder", (workspace) => {
 });
 
 describe("Node's own modules", () => {
-  it("are imported by the relay's shell only", () => {
+  it("are imported by the relay's shell and the engine for Node only", () => {
     const users = workspaces
       .flatMap(importsByName)
       .filter(({ module }) => isNode(module))
       .map(({ file }) => file)
-      .filter((file) => !/^relay\/src\/(?!core\/)/.test(file));
+      .filter((file) => !/^(relay\/src\/(?!core\/)|packages\/engines\/src\/node\/)/.test(file));
     expect([...new Set(users)]).toEqual([]);
   });
 });

@@ -1,0 +1,93 @@
+/**
+ * OpenSSL through node:crypto: synchronous, so that a relay answers in the order it was asked.
+ * Leaves out encapsulation, which would draw its own randomness, and verifying (SPEC.md §1.1).
+ * Spec: crypto/SPEC.md §1.
+ */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createPrivateKey,
+  createPublicKey,
+  decapsulate,
+  diffieHellman,
+  type KeyObject,
+  sign as opensslSign,
+} from "node:crypto";
+import type { CryptoBackend } from "@sotto/crypto";
+import { KEM_PUBLIC_BYTES } from "@sotto/wire";
+import { backendOf, type Engine, MissingOperation, TAG_BYTES } from "../engine.ts";
+
+/** DER headers of RFC 8410 and RFC 9935 keys; the raw bytes follow. */
+const PRIVATE_X25519 = Buffer.from("302e020100300506032b656e04220420", "hex");
+const PUBLIC_X25519 = Buffer.from("302a300506032b656e032100", "hex");
+const PRIVATE_ED25519 = Buffer.from("302e020100300506032b657004220420", "hex");
+const SEED_ML_KEM = Buffer.from("3054020100300b060960864801650304040204428040", "hex");
+const AEAD = "chacha20-poly1305";
+
+function privateKey(header: Buffer, secret: Uint8Array): KeyObject {
+  const key = Buffer.concat([header, secret]);
+  try {
+    return createPrivateKey({ key, format: "der", type: "pkcs8" });
+  } finally {
+    key.fill(0);
+  }
+}
+
+/** The last `length` bytes of the encoded public half are the key itself. */
+const rawPublic = (secret: KeyObject, length: number): Uint8Array =>
+  new Uint8Array(createPublicKey(secret).export({ format: "der", type: "spki" }).subarray(-length));
+
+/** Older versions of Node and of its OpenSSL have no ML-KEM. */
+function kemKey(seed: Uint8Array): KeyObject {
+  try {
+    return privateKey(SEED_ML_KEM, seed);
+  } catch (error) {
+    throw new MissingOperation(error);
+  }
+}
+
+export const nodeEngine: Engine = {
+  name: "node",
+  operations: {
+    dhPublic: (secret) => rawPublic(privateKey(PRIVATE_X25519, secret), 32),
+    dh: (secret, remotePublic) =>
+      new Uint8Array(
+        diffieHellman({
+          privateKey: privateKey(PRIVATE_X25519, secret),
+          publicKey: createPublicKey({
+            key: Buffer.concat([PUBLIC_X25519, remotePublic]),
+            format: "der",
+            type: "spki",
+          }),
+        }),
+      ),
+    signPublic: (seed) => rawPublic(privateKey(PRIVATE_ED25519, seed), 32),
+    sign: (seed, message) =>
+      new Uint8Array(opensslSign(null, message, privateKey(PRIVATE_ED25519, seed))),
+    kemPublic: (seed) => rawPublic(kemKey(seed), KEM_PUBLIC_BYTES),
+    decaps: (seed, ciphertext) => new Uint8Array(decapsulate(kemKey(seed), ciphertext)),
+    seal(key, nonce, aad, plaintext) {
+      const cipher = createCipheriv(AEAD, key, nonce, { authTagLength: TAG_BYTES });
+      cipher.setAAD(aad, { plaintextLength: plaintext.length });
+      const parts = [cipher.update(plaintext), cipher.final(), cipher.getAuthTag()];
+      return new Uint8Array(Buffer.concat(parts));
+    },
+    open(key, nonce, aad, sealed) {
+      const end = sealed.length - TAG_BYTES;
+      const cipher = createDecipheriv(AEAD, key, nonce, { authTagLength: TAG_BYTES });
+      cipher.setAAD(aad, { plaintextLength: end });
+      cipher.setAuthTag(sealed.subarray(end));
+      const plaintext = cipher.update(sealed.subarray(0, end));
+      try {
+        cipher.final();
+      } catch {
+        // The only thing the last step checks is the tag.
+        return undefined;
+      }
+      return new Uint8Array(plaintext);
+    },
+  },
+};
+
+/** What a relay uses. The known answers are checked by this package's tests on every supported version of Node. */
+export const nodeBackend: CryptoBackend = backendOf(nodeEngine);
