@@ -1,0 +1,70 @@
+/** Our own sessions behind the same face, with any engine. */
+import {
+  accept,
+  createInviteBundle,
+  createOwnDevice,
+  type CryptoBackend,
+  type CryptoEnv,
+  decrypt,
+  encrypt,
+  initiate,
+  type Session,
+} from "@sotto/crypto";
+import { CONTENT_BYTES_MAX, decodeEnvelope } from "@sotto/wire";
+import type { End, Peer, Sealed } from "./peer.ts";
+
+export const createSotto = (name: string, backend: CryptoBackend): Peer => ({
+  name,
+  contentBytesMax: CONTENT_BYTES_MAX,
+  async acquaint() {
+    const [alice, bob] = [createEnv(backend), createEnv(backend)];
+    const aliceDevice = await createOwnDevice(alice);
+    const bobDevice = await createOwnDevice(bob);
+    return {
+      async setUp(first) {
+        const { bundle, secrets } = await createInviteBundle(bobDevice, bob);
+        const initiated = await initiate(aliceDevice, bundle, alice);
+        if (initiated === undefined) throw new Error("bundle refused");
+        const { session, envelope } = await encrypt(initiated.session, first, alice);
+        const hello = decodeEnvelope(envelope);
+        if (!hello.ok || hello.value.type !== "hello") throw new Error("not a hello");
+        const accepted = await accept(bobDevice, secrets, hello.value, bob);
+        if (!accepted.ok) throw new Error(accepted.reason);
+        return {
+          firstBytes: envelope.length,
+          conversation: {
+            initiator: createEnd(session, alice),
+            responder: createEnd(accepted.session, bob),
+            end: () => undefined,
+          },
+        };
+      },
+    };
+  },
+});
+
+function createEnv(backend: CryptoBackend): CryptoEnv {
+  const entropy = (length: number): Uint8Array<ArrayBuffer> =>
+    crypto.getRandomValues(new Uint8Array(length));
+  return { entropy, crypto: backend, now: Date.now() };
+}
+
+function createEnd(initial: Session, env: CryptoEnv): End {
+  let session = initial;
+  return {
+    async seal(content): Promise<Sealed> {
+      const sealed = await encrypt(session, content, env);
+      ({ session } = sealed);
+      return { message: sealed.envelope, bytes: sealed.envelope.length };
+    },
+    async open({ message }) {
+      const decoded = decodeEnvelope(message as Uint8Array);
+      if (!decoded.ok || decoded.value.type === "signal") throw new Error("not a message");
+      const { value } = decoded;
+      const opened = await decrypt(session, value.type === "hello" ? value.message : value, env);
+      if (!opened.ok) throw new Error(opened.reason);
+      ({ session } = opened);
+      return opened.content;
+    },
+  };
+}
