@@ -19,7 +19,13 @@ const LAYERS: Readonly<
   "packages/wire": { own: [], third: [] },
   "packages/crypto": {
     own: ["wire"],
-    third: ["@noble/ciphers", "@noble/curves", "@noble/hashes", "@noble/post-quantum"],
+    third: [
+      "@noble/ciphers",
+      "@noble/curves",
+      "@noble/hashes",
+      "@noble/post-quantum",
+      "@scure/bip39",
+    ],
   },
   "packages/engines": { own: ["wire", "crypto"], third: [] },
   "packages/protocol": { own: ["wire", "crypto"], third: [] },
@@ -162,6 +168,7 @@ describe("Node's own modules", () => {
 describe("heavy or dangerous dependencies have one door", () => {
   const doors: readonly (readonly [string, RegExp, RegExp])[] = [
     ["@noble/*", /^@noble\//, /^packages\/crypto\/src\/primitives\.ts$/],
+    ["@scure/bip39", /^@scure\/bip39/, /^packages\/crypto\/src\/recovery\.ts$/],
     ["dexie", /^dexie$/, /^packages\/storage\/src\/dexie\.ts$/],
     [
       "libp2p",
@@ -186,6 +193,21 @@ describe("heavy or dangerous dependencies have one door", () => {
       .flatMap(({ sources }) => sources)
       .filter(({ path }) => !path.startsWith("packages/transport/src/libp2p/"))
       .filter(({ code }) => [...code.replace(typeOnly, "").matchAll(chunk)].length > 0)
+      .map(({ path }) => path);
+    expect(eager).toEqual([]);
+  });
+});
+
+describe("word lists", () => {
+  it("are loaded only when a recovery phrase is asked for: never by a static import", () => {
+    const eager = workspaces
+      .flatMap(({ sources }) => sources)
+      .filter(({ path }) => path !== "packages/crypto/src/recovery.ts")
+      .filter(({ code }) =>
+        /\bfrom\s*"(@sotto\/crypto\/recovery|[^"]*\/recovery\.ts)"/.test(
+          code.replace(/\bimport\s+type\b[^;]*;/g, ""),
+        ),
+      )
       .map(({ path }) => path);
     expect(eager).toEqual([]);
   });
