@@ -147,20 +147,25 @@ async function makeHandshake(
   return { vector, initiator: sealed.session, responder: accepted.session };
 }
 
-/** Goes on after the HELLO: three turns of answers, each of several messages, and a signal each way. */
+/**
+ * Goes on after the HELLO: turns of answers, each of several messages, and a signal each way. The first exchange of
+ * the post-quantum ratchet ends in turn 4, whose chain has epoch 1.
+ */
 async function makeConversation(initiator: Session, responder: Session, env: CryptoEnv) {
+  if (initiator.kem.step.kind !== "offering") throw new Error("the initiator does not offer");
+  const kemSeed = hex(initiator.kem.step.seed);
   let [from, to] = [responder, initiator];
   const messages = [];
   const ratchetSecrets = [hex(initiator.ownRatchetSecret)];
   for (const [turn, sizes] of [
     [1, [0, 1, 156]],
-    [2, [3, 157]],
-    [3, [10]],
+    [2, [3, 157, 600]],
+    [3, [10, 119, 600, 120]],
     [4, [500, 2]],
   ] as const) {
     for (const [n, size] of sizes.entries()) {
       const content = env.entropy(size);
-      const sealed = await encrypt(from, content, env);
+      const sealed = await encrypt(from, content, env, { wide: size === 600 });
       from = sealed.session;
       to = must(await decrypt(to, asMessage(sealed.envelope), env)).session;
       const { previousCount } = from;
@@ -168,6 +173,7 @@ async function makeConversation(initiator: Session, responder: Session, env: Cry
         turn,
         n,
         previousCount,
+        epoch: from.kem.epoch,
         content: hex(content),
         envelope: hex(sealed.envelope),
       });
@@ -178,6 +184,8 @@ async function makeConversation(initiator: Session, responder: Session, env: Cry
   return {
     /** One per turn, the initiator's first. */
     ratchetSecrets,
+    /** Of the exchange that the initiator offers; turn 4 mixes its secret. */
+    kemSeed,
     messages,
     signal: {
       encoded: hex(encodeSignal(signal)),
@@ -248,7 +256,7 @@ async function makeHub(env: CryptoEnv) {
   };
 }
 
-/** A session as JSON: every string in it is bytes in hex. */
+/** A session as JSON: bytes as hex; no other string in it is hex. */
 const freezeSession = (session: Session): unknown =>
   JSON.parse(
     JSON.stringify(session, (_, value: unknown) =>

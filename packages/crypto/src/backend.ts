@@ -15,6 +15,7 @@ import {
   x25519Exchange,
   x25519Public,
 } from "./primitives.ts";
+import type { Turns } from "./turns.ts";
 
 export type MaybePromise<T> = T | Promise<T>;
 
@@ -26,6 +27,8 @@ export interface CryptoEnv {
   readonly crypto: CryptoBackend;
   /** Milliseconds since 1970; ages stored keys. */
   readonly now: number;
+  /** Turns made ahead, shared by all sessions of a process. Without it they are made in line. */
+  readonly turns?: Turns;
 }
 
 /** Any call may throw or reject when an engine fails; callers change no state before everything succeeded. */

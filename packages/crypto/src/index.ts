@@ -8,5 +8,7 @@ export * from "./invite.ts";
 export { LABELS } from "./labels.ts";
 export * from "./prekeys.ts";
 export { hkdfSha256, hmacSha256, isExchangeKey, isKemKey, sha256 } from "./primitives.ts";
+export { JUMP_MAX, OLD_CHAINS_MAX, SKIPPED_KEY_AGE_MS_MAX, SKIPPED_KEYS_MAX } from "./chains.ts";
 export * from "./session.ts";
 export * from "./signal.ts";
+export * from "./turns.ts";

@@ -149,12 +149,13 @@ export interface ReferenceTurn {
 
 /**
  * SPEC.md §5.1: the chains in the order of turns, the initiator's first. `secrets` are the ratchet secrets in that
- * order; before the first stands the signed prekey.
+ * order; before the first stands the signed prekey. `kemSecrets`: by the turn whose root step mixes them (§5.6).
  */
 export function referenceTurns(
   keys: ReferenceKeys,
   signedPrekeySecret: Uint8Array,
   secrets: readonly Uint8Array[],
+  kemSecrets: ReadonlyMap<number, Uint8Array> = new Map(),
 ): readonly ReferenceTurn[] {
   let { rootKey } = keys;
   const headerKeys = [keys.headerKey, keys.nextHeaderKey];
@@ -162,20 +163,36 @@ export function referenceTurns(
     createPublicKey(der.x25519Secret(one)).export({ type: "spki", format: "der" }).subarray(-32),
   );
   return secrets.map((mine, turn) => {
-    const step = hkdf(rootKey, dh(mine, publicKeys[turn]!), ascii("sotto/1 root"), 96);
+    const ikm = Buffer.concat([
+      dh(mine, publicKeys[turn]!),
+      kemSecrets.get(turn) ?? Buffer.alloc(0),
+    ]);
+    const step = hkdf(rootKey, ikm, ascii("sotto/1 root"), 96);
     rootKey = step.subarray(0, 32);
     headerKeys.push(step.subarray(64));
     return { headerKey: headerKeys[turn]!, chainKey: step.subarray(32, 64) };
   });
 }
 
-/** SPEC.md §5.2 and §5.3: the content of the `n`-th message of a chain, with every field checked. */
+export interface ReferenceBody {
+  readonly content: Buffer;
+  readonly frame:
+    | {
+        readonly kind: number;
+        readonly epoch: number;
+        readonly first: number;
+        readonly symbols: readonly Buffer[];
+      }
+    | undefined;
+}
+
+/** SPEC.md §5.2 and §5.3: the body of the `n`-th message of a chain, with every field checked. */
 export function referenceOpen(
   keys: ReferenceKeys,
   turn: ReferenceTurn,
-  expected: { readonly n: number; readonly previousCount: number },
+  expected: { readonly n: number; readonly previousCount: number; readonly epoch: number },
   message: Uint8Array,
-): Buffer {
+): ReferenceBody {
   const prefix = message.slice(0, 21);
   const nonce = message.slice(9, 21);
   const sealedHeader = message.slice(21, 80);
@@ -192,7 +209,8 @@ export function referenceOpen(
   if (
     header.readUInt32BE(32) !== expected.previousCount ||
     header.readUInt32BE(36) !== expected.n ||
-    header.readUIntBE(40, 3) !== 0
+    header.readUInt16BE(40) !== expected.epoch ||
+    header[42] !== 0
   ) {
     throw new Error("header");
   }
@@ -204,11 +222,86 @@ export function referenceOpen(
     Buffer.concat([keys.transcript, prefix, sealedHeader]),
     message.slice(80),
   );
-  const length = body.readUInt16BE(2);
-  if (body.readUInt16BE(0) !== 1 || body.subarray(4 + length).some((byte) => byte !== 0)) {
+  const end = 4 + body.readUInt16BE(2);
+  const content = body.subarray(4, end);
+  const kind = body[end] ?? 0;
+  const count = kind === 0 ? 0 : body[end + 4]!;
+  const frameEnd = kind === 0 ? end : end + 5 + 32 * count;
+  if (body.readUInt16BE(0) !== 1 || body.subarray(frameEnd).some((byte) => byte !== 0)) {
     throw new Error("body");
   }
-  return body.subarray(4, 4 + length);
+  const symbols = Array.from({ length: count }, (_, at) =>
+    body.subarray(end + 5 + 32 * at, end + 37 + 32 * at),
+  );
+  const frame =
+    kind === 0
+      ? undefined
+      : { kind, epoch: body.readUInt16BE(end + 1), first: body[end + 3]!, symbols };
+  return { content, frame };
+}
+
+/** Carry-less product modulo x^8 + x^4 + x^3 + x^2 + 1, bit by bit. */
+function product(a: number, b: number): number {
+  let sum = 0;
+  for (let bit = 7; bit >= 0; bit--) {
+    sum = (sum << 1) ^ (sum & 0x80 ? 0x11d : 0);
+    if ((b >> bit) & 1) sum ^= a;
+  }
+  return sum;
+}
+
+/**
+ * SPEC.md §5.6: the block behind `k` symbols, by elimination. Column c of the system is the power c of the index:
+ * the polynomial's coefficients come out, and its values at 0, 1, … k - 1 are the block.
+ */
+export function referenceJoin(symbols: ReadonlyMap<number, Uint8Array>, k: number): Buffer {
+  const power = (x: number, exponent: number): number =>
+    exponent === 0 ? 1 : product(x, power(x, exponent - 1));
+  const inverse = (x: number): number => power(x, 254);
+  const rows = [...symbols].slice(0, k).map(([x, value]) => ({
+    left: Array.from({ length: k }, (_, c) => power(x, c)),
+    right: [...value],
+  }));
+  for (let column = 0; column < k; column++) {
+    const pivot = rows.findIndex((row, at) => at >= column && row.left[column] !== 0);
+    [rows[column], rows[pivot]] = [rows[pivot]!, rows[column]!];
+    const scale = inverse(rows[column]!.left[column]!);
+    const { left, right } = rows[column]!;
+    rows[column] = {
+      left: left.map((one) => product(one, scale)),
+      right: right.map((one) => product(one, scale)),
+    };
+    rows.forEach((row, at) => {
+      const factor = row.left[column]!;
+      if (at === column || factor === 0) return;
+      const own = rows[column]!;
+      rows[at] = {
+        left: row.left.map((one, c) => one ^ product(factor, own.left[c]!)),
+        right: row.right.map((one, c) => one ^ product(factor, own.right[c]!)),
+      };
+    });
+  }
+  return Buffer.concat(
+    Array.from({ length: k }, (_, x) =>
+      Buffer.from(
+        Array.from({ length: 32 }, (__, at) =>
+          rows.reduce((sum, row, c) => sum ^ product(row.right[at]!, power(x, c)), 0),
+        ),
+      ),
+    ),
+  );
+}
+
+/** SPEC.md §5.6: the secret of an exchange, from the offerer's seed. Throws when the key is not that seed's. */
+export function referenceKemSecret(
+  seed: Uint8Array,
+  key: Uint8Array,
+  ciphertext: Uint8Array,
+): Buffer {
+  const secretKey = der.mlKemSecret(seed);
+  const made = createPublicKey(secretKey).export({ type: "spki", format: "der" }).subarray(-1_184);
+  if (!made.equals(key)) throw new Error("key");
+  return decapsulate(secretKey, ciphertext);
 }
 
 /** SPEC.md §6: the encoded signal. */

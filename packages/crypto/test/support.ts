@@ -60,9 +60,9 @@ export interface Pair {
 }
 
 /** After the first message went from Alice to Bob and an answer came back: no HELLO any more. */
-export async function settledPair(seed: string): Promise<Pair> {
-  const env = seededEnv(seed);
-  const { alice, bob, a, hello, secrets } = await greeted(seed);
+export async function settledPair(seed: string, crypto = nobleBackend): Promise<Pair> {
+  const env = seededEnv(seed, crypto);
+  const { alice, bob, a, hello, secrets } = await greeted(seed, text("hello"), crypto);
   const accepted = must(await accept(bob, secrets, hello, env));
   const answer = await encrypt(accepted.session, text("answer"), env);
   const back = must(await decrypt(a, asMessage(answer.envelope), env));
@@ -70,8 +70,12 @@ export async function settledPair(seed: string): Promise<Pair> {
 }
 
 /** Alice has sealed her first message to Bob; nothing has arrived. */
-export async function greeted(seed: string, content = text("hello")) {
-  const env = seededEnv(`${seed}/greeted`);
+export async function greeted(
+  seed: string,
+  content = text("hello"),
+  crypto: CryptoBackend = nobleBackend,
+) {
+  const env = seededEnv(`${seed}/greeted`, crypto);
   const alice = await createOwnDevice(env);
   const bob = await createOwnDevice(env);
   const { bundle, secrets } = await createInviteBundle(bob, env);

@@ -31,6 +31,8 @@ import { CRYPTO_VECTORS, makeCryptoVectors } from "../../../test/vectors/make-cr
 import {
   referenceAccept,
   referenceAccountId,
+  referenceJoin,
+  referenceKemSecret,
   referenceOpen,
   referenceOpenOffer,
   referenceOpenSignal,
@@ -73,7 +75,7 @@ const secretsOf = ({
 /** A stored session of the time the vectors were frozen. */
 const sessionOf = (frozen: unknown): Session => {
   const revived = JSON.parse(JSON.stringify(frozen), (_, value: unknown) =>
-    typeof value === "string" ? bytes(value) : value,
+    typeof value === "string" ? (hexToBytes(value) ?? value) : value,
   ) as Session;
   return { ...revived, receiving: undefined };
 };
@@ -119,14 +121,15 @@ describe.each(["oneTime", "lastResort"] as const)("handshake %s", (name) => {
     const [turn] = referenceTurns(keys, bytes(vector.secrets.signedPrekeySecret), [
       bytes(vector.initiatorRatchetSecret),
     ]);
-    const content = referenceOpen(keys, turn!, { n: 0, previousCount: 0 }, hello.slice(1_329));
+    const expected = { n: 0, previousCount: 0, epoch: 0 };
+    const { content } = referenceOpen(keys, turn!, expected, hello.slice(1_329));
     expect(content.toString("hex")).toBe(vector.content);
   });
 });
 
 describe("conversation", () => {
   const vector = vectors.handshakes.oneTime;
-  const { messages, ratchetSecrets } = vectors.conversation;
+  const { messages, ratchetSecrets, kemSeed } = vectors.conversation;
 
   it("goes on from a frozen stored session", async () => {
     let session = sessionOf(vector.initiatorSession);
@@ -139,16 +142,46 @@ describe("conversation", () => {
 
   it("is opened from its secrets by the second implementation, all turns", () => {
     const keys = referenceFor(vector);
-    const turns = referenceTurns(
-      keys,
-      bytes(vector.secrets.signedPrekeySecret),
-      ratchetSecrets.map(bytes),
+    const turnsWith = (kemSecrets: ReadonlyMap<number, Uint8Array>) =>
+      referenceTurns(
+        keys,
+        bytes(vector.secrets.signedPrekeySecret),
+        ratchetSecrets.map(bytes),
+        kemSecrets,
+      );
+    // Symbols by kind (1 key, 2 ciphertext), then by index.
+    const symbols = new Map([1, 2].map((kind) => [kind, new Map<number, Uint8Array>()]));
+    const openAll = (
+      turns: ReturnType<typeof referenceTurns>,
+      some: readonly (typeof messages)[number][],
+    ): void => {
+      for (const { turn, content, envelope, ...expected } of some) {
+        const opened = referenceOpen(keys, turns[turn]!, expected, bytes(envelope));
+        expect(opened.content.toString("hex")).toBe(content);
+        if (opened.frame?.epoch !== 1) continue;
+        const { kind, first } = opened.frame;
+        opened.frame.symbols.forEach((symbol, at) => symbols.get(kind)?.set(first + at, symbol));
+      }
+    };
+    openAll(
+      turnsWith(new Map()),
+      messages.filter(({ epoch }) => epoch === 0),
     );
-    expect(turns).toHaveLength(5);
-    for (const { turn, n, previousCount, content, envelope } of messages) {
-      const opened = referenceOpen(keys, turns[turn]!, { n, previousCount }, bytes(envelope));
-      expect(opened.toString("hex")).toBe(content);
-    }
+    // The ends of the cycles first, so that the code's parity is needed and not only pieces of the block.
+    const lastOf = (kind: number) =>
+      new Map([...symbols.get(kind)!].toSorted(([left], [right]) => right - left));
+    const secret = referenceKemSecret(
+      bytes(kemSeed),
+      referenceJoin(lastOf(1), 37),
+      referenceJoin(lastOf(2), 34),
+    );
+    const after = messages.filter(({ epoch }) => epoch === 1);
+    expect(after.map(({ turn }) => turn)).toEqual([4, 4]);
+    openAll(turnsWith(new Map([[4, secret]])), after);
+    expect([1, 2].map((kind) => [...symbols.get(kind)!.keys()].some((at) => at >= 37))).toEqual([
+      true,
+      true,
+    ]);
     expect(new Set(messages.map(({ turn }) => turn)).size).toBe(4);
   });
 

@@ -65,6 +65,18 @@ const sampleSession: Session = {
     { headerKey: bytes(32, 11), turn: 1, keys: [{ n: 4, key: bytes(32, 12), at: 1_700_000_000 }] },
   ],
   turn: 1,
+  kem: {
+    epoch: 1,
+    step: {
+      kind: "offering",
+      seed: bytes(64, 16),
+      block: bytes(1_184, 17),
+      next: 3,
+      received: [{ index: 2, bytes: bytes(32, 18) }],
+    },
+    sinceWhole: 4,
+    wholeAt: 1_700_000_000_000,
+  },
   helloHeader: bytes(1_329, 13),
   ownSignalKey: bytes(32, 14),
   remoteSignalKey: bytes(32, 15),

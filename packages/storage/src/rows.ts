@@ -21,6 +21,8 @@ import {
   FIRST_USE_BYTES,
   type HybridTime,
   isBucket,
+  KEM_CIPHERTEXT_BYTES,
+  KEM_PUBLIC_BYTES,
   type QueueAddress,
   QUEUE_ID_BYTES,
   SEND_ID_BYTES,
@@ -117,6 +119,38 @@ const chain = record<NonNullable<Session["sending"]>>({
   next: count,
 });
 
+type KemStep = Session["kem"]["step"];
+type StepOf<Kind extends KemStep["kind"]> = Omit<Extract<KemStep, { kind: Kind }>, "kind">;
+
+const symbols = list(
+  record<StepOf<"awaiting">["received"][number]>({ index: count, bytes: bytes(32) }),
+);
+const kemStepByKind: ReadonlyMap<unknown, Check> = new Map<KemStep["kind"], Check>([
+  ["due", () => true],
+  [
+    "offering",
+    record<StepOf<"offering">>({
+      seed: bytes(64),
+      block: bytes(KEM_PUBLIC_BYTES),
+      next: count,
+      received: symbols,
+    }),
+  ],
+  ["ready", record<StepOf<"ready">>({ secret: key })],
+  ["awaiting", record<StepOf<"awaiting">>({ received: symbols })],
+  [
+    "answering",
+    record<StepOf<"answering">>({
+      secret: key,
+      block: bytes(KEM_CIPHERTEXT_BYTES),
+      next: count,
+      whole: flag,
+    }),
+  ],
+]);
+const kemStep: Check = (value) =>
+  isFields(value) && (kemStepByKind.get(value["kind"])?.(value) ?? false);
+
 const session = record<Session>({
   id: bytes(16),
   initiator: flag,
@@ -139,6 +173,7 @@ const session = record<Session>({
     }),
   ),
   turn: count,
+  kem: record<Session["kem"]>({ epoch: count, step: kemStep, sinceWhole: count, wholeAt: count }),
   helloHeader: optional(bytes()),
   ownSignalKey: key,
   remoteSignalKey: key,

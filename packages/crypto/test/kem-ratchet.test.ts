@@ -1,0 +1,355 @@
+/**
+ * The post-quantum half of the ratchet: how many messages until a secret that nobody could copy is in the root,
+ * and what a frame may and may not do.
+ */
+import {
+  type CryptoBackend,
+  type CryptoEnv,
+  decrypt,
+  encrypt,
+  nobleBackend,
+  type SealOptions,
+  type Session,
+} from "@sotto/crypto";
+import { createReader, decodeWith, KEM_PUBLIC_BYTES } from "@sotto/wire";
+import { beforeAll, describe, expect, it } from "vitest";
+import { rootStep } from "#src/chains.ts";
+import { SYMBOL_BYTES, symbolAt } from "#src/erasure.ts";
+import {
+  acceptFrame,
+  createKemRatchet,
+  FRAME_HEADER_BYTES,
+  FRAME_SYMBOLS_MAX,
+  KEM_SYMBOLS,
+  type KemFrame,
+  type KemRatchet,
+  mixAsAnswerer,
+  mixAsOfferer,
+  nextEpoch,
+  prepareOffer,
+  readFrame,
+  takeFrame,
+  WHOLE_INTERVAL_MS,
+  WHOLE_MESSAGES_MIN,
+  wantedFrameBytes,
+} from "#src/kem-ratchet.ts";
+import { stubBackend } from "../../../test/simulation/stub-crypto.ts";
+import { asMessage, must, NOW, type Pair, seededEnv, settledPair } from "./support.ts";
+
+/** Content that leaves room for exactly `symbols` in the smallest bucket: 156 bytes behind the body's prefix. */
+const contentFor = (symbols: number): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(156 - FRAME_HEADER_BYTES - symbols * SYMBOL_BYTES);
+/** Room for five symbols needs the next bucket: 412 bytes. */
+const contentForFive = new Uint8Array(412 - FRAME_HEADER_BYTES - 5 * SYMBOL_BYTES);
+
+let pair: Pair;
+beforeAll(async () => {
+  pair = await settledPair("kem ratchet", stubBackend);
+});
+
+/** A conversation over a fast stub: what is counted does not depend on the primitives. */
+function conversation(seed: string, a: Session, b: Session) {
+  const env = seededEnv(seed, stubBackend);
+  const sides: [Session, Session] = [a, b];
+  return {
+    sides,
+    async send(from: 0 | 1, content: Uint8Array, options: SealOptions & { lost?: boolean } = {}) {
+      const { lost = false, ...sealing } = options;
+      const sealed = await encrypt(sides[from], content, env, sealing);
+      sides[from] = sealed.session;
+      if (lost) return sealed.envelope;
+      const to = from === 0 ? 1 : 0;
+      sides[to] = must(await decrypt(sides[to], asMessage(sealed.envelope), env)).session;
+      return sealed.envelope;
+    },
+    epoch: () => Math.min(sides[0].kem.epoch, sides[1].kem.epoch),
+  };
+}
+
+/** Whose turn message number `at` is, and whether it gets lost. */
+type Pattern = (at: number) => { readonly from: 0 | 1; readonly lost?: boolean };
+const pingPong: Pattern = (at) => ({ from: at % 2 === 0 ? 0 : 1 });
+const bursts: Pattern = (at) => {
+  // Runs of 1, 2, 3, 4, 5, 1, 2, …, by turns: 15 messages are one round of five runs.
+  const inRound = at % 15;
+  const run = [0, 1, 3, 6, 10].findLastIndex((start) => inRound >= start);
+  return { from: (Math.floor(at / 15) * 5 + run) % 2 === 0 ? 0 : 1 };
+};
+const oneSided: Pattern = (at) => ({ from: at % 21 === 20 ? 1 : 0 });
+const lossy: Pattern = (at) => ({ ...pingPong(at), lost: (at * 7) % 10 === 3 });
+
+async function messagesPerEpoch(pattern: Pattern, content: Uint8Array, wide = false) {
+  const epochs = 6;
+  const talk = conversation("healing", pair.a, pair.b);
+  let sent = 0;
+  // The first exchange began before the pattern did.
+  while (talk.epoch() < 1) await step();
+  sent = 0;
+  while (talk.epoch() < 1 + epochs) await step();
+  return Math.round(sent / epochs);
+
+  async function step(): Promise<void> {
+    const { from, lost = false } = pattern(sent++);
+    if (sent > 8_000) throw new Error("never heals");
+    await talk.send(from, content, { lost, wide });
+  }
+}
+
+describe("messages until a new post-quantum secret is in the root", () => {
+  it.each([
+    ["ping-pong, 1 symbol", pingPong, contentFor(1), 141],
+    ["ping-pong, 2 symbols", pingPong, contentFor(2), 71],
+    ["ping-pong, 5 symbols", pingPong, contentForFive, 29],
+    ["runs of 1 to 5, 2 symbols", bursts, contentFor(2), 75],
+    ["one side 20 : 1, 2 symbols", oneSided, contentFor(2), 389],
+    ["ping-pong, 2 symbols, one in ten lost", lossy, contentFor(2), 81],
+  ] as const)("%s", async (_, pattern, content, expected) => {
+    expect(await messagesPerEpoch(pattern, content)).toBe(expected);
+  });
+
+  it("on a wide way a whole exchange takes three messages, once in fifty", async () => {
+    const talk = conversation("wide", pair.a, pair.b);
+    const empty = new Uint8Array(0);
+    const first = [
+      await talk.send(0, empty, { wide: true }),
+      await talk.send(1, empty, { wide: true }),
+    ];
+    expect(first.map((one) => one.length)).toEqual([2_048, 2_048]);
+    expect(talk.epoch()).toBe(0);
+    await talk.send(0, empty, { wide: true });
+    expect(talk.epoch()).toBe(1);
+    const sizes = new Map<number, number>();
+    for (let at = 0; at < 200; at++) {
+      const envelope = await talk.send(at % 2 === 0 ? 1 : 0, empty, { wide: true });
+      sizes.set(envelope.length, (sizes.get(envelope.length) ?? 0) + 1);
+    }
+    // Both sides count their own fifty; each whole key is answered by a whole ciphertext.
+    expect(sizes.get(2_048)).toBeLessThanOrEqual(2 * (200 / WHOLE_MESSAGES_MIN) + 2);
+    expect(sizes.get(2_048)).toBeGreaterThan(2);
+  });
+});
+
+describe("a quantum adversary with a copy of one state", () => {
+  /**
+   * Knows every X25519 secret of both sides for ever, and everything in Alice's state when it leaked. Follows the
+   * root key as long as it can.
+   */
+  async function messagesReadable(before: number, content: Uint8Array): Promise<number> {
+    const shareds: Uint8Array[] = [];
+    const spying: CryptoBackend = {
+      ...stubBackend,
+      dh(secret, remote) {
+        const shared = stubBackend.dh(secret, remote) as Uint8Array;
+        shareds.push(shared);
+        return shared;
+      },
+    };
+    const env = seededEnv("quantum", spying);
+    const sides: [Session, Session] = [pair.a, pair.b];
+    const send = async (from: 0 | 1): Promise<void> => {
+      const sealed = await encrypt(sides[from], content, env);
+      sides[from] = sealed.session;
+      const to = from === 0 ? 1 : 0;
+      sides[to] = must(await decrypt(sides[to], asMessage(sealed.envelope), env)).session;
+    };
+    for (let at = 0; at < before; at++) await send(at % 2 === 0 ? 0 : 1);
+    let eve = sides[0].rootKey;
+    // The secret of an exchange that Alice has a part in already; what comes after needs fresh randomness.
+    let known = ["offering", "ready", "answering"].includes(sides[0].kem.step.kind) ? 1 : 0;
+    for (let count = 0; count < 2_000; count++) {
+      const from = (before + count) % 2 === 0 ? 0 : 1;
+      shareds.length = 0;
+      const { epoch } = sides[from].kem;
+      const { step } = sides[from].kem;
+      await send(from);
+      if (shareds.length === 0) continue;
+      // Both sides computed the same exchange; the one secret she may lack is the KEM's.
+      const mixed =
+        sides[from].kem.epoch !== epoch && step.kind === "ready" ? step.secret : undefined;
+      const guess = mixed === undefined || known-- > 0 ? mixed : new Uint8Array(32);
+      eve = rootStep(eve, shareds[0] ?? new Uint8Array(32), guess).rootKey;
+      if (!same(eve, sides[from].rootKey)) return count;
+    }
+    throw new Error("never blind");
+  }
+
+  const same = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, at) => byte === b[at]);
+
+  it.each([1, 20, 36, 38, 60, 72])(
+    "is blind within two exchanges, leaked after %i messages",
+    async (at) => {
+      const readable = await messagesReadable(at, contentFor(2));
+      expect(readable).toBeGreaterThan(0);
+      expect(readable).toBeLessThanOrEqual(2 * 71);
+    },
+  );
+});
+
+describe("with the real ML-KEM", () => {
+  it("both sides mix the same secret: everything opens before, during and after", async () => {
+    const env = seededEnv("real");
+    const real = await settledPair("real");
+    let [a, b] = [real.a, real.b];
+    for (let at = 0; at < 3; at++) {
+      const out = await encrypt(a, new Uint8Array(0), env, { wide: true });
+      b = must(await decrypt(b, asMessage(out.envelope), env)).session;
+      const back = await encrypt(b, new Uint8Array(0), env, { wide: true });
+      a = must(await decrypt(out.session, asMessage(back.envelope), env)).session;
+      b = back.session;
+    }
+    expect([a.kem.epoch, b.kem.epoch]).toEqual([2, 2]);
+  });
+});
+
+const env: CryptoEnv = seededEnv("frames");
+const offering = async (kem = createKemRatchet(true)): Promise<KemRatchet> =>
+  prepareOffer(kem, env);
+
+function frameIn(bytes: Uint8Array): KemFrame {
+  const frame = readFrame(createReader(bytes));
+  if (frame === undefined) throw new Error("no frame");
+  return frame;
+}
+
+/** One exchange up to the point where the offerer is ready. */
+async function exchanged() {
+  let offerer = await offering();
+  let answerer = createKemRatchet(false);
+  const key = takeFrame(offerer, 2_000, NOW);
+  offerer = key.kem;
+  answerer = await acceptFrame(answerer, frameIn(key.bytes), env);
+  const answer = takeFrame(answerer, 2_000, NOW);
+  answerer = answer.kem;
+  const ready = await acceptFrame(offerer, frameIn(answer.bytes), env);
+  return { key, answer, offerer, answerer, ready };
+}
+
+describe("an exchange", () => {
+  it("gives both the same secret and swaps the roles", async () => {
+    const { answerer, ready } = await exchanged();
+    const mine = mixAsOfferer(ready);
+    const theirs = mixAsAnswerer(answerer, 1);
+    expect(mine.secret).toHaveLength(32);
+    expect(theirs?.secret).toEqual(mine.secret);
+    expect(mine.kem.step.kind).toBe("awaiting");
+    expect(theirs?.kem.step.kind).toBe("due");
+    expect([mine.kem.epoch, theirs?.kem.epoch]).toEqual([1, 1]);
+  });
+
+  it("completes from any 37 and any 34 symbols, with repetitions and others in between", async () => {
+    const offerer = await offering();
+    if (offerer.step.kind !== "offering") throw new Error("not offering");
+    const { block } = offerer.step;
+    let answerer = createKemRatchet(false);
+    for (let index = 254; index > 254 - KEM_SYMBOLS.key; index--) {
+      expect(answerer.step.kind).toBe("awaiting");
+      const frame: KemFrame = { kind: "key", epoch: 1, symbols: [symbolAt(block, index)] };
+      answerer = await acceptFrame(answerer, frame, env);
+      // A repeated symbol, one of the other kind, and one of another epoch add nothing.
+      if (index === 254 - KEM_SYMBOLS.key + 1) break;
+      const after = await acceptFrame(answerer, frame, env);
+      expect(after).toEqual(answerer);
+      expect(await acceptFrame(answerer, { ...frame, kind: "ciphertext" }, env)).toBe(answerer);
+      expect(await acceptFrame(answerer, { ...frame, epoch: 2 }, env)).toBe(answerer);
+      expect(await acceptFrame(answerer, { ...frame, epoch: 0 }, env)).toBe(answerer);
+    }
+    expect(answerer.step.kind).toBe("answering");
+  });
+
+  it("starts anew when the other side sends a key that is none", async () => {
+    const bad = new Uint8Array(KEM_PUBLIC_BYTES).fill(0xff);
+    const symbols = Array.from({ length: KEM_SYMBOLS.key }, (_, at) => symbolAt(bad, at));
+    const after = await acceptFrame(
+      createKemRatchet(false),
+      { kind: "key", epoch: 1, symbols },
+      env,
+    );
+    expect(after.step).toEqual({ kind: "awaiting", received: [] });
+  });
+
+  it("cannot be claimed, skipped or undone by a header", async () => {
+    const { answerer, offerer } = await exchanged();
+    expect(mixAsAnswerer(createKemRatchet(false), 1)).toBeUndefined();
+    expect(mixAsAnswerer(offerer, 1)).toBeUndefined();
+    expect(mixAsAnswerer(answerer, 2)).toBeUndefined();
+    expect(mixAsAnswerer({ ...answerer, epoch: 5 }, 4)).toBeUndefined();
+    expect(mixAsAnswerer(answerer, 0)?.secret).toBeUndefined();
+  });
+
+  it("counts epochs round", () => {
+    expect(nextEpoch(65_534)).toBe(65_535);
+    expect(nextEpoch(65_535)).toBe(0);
+  });
+});
+
+describe("frames", () => {
+  it("take what fits: nothing below one symbol, 38 at most, indices from 254 on to 0", async () => {
+    const kem = await offering();
+    const one = FRAME_HEADER_BYTES + SYMBOL_BYTES;
+    expect(takeFrame(kem, one - 1, NOW).bytes).toHaveLength(0);
+    expect(takeFrame(kem, one, NOW).bytes).toHaveLength(one);
+    const most = takeFrame(kem, 60_000, NOW);
+    expect(frameIn(most.bytes).symbols).toHaveLength(FRAME_SYMBOLS_MAX);
+    if (most.kem.step.kind !== "offering") throw new Error("not offering");
+    const nearEnd = { ...most.kem, step: { ...most.kem.step, next: 253 } };
+    const last = takeFrame(nearEnd, 60_000, NOW);
+    expect(frameIn(last.bytes).symbols.map((symbol) => symbol.index)).toEqual([253, 254]);
+    expect(frameIn(takeFrame(last.kem, one, NOW).bytes).symbols[0]?.index).toBe(0);
+  });
+
+  it("are refused with no, too many or impossible symbols, cut off, or of an unknown kind", () => {
+    const read = (...bytes: readonly number[]) =>
+      decodeWith(Uint8Array.from(bytes), 4_096, (reader) => {
+        const frame = readFrame(reader);
+        reader.rest();
+        return frame;
+      });
+    const zeros = (count: number): readonly number[] => Array.from({ length: count }, () => 0);
+    expect(read()).toEqual({ ok: true, value: undefined });
+    expect(read(0, 9, 9)).toEqual({ ok: true, value: undefined });
+    expect(read(1, 0, 1, 0, 0).ok).toBe(false);
+    expect(read(1, 0, 1, 254, 1, ...zeros(32)).ok).toBe(true);
+    expect(read(1, 0, 1, 254, 2, ...zeros(64)).ok).toBe(false);
+    expect(read(2, 0, 1, 0, 1, ...zeros(31)).ok).toBe(false);
+    expect(read(3, 0, 1, 0, 1, ...zeros(32)).ok).toBe(false);
+    expect(read(1, 0, 1, 0, FRAME_SYMBOLS_MAX, ...zeros(FRAME_SYMBOLS_MAX * 32)).ok).toBe(true);
+    expect(read(1, 0, 1, 0, 39, ...zeros(39 * 32)).ok).toBe(false);
+  });
+
+  it("may be whole after fifty messages or ten minutes, and not before", async () => {
+    const whole = FRAME_HEADER_BYTES + KEM_SYMBOLS.key * SYMBOL_BYTES;
+    const single = FRAME_HEADER_BYTES + SYMBOL_BYTES;
+    const sent = takeFrame(await offering(), whole, NOW).kem;
+    const asked = (sinceWhole: number, now: number): number =>
+      wantedFrameBytes({ ...sent, sinceWhole }, true, now);
+    expect(asked(WHOLE_MESSAGES_MIN - 1, NOW + WHOLE_INTERVAL_MS - 1)).toBe(single);
+    expect(asked(WHOLE_MESSAGES_MIN, NOW)).toBe(whole);
+    expect(asked(0, NOW + WHOLE_INTERVAL_MS)).toBe(whole);
+    expect(wantedFrameBytes({ ...sent, sinceWhole: 100 }, false, NOW)).toBe(single);
+    expect(wantedFrameBytes(createKemRatchet(false), true, NOW)).toBe(0);
+  });
+
+  it("an answer is whole once, if the key was", async () => {
+    const { key, answer } = await exchanged();
+    const whole = FRAME_HEADER_BYTES + KEM_SYMBOLS.ciphertext * SYMBOL_BYTES;
+    const answering = await acceptFrame(createKemRatchet(false), frameIn(key.bytes), env);
+    expect(wantedFrameBytes(answering, true, NOW)).toBe(whole);
+    expect(wantedFrameBytes(answer.kem, true, NOW)).toBe(FRAME_HEADER_BYTES + SYMBOL_BYTES);
+  });
+
+  it("a failing engine leaves the state as it was", async () => {
+    const failing: CryptoEnv = {
+      ...env,
+      crypto: {
+        ...nobleBackend,
+        encaps() {
+          throw new Error("engine failed");
+        },
+      },
+    };
+    const { key } = await exchanged();
+    const before = createKemRatchet(false);
+    await expect(acceptFrame(before, frameIn(key.bytes), failing)).rejects.toThrow("engine failed");
+    expect(before).toEqual(createKemRatchet(false));
+  });
+});

@@ -1,0 +1,143 @@
+import {
+  createTurns,
+  type CryptoBackend,
+  type CryptoEnv,
+  decrypt,
+  encrypt,
+  nobleBackend,
+  PREPARED_PAIRS_MAX,
+  PREPARED_TURNS_MAX,
+  type Session,
+} from "@sotto/crypto";
+import { beforeAll, expect, it } from "vitest";
+import {
+  asMessage,
+  must,
+  type Pair,
+  seededEntropy,
+  seededEnv,
+  settledPair,
+  text,
+} from "./support.ts";
+
+let pair: Pair;
+beforeAll(async () => {
+  pair = await settledPair("turns");
+});
+
+/** Notes how many exchanges run at the same time; each waits until the test lets it go. */
+function slowEngine() {
+  const waiting: (() => void)[] = [];
+  let most = 0;
+  const crypto: CryptoBackend = {
+    ...nobleBackend,
+    async dh(secret, remote) {
+      await new Promise<void>((resolve) => {
+        waiting.push(resolve);
+        most = Math.max(most, waiting.length);
+      });
+      return nobleBackend.dh(secret, remote);
+    },
+  };
+  return { crypto, most: () => most, release: () => waiting.splice(0).forEach((go) => go()) };
+}
+
+async function talk(a: Session, b: Session, env: CryptoEnv, rounds: number): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
+    const out = await encrypt(a, text(`${round} out`), env);
+    const there = must(await decrypt(b, asMessage(out.envelope), env));
+    expect(there.content).toEqual(text(`${round} out`));
+    const back = await encrypt(there.session, text(`${round} back`), env);
+    const here = must(await decrypt(out.session, asMessage(back.envelope), env));
+    expect(here.content).toEqual(text(`${round} back`));
+    a = here.session;
+    b = back.session;
+  }
+}
+
+it("computes the answer's exchange beside the one that opens", async () => {
+  const engine = slowEngine();
+  const turns = createTurns(engine.crypto, seededEntropy("turns"));
+  const env = { ...seededEnv("beside", engine.crypto), turns };
+  const sealing = encrypt(pair.a, text("turn"), { ...env, crypto: nobleBackend });
+  const opening = decrypt(pair.b, asMessage((await sealing).envelope), env);
+  await expect.poll(engine.most).toBe(2);
+  engine.release();
+  const opened = must(await opening);
+  let exchanges = 0;
+  const counting: CryptoBackend = {
+    ...nobleBackend,
+    dh(secret, remote) {
+      exchanges++;
+      return nobleBackend.dh(secret, remote);
+    },
+  };
+  await encrypt(opened.session, text("answer"), { ...env, crypto: counting });
+  expect(exchanges).toBe(0);
+});
+
+it("keeps nothing of it in the session before its use", async () => {
+  const turns = createTurns(nobleBackend, seededEntropy("turns"));
+  const env = { ...seededEnv("stored"), turns };
+  const sealed = await encrypt(pair.a, text("turn"), env);
+  const without = must(await decrypt(pair.b, asMessage(sealed.envelope), seededEnv("stored")));
+  const withTurns = must(await decrypt(pair.b, asMessage(sealed.envelope), env));
+  expect(withTurns.session).toEqual(without.session);
+});
+
+it("both sides may use it or not", async () => {
+  const turns = createTurns(nobleBackend, seededEntropy("turns"));
+  await talk(pair.a, pair.b, { ...seededEnv("both"), turns }, 4);
+  await talk(pair.a, pair.b, seededEnv("none"), 4);
+});
+
+it("takes key pairs made in idle time, each once", async () => {
+  let made = 0;
+  const counting: CryptoBackend = {
+    ...nobleBackend,
+    dhPublic(secret) {
+      made++;
+      return nobleBackend.dhPublic(secret);
+    },
+  };
+  const turns = createTurns(counting, seededEntropy("idle"));
+  await turns.fill();
+  await turns.fill();
+  expect(made).toBe(PREPARED_PAIRS_MAX);
+  const remote = pair.b.ownRatchetKey;
+  turns.begin(remote);
+  turns.begin(remote);
+  const first = await turns.take(remote);
+  expect(made).toBe(PREPARED_PAIRS_MAX);
+  expect(await turns.take(remote)).toBeUndefined();
+  turns.begin(remote);
+  const second = await turns.take(remote);
+  expect(second?.secret).toHaveLength(32);
+  expect(second?.secret).not.toEqual(first?.secret);
+});
+
+it("prepares nothing when the engine fails, and the turn is made in line", async () => {
+  const failing: CryptoBackend = {
+    ...nobleBackend,
+    dh() {
+      throw new Error("engine failed");
+    },
+  };
+  const turns = createTurns(failing, seededEntropy("failing"));
+  turns.begin(pair.b.ownRatchetKey);
+  expect(await turns.take(pair.b.ownRatchetKey)).toBeUndefined();
+  await talk(pair.a, pair.b, { ...seededEnv("failing"), turns }, 2);
+});
+
+it("holds 64 turns and lets the oldest go with the 65th", async () => {
+  const turns = createTurns({ ...nobleBackend, dh: (secret) => secret }, seededEntropy("many"));
+  const keys = Array.from({ length: PREPARED_TURNS_MAX + 1 }, (_, at) =>
+    new Uint8Array(32).fill(at),
+  );
+  for (const key of keys.slice(0, PREPARED_TURNS_MAX)) turns.begin(key);
+  const [first, second, last] = [keys[0]!, keys[1]!, keys[PREPARED_TURNS_MAX]!];
+  turns.begin(last);
+  expect(await turns.take(first)).toBeUndefined();
+  expect(await turns.take(second)).toBeDefined();
+  expect(await turns.take(last)).toBeDefined();
+});
