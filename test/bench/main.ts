@@ -4,17 +4,20 @@
  */
 import { benchCrypto } from "./crypto.ts";
 import { benchFirstMessage } from "./first-message.ts";
+import { benchPeers } from "./peers.ts";
 import { benchRelay } from "./relay.ts";
 import { benchSize } from "./size.ts";
 
 export interface Measure {
   readonly name: string;
-  readonly value: number;
+  /** A word where there is no number: "refuses". */
+  readonly value: number | string;
   readonly unit: string;
 }
 
 const groups: readonly (readonly [string, () => Promise<readonly Measure[]>])[] = [
   ["cryptography", benchCrypto],
+  ["peers", benchPeers],
   ["relay", benchRelay],
   ["first load", benchSize],
   ["link opened to message seen", benchFirstMessage],
@@ -29,6 +32,7 @@ for (const [title, run] of groups) {
   }
 }
 
-function format(value: number): string {
+function format(value: number | string): string {
+  if (typeof value === "string") return value;
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }

@@ -30,6 +30,7 @@ import type { End, Peer, Sealed } from "./peer.ts";
 const REGISTRATION_ID = 1;
 const DEVICE_ID = 1;
 const PREKEY_ID = 1;
+const PREKEY_MESSAGE: number = CiphertextMessageType.PreKey;
 
 export const libsignal: Peer = {
   name: "libsignal",
@@ -137,7 +138,7 @@ function createEnd(own: Person, remote: Person, stores: Stores): End {
     open(sealed) {
       const message = sealed.message as CiphertextMessage;
       const bytes = message.serialize();
-      return message.type() === CiphertextMessageType.PreKey
+      return message.type() === PREKEY_MESSAGE
         ? signalDecryptPreKey(
             PreKeySignalMessage.deserialize(bytes),
             remote.address,

@@ -8,6 +8,8 @@ import type { End, Peer, Sealed } from "./peer.ts";
 
 /** `wasm`: where a page finds olm.wasm; Node finds it alone. */
 export async function createOlm(wasm?: string): Promise<Peer> {
+  // The library assigns this global without declaring it, which a module may not.
+  Object.assign(globalThis, { OLM_OPTIONS: undefined });
   await Olm.init(wasm === undefined ? {} : { locateFile: () => wasm });
   return {
     name: "olm",

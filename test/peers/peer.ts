@@ -18,7 +18,7 @@ export interface Conversation {
   readonly initiator: End;
   readonly responder: End;
   /** Releases memory outside the collector's reach. */
-  end(): void;
+  readonly end: () => void;
 }
 
 /** Two people with identities who have never met. */

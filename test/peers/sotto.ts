@@ -3,6 +3,7 @@ import {
   accept,
   createInviteBundle,
   createOwnDevice,
+  createTurns,
   type CryptoBackend,
   type CryptoEnv,
   decrypt,
@@ -43,10 +44,11 @@ export const createSotto = (name: string, backend: CryptoBackend): Peer => ({
   },
 });
 
+/** As an app runs it: turns are made ahead while a message is being opened. */
 function createEnv(backend: CryptoBackend): CryptoEnv {
   const entropy = (length: number): Uint8Array<ArrayBuffer> =>
     crypto.getRandomValues(new Uint8Array(length));
-  return { entropy, crypto: backend, now: Date.now() };
+  return { entropy, crypto: backend, now: Date.now(), turns: createTurns(backend, entropy) };
 }
 
 function createEnd(initial: Session, env: CryptoEnv): End {
