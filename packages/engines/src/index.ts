@@ -1,4 +1,12 @@
-/** Engines of the platform behind the contract of @sotto/crypto. */
+/** Engines of the platform behind the contract of @sotto/crypto, and the choice between them. */
+export {
+  chooseBackend,
+  type CandidateReport,
+  type ChosenBackend,
+  type Clock,
+  type CryptoReport,
+  type OperationReport,
+} from "./choose.ts";
+export { backendOf, type Engine, type Operation } from "./engine.ts";
 export { createKernelEngine, kernelBackend } from "./kernel.ts";
 export { createWebCryptoEngine, webCryptoBackend, type WebCryptoOptions } from "./webcrypto.ts";
-export type { Engine, Operation } from "./engine.ts";

@@ -131,11 +131,6 @@ export function createWebCryptoEngine({ subtle, drafts }: WebCryptoOptions): Eng
   };
 }
 
-/** With everything the platform knows: for tests of it. ML-KEM and sealing reject where there are none. */
-export const webCryptoBackend: CryptoBackend = backendOf(
-  createWebCryptoEngine({ subtle: globalThis.crypto.subtle, drafts: true }),
-);
-
 /** The methods that TypeScript's own types do not know yet, or not with these formats. */
 interface Drafts {
   importKey(
@@ -175,3 +170,8 @@ const nameOf = (error: unknown): string => (error instanceof Error ? error.name 
 
 /** Bytes that nobody changes while the platform reads them. */
 const copyOf = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(bytes);
+
+/** With everything the platform knows: for tests of it. ML-KEM and sealing reject where there are none. */
+export const webCryptoBackend: CryptoBackend = backendOf(
+  createWebCryptoEngine({ subtle: globalThis.crypto.subtle, drafts: true }),
+);

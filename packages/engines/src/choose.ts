@@ -1,0 +1,258 @@
+/**
+ * The fastest engine that is right, for each operation, found while the reference already serves.
+ * Owns: trying out, falling back, counting failures, the report. Leaves to engine.ts: which inputs are refused.
+ * Spec: crypto/SPEC.md §1.2.
+ */
+import { type CryptoBackend, type MaybePromise, nobleBackend } from "@sotto/crypto";
+import {
+  type Engine,
+  guardedBackend,
+  nobleEngine,
+  type Operation,
+  OPERATIONS,
+  type Operations,
+} from "./engine.ts";
+import { judge, type Verdict } from "./known-answers.ts";
+import { speedProbeOf } from "./speed-probes.ts";
+
+export interface Clock {
+  /** Milliseconds from any start; may be coarse. */
+  now(): number;
+  /** Resolves when the page has nothing more urgent to do. */
+  pause(): Promise<void>;
+}
+
+/** After this many failures of one operation at run time an engine is not asked for it again. */
+export const ENGINE_FAILURES_MAX = 3;
+/** Trying out works this long at a time, in milliseconds, and then pauses: less than a frame. */
+export const SLICE_MS = 4;
+/** One round of timing, in milliseconds: at most 9 operations × 4 engines × 3 rounds of it, some 200 ms in all. */
+export const ROUND_MS = 2;
+/** Ends a round where the clock does not move. */
+export const ROUND_CALLS_MAX = 100;
+/** The best of these counts: the others had company. */
+const ROUNDS = 3;
+
+export interface CandidateReport {
+  readonly engine: string;
+  readonly verdict: Verdict | "untried";
+  /** How many times as fast as noble in this process; undefined when nothing was there to compare. */
+  readonly speed: number | undefined;
+  /** Calls that threw, rejected or answered in an impossible shape since the choice. */
+  readonly failures: number;
+}
+
+export interface OperationReport {
+  readonly chosen: string;
+  readonly candidates: readonly CandidateReport[];
+}
+
+/** Verifying is not in it: only noble ever does it (crypto/SPEC.md §1.1). */
+export interface CryptoReport {
+  readonly state: "waiting" | "choosing" | "chosen";
+  readonly operations: Readonly<Record<Operation, OperationReport>>;
+}
+
+export interface ChosenBackend extends CryptoBackend {
+  /** Tries the candidates out, once; until it is done noble serves what is not decided yet. Never rejects. */
+  choose(): Promise<void>;
+  describe(): CryptoReport;
+}
+
+interface Candidate {
+  readonly engine: Engine;
+  readonly operations: Operations;
+  verdict: Verdict | "untried";
+  /** Calls per millisecond. */
+  rate: number | undefined;
+  failures: number;
+}
+
+interface Contest {
+  /** In the order given, noble last. */
+  readonly candidates: readonly Candidate[];
+  /** Whom to ask, best first. */
+  ranking: readonly Candidate[];
+}
+
+/** `candidates` without noble, which is always the last resort; an earlier one wins a draw. */
+export function chooseBackend(candidates: readonly Engine[], clock: Clock): ChosenBackend {
+  const contests = new Map<Operation, Contest>(
+    OPERATIONS.map((operation) => {
+      const all = [...candidates, nobleEngine].map(candidateOf);
+      return [operation, { candidates: all, ranking: all.slice(-1) }];
+    }),
+  );
+  const contestOf = (operation: Operation): Contest =>
+    contests.get(operation) ?? { candidates: [], ranking: [] };
+  let state: CryptoReport["state"] = "waiting";
+  let choosing: Promise<void> | undefined;
+
+  async function tryOut(): Promise<void> {
+    state = "choosing";
+    const breathe = createPacer(clock);
+    for (const operation of OPERATIONS) {
+      const contest = contestOf(operation);
+      await compete(operation, contest, breathe, clock);
+    }
+    state = "chosen";
+  }
+
+  function run<T>(
+    operation: Operation,
+    call: (engine: Operations) => MaybePromise<T>,
+    fits: (answer: T) => boolean,
+  ): MaybePromise<T> {
+    const contest = contestOf(operation);
+    return attempt(turnsOf(contest), call, fits, (failed) => {
+      failed.failures++;
+      contest.ranking = contest.ranking.filter(
+        (one) => one.engine === nobleEngine || one.failures < ENGINE_FAILURES_MAX,
+      );
+    });
+  }
+
+  return {
+    ...guardedBackend("chosen", run),
+    choose: () => (choosing ??= tryOut()),
+    describe: () => ({
+      state,
+      operations: describeAll((operation) => describeContest(contestOf(operation))),
+    }),
+  };
+}
+
+function candidateOf(engine: Engine): Candidate {
+  const operations: Operations = { ...nobleBackend, ...engine.operations };
+  return { engine, operations, verdict: "untried", rate: undefined, failures: 0 };
+}
+
+/** The best, the next, and at the end noble. */
+function turnsOf({ ranking }: Contest): readonly Candidate[] {
+  const [first, second] = ranking;
+  const noble = ranking.find((one) => one.engine === nobleEngine);
+  return [...new Set([first, second, noble])].filter((one) => one !== undefined);
+}
+
+/** The same inputs for each: operations are pure, their randomness comes in. The last failure is thrown. */
+function attempt<T>(
+  turns: readonly Candidate[],
+  call: (engine: Operations) => MaybePromise<T>,
+  fits: (answer: T) => boolean,
+  count: (failed: Candidate) => void,
+): MaybePromise<T> {
+  const [candidate, ...others] = turns;
+  if (candidate === undefined) throw new Error("no engine");
+  const failed = (error: unknown): MaybePromise<T> => {
+    count(candidate);
+    if (others.length === 0) throw error;
+    return attempt(others, call, fits, count);
+  };
+  const accepted = (answer: T): MaybePromise<T> =>
+    fits(answer) ? answer : failed(new Error("an answer that no working engine gives"));
+  let answer: MaybePromise<T>;
+  try {
+    answer = call(candidate.operations);
+  } catch (error) {
+    return failed(error);
+  }
+  return answer instanceof Promise ? answer.then(accepted, failed) : accepted(answer);
+}
+
+async function compete(
+  operation: Operation,
+  contest: Contest,
+  breathe: () => Promise<void>,
+  clock: Clock,
+): Promise<void> {
+  for (const candidate of contest.candidates) {
+    candidate.verdict = await judge(candidate.engine, operation, breathe);
+  }
+  const correct = contest.candidates.filter(
+    (one) => one.verdict === "correct" || one.engine === nobleEngine,
+  );
+  if (correct.length > 1) await measure(operation, correct, breathe, clock);
+  // Sorting keeps the order of equals.
+  contest.ranking = correct
+    .filter((one) => one.verdict === "correct" || one.engine === nobleEngine)
+    .toSorted((a, b) => (b.rate ?? 0) - (a.rate ?? 0));
+}
+
+/** In turns, so that what else the machine does meets all alike. An engine that fails here is out. */
+async function measure(
+  operation: Operation,
+  candidates: readonly Candidate[],
+  breathe: () => Promise<void>,
+  clock: Clock,
+): Promise<void> {
+  const call = await speedProbeOf(operation);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const candidate of candidates) {
+      try {
+        const rate = await rateOf(() => call(candidate.operations), clock);
+        candidate.rate = Math.max(candidate.rate ?? 0, rate);
+      } catch {
+        candidate.verdict = "failed";
+      }
+      await breathe();
+    }
+  }
+}
+
+async function rateOf(call: () => MaybePromise<unknown>, clock: Clock): Promise<number> {
+  const start = clock.now();
+  let calls = 0;
+  let elapsed = 0;
+  while (elapsed < ROUND_MS && calls < ROUND_CALLS_MAX) {
+    const answer = call();
+    if (answer instanceof Promise) await answer;
+    calls++;
+    elapsed = clock.now() - start;
+  }
+  // A clock that stands still says nothing about who is faster.
+  return elapsed > 0 ? calls / elapsed : 0;
+}
+
+function createPacer(clock: Clock): () => Promise<void> {
+  let since = clock.now();
+  return async () => {
+    if (clock.now() - since < SLICE_MS) return;
+    await clock.pause();
+    since = clock.now();
+  };
+}
+
+function describeAll(
+  describe: (operation: Operation) => OperationReport,
+): CryptoReport["operations"] {
+  return {
+    dh: describe("dh"),
+    dhPublic: describe("dhPublic"),
+    seal: describe("seal"),
+    open: describe("open"),
+    sign: describe("sign"),
+    signPublic: describe("signPublic"),
+    kemPublic: describe("kemPublic"),
+    encaps: describe("encaps"),
+    decaps: describe("decaps"),
+  };
+}
+
+function describeContest({ candidates, ranking }: Contest): OperationReport {
+  const noble = candidates.at(-1)?.rate;
+  return {
+    chosen: ranking[0]?.engine.name ?? nobleEngine.name,
+    candidates: candidates.map(({ engine, verdict, rate, failures }) => ({
+      engine: engine.name,
+      verdict,
+      speed: ratio(rate, noble),
+      failures,
+    })),
+  };
+}
+
+/** Two digits: more would be noise. */
+const ratio = (rate: number | undefined, noble: number | undefined): number | undefined =>
+  rate === undefined || noble === undefined || rate === 0 || noble === 0
+    ? undefined
+    : Number((rate / noble).toPrecision(2));

@@ -1,0 +1,231 @@
+/**
+ * What each operation must answer, one case per class of edge, and whether an engine does.
+ * Owns: the cases. Inputs are chosen by hand or taken from RFC 7748, 8032 and 8439; the tests check the answers
+ * against those documents and the reference.
+ * Leaves to choose.ts: what follows from a verdict.
+ */
+import { type MaybePromise, nobleBackend, sha256 } from "@sotto/crypto";
+import { bytesToHex, concatBytes, hexToBytes } from "@sotto/wire";
+import { type Engine, MissingOperation, type Operation, type Operations } from "./engine.ts";
+
+/** "missing": the platform does not know it. "failed": it threw. Both differ from a wrong answer. */
+export type Verdict = "correct" | "wrong answer" | "missing" | "failed";
+
+export interface KnownAnswer {
+  readonly ask: (engine: Operations) => MaybePromise<Uint8Array | undefined>;
+  /** The first 16 bytes of SHA-256 of the answer, in hex; REFUSED when the tag must not fit. */
+  readonly expected: string;
+}
+
+const REFUSED = "refused";
+const DIGEST_BYTES = 16;
+
+const hex = (digits: string): Uint8Array => hexToBytes(digits) ?? new Uint8Array(0);
+/** `start`, `start + step`, `start + 2 * step`, … modulo 256. */
+const series = (length: number, start = 0, step = 1): Uint8Array =>
+  Uint8Array.from({ length }, (_, index) => start + index * step);
+/** 32 bytes: `first`, then `middle` thirty times, then `last`. */
+const framed = (first: number, middle: number, last: number): Uint8Array =>
+  Uint8Array.from({ length: 32 }, (_, index) =>
+    index === 0 ? first : index === 31 ? last : middle,
+  );
+const NONE = new Uint8Array(0);
+const NINE = framed(9, 0, 0);
+const ZEROS = framed(0, 0, 0);
+const ONES = framed(255, 255, 255);
+
+const dh = (secret: Uint8Array, point: Uint8Array, expected: string): KnownAnswer => ({
+  ask: (engine) => engine.dh(secret, point),
+  expected,
+});
+const dhPublic = (secret: Uint8Array, expected: string): KnownAnswer => ({
+  ask: (engine) => engine.dhPublic(secret),
+  expected,
+});
+const signPublic = (seed: Uint8Array, expected: string): KnownAnswer => ({
+  ask: (engine) => engine.signPublic(seed),
+  expected,
+});
+const sign = (seed: Uint8Array, message: Uint8Array, expected: string): KnownAnswer => ({
+  ask: (engine) => engine.sign(seed, message),
+  expected,
+});
+const kemPublic = (seed: Uint8Array, expected: string): KnownAnswer => ({
+  ask: (engine) => engine.kemPublic(seed),
+  expected,
+});
+/** `change`: what is done to a ciphertext that fits the seed. */
+const decaps = (
+  seed: Uint8Array,
+  change: (ciphertext: Uint8Array) => Uint8Array,
+  expected: string,
+): KnownAnswer => ({
+  async ask(engine) {
+    const { ciphertext } = await nobleBackend.encaps(
+      await nobleBackend.kemPublic(seed),
+      series(32, 5),
+    );
+    return engine.decaps(seed, change(ciphertext));
+  },
+  expected,
+});
+
+/** Length of the text and of the associated data. */
+type Sizes = readonly [text: number, aad: number];
+const SEAL_KEY = series(32, 0x80);
+const SEAL_NONCE = hex("070000004041424344454647");
+const seal = ([text, aad]: Sizes, expected: string): KnownAnswer => ({
+  ask: (engine) => engine.seal(SEAL_KEY, SEAL_NONCE, series(aad, 3), series(text, 1, 7)),
+  expected,
+});
+/** `change`: what is done to the sealed bytes before they are opened. */
+const open = (
+  [text, aad]: Sizes,
+  expected: string,
+  change: (sealed: Uint8Array) => Uint8Array = same,
+  openedAad = aad,
+): KnownAnswer => ({
+  async ask(engine) {
+    const sealed = await nobleBackend.seal(
+      SEAL_KEY,
+      SEAL_NONCE,
+      series(aad, 3),
+      series(text, 1, 7),
+    );
+    return engine.open(SEAL_KEY, SEAL_NONCE, series(openedAad, 3), change(sealed));
+  },
+  expected,
+});
+const same = (bytes: Uint8Array): Uint8Array => bytes;
+/** Flips one bit of the byte at `index`, from the end when negative. */
+const flipped =
+  (index: number) =>
+  (bytes: Uint8Array): Uint8Array =>
+    bytes.map((byte, at) => (at === (index + bytes.length) % bytes.length ? byte ^ 1 : byte));
+
+const RFC_SECRET = hex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
+const RFC_SEED = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+const RFC_SEED_2 = hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
+
+export const KNOWN_ANSWERS: Readonly<Record<Operation, readonly KnownAnswer[]>> = {
+  dh: [
+    // RFC 7748 §5.2, the second with the high bit of the point cleared.
+    dh(
+      hex("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"),
+      hex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"),
+      "f6bb286c0e5f5bd0b2f51964147302a8",
+    ),
+    dh(
+      hex("4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d"),
+      hex("e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a413"),
+      "e047daac15299783e7545cd85fe3157c",
+    ),
+    // RFC 7748 §6.1.
+    dh(
+      RFC_SECRET,
+      hex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"),
+      "dead45a1d43d6902aa9240b43c0d75a0",
+    ),
+    // A secret of which nothing is left but the bits that are always set, and its opposite.
+    dh(ZEROS, NINE, "233ced774423c7a7f91254bd2346d889"),
+    dh(ONES, NINE, "6095c95684574cd706de01009ead92d5"),
+    // Points: 2, on the twist; 2^254; p - 2 and p - 3, the largest that are no small multiples.
+    dh(RFC_SECRET, framed(2, 0, 0), "4312664e7163130ab2678458709a8532"),
+    dh(RFC_SECRET, framed(0, 0, 64), "1261ca7717d01dbfda4c6e98f152191d"),
+    dh(RFC_SECRET, framed(0xeb, 255, 127), "3d6f458702fd9cb380bd1167590851dd"),
+    dh(RFC_SECRET, framed(0xea, 255, 127), "348c873b942f2e43bf95f2bc8c7c8dba"),
+    // Every second bit; long runs of zeros between.
+    dh(RFC_SECRET, framed(0x55, 0x55, 0x55), "076f8793e79b73f5d6be566e8fa19b8e"),
+    dh(RFC_SECRET, framed(1, 0, 1), "6c79635fc34d12eca937487ef2f4f851"),
+    // Results whose first and whose last byte is zero.
+    dh(series(32, 53, 11), NINE, "67b54e26d73f7acc34967bc2ffbee7ad"),
+    dh(series(32, 17, 7), NINE, "d471c230cd1b9e1c26cc8a24da8adb49"),
+  ],
+  dhPublic: [
+    dhPublic(RFC_SECRET, "f35e5616160a30bf3c6e79fa73c576d4"),
+    dhPublic(ZEROS, "233ced774423c7a7f91254bd2346d889"),
+    dhPublic(ONES, "6095c95684574cd706de01009ead92d5"),
+    dhPublic(series(32, 53, 11), "67b54e26d73f7acc34967bc2ffbee7ad"),
+    dhPublic(series(32, 17, 7), "d471c230cd1b9e1c26cc8a24da8adb49"),
+  ],
+  signPublic: [
+    // RFC 8032 §7.1, tests 1 and 2.
+    signPublic(RFC_SEED, "21fe31dfa154a261626bf854046fd227"),
+    signPublic(RFC_SEED_2, "39f713d0a644253f04529421b9f51b9b"),
+    signPublic(ZEROS, "139e3940e64b5491722088d9a0d74162"),
+  ],
+  sign: [
+    // RFC 8032 §7.1, tests 1 and 2.
+    sign(RFC_SEED, NONE, "a99e560bf0a0bbf8566a5a13200f1348"),
+    sign(RFC_SEED_2, hex("72"), "4f6c8aac3951c1a998dce0fb3e1105e2"),
+    // The longest message that shares a block of SHA-512 with what stands before it, one byte more, and many blocks.
+    sign(ZEROS, series(47), "3d18733eff3644f1bc467ecc6f2ea668"),
+    sign(ZEROS, series(48), "ec5d3499a991bde7ef54a14bb0605582"),
+    sign(ONES, series(1_000), "35cf4682d88bd5c6cfc32b04f12b4640"),
+  ],
+  kemPublic: [
+    kemPublic(series(64), "0b7934c83125c788995e2ba6bd761e33"),
+    kemPublic(series(64, 255, 0), "b212c1e61145cc7f4fb3ff1e6adf823f"),
+  ],
+  decaps: [
+    decaps(series(64), same, "67cde9b14e7d78e8f386f542be6b9f2b"),
+    // Rejected without a word: another secret comes out.
+    decaps(series(64), flipped(0), "53b3923d2dcb2376f94fd834e8a21826"),
+    decaps(series(64, 255, 0), () => series(1_088, 1, 3), "e8bd38dae9501aabb1e1237f0a540a18"),
+  ],
+  encaps: [
+    {
+      async ask(engine) {
+        const key = await nobleBackend.kemPublic(series(64));
+        const { ciphertext, sharedSecret } = await engine.encaps(key, series(32, 5));
+        return concatBytes(ciphertext, sharedSecret);
+      },
+      expected: "6cf146a9584d77814b22fe714e192976",
+    },
+  ],
+  seal: [
+    // Nothing at all; whole blocks of 16 and 64 bytes and one byte more or less; many blocks.
+    seal([0, 0], "4beb58a946c2fe18a4d07e10728ccc14"),
+    seal([1, 0], "75210ac523b34c3c024130fb41b27f46"),
+    seal([0, 17], "7db5e2de87b7b8f65c9a8d7a6ae777dc"),
+    seal([63, 16], "09a0e3432be41d8cc75a3295334470ef"),
+    seal([64, 15], "d83cb10aa79b2a058bee3f7d30a2029a"),
+    seal([65, 16], "c1cbe239dee2c092e140541d7dae4fe1"),
+    seal([1_025, 33], "aa7080e48845a073fb1df0f9dc98e5fb"),
+  ],
+  open: [
+    open([0, 0], "e3b0c44298fc1c149afbf4c8996fb924"),
+    open([64, 16], "66bd4633ed6f71c4ecfa4763bf7ba1c8"),
+    open([1_025, 33], "028e14546ffdea820ced8f5d43cbc66a"),
+    open([64, 16], REFUSED, flipped(0)),
+    open([64, 16], REFUSED, flipped(-1)),
+    open([64, 16], REFUSED, flipped(-16)),
+    open([64, 16], REFUSED, (sealed) => sealed.subarray(0, 16)),
+    open([64, 16], REFUSED, same, 17),
+    open([0, 0], REFUSED, flipped(3)),
+  ],
+};
+
+/** Asks until the first answer that is not right. `breathe` lets others work in between. */
+export async function judge(
+  { operations }: Engine,
+  operation: Operation,
+  breathe: () => Promise<void>,
+): Promise<Verdict> {
+  if (operations[operation] === undefined) return "missing";
+  const complete: Operations = { ...nobleBackend, ...operations };
+  for (const { ask, expected } of KNOWN_ANSWERS[operation]) {
+    try {
+      if (digestOf(await ask(complete)) !== expected) return "wrong answer";
+    } catch (error) {
+      return error instanceof MissingOperation ? "missing" : "failed";
+    }
+    await breathe();
+  }
+  return "correct";
+}
+
+/** What `expected` is compared with. */
+export function digestOf(answer: Uint8Array | undefined): string {
+  return answer === undefined ? REFUSED : bytesToHex(sha256(answer).subarray(0, DIGEST_BYTES));
+}
