@@ -47,6 +47,7 @@ export default defineConfig({
             "@libp2p/websockets",
             "@libp2p/yamux",
             "@multiformats/multiaddr",
+            "@noble/ciphers/aes.js",
             "@noble/ciphers/chacha.js",
             "@noble/curves/ed25519.js",
             "@noble/hashes/hkdf.js",

@@ -23,4 +23,6 @@ export const LABELS = {
   hubAuth: "sotto/1 hub auth",
   hubSend: "sotto/1 hub send",
   safetyNumber: "sotto/1 safety number",
+  fileChunk: "sotto/1 file chunk",
+  fileNode: "sotto/1 file node",
 } as const;

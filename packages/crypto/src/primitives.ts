@@ -3,6 +3,7 @@
  * Owns: input checks that noble leaves open. Leaves to backend.ts: the contract other engines fulfil too.
  * Spec: SPEC.md §1.
  */
+import { gcm } from "@noble/ciphers/aes.js";
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { ed25519, x25519 } from "@noble/curves/ed25519.js";
 import { hkdf } from "@noble/hashes/hkdf.js";
@@ -148,6 +149,29 @@ export function aeadOpen(
   if (sealed.length < 16) return undefined;
   try {
     return chacha20poly1305(key, nonce, aad).decrypt(sealed);
+  } catch {
+    return undefined;
+  }
+}
+
+/** AES-GCM with a 32-byte key: files only (SPEC.md §12). */
+export const aesGcmSeal = (
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  plaintext: Uint8Array,
+): Uint8Array => gcm(key, nonce, aad).encrypt(plaintext);
+
+/** Undefined when the tag does not fit. */
+export function aesGcmOpen(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array | undefined {
+  if (sealed.length < 16) return undefined;
+  try {
+    return gcm(key, nonce, aad).decrypt(sealed);
   } catch {
     return undefined;
   }
