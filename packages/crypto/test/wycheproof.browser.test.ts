@@ -1,0 +1,27 @@
+/** The same vectors in Chromium: noble's arithmetic in another engine of JavaScript. Firefox: test/e2e/vectors.test.ts. */
+import { hkdfSha256, hmacSha256, nobleBackend } from "@sotto/crypto";
+import { expect, it } from "vitest";
+import {
+  EXPECTED,
+  HKDF_EXPECTED,
+  HMAC_EXPECTED,
+  type ReadVectors,
+  runBackend,
+  runHkdf,
+  runHmac,
+} from "./wycheproof.ts";
+
+const read: ReadVectors = async (file) => {
+  const response = await fetch(`/test/vectors/${file}`);
+  if (!response.ok) throw new Error(`${file}: ${response.status}`);
+  return response.text();
+};
+
+it("the reference engine answers every case as suite 1 says", async () => {
+  expect(await runBackend(read, nobleBackend)).toEqual(EXPECTED);
+});
+
+it("HKDF-SHA-256 and HMAC-SHA-256 too", async () => {
+  expect(await runHkdf(read, hkdfSha256)).toEqual(HKDF_EXPECTED);
+  expect(await runHmac(read, hmacSha256)).toEqual(HMAC_EXPECTED);
+});
