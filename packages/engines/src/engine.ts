@@ -60,7 +60,7 @@ export const TAG_BYTES = 16;
 
 /**
  * The contract of crypto/SPEC.md §1.2 over whatever `run` finds. Bad input throws a RangeError before any engine sees
- * it, the same on every platform; sealed bytes shorter than a tag are undefined at once.
+ * it, the same on every platform; what cannot have been sealed opens as undefined at once.
  */
 export function guardedBackend(name: string, run: Run): CryptoBackend {
   return {
@@ -116,8 +116,8 @@ export function guardedBackend(name: string, run: Run): CryptoBackend {
       );
     },
     open(key, nonce, aad, sealed) {
-      requireLength("key", key, SECRET_BYTES);
-      requireLength("nonce", nonce, NONCE_BYTES);
+      // As the reference: what cannot have been sealed has no tag that fits.
+      if (key.length !== SECRET_BYTES || nonce.length !== NONCE_BYTES) return undefined;
       if (sealed.length < TAG_BYTES) return undefined;
       return run(
         "open",

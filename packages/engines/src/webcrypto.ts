@@ -9,7 +9,8 @@ import { base64UrlToBytes } from "./base64.ts";
 import { backendOf, type Engine, MissingOperation } from "./engine.ts";
 
 export interface WebCryptoOptions {
-  readonly subtle: SubtleCrypto;
+  /** Undefined on a page without TLS: then there is no engine operation at all. */
+  readonly subtle: SubtleCrypto | undefined;
   /** False leaves out ML-KEM and ChaCha20-Poly1305, about which Node prints a warning. */
   readonly drafts: boolean;
 }
@@ -23,6 +24,11 @@ const KEM = "ML-KEM-768";
 const AEAD = "ChaCha20-Poly1305";
 
 export function createWebCryptoEngine({ subtle, drafts }: WebCryptoOptions): Engine {
+  const operations = subtle === undefined ? {} : operationsOf(subtle, drafts);
+  return { name: "webcrypto", operations };
+}
+
+function operationsOf(subtle: SubtleCrypto, drafts: boolean): Engine["operations"] {
   const known = methodsOf(subtle);
 
   async function exchange(secret: Uint8Array, point: Uint8Array): Promise<Uint8Array> {
@@ -120,14 +126,11 @@ export function createWebCryptoEngine({ subtle, drafts }: WebCryptoOptions): Eng
   }
 
   return {
-    name: "webcrypto",
-    operations: {
-      dh: exchange,
-      dhPublic: (secret) => exchange(secret, BASE_POINT),
-      signPublic,
-      sign,
-      ...(drafts ? { kemPublic, decaps, seal, open } : {}),
-    },
+    dh: exchange,
+    dhPublic: (secret) => exchange(secret, BASE_POINT),
+    signPublic,
+    sign,
+    ...(drafts ? { kemPublic, decaps, seal, open } : {}),
   };
 }
 

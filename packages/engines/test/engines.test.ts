@@ -1,0 +1,111 @@
+import { nobleBackend } from "@sotto/crypto";
+import {
+  backendOf,
+  createKernelEngine,
+  createWebCryptoEngine,
+  type Engine,
+  kernelBackend,
+  webCryptoBackend,
+} from "@sotto/engines";
+import { nodeBackend, nodeEngine } from "@sotto/engines/node";
+import { MissingOperation, OPERATIONS } from "#src/engine.ts";
+import { describe, expect, it } from "vitest";
+import { differences, REFUSALS } from "./differential.ts";
+
+const webCrypto = createWebCryptoEngine({ subtle: globalThis.crypto.subtle, drafts: true });
+const kernel = createKernelEngine();
+/** Noble's exchange takes 1 ms, so that this is under a second an operation. */
+const CASES = 200;
+
+describe.each<Engine>([webCrypto, kernel, nodeEngine])("$name against noble", (engine) => {
+  it.each(OPERATIONS.filter((operation) => operation in engine.operations))(
+    `agrees on ${CASES} random cases of %s`,
+    async (operation) => {
+      expect(await differences(engine, operation, CASES)).toEqual([]);
+    },
+  );
+});
+
+it("would be seen to differ", async () => {
+  const flipped: Engine = {
+    name: "flipped",
+    operations: {
+      dh: async (secret, point) => (await nobleBackend.dh(secret, point)).map((byte) => byte ^ 1),
+    },
+  };
+  expect(await differences(flipped, "dh", 2)).toHaveLength(2);
+});
+
+describe.each([webCryptoBackend, kernelBackend, nodeBackend])("$name refuses", (backend) => {
+  it.each(REFUSALS)("%s", async (_, ask) => {
+    await expect(async () => ask(backend)).rejects.toThrow(RangeError);
+    await expect(async () => ask(nobleBackend)).rejects.toThrow();
+  });
+
+  it.each([
+    ["sealed bytes shorter than a tag", 32, 12, 15],
+    ["nothing sealed", 32, 12, 0],
+    ["a short key", 31, 12, 16],
+    ["a nonce of 8 bytes", 32, 8, 16],
+    ["a nonce of 24 bytes", 32, 24, 16],
+  ])("to open with %s, without a throw", async (_, key, nonce, sealed) => {
+    for (const one of [backend, nobleBackend]) {
+      const inputs = [key, nonce, 0, sealed].map((length) => new Uint8Array(length));
+      const [a, b, c, d] = inputs as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+      expect(await one.open(a, b, c, d)).toBe(undefined);
+    }
+  });
+});
+
+describe("a platform that lacks something", () => {
+  it("has no engine operations of WebCrypto, not broken ones", async () => {
+    const denied = (): Promise<never> =>
+      Promise.reject(new DOMException("unknown", "NotSupportedError"));
+    const bare = createWebCryptoEngine({
+      subtle: { importKey: denied } as unknown as SubtleCrypto,
+      drafts: true,
+    });
+    const backend = backendOf(bare);
+    const seed = new Uint8Array(64);
+    await expect(async () => backend.dhPublic(seed.subarray(32))).rejects.toThrow(MissingOperation);
+    await expect(async () => backend.sign(seed.subarray(32), seed)).rejects.toThrow(
+      MissingOperation,
+    );
+    await expect(async () => backend.kemPublic(seed)).rejects.toThrow(MissingOperation);
+  });
+
+  it("has none where there is no SubtleCrypto at all, as on a page without TLS", async () => {
+    const none = createWebCryptoEngine({ subtle: undefined, drafts: true });
+    expect(none.operations).toEqual({});
+  });
+
+  it("is not asked for drafts that make it print warnings", () => {
+    const { operations } = createWebCryptoEngine({ subtle: crypto.subtle, drafts: false });
+    expect(Object.keys(operations).toSorted()).toEqual(["dh", "dhPublic", "sign", "signPublic"]);
+  });
+});
+
+describe("WebCrypto's word for a tag that does not fit", () => {
+  const inputs = [new Uint8Array(32), new Uint8Array(12), new Uint8Array(0)] as const;
+  const failing = (failure: Error) =>
+    createWebCryptoEngine({
+      subtle: {
+        importKey: () => Promise.resolve({}),
+        decrypt: () => Promise.reject(failure),
+      } as unknown as SubtleCrypto,
+      drafts: true,
+    });
+
+  it("is a verdict", async () => {
+    const { open } = failing(new DOMException("", "OperationError")).operations;
+    expect(await open?.(...inputs, new Uint8Array(16))).toBe(undefined);
+  });
+
+  it.each(["InvalidAccessError", "NotSupportedError", "UnknownError"])(
+    "is no other: %s is a failure",
+    async (name) => {
+      const { open } = failing(new DOMException("", name)).operations;
+      await expect(async () => open?.(...inputs, new Uint8Array(16))).rejects.toThrow(DOMException);
+    },
+  );
+});
