@@ -1,18 +1,20 @@
 /** Wycheproof's and NIST's vectors through primitives.ts, in Node. */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { nobleBackend } from "@sotto/crypto";
+import { nobleBackend, nobleFileEngine } from "@sotto/crypto";
 import { bytesToHex, hexToBytes } from "@sotto/wire";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
 import { describe, expect, it } from "vitest";
 import { hkdfSha256, hmacSha256 } from "#src/primitives.ts";
 import {
+  AES_256_GCM_EXPECTED,
   EXPECTED,
   HKDF_EXPECTED,
   HMAC_EXPECTED,
   type MlKemFile,
   type ReadVectors,
+  runAes256Gcm,
   runBackend,
   runHkdf,
   runHmac,
@@ -35,9 +37,10 @@ describe("the reference engine", () => {
     expect(await runBackend(read, nobleBackend)).toEqual(EXPECTED);
   });
 
-  it("HKDF-SHA-256 and HMAC-SHA-256 too", async () => {
+  it("HKDF-SHA-256, HMAC-SHA-256 and AES-256-GCM too", async () => {
     expect(await runHkdf(read, hkdfSha256)).toEqual(HKDF_EXPECTED);
     expect(await runHmac(read, hmacSha256)).toEqual(HMAC_EXPECTED);
+    expect(await runAes256Gcm(read, nobleFileEngine)).toEqual(AES_256_GCM_EXPECTED);
   });
 
   it("expands ML-KEM seeds to NIST's secret keys, and decapsulates with one of them", async () => {

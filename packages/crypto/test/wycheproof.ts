@@ -64,10 +64,7 @@ export async function runBackend(read: ReadVectors, engine: CryptoBackend): Prom
   const aead = groupsOf(await read(VECTOR_FILES.chaCha20Poly1305), 300) as readonly AeadGroup[];
   const mlKem = JSON.parse(await read(VECTOR_FILES.mlKem)) as MlKemFile;
   return {
-    x25519: await runX25519(
-      groupsOf(await read(VECTOR_FILES.x25519), 518) as readonly X25519Group[],
-      engine,
-    ),
+    x25519: await runX25519(read, engine),
     ed25519Keys: await runEd25519Keys(ed25519, engine),
     ed25519Signing: await runEd25519Signing(ed25519, engine),
     ed25519Verifying: await runEd25519Verifying(ed25519, engine),
@@ -137,7 +134,7 @@ export async function runHmac(read: ReadVectors, hmac: Hmac): Promise<Report> {
 }
 
 /** The part of AES-GCM that files use: keys of 32 bytes, nonces of 12. Other sizes are not asked for. */
-export const AES_256_GCM_EXPECTED = { sealing: report(39, 0), opening: report(39, 27) };
+export const AES_256_GCM_EXPECTED = { sealing: report(21, 0), opening: report(21, 27) };
 
 export async function runAes256Gcm(
   read: ReadVectors,
@@ -152,11 +149,25 @@ export async function runAes256Gcm(
   };
 }
 
-/** Public keys with which every exchange is zero, in all encodings the vectors know: bytes, without repetition. */
+/** Public keys with which every exchange is zero, in all encodings the vectors know: 14 different ones in 31 cases. */
 export async function zeroOutputKeys(read: ReadVectors): Promise<readonly Uint8Array[]> {
-  const cases = casesOf(groupsOf(await read(VECTOR_FILES.x25519), 518) as readonly X25519Group[]);
+  const cases = await x25519Cases(read);
   const keys = cases.filter(({ shared }) => shared === ZERO).map((one) => one.public);
   return [...new Set(keys)].map(bytes);
+}
+
+/**
+ * What an X25519 without suite 1's rules differs in: it answers as RFC 7748 §5 computes. `takesZero`: it does not even
+ * look at the result (§6.1 leaves that open).
+ */
+export async function lenientX25519(
+  read: ReadVectors,
+  takesZero: boolean,
+): Promise<readonly string[]> {
+  const cases = await x25519Cases(read);
+  return cases
+    .filter((one) => !isStrict(one) && (takesZero || one.shared !== ZERO))
+    .map(({ tcId }) => `${tcId}: ${LENIENT}`);
 }
 
 export type Seal = CryptoBackend["seal"];
@@ -202,13 +213,21 @@ const ZERO = "00".repeat(32);
 /** 2^255 - 19. */
 const FIELD_PRIME = 2n ** 255n - 19n;
 
-const runX25519 = (groups: readonly X25519Group[], engine: CryptoBackend): Promise<Report> =>
+const LENIENT = "accepted with the vector's answer, must be refused";
+
+const x25519Cases = async (read: ReadVectors): Promise<X25519Group["tests"]> =>
+  casesOf(groupsOf(await read(VECTOR_FILES.x25519), 518) as readonly X25519Group[]);
+
+/** "Acceptable" leaves the choice to us: SPEC.md §1.1 wants one encoding per key and no zero. */
+const isStrict = (one: X25519Group["tests"][number]): boolean =>
+  littleEndian(one.public) < FIELD_PRIME && one.shared !== ZERO;
+
+const runX25519 = async (read: ReadVectors, engine: CryptoBackend): Promise<Report> =>
   judge(
-    casesOf(groups).map((one) => ({
+    (await x25519Cases(read)).map((one) => ({
       name: `${one.tcId}`,
-      // "Acceptable" leaves the choice to us: SPEC.md §1.1 wants one encoding per key and no zero.
-      expected:
-        littleEndian(one.public) < FIELD_PRIME && one.shared !== ZERO ? one.shared : REFUSED,
+      expected: isStrict(one) ? one.shared : REFUSED,
+      lenient: one.shared,
       ask: () => engine.dh(bytes(one.private), bytes(one.public)),
     })),
   );
@@ -323,6 +342,8 @@ interface Question {
   readonly name: string;
   /** Hex, TAKEN or REFUSED. */
   readonly expected: string;
+  /** Hex: what somebody may answer who does not refuse. */
+  readonly lenient?: string;
   /** Bytes or a word; undefined or a throw is a refusal. */
   readonly ask: () => MaybePromise<Uint8Array | typeof TAKEN | undefined>;
 }
@@ -330,10 +351,10 @@ interface Question {
 async function judge(questions: readonly Question[]): Promise<Report> {
   let accepted = 0;
   const differences: string[] = [];
-  for (const { name, expected, ask } of questions) {
+  for (const { name, expected, lenient, ask } of questions) {
     const answer = await answerTo(ask);
     if (answer !== REFUSED) accepted++;
-    if (answer !== expected) differences.push(`${name}: ${kindOf(expected, answer)}`);
+    if (answer !== expected) differences.push(`${name}: ${kindOf(expected, answer, lenient)}`);
   }
   return { accepted, refused: questions.length - accepted, differences };
 }
@@ -348,8 +369,9 @@ async function answerTo(ask: Question["ask"]): Promise<string> {
   }
 }
 
-function kindOf(expected: string, answer: string): string {
+function kindOf(expected: string, answer: string, lenient: string | undefined): string {
   if (answer === REFUSED) return "refused, must be accepted";
+  if (expected === REFUSED && answer === lenient) return LENIENT;
   return expected === REFUSED ? "accepted, must be refused" : "another answer";
 }
 

@@ -1,0 +1,191 @@
+/**
+ * Public vectors through every engine of a platform: as we use it, and bare, without the checks in front of it.
+ * Owns: what is asked. Leaves to the tests: what each platform answers.
+ */
+import { type CryptoBackend, nobleBackend } from "@sotto/crypto";
+import {
+  backendOf,
+  createKernelEngine,
+  createWebCryptoEngine,
+  type Engine,
+  type Operation,
+} from "@sotto/engines";
+import { OPERATIONS } from "#src/engine.ts";
+import { KEM_CIPHERTEXT_BYTES } from "@sotto/wire";
+import {
+  AES_256_GCM_EXPECTED,
+  EXPECTED,
+  lenientX25519,
+  type Open,
+  type ReadVectors,
+  type Report,
+  runAes256Gcm,
+  runBackend,
+  type Seal,
+} from "../../crypto/test/wycheproof.ts";
+
+/** Only what went otherwise than suite 1 says, by set of cases: each set's counts are compared first. */
+export type Differences = Readonly<Record<string, readonly string[]>>;
+
+/** What a platform's own engines answer. Plain data: it may come from another browser. */
+export interface PlatformReport {
+  /** What its WebCrypto cannot do at all; noble stands in for it, as in the choice of engines. */
+  readonly missing: readonly Operation[];
+  /** With the checks in front, as the choice of engines uses them. */
+  readonly checked: Readonly<Record<"webcrypto" | "kernel", Differences>>;
+  /** Without them; "webcrypto" then also judges signatures, which suite 1 never asks it to. */
+  readonly bare: Readonly<Record<"webcrypto" | "kernel", Differences>>;
+  readonly aes256Gcm: Awaited<ReturnType<typeof runAes256Gcm>>;
+}
+
+export async function runPlatform(
+  read: ReadVectors,
+  subtle: SubtleCrypto,
+): Promise<PlatformReport> {
+  const whole = createWebCryptoEngine({ subtle, drafts: true });
+  const missing = await missingOf(whole);
+  const known = Object.entries(whole.operations).filter(
+    ([name]) => !missing.includes(name as Operation),
+  );
+  const webcrypto: Engine = { ...whole, operations: Object.fromEntries(known) };
+  const kernel = createKernelEngine();
+  return {
+    missing,
+    checked: {
+      webcrypto: await throughChecks(read, webcrypto),
+      kernel: await throughChecks(read, kernel),
+    },
+    bare: {
+      webcrypto: await bare(read, webcrypto, subtle),
+      kernel: await bare(read, kernel),
+    },
+    aes256Gcm: await runPlatformAes(read, subtle),
+  };
+}
+
+export interface Platform {
+  readonly missing: readonly Operation[];
+  /** Numbers of the X25519 cases that its bare WebCrypto refuses as suite 1 does, though it takes the others. */
+  readonly refusesToo?: readonly number[];
+}
+
+/** All that may be otherwise: bare engines take second encodings of X25519 keys, and the kernel zero results too. */
+export async function expectedOf(
+  read: ReadVectors,
+  { missing, refusesToo = [] }: Platform,
+): Promise<PlatformReport> {
+  const secondEncodings = await lenientX25519(read, false);
+  const taken = secondEncodings.filter((line) => !refusesToo.includes(Number.parseInt(line, 10)));
+  return {
+    missing,
+    checked: { webcrypto: {}, kernel: {} },
+    bare: {
+      webcrypto: { x25519: taken },
+      kernel: { x25519: await lenientX25519(read, true) },
+    },
+    aes256Gcm: AES_256_GCM_EXPECTED,
+  };
+}
+
+/** Asks each operation once, with input that every engine must take. */
+async function missingOf(engine: Engine): Promise<readonly Operation[]> {
+  const missing: Operation[] = [];
+  for (const operation of OPERATIONS) {
+    try {
+      await PROBES[operation](backendOf(engine));
+    } catch {
+      missing.push(operation);
+    }
+  }
+  return missing;
+}
+
+const SEED = new Uint8Array(64).fill(7);
+const SECRET = SEED.subarray(32);
+const NONCE = SEED.subarray(52);
+const PROBES: Readonly<Record<Operation, (backend: CryptoBackend) => unknown>> = {
+  dh: async (one) => one.dh(SECRET, await nobleBackend.dhPublic(SECRET)),
+  dhPublic: (one) => one.dhPublic(SECRET),
+  signPublic: (one) => one.signPublic(SECRET),
+  sign: (one) => one.sign(SECRET, SEED),
+  kemPublic: (one) => one.kemPublic(SEED),
+  encaps: async (one) => one.encaps(await nobleBackend.kemPublic(SEED), SECRET),
+  decaps: (one) => one.decaps(SEED, new Uint8Array(KEM_CIPHERTEXT_BYTES)),
+  seal: (one) => one.seal(SECRET, NONCE, SEED, SEED),
+  open: (one) => one.open(SECRET, NONCE, SEED, SEED),
+};
+
+export const throughChecks = (read: ReadVectors, engine: Engine): Promise<Differences> =>
+  differencesOf(read, backendOf(engine));
+
+export const bare = (
+  read: ReadVectors,
+  engine: Engine,
+  subtle?: SubtleCrypto,
+): Promise<Differences> =>
+  differencesOf(read, {
+    ...nobleBackend,
+    ...engine.operations,
+    ...(subtle === undefined ? {} : { verify: verifyWith(subtle) }),
+  });
+
+async function differencesOf(read: ReadVectors, backend: CryptoBackend): Promise<Differences> {
+  const reports = await runBackend(read, backend);
+  return gather(Object.entries(reports), EXPECTED);
+}
+
+function gather(
+  reports: readonly (readonly [string, Report])[],
+  expected: Readonly<Record<string, Report>>,
+): Differences {
+  const found: Record<string, readonly string[]> = {};
+  for (const [set, { accepted, refused, differences }] of reports) {
+    const counts = expected[set];
+    if (counts === undefined || accepted + refused !== counts.accepted + counts.refused) {
+      throw new Error(`${set}: ${accepted + refused} cases`);
+    }
+    if (differences.length > 0) found[set] = differences;
+  }
+  return found;
+}
+
+/** AES-256-GCM of the platform, which files may use. */
+const runPlatformAes = (
+  read: ReadVectors,
+  subtle: SubtleCrypto,
+): ReturnType<typeof runAes256Gcm> => {
+  const parameters = (iv: Uint8Array, aad: Uint8Array) => ({
+    name: "AES-GCM",
+    iv: new Uint8Array(iv),
+    additionalData: new Uint8Array(aad),
+    tagLength: 128,
+  });
+  const keyOf = (key: Uint8Array, usage: KeyUsage): Promise<CryptoKey> =>
+    subtle.importKey("raw", new Uint8Array(key), "AES-GCM", false, [usage]);
+  const seal: Seal = async (key, nonce, aad, plaintext) =>
+    new Uint8Array(
+      await subtle.encrypt(
+        parameters(nonce, aad),
+        await keyOf(key, "encrypt"),
+        new Uint8Array(plaintext),
+      ),
+    );
+  const open: Open = async (key, nonce, aad, sealed) =>
+    new Uint8Array(
+      await subtle.decrypt(
+        parameters(nonce, aad),
+        await keyOf(key, "decrypt"),
+        new Uint8Array(sealed),
+      ),
+    );
+  return runAes256Gcm(read, { seal, open });
+};
+
+const verifyWith =
+  (subtle: SubtleCrypto): CryptoBackend["verify"] =>
+  async (publicKey, message, signature) => {
+    const key = await subtle.importKey("raw", new Uint8Array(publicKey), "Ed25519", false, [
+      "verify",
+    ]);
+    return subtle.verify("Ed25519", key, new Uint8Array(signature), new Uint8Array(message));
+  };

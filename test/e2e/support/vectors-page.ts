@@ -1,0 +1,30 @@
+/** Runs in a page: everything the vectors ask of this browser, left where the test finds it. */
+import { hkdfSha256, hmacSha256, nobleBackend, nobleFileEngine } from "@sotto/crypto";
+import {
+  type ReadVectors,
+  runAes256Gcm,
+  runBackend,
+  runHkdf,
+  runHmac,
+} from "../../../packages/crypto/test/wycheproof.ts";
+import { runPlatform } from "../../../packages/engines/test/platform-vectors.ts";
+
+const read: ReadVectors = async (file) => {
+  const response = await fetch(`/vectors/${file}`);
+  if (!response.ok) throw new Error(`${file}: ${response.status}`);
+  return response.text();
+};
+
+async function runAll() {
+  return {
+    reference: await runBackend(read, nobleBackend),
+    hkdf: await runHkdf(read, hkdfSha256),
+    hmac: await runHmac(read, hmacSha256),
+    aes256Gcm: await runAes256Gcm(read, nobleFileEngine),
+    platform: await runPlatform(read, crypto.subtle),
+  };
+}
+
+export type PageReport = Awaited<ReturnType<typeof runAll>>;
+
+Object.assign(globalThis, { sottoVectors: runAll() });
