@@ -37,6 +37,7 @@ import {
   orderKey,
 } from "./draft.ts";
 import { contentIdOf, enqueue, refuse, sealWaiting } from "./outbox.ts";
+import { NO_SPARES } from "./repair.ts";
 import type { ConversationRecord, Instant, MessageRow, OwnQueue, Peer } from "./ports.ts";
 import type { Input } from "./step.ts";
 
@@ -129,6 +130,8 @@ export async function startAccept(
       helloSeen: [],
       received: new Uint8Array(0),
       owed: [],
+      spares: NO_SPARES,
+      change: undefined,
     },
   });
   requestQueue(draft, queue);

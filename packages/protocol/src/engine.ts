@@ -17,7 +17,7 @@ import {
   startInvite,
 } from "./conversation.ts";
 import { changeConversation, createDraft, type Draft, finish } from "./draft.ts";
-import { onFrame } from "./inbox.ts";
+import { onAnswer, onFrame } from "./inbox.ts";
 import {
   flush,
   forgiveClock,
@@ -38,6 +38,7 @@ import {
   onSignalled,
   onWant,
 } from "./presence.ts";
+import { offerSpare, repair, repairDueAt } from "./repair.ts";
 import type { Input, Stepped } from "./step.ts";
 
 /** A wake never comes sooner than this, so that a step that can do nothing cannot spin. */
@@ -66,13 +67,18 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
   expireInvite(draft);
   const goesOn = await apply(draft, input);
   if (!goesOn) return { slice, effects: draft.effects };
+  await repair(draft);
   await renewStale(draft);
   await sendReceipts(draft);
+  await offerSpare(draft);
   flush(draft);
   await keepContact(draft);
-  const times = [outboxWakeAt(draft), contactWakeAt(draft), inviteWakeAt(draft)].filter(
-    (at) => at !== undefined,
-  );
+  const times = [
+    outboxWakeAt(draft),
+    contactWakeAt(draft),
+    inviteWakeAt(draft),
+    repairDueAt(draft),
+  ].filter((at) => at !== undefined);
   if (times.length > 0) {
     const earliest = env.now + WAKE_MIN_MS;
     const at = Math.min(Math.max(Math.min(...times), earliest), env.now + WAKE_MAX_MS);
@@ -122,6 +128,9 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
       break;
     case "mark-verified":
       markVerified(draft, input.verified);
+      break;
+    case "answer-change":
+      await onAnswer(draft, input);
       break;
     case "frame":
       await onFrame(draft, input.blob, input.source);

@@ -12,6 +12,8 @@ import {
   type Content,
   decodeContent,
   decodeEnvelope,
+  encodeBundle,
+  encodeDeviceCert,
   equalBytes,
   type HelloEnvelope,
   type MessageEnvelope,
@@ -35,7 +37,8 @@ import {
 import { sealWaiting, settle } from "./outbox.ts";
 import type { MessageRow } from "./ports.ts";
 import { onSignal } from "./presence.ts";
-import type { Source } from "./step.ts";
+import { answerChange, NO_SPARES, onNewHello, onUnopened } from "./repair.ts";
+import type { Input, Source } from "./step.ts";
 
 /** Contents remembered as received: more than a sender ever has under way (IN_FLIGHT_MAX, twice over two paths). */
 export const RECEIVED_MAX = 512;
@@ -60,18 +63,24 @@ async function takeFrame(draft: Draft, blob: Uint8Array, source: Source): Promis
       await onSignal(draft, envelope);
       return;
     case "hello":
-      await onHello(draft, envelope, source);
+      await onHello(draft, envelope, blob, source);
       return;
     case "message":
       await onMessage(draft, envelope, source);
   }
 }
 
-async function onHello(draft: Draft, hello: HelloEnvelope, source: Source): Promise<void> {
+async function onHello(
+  draft: Draft,
+  hello: HelloEnvelope,
+  blob: Uint8Array,
+  source: Source,
+): Promise<void> {
   const { conversation, self, env } = draft;
   const { peer } = conversation;
-  if (peer.state === "open" && isKnownHello(peer, hello)) {
-    await onMessage(draft, hello.message, source);
+  if (peer.state === "open") {
+    if (isKnownHello(peer, hello)) await onMessage(draft, hello.message, source);
+    else await onRenewal(draft, peer, hello, blob, source);
     return;
   }
   if (peer.state !== "invited") {
@@ -101,10 +110,35 @@ async function onHello(draft: Draft, hello: HelloEnvelope, source: Source): Prom
       helloSeen: [helloKeyOf(hello)],
       received: new Uint8Array(0),
       owed: [],
+      spares: NO_SPARES,
+      change: undefined,
     },
   });
   onContent(draft, accepted.content, hello.message.tag, source);
   await sealWaiting(draft);
+}
+
+async function onRenewal(
+  draft: Draft,
+  peer: OpenPeer,
+  hello: HelloEnvelope,
+  blob: Uint8Array,
+  source: Source,
+): Promise<void> {
+  const renewed = await onNewHello(draft, peer, hello, blob);
+  if (renewed.kind === "refused") drop(draft, renewed.reason);
+  else if (renewed.kind === "held") drop(draft, "wrong-identity");
+  else onContent(draft, renewed.content, hello.message.tag, source);
+}
+
+/** The person has decided about an identity change: what waited for it comes in. */
+export async function onAnswer(
+  draft: Draft,
+  { rootKey, answer }: Extract<Input, { kind: "answer-change" }>,
+): Promise<void> {
+  for (const frame of answerChange(draft, rootKey, answer)) {
+    await takeFrame(draft, frame, { path: "relay", sequence: 0n });
+  }
 }
 
 const isKnownHello = (peer: OpenPeer, hello: HelloEnvelope): boolean => {
@@ -127,6 +161,7 @@ async function onMessage(draft: Draft, envelope: MessageEnvelope, source: Source
   const opened = await openWithAny(draft, peer, envelope);
   if (!opened.ok) {
     drop(draft, opened.reason);
+    if (opened.reason === "unknown-session") onUnopened(draft);
     return;
   }
   onContent(draft, opened.content, envelope.tag, source);
@@ -164,6 +199,8 @@ function onContent(draft: Draft, bytes: Uint8Array, tag: Uint8Array, source: Sou
   // Whoever writes is there, and its queue answers for it again.
   changeLive(draft, {
     heardAt: draft.env.now,
+    openedAt: draft.env.now,
+    unopenedAt: undefined,
     retryAt: Math.min(draft.live.retryAt, draft.env.now),
   });
   const decoded = decodeContent(bytes);
@@ -215,6 +252,10 @@ function applyContent(
     }
     return;
   }
+  if (content.kind === "spare") {
+    takeSpare(draft, peer, content);
+    return;
+  }
   // Of several names or addresses the latest said counts, whatever order they arrive in;
   // but an introduction overtaken by a new name is still the only one that says where to write.
   if (compareTimes(content.time, peer.contact.namedAt) < 0) {
@@ -227,6 +268,23 @@ function applyContent(
   changePeer(draft, peer, {
     contact:
       content.kind === "introduction" ? { ...contact, addresses: content.addresses } : contact,
+  });
+}
+
+/** The latest counts, and only one of the very device this conversation is with. */
+function takeSpare(
+  draft: Draft,
+  peer: OpenPeer,
+  { bundle, time }: Extract<Content, { kind: "spare" }>,
+): void {
+  if (!equalBytes(encodeDeviceCert(bundle.cert), encodeDeviceCert(peer.contact.cert))) {
+    drop(draft, "wrong-identity");
+    return;
+  }
+  const { theirs } = peer.spares;
+  if (theirs !== undefined && compareTimes(time, theirs.time) < 0) return;
+  changePeer(draft, peer, {
+    spares: { ...peer.spares, theirs: { bundle: encodeBundle(bundle), time } },
   });
 }
 

@@ -19,4 +19,13 @@ export {
 } from "./outbox.ts";
 export * from "./ports.ts";
 export { NEGOTIATE_PAUSE_MS, NEGOTIATE_PAUSE_MS_MAX, PROBE_EVERY_MS } from "./presence.ts";
+export {
+  HELD_FRAMES_MAX,
+  HELLOS_SEEN_MAX,
+  NO_SPARES,
+  REPAIR_PATIENCE_MS,
+  REPAIR_PAUSE_MS,
+  SPARE_AGE_MS_MAX,
+  SPARE_KEPT_MS,
+} from "./repair.ts";
 export * from "./step.ts";

@@ -65,10 +65,15 @@ export async function enqueue(
   return true;
 }
 
-/** Whether contents can be sealed: the other side is known, and it has been told where to answer. */
+/** Whether contents can be sealed: the other side is known, the same as ever, and was told where to answer. */
 const canSeal = (draft: Draft): boolean => {
   const peer = openPeer(draft);
-  return peer !== undefined && peer.sessions.length > 0 && peer.queue.address !== undefined;
+  return (
+    peer !== undefined &&
+    peer.change === undefined &&
+    peer.sessions.length > 0 &&
+    peer.queue.address !== undefined
+  );
 };
 
 async function append(
@@ -123,6 +128,16 @@ export async function renewStale(draft: Draft): Promise<void> {
   }
 }
 
+/** Everything unconfirmed under the session that sends now, in its old order. */
+export async function sealAgain(draft: Draft): Promise<void> {
+  for (const row of draft.outbox) {
+    if (row.content === undefined || row.envelope === undefined) continue;
+    const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
+    renew(draft, row, { ...row, id, envelope: undefined, relayedAt: undefined });
+  }
+  await sealWaiting(draft);
+}
+
 /** When this row is sealed anew, if nothing settles it before; undefined while there is no sign that it has to be. */
 function renewDueAt(draft: Draft, row: OutboxRow): Instant | undefined {
   const { env, live } = draft;
@@ -153,7 +168,7 @@ async function sealContent(draft: Draft, content: Uint8Array): Promise<Uint8Arra
   const peer = openPeer(draft);
   const [session, ...others] = peer?.sessions ?? [];
   if (peer === undefined || session === undefined) throw new RangeError("no session to seal with");
-  const sealed = await encrypt(session, content, draft.env);
+  const sealed = await encrypt(session, content, draft.env, { wide: draft.live.direct });
   changePeer(draft, peer, { sessions: [sealed.session, ...others] });
   return sealed.envelope;
 }
@@ -232,7 +247,7 @@ function onGone(draft: Draft): void {
 }
 
 const isUnanswered = (peer: OpenPeer): boolean =>
-  peer.sessions.every((one) => one.initiator && one.turn === 0);
+  peer.spares.usedAt === 0 && peer.sessions.every((one) => one.initiator && one.turn === 0);
 
 /**
  * The queue belongs to someone else: the invite was used before. Or the relay lost its disk, and the inviter
@@ -319,7 +334,8 @@ const receiptsDueAt = (draft: Draft): Instant => draft.live.receiptAt + RECEIPT_
 
 /** Hands over what may go now, oldest first. */
 export function flush(draft: Draft): void {
-  if (openPeer(draft) === undefined) return;
+  const peer = openPeer(draft);
+  if (peer === undefined || peer.change !== undefined) return;
   if (draft.live.direct && draft.env.now >= draft.live.linkRetryAt) flushDirect(draft);
   if (isRelayOpen(draft) && draft.env.now >= draft.live.retryAt) flushRelay(draft);
 }
@@ -388,6 +404,8 @@ export function forgiveClock(draft: Draft): void {
     directSent: pulledIn(live.directSent),
     overtaken: pulledIn(live.overtaken),
     receiptAt: Math.min(live.receiptAt, now),
+    openedAt: Math.min(live.openedAt, now),
+    unopenedAt: live.unopenedAt === undefined ? undefined : Math.min(live.unopenedAt, now),
     linkRetryAt: Math.min(live.linkRetryAt, now + LINK_PAUSE_MS),
     goneAt: live.goneAt === undefined ? undefined : Math.min(live.goneAt, now),
     // Infinity stays: the other side's queue is no more, whatever the time.
@@ -402,7 +420,7 @@ export function outboxWakeAt(draft: Draft): Instant | undefined {
   const times: Instant[] = [];
   const { live } = draft;
   const peer = openPeer(draft);
-  if (peer === undefined) return undefined;
+  if (peer === undefined || peer.change !== undefined) return undefined;
   const canSay = hasReceiptRoom(draft) || peer.owed.some((id) => isOverLink(draft, id));
   if (peer.owed.length > 0 && canSeal(draft) && canSay) times.push(receiptsDueAt(draft));
   if (canSeal(draft)) {

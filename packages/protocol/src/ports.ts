@@ -4,7 +4,7 @@
  * Leaves to storage and sdk: how rows are kept and frames are moved.
  * Spec: SPEC.md §2.
  */
-import type { CryptoBackend, Session } from "@sotto/crypto";
+import type { CryptoBackend, PrekeySecrets, Session, Turns } from "@sotto/crypto";
 import type { DeviceCert, HybridTime, QueueAddress } from "@sotto/wire";
 
 /** Milliseconds since 1970. */
@@ -18,6 +18,8 @@ export interface Env {
   readonly now: Instant;
   readonly entropy: Entropy;
   readonly crypto: CryptoBackend;
+  /** Turns made ahead; without it they are made when they are needed. */
+  readonly turns?: Turns;
 }
 
 /** Random 16 bytes in hex: one conversation on this device. Never leaves it. */
@@ -85,6 +87,30 @@ export interface Contact {
   readonly verified: boolean;
 }
 
+/** Secrets behind a bundle that was given to the other side. */
+export interface Spare {
+  readonly secrets: PrekeySecrets;
+  readonly madeAt: Instant;
+}
+
+/** How two devices begin a new session when nothing of the old ones can be used any more. */
+export interface Spares {
+  /** Newest first; at most SPARES_MAX. One that was used is gone. */
+  readonly own: readonly Spare[];
+  /** Encoded bundle of the other side, and the time it was sent at; undefined when none came or it was used. */
+  readonly theirs: { readonly bundle: Uint8Array; readonly time: HybridTime } | undefined;
+  /** When this device last began a new session. */
+  readonly usedAt: Instant;
+}
+
+/** Somebody with another root key answers for this contact. Nothing is sent until the person has decided. */
+export interface IdentityChange {
+  readonly cert: DeviceCert;
+  /** What came from there, as it came; at most HELD_FRAMES_MAX. Its sender keeps it, too. */
+  readonly frames: readonly Uint8Array[];
+  readonly at: Instant;
+}
+
 /**
  * The life of a conversation. `notes` has no peer. `invited` waits for the one who holds the link.
  * `refused`, for good: `gone`, the invite was used up before this device could write (invitee's side);
@@ -107,6 +133,8 @@ export type Peer =
       readonly received: Uint8Array;
       /** Contents stored here that no sent receipt names yet; at most RECEIPT_IDS_MAX (wire). */
       readonly owed: readonly MessageId[];
+      readonly spares: Spares;
+      readonly change: IdentityChange | undefined;
     }
   | { readonly state: "refused"; readonly reason: "gone" | "expired" };
 
@@ -189,6 +217,10 @@ export interface LiveState {
   readonly presence: "unknown" | "online" | "away";
   /** When something of the other side's was last opened: by then it had been there. */
   readonly heardAt: Instant;
+  /** When a content of the other side's last opened. */
+  readonly openedAt: Instant;
+  /** When something that no session opens first came, since the last thing that one did. */
+  readonly unopenedAt: Instant | undefined;
   /** Highest signal counter accepted from the other side. */
   readonly signalSeen: number;
   /** Last signal counter used. */
@@ -225,6 +257,8 @@ export const INITIAL_LIVE: LiveState = {
   direct: false,
   presence: "unknown",
   heardAt: 0,
+  openedAt: 0,
+  unopenedAt: undefined,
   signalSeen: 0,
   signalSent: 0,
   remotePeerId: undefined,

@@ -151,8 +151,11 @@ export function contactWakeAt(draft: Draft): Instant | undefined {
 }
 
 /** Until its introduction, nobody knows where the other side reads. */
-const canSignal = (draft: Draft): boolean =>
-  draft.live.hub && (openPeer(draft)?.contact.addresses.length ?? 0) > 0;
+const canSignal = (draft: Draft): boolean => {
+  const peer = openPeer(draft);
+  if (peer === undefined || peer.change !== undefined) return false;
+  return draft.live.hub && peer.contact.addresses.length > 0;
+};
 
 const isNegotiationDue = ({ live }: Draft): boolean =>
   live.wanted && !live.direct && live.presence === "online";

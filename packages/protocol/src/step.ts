@@ -37,6 +37,13 @@ export type Input =
   | { readonly kind: "rename"; readonly name: string }
   | { readonly kind: "mark-read" }
   | { readonly kind: "mark-verified"; readonly verified: boolean }
+  /** Somebody else answers in the contact's place (`change`): the person has decided about that root key. */
+  | {
+      readonly kind: "answer-change";
+      readonly rootKey: Uint8Array;
+      /** A verified contact is only replaced after the safety numbers were compared. */
+      readonly answer: "reject" | "accept" | "accept-compared";
+    }
   /** A sealed unit for this conversation. */
   | {
       readonly kind: "frame";

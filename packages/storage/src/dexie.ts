@@ -10,11 +10,21 @@ import type {
   MessageRow,
   OutboxRow,
   SelfRecord,
+  Session,
+  Spares,
   Store,
   StoreEvent,
 } from "@sotto/protocol";
+import { NO_SPARES } from "@sotto/protocol";
 import { Dexie, type Table, type Transaction } from "dexie";
-import { isConversation, isMessage, isOutbox, isSelf, isStoreEvent } from "./rows.ts";
+import {
+  isConversation,
+  isMessage,
+  isOutbox,
+  isSelf,
+  isStoreEvent,
+  withoutDamage,
+} from "./rows.ts";
 import { StorageError } from "./storage-error.ts";
 
 const SELF_KEY = "self";
@@ -43,6 +53,7 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
   db.version(2)
     .stores({ messages: null, history: "[conversation+id], [conversation+order]" })
     .upgrade(moveHistory);
+  db.version(3).upgrade(addRenewal);
   const self: Table<SelfRecord, string> = db.table("self");
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
   const messages: Table<MessageRow, MessageKey> = db.table("history");
@@ -144,9 +155,13 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
           Promise.all([conversations.toArray(), outbox.toArray()]),
         );
         const whole = records.filter(isConversation);
+        const mended = records
+          .filter((record) => !isConversation(record))
+          .map(withoutDamage)
+          .filter((record) => record !== undefined);
         const waiting = rows.filter(isOutbox);
         return {
-          conversations: whole,
+          conversations: [...whole, ...mended],
           outbox: waiting.toSorted((a, b) => a.sequence - b.sequence),
           damaged: records.length - whole.length + rows.length - waiting.length,
         };
@@ -212,6 +227,32 @@ async function moveHistory(transaction: Transaction): Promise<void> {
     .modify((record: { last?: { time: { ms: number }; at?: number } }) => {
       const { last } = record;
       if (last !== undefined) last.at = Math.min(last.time.ms, Date.now());
+    });
+}
+
+/** Sessions of before the post-quantum ratchet begin it now; conversations get their first spare bundles. */
+async function addRenewal(transaction: Transaction): Promise<void> {
+  interface Old {
+    peer: {
+      state: string;
+      sessions?: { initiator: boolean; kem?: Session["kem"] }[];
+      spares?: Spares;
+      change?: undefined;
+    };
+  }
+  await transaction
+    .table("conversations")
+    .toCollection()
+    .modify(({ peer }: Old) => {
+      if (peer.state !== "open") return;
+      for (const session of peer.sessions ?? []) {
+        const step: Session["kem"]["step"] = session.initiator
+          ? { kind: "due" }
+          : { kind: "awaiting", received: [] };
+        session.kem ??= { epoch: 0, step, sinceWhole: 0, wholeAt: 0 };
+      }
+      peer.spares ??= NO_SPARES;
+      peer.change = undefined;
     });
 }
 

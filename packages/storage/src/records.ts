@@ -98,6 +98,24 @@ export const OPEN_PEER: Peer = {
   helloSeen: [bytes(32, 25)],
   received: bytes(48, 26),
   owed: [hex(27, 32)],
+  spares: {
+    own: [
+      {
+        secrets: {
+          signedPrekeyId: 1,
+          signedPrekeySecret: bytes(32, 40),
+          oneTimeId: 0,
+          oneTimeSecret: bytes(32, 41),
+          kemSeed: bytes(64, 42),
+          bundleHash: bytes(32, 43),
+        },
+        madeAt: 1_700_000_000_000,
+      },
+    ],
+    theirs: { bundle: bytes(1_800, 44), time: { ms: 1_700_000_000_000, counter: 2 } },
+    usedAt: 0,
+  },
+  change: { cert: sampleCert(45), frames: [bytes(256, 46)], at: 1_700_000_000_000 },
 };
 
 export const INVITED_PEER: Peer = {

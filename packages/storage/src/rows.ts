@@ -6,6 +6,7 @@
 import type {
   Contact,
   ConversationRecord,
+  IdentityChange,
   InviteSecrets,
   MessageRow,
   OutboxRow,
@@ -13,8 +14,11 @@ import type {
   Peer,
   SelfRecord,
   Session,
+  Spare,
+  Spares,
   StoreEvent,
 } from "@sotto/protocol";
+import { NO_SPARES } from "@sotto/protocol";
 import {
   type DeviceCert,
   DEVICE_ID_BYTES,
@@ -179,6 +183,21 @@ const session = record<Session>({
   remoteSignalKey: key,
 });
 
+const secrets = record<Spare["secrets"]>({
+  signedPrekeyId: count,
+  signedPrekeySecret: key,
+  oneTimeId: count,
+  oneTimeSecret: key,
+  kemSeed: bytes(64),
+  bundleHash: key,
+});
+
+const spares = record<Spares>({
+  own: list(record<Spare>({ secrets, madeAt: count })),
+  theirs: optional(record<NonNullable<Spares["theirs"]>>({ bundle: bytes(), time })),
+  usedAt: count,
+});
+
 type PeerIn<State extends Peer["state"]> = Omit<Extract<Peer, { state: State }>, "state">;
 
 const peerByState: ReadonlyMap<unknown, Check> = new Map<Peer["state"], Check>([
@@ -194,6 +213,8 @@ const peerByState: ReadonlyMap<unknown, Check> = new Map<Peer["state"], Check>([
       helloSeen: list(key),
       received: ring,
       owed: list(text),
+      spares,
+      change: optional(record<IdentityChange>({ cert, frames: list(envelope), at: count })),
     }),
   ],
   ["refused", record<PeerIn<"refused">>({ reason: oneOf("gone", "expired") })],
@@ -253,6 +274,24 @@ const event = record<StoreEvent>({ conversation: optional(text), messages: list(
 
 export const isSelf = (row: unknown): row is SelfRecord => self(row);
 export const isConversation = (row: unknown): row is ConversationRecord => conversation(row);
+
+/**
+ * A conversation whose ratchet is damaged, without the damaged part: the engine begins a new session, and nothing
+ * is lost. Undefined when more than that is wrong.
+ */
+export function withoutDamage(row: unknown): ConversationRecord | undefined {
+  if (!isFields(row) || !isFields(row["peer"]) || row["peer"]["state"] !== "open") return undefined;
+  const { sessions, spares: stored, ...rest } = row["peer"];
+  const mended = {
+    ...row,
+    peer: {
+      ...rest,
+      sessions: Array.isArray(sessions) ? sessions.filter(session) : [],
+      spares: spares(stored) ? stored : NO_SPARES,
+    },
+  };
+  return isConversation(mended) ? mended : undefined;
+}
 export const isMessage = (row: unknown): row is MessageRow => message(row);
 /** A row with nothing to send, sealed or not, is damaged too. */
 export const isOutbox = (row: unknown): row is OutboxRow =>

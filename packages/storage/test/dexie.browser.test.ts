@@ -1,4 +1,5 @@
 import type { MessageRow, OutboxRow, Store, StoreEvent } from "@sotto/protocol";
+import { NO_SPARES } from "@sotto/protocol";
 import { cdp } from "vitest/browser";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { openDexieStore } from "@sotto/storage";
@@ -307,17 +308,17 @@ describe("damaged rows of a Dexie store", () => {
     });
     await store.commit(whole);
     if (OPEN_PEER.state !== "open" || INVITED_PEER.state !== "invited") throw new Error("samples");
-    const { contact, sessions } = OPEN_PEER;
+    const { contact, change, sessions: all, spares: some, ...rest } = OPEN_PEER;
     const { invite } = INVITED_PEER;
-    const maySession = ["remoteRatchetKey", "sending", "receiving", "helloHeader"];
     const peers = [
-      ...broken(OPEN_PEER),
+      ...broken(rest, ["change"]).map((one) => ({
+        ...one,
+        sessions: all,
+        spares: some,
+      })),
+      ...broken(change ?? {}).map((one) => ({ ...OPEN_PEER, change: one })),
       ...broken(INVITED_PEER),
       ...broken(contact).map((one) => ({ ...OPEN_PEER, contact: one })),
-      ...broken(sessions[0] ?? {}, maySession).map((one) => ({
-        ...OPEN_PEER,
-        sessions: [...sessions, one],
-      })),
       ...broken(invite).map((one) => ({ ...INVITED_PEER, invite: one })),
     ];
     const { id: _, ...record } = sampleConversation("x", 1, OPEN_PEER);
@@ -337,6 +338,62 @@ describe("damaged rows of a Dexie store", () => {
       outbox: whole.putOutbox,
       damaged: rows.length + waiting.length + 1,
     });
+  });
+
+  test("in a ratchet are left out and counted: the conversation is there, to begin a new session", async () => {
+    const name = newName();
+    const store = await connect(name);
+    if (OPEN_PEER.state !== "open") throw new Error("samples");
+    const { sessions, spares } = OPEN_PEER;
+    const [session] = sessions;
+    const step = session?.kem.step;
+    if (session === undefined || step?.kind !== "offering") throw new Error("samples");
+    const steps = [
+      ...broken(step),
+      ...broken({ kind: "ready", secret: new Uint8Array(32) }),
+      ...broken({ kind: "awaiting", received: step.received }),
+      { ...step, received: [{ index: 1, bytes: new Uint8Array(31) }] },
+      { kind: "answering", secret: new Uint8Array(32), block: new Uint8Array(1_087), next: 0 },
+    ];
+    const maySession = ["remoteRatchetKey", "sending", "receiving", "helloHeader"];
+    const badSessions = [
+      ...broken(session, maySession),
+      ...broken(session.kem).map((kem) => ({ ...session, kem })),
+      ...steps.map((one) => ({ ...session, kem: { ...session.kem, step: one } })),
+    ];
+    const badSpares = [
+      ...broken(spares, ["theirs"]),
+      ...broken(spares.own[0] ?? {}).map((one) => ({ ...spares, own: [one] })),
+      ...broken(spares.own[0]?.secrets ?? {}).map((one) => ({
+        ...spares,
+        own: [{ madeAt: 1, secrets: one }],
+      })),
+    ];
+    const record = sampleConversation("x", 1, OPEN_PEER);
+    const peers = [
+      ...badSessions.map((one) => ({ ...OPEN_PEER, sessions: [...sessions, one] })),
+      { ...OPEN_PEER, sessions: "none" },
+      ...badSpares.map((one) => ({ ...OPEN_PEER, spares: one })),
+    ];
+    expect(peers.length).toBeGreaterThan(80);
+    await putRaw(
+      name,
+      "conversations",
+      peers.map((peer, at) => ({ ...record, peer, id: `x${at}` })),
+    );
+    const { conversations, damaged } = await store.loadAll();
+    expect(damaged).toBe(peers.length);
+    expect(conversations).toHaveLength(peers.length);
+    const mended = new Map(conversations.map(({ id, peer }) => [id, peer]));
+    for (const [at] of peers.entries()) {
+      const isSession = at < badSessions.length;
+      const isList = at === badSessions.length;
+      expect(mended.get(`x${at}`), `row ${at}`).toEqual({
+        ...OPEN_PEER,
+        ...(isList ? { sessions: [] } : {}),
+        ...(isSession || isList ? {} : { spares: NO_SPARES }),
+      });
+    }
   });
 
   test("of a later version are skipped: unknown states of peers and messages", async () => {
@@ -402,10 +459,16 @@ describe("a Dexie store of version 1", () => {
     const future = { time: { ms: 2 ** 46, counter: 0 }, text: "later", own: false };
     const past = { ...future, time: { ms: 1_700_000_000_000, counter: 0 } };
     const damaged = { ...sampleMessage("a", 2), status: "read" };
+    if (OPEN_PEER.state !== "open") throw new Error("samples");
+    const { spares: _, change: __, sessions, ...rest } = OPEN_PEER;
+    // Before the post-quantum ratchet, one session of each role.
+    const [session] = sessions.map(({ kem: ___, ...one }) => one);
+    const oldSessions = [session, { ...session, initiator: false }];
+    const before = { ...rest, sessions: oldSessions } as unknown as typeof OPEN_PEER;
     await put(old, "self", [sampleSelf("Alice")], "self");
     await put(old, "messages", [sampleMessage("a", 1), damaged, sampleMessage("b", 1)]);
     await put(old, "conversations", [
-      { ...sampleConversation("a", 1, OPEN_PEER), last: future },
+      { ...sampleConversation("a", 1, before), last: future },
       { ...sampleConversation("b", 1, OPEN_PEER), last: past },
       sampleConversation("c", 1),
     ]);
@@ -422,6 +485,9 @@ describe("a Dexie store of version 1", () => {
     const [a, b, c] = conversations;
     expect(a?.last?.at).toBeGreaterThanOrEqual(openedAt);
     expect(a?.last?.at).toBeLessThanOrEqual(Date.now());
+    expect(a?.peer).toMatchObject({ ...rest, spares: NO_SPARES });
+    const steps = a?.peer.state === "open" ? a.peer.sessions.map(({ kem }) => kem.step) : [];
+    expect(steps).toEqual([{ kind: "due" }, { kind: "awaiting", received: [] }]);
     expect(b?.last).toEqual({ ...past, at: past.time.ms });
     expect(c?.last).toBeUndefined();
   });

@@ -4,6 +4,7 @@
  */
 import { ADDRESSES_MAX, type QueueAddress, readAddress, writeAddress } from "./address.ts";
 import { asContentId, CONTENT_ID_BYTES, type ContentId } from "./brand.ts";
+import { BUNDLE_BYTES_MAX, decodeBundle, encodeBundle, type PrekeyBundle } from "./bundle.ts";
 import { type ByteReader, createWriter, decodeWith, type Decoded, refuse } from "./bytes.ts";
 
 /** Longer text is a file. 16 KiB of UTF-8. */
@@ -46,11 +47,18 @@ export type Content =
       readonly id: ContentId;
       readonly time: HybridTime;
       readonly name: string;
+    }
+  /** What the other side begins a new session with when nothing opens any more. The latest replaces the one before. */
+  | {
+      readonly kind: "spare";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly bundle: PrekeyBundle;
     };
 
 export type ContentKind = Content["kind"];
 
-const Kind = { text: 1, receipt: 2, introduction: 3, profile: 4 } as const;
+const Kind = { text: 1, receipt: 2, introduction: 3, profile: 4, spare: 7 } as const;
 
 export function encodeContent(content: Content): Uint8Array<ArrayBuffer> {
   const writer = createWriter().u8(Kind[content.kind]);
@@ -65,6 +73,8 @@ export function encodeContent(content: Content): Uint8Array<ArrayBuffer> {
       return writer.text(content.text).done();
     case "profile":
       return writer.text(content.name).done();
+    case "spare":
+      return writer.block(encodeBundle(content.bundle)).done();
     case "introduction":
       writer.text(content.name).u8(content.addresses.length);
       for (const address of content.addresses) writeAddress(writer, address);
@@ -87,6 +97,12 @@ export const decodeContent = (bytes: Uint8Array): Decoded<Content> =>
         return { kind: "text", id, time, text: reader.text(TEXT_BYTES_MAX) };
       case Kind.profile:
         return { kind: "profile", id, time, name: readName(reader) };
+      case Kind.spare: {
+        const bundle = decodeBundle(reader.block(BUNDLE_BYTES_MAX));
+        return bundle.ok
+          ? { kind: "spare", id, time, bundle: bundle.value }
+          : refuse(bundle.reason);
+      }
       case Kind.introduction: {
         const name = readName(reader);
         const count = reader.u8();

@@ -1,0 +1,267 @@
+/**
+ * When nothing opens any more: a new session from a bundle that the other side gave in advance, and everything
+ * unconfirmed sent again under it. And what happens when somebody else answers in a contact's place.
+ * Owns: spare bundles, when to begin anew, held conversations. Leaves to inbox.ts: opening; to outbox.ts: sealing.
+ * Spec: SPEC.md §9.
+ */
+import {
+  accept,
+  createInviteBundle,
+  helloKeyOf,
+  initiate,
+  type Session,
+  SESSIONS_MAX,
+} from "@sotto/crypto";
+import {
+  asContentId,
+  CONTENT_ID_BYTES,
+  decodeBundle,
+  encodeDeviceCert,
+  equalBytes,
+  type HelloEnvelope,
+} from "@sotto/wire";
+import { tick } from "./clock.ts";
+import {
+  changeConversation,
+  changeLive,
+  changePeer,
+  type Draft,
+  drop,
+  isOutboxFull,
+  type OpenPeer,
+  openPeer,
+} from "./draft.ts";
+import { enqueue, HEARD_AFTER_MS, RESEND_AFTER_MS, sealAgain } from "./outbox.ts";
+import type { Instant, OutboxRow, Spare, Spares } from "./ports.ts";
+
+/** So long nothing of the other side's has opened before a new session is begun: the right one may be on its way. */
+export const REPAIR_PATIENCE_MS = 5_000;
+/** Between two new sessions of this device's. */
+export const REPAIR_PAUSE_MS = 60_000;
+/** A spare bundle is replaced after a week, so that a copied store does not open what is begun much later… */
+export const SPARE_AGE_MS_MAX = 7 * 24 * 3_600_000;
+/** …and its secrets are kept for 30 days more: the other side may have been away. */
+export const SPARE_KEPT_MS = 30 * 24 * 3_600_000;
+/** The newest spare bundle and the one before it. */
+export const SPARES_MAX = 2;
+/** HELLOs remembered, newest last. */
+export const HELLOS_SEEN_MAX = 64;
+/** Envelopes of somebody with another root key that wait for the person's decision. */
+export const HELD_FRAMES_MAX = 16;
+
+export const NO_SPARES: Spares = { own: [], theirs: undefined, usedAt: 0 };
+
+/** Gives the other side a bundle as soon as it has answered, and a new one when that was used or is old. */
+export async function offerSpare(draft: Draft): Promise<void> {
+  const peer = openPeer(draft);
+  const { env, self } = draft;
+  if (peer === undefined || peer.change !== undefined || isOutboxFull(draft)) return;
+  const [session] = peer.sessions;
+  if (session === undefined || session.helloHeader !== undefined) return;
+  if (peer.queue.address === undefined) return;
+  const [newest] = peer.spares.own;
+  if (newest !== undefined && ageOf(newest, env.now) < SPARE_AGE_MS_MAX) return;
+  const { bundle, secrets } = await createInviteBundle(self, env);
+  const own = [{ secrets, madeAt: env.now }, ...peer.spares.own].slice(0, SPARES_MAX);
+  changePeer(draft, peer, { spares: { ...peer.spares, own } });
+  const time = tick(draft.conversation.clock, env.now);
+  changeConversation(draft, { clock: time });
+  const id = asContentId(env.entropy(CONTENT_ID_BYTES));
+  await enqueue(draft, { kind: "spare", id, time, bundle }, undefined);
+}
+
+/** A clock that was set back makes nothing older than it is. */
+const ageOf = ({ madeAt }: Spare, now: Instant): number => Math.max(0, now - madeAt);
+
+/** Something came that no session opens. */
+export function onUnopened(draft: Draft): void {
+  if (draft.live.unopenedAt === undefined) changeLive(draft, { unopenedAt: draft.env.now });
+}
+
+/** When a new session is begun, if nothing opens before; undefined while there is no sign that it has to be. */
+export function repairDueAt(draft: Draft): Instant | undefined {
+  const peer = openPeer(draft);
+  if (peer === undefined || peer.change !== undefined) return undefined;
+  const { spares, queue, sessions } = peer;
+  if (spares.theirs === undefined || queue.address === undefined) return undefined;
+  const { now } = draft.env;
+  const rested = spares.usedAt > now ? 0 : spares.usedAt + REPAIR_PAUSE_MS;
+  if (sessions.length === 0) return rested;
+  const { unopenedAt } = draft.live;
+  const signs = draft.outbox.map((row) => unheededAt(draft, row)).filter((at) => at !== undefined);
+  if (unopenedAt !== undefined) signs.push(unopenedAt + REPAIR_PATIENCE_MS);
+  return signs.length === 0 ? undefined : Math.max(Math.min(...signs), rested);
+}
+
+/**
+ * The other side is there, took this from the relay long ago, and has neither confirmed it nor sent anything that
+ * opens: it may be the one that cannot open, and have no spare bundle.
+ */
+function unheededAt({ live }: Draft, { relayedAt }: OutboxRow): Instant | undefined {
+  if (relayedAt === undefined || live.openedAt >= relayedAt) return undefined;
+  return live.heardAt >= relayedAt + HEARD_AFTER_MS ? relayedAt + RESEND_AFTER_MS : undefined;
+}
+
+/** Begins a new session when it is time, says so, and sends again what is not confirmed. */
+export async function repair(draft: Draft): Promise<void> {
+  const at = repairDueAt(draft);
+  const peer = openPeer(draft);
+  if (at === undefined || at > draft.env.now || peer?.spares.theirs === undefined) return;
+  const bundle = decodeBundle(peer.spares.theirs.bundle);
+  const started = bundle.ok ? await initiate(draft.self, bundle.value, draft.env) : undefined;
+  const spares = { ...peer.spares, theirs: undefined, usedAt: draft.env.now };
+  changeLive(draft, { unopenedAt: undefined });
+  if (started === undefined) {
+    changePeer(draft, peer, { spares });
+    drop(draft, "wrong-identity");
+    return;
+  }
+  changePeer(draft, peer, { spares, sessions: withNew(peer.sessions, started.session) });
+  await sealAgain(draft);
+  await introduceAgain(draft);
+}
+
+/** With nothing unconfirmed there is still a HELLO to send, and whoever lost a session may have lost the address. */
+async function introduceAgain(draft: Draft): Promise<void> {
+  const address = openPeer(draft)?.queue.address;
+  if (address === undefined || isOutboxFull(draft)) return;
+  const { env, self } = draft;
+  const time = tick(draft.conversation.clock, env.now);
+  changeConversation(draft, { clock: time });
+  const id = asContentId(env.entropy(CONTENT_ID_BYTES));
+  const content = {
+    kind: "introduction",
+    id,
+    time,
+    name: self.name,
+    addresses: [address],
+  } as const;
+  await enqueue(draft, content, undefined);
+}
+
+/** What a HELLO in an open conversation came to. */
+export type Renewed =
+  | { readonly kind: "renewed"; readonly content: Uint8Array }
+  | { readonly kind: "held" }
+  | { readonly kind: "refused"; readonly reason: "unexpected" | DropOf<typeof accept> };
+
+type DropOf<F extends (...args: never[]) => Promise<unknown>> = Extract<
+  Awaited<ReturnType<F>>,
+  { readonly ok: false }
+>["reason"];
+
+/**
+ * The other side begins anew with a spare bundle of ours. The same person: the new session is there with the same
+ * commit, and what is unconfirmed goes out again under it. Somebody else: nothing changes but that the person is
+ * asked.
+ */
+export async function onNewHello(
+  draft: Draft,
+  peer: OpenPeer,
+  hello: HelloEnvelope,
+  blob: Uint8Array,
+): Promise<Renewed> {
+  const spare = peer.spares.own.find(
+    ({ secrets }) =>
+      secrets.signedPrekeyId === hello.signedPrekeyId && secrets.oneTimeId === hello.kemPrekeyId,
+  );
+  if (spare === undefined) return { kind: "refused", reason: "unexpected" };
+  const accepted = await accept(draft.self, spare.secrets, hello, draft.env);
+  if (!accepted.ok) return { kind: "refused", reason: accepted.reason };
+  const { cert, session, content } = accepted;
+  const { contact } = peer;
+  if (!equalBytes(cert.rootKey, contact.cert.rootKey)) {
+    hold(draft, peer, { cert, frames: [], at: draft.env.now }, blob);
+    return { kind: "held" };
+  }
+  changePeer(draft, peer, {
+    // The same account may have a new device key: the certificate says that the root key stands for it.
+    contact: equalBytes(encodeDeviceCert(cert), encodeDeviceCert(contact.cert))
+      ? contact
+      : { ...contact, cert },
+    sessions: withNew(peer.sessions, session),
+    helloSeen: [...peer.helloSeen, helloKeyOf(hello)].slice(-HELLOS_SEEN_MAX),
+    spares: { ...peer.spares, own: peer.spares.own.filter((one) => one !== spare) },
+  });
+  await sealAgain(draft);
+  return { kind: "renewed", content };
+}
+
+/**
+ * The new session sends. When both sides began at once, each has one that the other has not answered: both then
+ * send on the one with the lower id.
+ */
+function withNew(sessions: readonly Session[], session: Session): readonly Session[] {
+  const [front] = sessions;
+  const isTie =
+    !session.initiator && front !== undefined && front.initiator && front.helloHeader !== undefined;
+  const ordered =
+    isTie && isLower(front.id, session.id)
+      ? [front, session, ...sessions.slice(1)]
+      : [session, ...sessions];
+  return ordered.slice(0, SESSIONS_MAX);
+}
+
+const isLower = (a: Uint8Array, b: Uint8Array): boolean => {
+  const at = a.findIndex((byte, index) => byte !== b[index]);
+  return at >= 0 && (a[at] ?? 0) < (b[at] ?? 0);
+};
+
+/** Keeps what came, and sends nothing more until the person has decided. */
+function hold(
+  draft: Draft,
+  peer: OpenPeer,
+  fresh: NonNullable<OpenPeer["change"]>,
+  blob: Uint8Array,
+): void {
+  const isSame =
+    peer.change !== undefined && equalBytes(peer.change.cert.rootKey, fresh.cert.rootKey);
+  const change = isSame && peer.change !== undefined ? peer.change : fresh;
+  if (change.frames.length >= HELD_FRAMES_MAX) return;
+  if (change.frames.some((frame) => equalBytes(frame, blob))) return;
+  changePeer(draft, peer, { change: { ...change, frames: [...change.frames, blob] } });
+}
+
+/**
+ * The person's decision about `rootKey`. A verified contact is only replaced by one whose safety number was compared.
+ * Returns the envelopes that waited, to be taken in now.
+ */
+export function answerChange(
+  draft: Draft,
+  rootKey: Uint8Array,
+  answer: "reject" | "accept" | "accept-compared",
+): readonly Uint8Array[] {
+  const peer = openPeer(draft);
+  const change = peer?.change;
+  if (peer === undefined || change === undefined || !equalBytes(change.cert.rootKey, rootKey)) {
+    drop(draft, "unexpected");
+    return [];
+  }
+  if (answer === "reject") {
+    // Its bundle is known to a stranger: it answers nobody any more, and the contact gets another one.
+    changePeer(draft, peer, { change: undefined, spares: { ...peer.spares, own: [] } });
+    return [];
+  }
+  const compared = answer === "accept-compared";
+  if (peer.contact.verified && !compared) {
+    drop(draft, "unexpected");
+    return [];
+  }
+  changePeer(draft, peer, {
+    change: undefined,
+    contact: {
+      ...peer.contact,
+      cert: change.cert,
+      // Its introduction says where it reads.
+      addresses: [],
+      sendSecret: draft.env.entropy(32),
+      namedAt: { ms: 0, counter: 0 },
+      verified: compared,
+    },
+    // Nothing is sealed for the one before any more; what is unconfirmed is sealed for the new one.
+    sessions: [],
+    owed: [],
+    spares: { ...peer.spares, theirs: undefined },
+  });
+  return change.frames;
+}
