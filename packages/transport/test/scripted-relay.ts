@@ -29,6 +29,8 @@ export interface Script {
   readonly creditMessages?: number;
   /** Changes the HELLO before (key) or after (signature) it is signed. */
   readonly seed?: Uint8Array;
+  /** Instead of an honest one, and signed like it. */
+  readonly ephemeralKey?: Uint8Array;
   readonly forge?: (hello: FrameOf<"hello">) => FrameOf<"hello">;
   /** Called for every frame after AUTH. */
   readonly onFrame?: (visit: Visit, request: number, frame: HubFrame) => void;
@@ -82,7 +84,7 @@ async function greet(visit: Visit, script: Script, socket: ServerSocket): Promis
   const nonce = crypto.getRandomValues(new Uint8Array(32));
   const unsigned = {
     relayKey,
-    ephemeralKey: await nobleBackend.dhPublic(EPHEMERAL),
+    ephemeralKey: script.ephemeralKey ?? (await nobleBackend.dhPublic(EPHEMERAL)),
     nonce,
     hour: 500_000,
     ttlHoursMax: 504,
