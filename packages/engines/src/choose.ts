@@ -91,9 +91,8 @@ export function chooseBackend(candidates: readonly Engine[], clock: Clock): Chos
   async function tryOut(): Promise<void> {
     state = "choosing";
     const breathe = createPacer(clock);
-    for (const operation of OPERATIONS) {
-      const contest = contestOf(operation);
-      await compete(operation, contest, breathe, clock);
+    for (const operation of candidates.length === 0 ? [] : OPERATIONS) {
+      await compete(operation, contestOf(operation), breathe, clock);
     }
     state = "chosen";
   }

@@ -2,8 +2,9 @@
  * Makes a messenger out of its parts: the leading tab runs the engine, the others ask it and read the same store.
  * Owns: leading and following. Leaves to open-messenger.ts: which parts.
  */
-import { nobleBackend, safetyNumber } from "@sotto/crypto";
-import type { CryptoBackend, Entropy, SelfRecord, Store } from "@sotto/protocol";
+import { safetyNumber } from "@sotto/crypto";
+import type { ChosenBackend } from "@sotto/engines";
+import type { Entropy, SelfRecord, Store } from "@sotto/protocol";
 import type { Direct, DirectEvents, Hub, HubEvents, Timers } from "@sotto/transport";
 import { bytesToHex } from "@sotto/wire";
 import { createDirectLinks } from "./direct-links.ts";
@@ -33,7 +34,8 @@ export interface MessengerParts {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly timers: Timers;
-  readonly crypto?: CryptoBackend;
+  /** Chosen among the platform's engines when this tab leads. */
+  readonly crypto: ChosenBackend;
   readonly lock: LeaderLock;
   /** Undefined when no other tab can use the same store. */
   readonly tabs: TabPort | undefined;
@@ -52,8 +54,7 @@ type Role = Diagnostics["role"];
 
 /** Resolves when there is something to show: this tab leads, or it has heard from the one that does. */
 export async function createMessenger(parts: MessengerParts): Promise<Messenger> {
-  const { store, entropy, timers, now, tabs } = parts;
-  const crypto = parts.crypto ?? nobleBackend;
+  const { store, entropy, timers, now, tabs, crypto } = parts;
   const tabId = bytesToHex(entropy(16));
   const abort = new AbortController();
   const role = createLive<Role>("starting");

@@ -3,6 +3,7 @@ export { createMessenger, type MessengerParts } from "./create-messenger.ts";
 export { createLive, type LiveSource, selectLive } from "./live.ts";
 export { INVITE_LIFETIME_MS } from "./leader.ts";
 export * from "./messenger.ts";
+export type { CryptoReport } from "@sotto/engines";
 export { openMessenger, type OpenMessengerOptions } from "./open-messenger.ts";
 export {
   createBroadcastPort,

@@ -3,6 +3,7 @@
  * Owns: the meaning of each command, accepting invites, the snapshot. Leaves to create-messenger.ts: tabs.
  */
 import { accountIdOf, sha256 } from "@sotto/crypto";
+import type { ChosenBackend } from "@sotto/engines";
 import type { CommitResult, Input } from "@sotto/protocol";
 import {
   bytesToBase32,
@@ -41,7 +42,8 @@ export interface Leader {
   close(): Promise<void>;
 }
 
-export interface LeaderOptions extends Omit<ShellOptions, "changed"> {
+export interface LeaderOptions extends Omit<ShellOptions, "changed" | "crypto"> {
+  readonly crypto: ChosenBackend;
   readonly storageState: StorageState;
   readonly tell: (snapshot: Snapshot) => void;
   /** Resolves when that tab has ended, crash included. */
@@ -82,6 +84,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       direct: shell.direct.count,
       damagedRows: shell.damagedRows,
       faults: shell.faults,
+      crypto: options.crypto.describe(),
     },
   });
 
@@ -314,6 +317,8 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
   // What a time has passed for while nobody ran: invites that ended, receipts still owed.
   shell.feedAll({ kind: "wake" });
   shell.hub.start();
+  // Beside everything else: the reference serves until then.
+  void options.crypto.choose().then(changed);
   return {
     get snapshot() {
       return snapshot();

@@ -2,6 +2,7 @@
  * The public surface: what an app, a bot or an element sees of a running messenger.
  * Owns: types only. Leaves to create-messenger.ts: making one.
  */
+import type { CryptoReport } from "@sotto/engines";
 import type { DropReason, MessageStatus, Path } from "@sotto/protocol";
 
 /** A value that changes. `subscribe` calls back at once with the current value and returns the way out. */
@@ -135,6 +136,8 @@ export interface Diagnostics {
   readonly damagedRows: number;
   /** Steps that failed inside; nothing of theirs was stored. */
   readonly faults: number;
+  /** Which engine does what in the leading tab, and why; counted failures were answered by the next engine. */
+  readonly crypto: CryptoReport;
 }
 
 export interface Messenger {

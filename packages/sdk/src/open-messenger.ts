@@ -1,5 +1,5 @@
 /** A messenger with the platform's own parts: Dexie, Web Locks, the page's relay, WebRTC when there is any. */
-import { nobleBackend } from "@sotto/crypto";
+import { chooseBackend, createKernelEngine, createWebCryptoEngine } from "@sotto/engines";
 import type { Entropy, Store } from "@sotto/protocol";
 import { openDexieStore, StorageError } from "@sotto/storage";
 import { createMemoryStore } from "@sotto/storage/memory";
@@ -29,6 +29,10 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
   const profile = options.profile ?? "main";
   const name = `sotto-${profile}`;
   const { store, storageState } = await openStore(name, options.memory ?? false);
+  const backend = chooseBackend(
+    [createWebCryptoEngine({ subtle: crypto.subtle, drafts: hasDrafts() }), createKernelEngine()],
+    { now: () => performance.now(), pause },
+  );
   const isShared = storageState.state === "ok" && hasTabs();
   return createMessenger({
     store,
@@ -38,6 +42,7 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
     entropy,
     now: Date.now,
     timers: realTimers,
+    crypto: backend,
     lock: isShared ? createWebLock(name) : soleLeader,
     tabs: isShared ? createBroadcastPort(name) : undefined,
     createHub: (self, events) =>
@@ -45,7 +50,7 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
         url: relayUrl.replace(/^http/, "ws") + HUB_PATH,
         relayKey: self.relayKey,
         readerSecret: self.readerSecret,
-        crypto: nobleBackend,
+        crypto: backend,
         entropy,
         events,
       }),
@@ -60,6 +65,22 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
 }
 
 const entropy: Entropy = (length) => crypto.getRandomValues(new Uint8Array(length));
+
+/** Node prints a warning for each algorithm it calls experimental. */
+const hasDrafts = (): boolean =>
+  typeof navigator !== "undefined" && !navigator.userAgent.startsWith("Node.js");
+
+/** Trying engines out waits for a pause at most this long, milliseconds. */
+const PAUSE_MS_MAX = 1_000;
+
+const pause = (): Promise<void> =>
+  new Promise((resolve) => {
+    if (typeof requestIdleCallback === "function") {
+      requestIdleCallback(() => resolve(), { timeout: PAUSE_MS_MAX });
+    } else {
+      setTimeout(resolve, 0);
+    }
+  });
 
 const hasTabs = (): boolean =>
   typeof BroadcastChannel !== "undefined" &&

@@ -1,5 +1,5 @@
 /** Messengers over a real relay, and waiting for what they show. */
-import { nobleBackend } from "@sotto/crypto";
+import { chooseBackend, type ChosenBackend } from "@sotto/engines";
 import type { Store } from "@sotto/protocol";
 import { createMemoryStore } from "@sotto/storage/memory";
 import { createHub, realTimers, type Timers } from "@sotto/transport";
@@ -43,10 +43,15 @@ export interface TestMessengerOptions {
   readonly parts?: Partial<MessengerParts>;
 }
 
+/** No candidates: nothing is tried out, and no test waits for it. */
+export const nobleOnly = (): ChosenBackend =>
+  chooseBackend([], { now: () => performance.now(), pause: () => Promise.resolve() });
+
 export function openTestMessenger(options: TestMessengerOptions): Promise<Messenger> {
   const { relayUrl, name } = options;
   const entropy = (length: number): Uint8Array<ArrayBuffer> =>
     crypto.getRandomValues(new Uint8Array(length));
+  const backend = nobleOnly();
   return createMessenger({
     store: options.store ?? createMemoryStore(),
     storageState: { state: "memory" },
@@ -55,6 +60,7 @@ export function openTestMessenger(options: TestMessengerOptions): Promise<Messen
     entropy,
     now: Date.now,
     timers: realTimers,
+    crypto: backend,
     lock: soleLeader,
     tabs: undefined,
     loadDirect: undefined,
@@ -63,7 +69,7 @@ export function openTestMessenger(options: TestMessengerOptions): Promise<Messen
         url: relayUrl.replace(/^http/, "ws") + HUB_PATH,
         relayKey: self.relayKey,
         readerSecret: self.readerSecret,
-        crypto: nobleBackend,
+        crypto: backend,
         entropy,
         events,
       }),

@@ -11,6 +11,7 @@ import {
   SottoSheet,
   SottoVerifyPanel,
 } from "@sotto/ui";
+import type { Diagnostics } from "@sotto/sdk";
 import { decodeQR } from "qr/decode.js";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { page, userEvent } from "vitest/browser";
@@ -321,6 +322,22 @@ describe("the name field", () => {
   });
 });
 
+const chosen = (engine: string) => ({ chosen: engine, candidates: [] });
+const CRYPTO: Diagnostics["crypto"] = {
+  state: "chosen",
+  operations: {
+    dh: chosen("kernel"),
+    dhPublic: chosen("kernel"),
+    seal: chosen("noble"),
+    open: chosen("noble"),
+    sign: chosen("webcrypto"),
+    signPublic: chosen("webcrypto"),
+    kemPublic: chosen("noble"),
+    encaps: chosen("noble"),
+    decaps: chosen("noble"),
+  },
+};
+
 describe("the settings panel", () => {
   it("changes the language of everything on screen at once, and remembers it", async () => {
     await mount(new SottoSettingsPanel());
@@ -365,6 +382,7 @@ describe("the settings panel", () => {
         direct: 1,
         damagedRows: 5,
         faults: 7,
+        crypto: CRYPTO,
       },
     });
     const values = (): readonly string[] => allInside(panel, "details dd").map(textOf);
@@ -373,6 +391,7 @@ describe("the settings panel", () => {
       "not readable: 3, after the end of an invite: 1",
       "5",
       "7",
+      "X25519: kernel, ML-KEM: noble, Ed25519: webcrypto, ChaCha20: noble",
     ]);
     chooseLocale("zh-CN");
     await panel.updateComplete;

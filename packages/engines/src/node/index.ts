@@ -1,6 +1,6 @@
 /**
  * OpenSSL through node:crypto: synchronous, so that a relay answers in the order it was asked.
- * Leaves out encapsulation, which would draw its own randomness, and verifying (SPEC.md §1.1).
+ * Leaves out encapsulation, which would draw its own randomness, and verifying (crypto/SPEC.md §1.1).
  * Spec: crypto/SPEC.md §1.
  */
 import {

@@ -219,6 +219,7 @@ export const en = {
     },
     damaged: "Damaged rows skipped",
     faults: "Steps that failed",
+    engines: "Cryptography done by",
   },
   hub: {
     connecting: "Connecting",

@@ -207,6 +207,7 @@ export const zh: Catalog = {
     },
     damaged: "跳过的损坏记录",
     faults: "失败的步骤",
+    engines: "负责加密的引擎",
   },
   hub: {
     connecting: "正在连接",

@@ -196,10 +196,21 @@ export class SottoSettingsPanel extends LitElement {
         <dd>${diagnostics.damagedRows}</dd>
         <dt>${words.faults}</dt>
         <dd>${diagnostics.faults}</dd>
+        <dt>${words.engines}</dt>
+        <dd>${engines(diagnostics.crypto)}</dd>
       </dl>
     </details>`;
   }
 }
+
+/** Which engine does what: names for people who look for trouble, the same in every language. */
+const engines = ({ operations }: Diagnostics["crypto"]): string =>
+  [
+    `X25519: ${operations.dh.chosen}`,
+    `ML-KEM: ${operations.decaps.chosen}`,
+    `Ed25519: ${operations.sign.chosen}`,
+    `ChaCha20: ${operations.seal.chosen}`,
+  ].join(", ");
 
 /** How often each thing was refused, in words. */
 function refusals(dropped: Diagnostics["dropped"]): string {
