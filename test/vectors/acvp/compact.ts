@@ -4,7 +4,7 @@
  *     npx node test/vectors/acvp/compact.ts FOLDER
  *
  * FOLDER holds ML-KEM-keyGen-FIPS203 and ML-KEM-encapDecap-FIPS203, each with prompt.json.gz and
- * expectedResults.json.gz (see README.md for their source). Bytes become lower-case hex; nothing else is changed.
+ * expectedResults.json.gz (source: ../wycheproof/README.md). Bytes become lower-case hex; nothing else is changed.
  * One value is added to each key pair: what FIPS 203 §6.3 answers for a ciphertext made for somebody else,
  * SHAKE256(z ‖ ciphertext), so that implicit rejection has an answer that no ML-KEM code computed.
  */
