@@ -8,5 +8,6 @@ export {
   type OperationReport,
 } from "./choose.ts";
 export { backendOf, type Engine, type Operation } from "./engine.ts";
+export { createFileEngine, createWebCryptoFileEngine } from "./file-engine.ts";
 export { createKernelEngine, kernelBackend } from "./kernel.ts";
 export { createWebCryptoEngine, webCryptoBackend, type WebCryptoOptions } from "./webcrypto.ts";
