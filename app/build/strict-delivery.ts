@@ -86,7 +86,9 @@ function headersFor(importMap: string): {
   const mapHash = createHash("sha256").update(importMap).digest("base64");
   const policy = [
     "default-src 'none'",
-    `script-src 'self' 'sha256-${mapHash}'`,
+    // Compiling WebAssembly, for the X25519 kernel of packages/engines. It permits no eval of JavaScript, and whoever
+    // could hand bytes to the compiler runs script in this page already. Without it the kernel is missing.
+    `script-src 'self' 'wasm-unsafe-eval' 'sha256-${mapHash}'`,
     "style-src 'self'",
     "img-src 'self'",
     "connect-src 'self'",

@@ -3,13 +3,13 @@
  * Spec: SPEC.md §6, README.md.
  */
 import { randomBytes } from "node:crypto";
+import { nodeBackend } from "@sotto/engines/node";
 import type { RelayIdentity } from "./core/connection.ts";
 import { createExchange } from "./core/exchange.ts";
 import { createMemoryStore } from "./core/memory-store.ts";
 import type { Counter, RelayEnv, Store } from "./core/ports.ts";
 import { announcedAddress, type CircuitLimits } from "./node/circuit-limits.ts";
 import type { Circuit } from "./node/circuit.ts";
-import { nodeBackend } from "./node/crypto.ts";
 import { HOST_DEFAULT, PORT_DEFAULT } from "./node/defaults.ts";
 import { createHubServer, type HubServer } from "./node/hub-server.ts";
 import { createSecrets, loadSecrets } from "./node/keys.ts";
@@ -198,7 +198,7 @@ export {
   RESERVATIONS_MAX,
   STOP_STREAMS_MAX,
 } from "./node/circuit-limits.ts";
-export { nodeBackend } from "./node/crypto.ts";
+export { nodeBackend } from "@sotto/engines/node";
 export {
   CONNECTIONS_MAX,
   createHubServer,
