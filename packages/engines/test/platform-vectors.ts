@@ -7,6 +7,7 @@ import {
   backendOf,
   createKernelEngine,
   createWebCryptoEngine,
+  createWebCryptoFileEngine,
   type Engine,
   type Operation,
 } from "@sotto/engines";
@@ -16,12 +17,10 @@ import {
   AES_256_GCM_EXPECTED,
   EXPECTED,
   lenientX25519,
-  type Open,
   type ReadVectors,
   type Report,
   runAes256Gcm,
   runBackend,
-  type Seal,
 } from "../../crypto/test/wycheproof.ts";
 
 /** Only what went otherwise than suite 1 says, by set of cases: each set's counts are compared first. */
@@ -59,7 +58,7 @@ export async function runPlatform(
       webcrypto: await bare(read, webcrypto, subtle),
       kernel: await bare(read, kernel),
     },
-    aes256Gcm: await runPlatformAes(read, subtle),
+    aes256Gcm: await runAes256Gcm(read, createWebCryptoFileEngine(subtle)),
   };
 }
 
@@ -115,9 +114,11 @@ const PROBES: Readonly<Record<Operation, (backend: CryptoBackend) => unknown>> =
   open: (one) => one.open(SECRET, NONCE, SEED, SEED),
 };
 
+/** One engine as a back-end: what suite 1 refuses never reaches it, and noble verifies. */
 export const throughChecks = (read: ReadVectors, engine: Engine): Promise<Differences> =>
   differencesOf(read, backendOf(engine));
 
+/** The same without the checks. `subtle`: lets the platform judge signatures. */
 export const bare = (
   read: ReadVectors,
   engine: Engine,
@@ -148,38 +149,6 @@ function gather(
   }
   return found;
 }
-
-/** AES-256-GCM of the platform, which files may use. */
-const runPlatformAes = (
-  read: ReadVectors,
-  subtle: SubtleCrypto,
-): ReturnType<typeof runAes256Gcm> => {
-  const parameters = (iv: Uint8Array, aad: Uint8Array) => ({
-    name: "AES-GCM",
-    iv: new Uint8Array(iv),
-    additionalData: new Uint8Array(aad),
-    tagLength: 128,
-  });
-  const keyOf = (key: Uint8Array, usage: KeyUsage): Promise<CryptoKey> =>
-    subtle.importKey("raw", new Uint8Array(key), "AES-GCM", false, [usage]);
-  const seal: Seal = async (key, nonce, aad, plaintext) =>
-    new Uint8Array(
-      await subtle.encrypt(
-        parameters(nonce, aad),
-        await keyOf(key, "encrypt"),
-        new Uint8Array(plaintext),
-      ),
-    );
-  const open: Open = async (key, nonce, aad, sealed) =>
-    new Uint8Array(
-      await subtle.decrypt(
-        parameters(nonce, aad),
-        await keyOf(key, "decrypt"),
-        new Uint8Array(sealed),
-      ),
-    );
-  return runAes256Gcm(read, { seal, open });
-};
 
 const verifyWith =
   (subtle: SubtleCrypto): CryptoBackend["verify"] =>
