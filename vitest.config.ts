@@ -29,6 +29,16 @@ export default defineConfig({
       },
       {
         resolve,
+        ssr,
+        test: {
+          name: "fuzz",
+          environment: "node",
+          include: ["test/fuzz/**/*.test.ts"],
+          maxConcurrency: 2,
+        },
+      },
+      {
+        resolve,
         optimizeDeps: {
           include: [
             "lit",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole test run: static checks, the build, then the three Vitest projects one after another,
+# The whole test run: static checks, the build, then the Vitest projects one after another,
 # because browsers and timers of one project must not starve those of another on two cores.
 # Ends with one line "N passed, N failed" over everything.
 set -uo pipefail
@@ -28,6 +28,6 @@ run_step "lint" npm run --silent check:lint
 run_step "format" npm run --silent check:format
 run_step "dead code" npm run --silent check:dead
 run_step "build" npm run --silent build
-for project in node chromium e2e; do run_project "$project"; done
+for project in node fuzz chromium e2e; do run_project "$project"; done
 
 npx node test/setup/sum-reports.ts "$reports" "$failed_steps"

@@ -13,7 +13,7 @@ const [folder = ".", failedSteps = "0"] = process.argv.slice(2);
 let passed = 0;
 let failed = 0;
 let healthy = true;
-for (const project of ["node", "chromium", "e2e"]) {
+for (const project of ["node", "fuzz", "chromium", "e2e"]) {
   try {
     const report = JSON.parse(await readFile(join(folder, `${project}.json`), "utf8")) as Report;
     passed += report.numPassedTests;

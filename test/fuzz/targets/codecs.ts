@@ -1,0 +1,152 @@
+/** Every codec of wire: total, one form for each value, nothing larger than what it was read from. */
+import * as fc from "fast-check";
+import * as wire from "@sotto/wire";
+import { CODECS } from "../../../packages/wire/test/codecs.ts";
+import type { Random } from "../../simulation/random.ts";
+import { mutateValue } from "../mutate.ts";
+import { Finding, type Outcome, type Target } from "../target.ts";
+
+const SEEDS = 24;
+/** The largest unit on a link and a little more. */
+const MAX_BYTES = 72_000;
+const LINEAR = { base: 4_000, perByte: 40 } as const;
+
+const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+/** The name under which wire exports `decode`: a codec in that list is a target without a further word. */
+const exportOf = (decode: unknown): string =>
+  `wire.${Object.entries(wire).find(([, value]) => value === decode)?.[0] ?? "?"}`;
+
+const codecTargets: readonly Target[] = CODECS.map(({ name, values, encode, decode }) => ({
+  name,
+  covers: [exportOf(decode)],
+  maxBytes: MAX_BYTES,
+  weight: 1,
+  steps: LINEAR,
+  run(input): Outcome {
+    const decoded = decode(input);
+    if (!decoded.ok) return { accepted: false };
+    if (!isSame(encode(decoded.value), input)) throw new Finding("a value has two forms");
+    return { accepted: true, result: decoded.value };
+  },
+  seeds: () => fc.sample(values, { seed: 1, numRuns: SEEDS }).map(encode),
+  vary(input, random: Random) {
+    const decoded = decode(input);
+    if (!decoded.ok) return undefined;
+    const value = mutateValue(decoded.value, random);
+    try {
+      return encode(value);
+    } catch {
+      // Not every change leaves a value that has a form.
+      return undefined;
+    }
+  },
+}));
+
+const latin = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
+const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "latin1"));
+
+const LINK = `https://sotto.example/i#${"A".repeat(67)}`;
+
+const link: Target = {
+  name: "link",
+  covers: ["wire.linkToInvite"],
+  maxBytes: 4_096,
+  weight: 1,
+  steps: LINEAR,
+  run(input) {
+    const found = wire.linkToInvite(latin(input));
+    if (!found.ok) return { accepted: false };
+    const { origin, invite } = found.value;
+    const again = wire.linkToInvite(wire.inviteToLink(origin ?? "https://sotto.example", invite));
+    if (!again.ok || !isSame(wire.encodeInvite(again.value.invite), wire.encodeInvite(invite))) {
+      throw new Finding("a link does not survive being written again");
+    }
+    return { accepted: true, result: found.value };
+  },
+  seeds() {
+    const code = wire.bytesToBase64Url(
+      wire.encodeInvite({
+        seed: new Uint8Array(16).fill(1),
+        accountId: wire.asAccountId(new Uint8Array(20).fill(2)),
+        relayPin: new Uint8Array(16).fill(3),
+      }),
+    );
+    return [
+      code,
+      ` ${code}`,
+      `https://sotto.example/i#${code}`,
+      `see HTTP://[::1]:8080/i?lang=de#${code}.`,
+      LINK,
+    ].map(bytesOf);
+  },
+};
+
+/** One text or byte form each, chosen by the first byte; each says what it found wrong. */
+const FORMS: readonly (readonly [
+  covers: string,
+  check: (bytes: Uint8Array, text: string) => boolean,
+])[] = [
+  [
+    "wire.hexToBytes",
+    (_, text) => {
+      const found = wire.hexToBytes(text);
+      if (found !== undefined && wire.bytesToHex(found) !== text.toLowerCase()) {
+        throw new Finding("hex has two forms");
+      }
+      return found !== undefined;
+    },
+  ],
+  [
+    "wire.base64UrlToBytes",
+    (_, text) => {
+      const found = wire.base64UrlToBytes(text);
+      if (found !== undefined && wire.bytesToBase64Url(found) !== text) {
+        throw new Finding("base64url has two forms");
+      }
+      return found !== undefined;
+    },
+  ],
+  [
+    "wire.bytesToUtf8",
+    (bytes) => {
+      const found = wire.bytesToUtf8(bytes);
+      if (found !== undefined && !isSame(wire.utf8ToBytes(found), bytes)) {
+        throw new Finding("UTF-8 has two forms");
+      }
+      return found !== undefined;
+    },
+  ],
+  [
+    "wire.isRelayUrl",
+    (_, text) => {
+      if (!wire.isRelayUrl(text)) return false;
+      if (/[^\u0021-\u007e]|@|\?|#/.test(text))
+        throw new Finding("a relay's URL is more than that");
+      return true;
+    },
+  ],
+  ["wire.isName", (bytes) => wire.isName(Buffer.from(bytes).toString("utf8"))],
+  ["wire.isFileName", (bytes) => wire.isFileName(Buffer.from(bytes).toString("utf8"))],
+  ["wire.isMediaType", (_, text) => wire.isMediaType(text)],
+  ["wire.isBucket", (bytes) => wire.isBucket(bytes.length)],
+];
+
+const forms: Target = {
+  name: "forms",
+  covers: FORMS.map(([covers]) => covers),
+  maxBytes: 4_096,
+  weight: 1,
+  steps: LINEAR,
+  run(input) {
+    const [, check] = FORMS[(input[0] ?? 0) % FORMS.length] ?? FORMS[0]!;
+    const rest = input.subarray(1);
+    return { accepted: check(rest, latin(rest)) };
+  },
+  seeds: () =>
+    ["00ffAb", "AAEC", "é", "https://sotto.example:8443", "Alice", "a.txt", " "].map(
+      (text, index) => Uint8Array.of(index, ...Buffer.from(text)),
+    ),
+};
+
+export const wireTargets: readonly Target[] = [...codecTargets, link, forms];
