@@ -16,9 +16,11 @@ import {
   type Diagnostics,
   type Messenger,
   MessengerError,
+  RecoveryError,
   type SafetyNumber,
   type StorageState,
 } from "./messenger.ts";
+import { readWords } from "./recovery.ts";
 import { loadOrCreateSelf } from "./self.ts";
 import type { Command, CommandResult, LeaderLock, Snapshot, TabPort } from "./tabs.ts";
 import { type LiveTimeline, openTimeline } from "./timeline.ts";
@@ -28,6 +30,8 @@ export interface MessengerParts {
   readonly storageState: StorageState;
   /** Given to a new identity; later names are changed by `rename`. */
   readonly name: string;
+  /** Recovery phrase: the new identity is a device of that account. Refused where there is an identity. */
+  readonly restore?: string;
   /** Origin of the relay, for example "https://chat.example.com". */
   readonly relayUrl: string;
   readonly entropy: Entropy;
@@ -65,6 +69,8 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
   let leaderId: string | undefined;
   let release: (() => void) | undefined;
   let closed = false;
+  /** This tab has stored the identity that it was asked to restore. */
+  let restored = false;
   /** This tab had its turn and failed; until another one leads, nothing can be done. */
   let cannotLead = false;
 
@@ -91,7 +97,9 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
   }
 
   async function startLeading(): Promise<void> {
-    const self = await loadOrCreateSelf(store, parts.name, { entropy, crypto, now: now() });
+    const env = { entropy, crypto, now: now() };
+    const self = await loadOrCreateSelf(store, parts.name, env, parts.restore);
+    restored = true;
     const started = await startLeader({
       store,
       self,
@@ -237,6 +245,14 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     // Aborted by `close` while waiting for its turn; or this tab cannot lead, and then somebody must know.
     if (!closed) giveUpLeading();
   });
+  if (parts.restore !== undefined && !restored) {
+    // Another tab leads, so there is an identity.
+    closed = true;
+    abort.abort();
+    tabs?.close();
+    store.close();
+    throw new RecoveryError({ reason: "identity-exists" });
+  }
   const initial = state.value;
   if (initial === undefined) throw new MessengerError("storage", "no state to show");
   const current = selectLive(state, (snapshot) => snapshot ?? initial);
@@ -309,6 +325,10 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     diagnostics: combine(current, role),
     async rename(name) {
       await run({ kind: "rename", name });
+    },
+    async recoveryPhrase({ language }) {
+      if (closed) throw new MessengerError("closed", "the messenger was closed");
+      return readWords(store, language);
     },
     async trustRelay() {
       await run({ kind: "trust-relay" });

@@ -3,7 +3,10 @@
  * Owns: types only. Leaves to create-messenger.ts: making one.
  */
 import type { CryptoReport } from "@sotto/engines";
+import type { RecoveryLanguage } from "@sotto/crypto/recovery";
 import type { DropReason, MessageStatus, Path } from "@sotto/protocol";
+
+export type { RecoveryLanguage };
 
 /** A value that changes. `subscribe` calls back at once with the current value and returns the way out. */
 export interface Live<T> {
@@ -148,6 +151,11 @@ export interface Messenger {
   readonly storage: Live<StorageState>;
   readonly diagnostics: Live<Diagnostics>;
   rename(name: string): Promise<void>;
+  /**
+   * The 24 words that make a device of this account out of nothing: whoever has them is this person. Works in every
+   * tab, asks nobody and stores nothing. Give them to `restore` of a messenger on a new device.
+   */
+  recoveryPhrase(options: { readonly language: RecoveryLanguage }): Promise<readonly string[]>;
   /** Accepts the relay that answers now as this device's relay, after "relay-changed". */
   trustRelay(): Promise<void>;
   /** A one-time invite, valid 7 days. Works offline; it becomes active when the relay has it. */
@@ -166,5 +174,32 @@ export class MessengerError extends Error {
     super(message);
     this.name = "MessengerError";
     this.code = code;
+  }
+}
+
+/** Why a phrase restored nothing. */
+export type RecoveryRefusal =
+  /** This profile has an account, be it the same one: a phrase never takes its place. */
+  | { readonly reason: "identity-exists" }
+  /** Longer than any phrase. */
+  | { readonly reason: "too-long" }
+  /** `words`: how many there are instead of 24. */
+  | { readonly reason: "word-count"; readonly words: number }
+  /** `positions`: which words are in no list, counted from 1. */
+  | {
+      readonly reason: "unknown-words";
+      readonly language: RecoveryLanguage;
+      readonly positions: readonly number[];
+    }
+  /** All words exist, and one is not the right one or not in its place. */
+  | { readonly reason: "checksum"; readonly language: RecoveryLanguage };
+
+/** Nothing was stored, and the same may be tried again. Holds no word of the phrase. */
+export class RecoveryError extends MessengerError {
+  readonly refusal: RecoveryRefusal;
+  constructor(refusal: RecoveryRefusal) {
+    super("usage", `nothing restored: ${refusal.reason}`);
+    this.name = "RecoveryError";
+    this.refusal = refusal;
   }
 }

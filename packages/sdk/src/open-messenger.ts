@@ -12,6 +12,11 @@ import { createBroadcastPort, createWebLock, soleLeader } from "./tabs.ts";
 export interface OpenMessengerOptions {
   /** For a new identity; ignored when this profile has one. */
   readonly name: string;
+  /**
+   * The recovery phrase of an account, as people type it: this profile becomes a new device of that account. Rejects
+   * with RecoveryError for a phrase with a mistake and for a profile that has an identity.
+   */
+  readonly restore?: string;
   /** Origin of the relay, for example "https://chat.example.com". In a page: usually `location.origin`. */
   readonly relayUrl: string;
   /** Separate identities of one origin have separate profiles. */
@@ -38,6 +43,7 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
     store,
     storageState,
     name: options.name,
+    ...(options.restore === undefined ? {} : { restore: options.restore }),
     relayUrl,
     entropy,
     now: Date.now,

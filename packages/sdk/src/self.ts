@@ -1,21 +1,32 @@
-/** This installation's identity: made silently at the first start, never again. */
-import { type CryptoEnv, createOwnDevice } from "@sotto/crypto";
+/** This installation's identity: made silently at the first start, or out of a recovery phrase; never again. */
+import { type CryptoEnv, createOwnDevice, restoreDevice } from "@sotto/crypto";
 import type { SelfRecord, Store } from "@sotto/protocol";
 import { isName } from "@sotto/wire";
-import { MessengerError } from "./messenger.ts";
+import { MessengerError, RecoveryError } from "./messenger.ts";
+import { readPhrase } from "./recovery.ts";
 
-/** `name`: used only when there is no identity yet. */
+/**
+ * `name`: used only when there is no identity yet. `phrase`: the new identity is a device of that account; where
+ * there is an identity, a RecoveryError.
+ */
 export async function loadOrCreateSelf(
   store: Store,
   name: string,
   env: CryptoEnv,
+  phrase?: string,
 ): Promise<SelfRecord> {
   const known = await store.loadSelf();
   // Whoever knows this person knows the keys in there: a silent new identity would lose all of them.
   if (known === "damaged") throw new MessengerError("storage", "identity unreadable");
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    if (phrase !== undefined) throw new RecoveryError({ reason: "identity-exists" });
+    return known;
+  }
   if (!isName(name)) throw new MessengerError("usage", "not a usable name");
-  const own = await createOwnDevice(env);
+  const own =
+    phrase === undefined
+      ? await createOwnDevice(env)
+      : await restoreDevice(await readPhrase(phrase), env);
   const self: SelfRecord = {
     ...own,
     name,
