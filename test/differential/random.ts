@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 
 export interface Random {
-  bytes(length: number): Uint8Array<ArrayBuffer>;
+  readonly bytes: (length: number) => Uint8Array<ArrayBuffer>;
   /** From 0 up to, not including, `limit`. */
-  below(limit: number): number;
+  readonly below: (limit: number) => number;
 }
 
 export function createRandom(seed: string): Random {
