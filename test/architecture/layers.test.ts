@@ -198,6 +198,17 @@ describe("heavy or dangerous dependencies have one door", () => {
   });
 });
 
+it("nothing is compressed before it is sealed: its length would tell what it stands beside", () => {
+  const compressing = workspaces
+    .filter(({ folder }) => folder.startsWith("packages/"))
+    .flatMap(({ sources }) => sources)
+    .filter(({ code }) =>
+      /CompressionStream|\b(zlib|deflate|gzip|brotli|zstd|fflate|pako)/i.test(code),
+    )
+    .map(({ path }) => path);
+  expect(compressing).toEqual([]);
+});
+
 describe("word lists", () => {
   it("are loaded only when a recovery phrase is asked for: never by a static import", () => {
     const eager = workspaces

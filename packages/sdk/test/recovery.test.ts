@@ -4,6 +4,7 @@ import type { SelfRecord, Store } from "@sotto/protocol";
 import {
   type Messenger,
   MessengerError,
+  openMessenger,
   RecoveryError,
   type RecoveryLanguage,
   type RecoveryRefusal,
@@ -109,6 +110,16 @@ describe("an account restored from its phrase", () => {
     const restored = await person("Alice", { parts });
     expect(restored.me.value.accountId).toBe(alice.me.value.accountId);
   });
+});
+
+it("restores with the platform's own parts as well", async () => {
+  const options = { relayUrl: relay.url, memory: true, direct: false };
+  const alice = await openMessenger({ ...options, name: "Alice" });
+  open.push(alice);
+  const restore = (await alice.recoveryPhrase({ language: "simplified-chinese" })).join("");
+  const restored = await openMessenger({ ...options, name: "Alice", restore });
+  open.push(restored);
+  expect(restored.me.value.accountId).toBe(alice.me.value.accountId);
 });
 
 describe("restoring is refused", () => {
