@@ -15,8 +15,6 @@ const RESULT_PER_BYTE = 16;
 const SHRINK_RUNS_MAX = 2_000;
 /** The same for one input of a corpus, of which there are many. */
 const TRIM_RUNS_MAX = 30;
-/** Turns of the loop between two looks at the clock. */
-const BATCH = 16;
 
 export interface Failure {
   readonly input: Uint8Array;
@@ -25,7 +23,7 @@ export interface Failure {
 
 export interface Campaign {
   readonly target: Target;
-  /** Runs inputs until `enough`, which is asked now and then, or until something fails. */
+  /** Runs the seeds, whatever `enough` says, then inputs until it is true or something fails. */
   go(enough: (runs: number) => boolean): Promise<Failure | undefined>;
   /** Inputs that reached something new, in the order found. */
   corpus(): readonly Uint8Array[];
@@ -47,7 +45,8 @@ export function createCampaign(
   target: Target,
   probe: Instrumented,
   dictionary: readonly Uint8Array[],
-  initial: readonly Uint8Array[],
+  seeds: readonly Uint8Array[],
+  known: readonly Uint8Array[],
   random: Random,
   /** Told about every input before it runs. */
   watch: (input: Uint8Array) => void = () => undefined,
@@ -59,7 +58,7 @@ export function createCampaign(
   let accepted = 0;
   let effort = 0;
   // Taken from the end.
-  const pending = initial.toReversed();
+  const pending = [...seeds, ...known].toReversed();
 
   /** Returns how many features are new. */
   const learn = (): number => {
@@ -105,11 +104,9 @@ export function createCampaign(
     target,
     async go(enough) {
       const start = runs;
-      while (!enough(runs - start)) {
-        for (let left = BATCH; left > 0; left--) {
-          const failure = await attempt(next());
-          if (failure !== undefined) return failure;
-        }
+      while (runs < seeds.length || !enough(runs - start)) {
+        const failure = await attempt(next());
+        if (failure !== undefined) return failure;
       }
       return undefined;
     },

@@ -110,9 +110,10 @@ async function main(): Promise<number> {
   const dog = startWatchdog(join(OUTPUT, "hangs"));
   const campaigns: Campaign[] = [];
   for (const target of targets) {
-    const initial = [...(await target.seeds()), ...readCorpus(target.name)];
+    const seeds = await target.seeds();
+    const known = readCorpus(target.name);
     campaigns.push(
-      createCampaign(target, probe, dictionary, initial, random.fork(), (input) =>
+      createCampaign(target, probe, dictionary, seeds, known, random.fork(), (input) =>
         dog.watch(input),
       ),
     );

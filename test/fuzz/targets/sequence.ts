@@ -117,8 +117,7 @@ function hold(side: Side, session: Session, chain: number): Held {
 
 function commit(held: Held, session: Session): void {
   held.previous = held.session;
-  // As from a disk: whatever does not survive storing is missed at once.
-  held.session = structuredClone(session);
+  held.session = session;
 }
 
 async function send(world: World, from: Held, content: Uint8Array, wide: boolean): Promise<void> {
@@ -188,7 +187,7 @@ const knownBy = (side: Side, hello: Extract<Envelope, { type: "hello" }>): Held 
 /** Commits what was read, as one with the message. */
 function keep(side: Side, bytes: Uint8Array, opened: Extract<Read, { ok: true }>): void {
   if (opened.held !== undefined) return commit(opened.held, opened.session);
-  const held = hold(side, structuredClone(opened.session), 0);
+  const held = hold(side, opened.session, 0);
   if (opened.secrets !== undefined) side.secrets.delete(opened.secrets);
   const decoded = decodeEnvelope(bytes);
   if (!decoded.ok || decoded.value.type !== "hello") throw new Finding("a session without HELLO");
@@ -320,7 +319,10 @@ const OPERATIONS: readonly Operation[] = [
   // A crash before the commit of what was sealed: nobody ever sees it.
   async (world, tape) => {
     const held = sendable(tape.below(2) === 0 ? world.a : world.b)[0];
-    if (held !== undefined) await encryptSafely(held.session, Uint8Array.of(1), envIn(world));
+    if (held === undefined) return;
+    await encryptSafely(held.session, Uint8Array.of(1), envIn(world));
+    // As from a disk: whatever does not survive storing is missed now.
+    held.session = structuredClone(held.session);
   },
   // A crash before the commit of what was opened.
   async (world, tape) => {
