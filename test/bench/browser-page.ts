@@ -10,8 +10,8 @@ import { createProfile } from "../e2e/support/browsers.ts";
 const PAGE = fileURLToPath(new URL("page", import.meta.url));
 
 export interface BuiltPage {
-  /** Opens the page and gives what its global `sottoBench` resolves to. */
-  run(browser: "chromium" | "firefox"): Promise<unknown>;
+  /** Opens the page and gives what that global function of it resolves to. */
+  run(browser: "chromium" | "firefox", work: "sottoBench" | "sottoEngines"): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -33,12 +33,12 @@ export async function buildPage(): Promise<BuiltPage> {
   const url = server.resolvedUrls?.local[0];
   if (url === undefined) throw new Error("the page is not served");
   return {
-    async run(browser) {
+    async run(browser, work) {
       const profile = await createProfile({ browser });
       try {
         const page = await profile.context.newPage();
         await page.goto(url);
-        return await page.evaluate("sottoBench()");
+        return await page.evaluate(`${work}()`);
       } finally {
         await profile.dispose();
       }

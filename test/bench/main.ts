@@ -3,6 +3,7 @@
  * machines differ and are noisy, so only the ratios may be compared or quoted.
  */
 import { benchCrypto } from "./crypto.ts";
+import { benchEngines } from "./engines.ts";
 import { benchFirstMessage } from "./first-message.ts";
 import { benchPeers } from "./peers.ts";
 import { benchRelay } from "./relay.ts";
@@ -17,6 +18,7 @@ export interface Measure {
 
 const groups: readonly (readonly [string, () => Promise<readonly Measure[]>])[] = [
   ["cryptography", benchCrypto],
+  ["engines", benchEngines],
   ["peers", benchPeers],
   ["relay", benchRelay],
   ["first load", benchSize],

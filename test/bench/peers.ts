@@ -40,7 +40,7 @@ export async function benchPeers(): Promise<readonly Measure[]> {
   const page = await buildPage();
   try {
     for (const browser of ["chromium", "firefox"] as const) {
-      const figures = (await page.run(browser)) as readonly Figure[];
+      const figures = (await page.run(browser, "sottoBench")) as readonly Figure[];
       measures.push(...report(browser === "chromium" ? "Chromium" : "Firefox", figures));
     }
   } finally {

@@ -6,6 +6,7 @@ export {
   type Clock,
   type CryptoReport,
   type OperationReport,
+  type Patience,
 } from "./choose.ts";
 export { backendOf, type Engine, type Operation } from "./engine.ts";
 export { createFileEngine, createWebCryptoFileEngine } from "./file-engine.ts";

@@ -157,15 +157,14 @@ type AeadParams = AesGcmParams;
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the standard's draft, ahead of the types
 const methodsOf = (subtle: SubtleCrypto): Drafts => subtle as unknown as Drafts;
 
-/** An unknown algorithm is NotSupportedError, an unknown key format or a missing method a TypeError. */
+/** What platforms say to an algorithm, a key format or a method that they do not know. */
+const UNKNOWN: ReadonlySet<string> = new Set(["NotSupportedError", "SyntaxError", "TypeError"]);
+
 async function orMissing<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    const name = nameOf(error);
-    throw name === "NotSupportedError" || name === "TypeError"
-      ? new MissingOperation(error)
-      : error;
+    throw UNKNOWN.has(nameOf(error)) ? new MissingOperation(error) : error;
   }
 }
 

@@ -8,14 +8,20 @@ import {
   type Operation,
 } from "@sotto/engines";
 import { nodeEngine } from "@sotto/engines/node";
-import { ENGINE_FAILURES_MAX, ROUND_CALLS_MAX, ROUND_MS, SLICE_MS } from "#src/choose.ts";
+import {
+  ENGINE_FAILURES_MAX,
+  ROUND_CALLS_MAX,
+  ROUND_MS,
+  SLICE_MS,
+  SMALL_BYTES,
+} from "#src/choose.ts";
 import { OPERATIONS } from "#src/engine.ts";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { type Fault, misbehaving, quickEngine, steppedClock, UNPRICED_MS } from "./support.ts";
 
 const SECRET = Uint8Array.from({ length: 32 }, (_, index) => index * 5);
 const NONCE = new Uint8Array(12);
-const TEXT = Uint8Array.of(1, 2, 3);
+const TEXT = new Uint8Array(SMALL_BYTES).fill(7);
 const NONE = new Uint8Array(0);
 const never = (): undefined => undefined;
 
@@ -208,17 +214,27 @@ const CALLS: readonly (readonly [Operation, (backend: typeof nobleBackend) => un
 const sealedText = await nobleBackend.seal(SECRET, NONCE, NONE, TEXT);
 
 describe("a failure at run time", () => {
+  let next: Fault;
+  let shared: ChosenBackend;
+  beforeAll(async () => {
+    ({ backend: shared } = await withFaulty(() => {
+      const fault = next;
+      next = undefined;
+      return fault;
+    }));
+  });
+
   it.each(CALLS)("of %s: the next engine answers, whatever went wrong", async (operation, call) => {
-    const faults = ["throw", "reject", "misshapen"] as const;
-    for (const fault of faults) {
-      const { backend } = await withFaulty((_, index) => (index === 0 ? fault : undefined));
-      expect(reportOf(backend, operation).chosen).toBe("faulty");
-      expect(await call(backend)).toEqual(await call(nobleBackend));
-      expect(failuresOf(backend, operation, "faulty")).toBe(1);
-      expect(failuresOf(backend, operation, "noble")).toBe(0);
-      expect(reportOf(backend, operation).chosen).toBe("faulty");
-      expect(await call(backend)).toEqual(await call(nobleBackend));
-      expect(failuresOf(backend, operation, "faulty")).toBe(1);
+    const expected = await call(nobleBackend);
+    for (const [before, fault] of (["throw", "reject", "misshapen"] as const).entries()) {
+      expect(reportOf(shared, operation).chosen).toBe("faulty");
+      next = fault;
+      expect(await call(shared)).toEqual(expected);
+      expect(next).toBe(undefined);
+      expect(failuresOf(shared, operation, "faulty")).toBe(before + 1);
+      expect(failuresOf(shared, operation, "noble")).toBe(0);
+      expect(await call(shared)).toEqual(expected);
+      expect(failuresOf(shared, operation, "faulty")).toBe(before + 1);
     }
   });
 
@@ -316,6 +332,21 @@ describe("a refusal that is the right answer", () => {
     expect(await backend.dh(SECRET, point)).toEqual(await nobleBackend.dh(SECRET, point));
     expect(failuresOf(backend, "dh", "zeroing")).toBe(1);
   });
+});
+
+it("texts below SMALL_BYTES are noble's, those of it and above the engine's", async () => {
+  const { backend, faulty } = await withFaulty(() => undefined);
+  const calls = () => [faulty.calls.get("seal"), faulty.calls.get("open")];
+  const [seals = 0, opens = 0] = calls();
+  for (const [length, more] of [
+    [SMALL_BYTES - 1, 0],
+    [SMALL_BYTES, 1],
+  ] as const) {
+    const sealed = await backend.seal(SECRET, NONCE, NONE, new Uint8Array(length));
+    expect(sealed).toEqual(await nobleBackend.seal(SECRET, NONCE, NONE, new Uint8Array(length)));
+    expect(await backend.open(SECRET, NONCE, NONE, sealed)).toEqual(new Uint8Array(length));
+    expect(calls()).toEqual([seals + more, opens + more]);
+  }
 });
 
 it("verifying is done by noble whatever the candidates offer", async () => {

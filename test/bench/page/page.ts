@@ -1,9 +1,14 @@
-/** The peers that run in a browser, measured there. libsignal does not: it is a native module. */
+/**
+ * The peers that run in a browser, measured there; libsignal does not: it is a native module. And the engines that
+ * this browser has.
+ */
 import { nobleBackend } from "@sotto/crypto";
+import { chooseBackend, createKernelEngine, createWebCryptoEngine } from "@sotto/engines";
 import { measurePeers } from "@sotto/peers/measure";
 import { createOlm } from "@sotto/peers/olm";
 import { privacyresearch } from "@sotto/peers/privacyresearch";
 import { createSotto } from "@sotto/peers/sotto";
+import { BENCH_CLOCK, BENCH_PATIENCE } from "../engine-patience.ts";
 
 Object.assign(globalThis, {
   sottoBench: async () =>
@@ -12,4 +17,10 @@ Object.assign(globalThis, {
       await createOlm("/olm.wasm"),
       privacyresearch,
     ]),
+  sottoEngines: async () => {
+    const webCrypto = createWebCryptoEngine({ subtle: crypto.subtle, drafts: true });
+    const backend = chooseBackend([webCrypto, createKernelEngine()], BENCH_CLOCK, BENCH_PATIENCE);
+    await backend.choose();
+    return backend.describe();
+  },
 });
