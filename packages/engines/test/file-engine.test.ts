@@ -74,6 +74,7 @@ describe("a platform that fails", () => {
   const failures: readonly (readonly [string, Partial<FileEngine>])[] = [
     ["seals wrongly", { seal: async () => of(116) }],
     ["opens what it should not", { open: async () => of(100, 4) }],
+    ["ignores tags", { open: async (...args) => (await webCrypto.open(...args)) ?? of(1_000) }],
     ["opens nothing", { open: async () => undefined }],
     ["hashes wrongly", { sha256: async () => of(32) }],
     ["lacks a call", { seal: () => Promise.reject(new TypeError("not a function")) }],

@@ -144,9 +144,23 @@ describe("restoring is refused", () => {
     const [port, lock] = [createTabBus(), createTestLock()];
     const first = await person("Alice", { store: kept(store), parts: { lock, tabs: port() } });
     const words = await (await person("Bob")).recoveryPhrase({ language: "english" });
-    const parts = { lock, tabs: port(), restore: words.join(" ") };
-    const attempt = person("Mallory", { store: kept(store), parts });
+    const [tabs, closed] = [port(), { tabs: 0, store: 0 }];
+    const attempt = person("Mallory", {
+      store: { ...store, close: () => void closed.store++ },
+      parts: {
+        lock,
+        restore: words.join(" "),
+        tabs: {
+          ...tabs,
+          close() {
+            closed.tabs++;
+            tabs.close();
+          },
+        },
+      },
+    });
     expect(await refusalOf(attempt)).toEqual({ reason: "identity-exists" });
+    expect(closed).toEqual({ tabs: 1, store: 1 });
     const third = await person("Alice", { store: kept(store), parts: { lock, tabs: port() } });
     expect(third.me.value).toEqual(first.me.value);
     await first.close();
