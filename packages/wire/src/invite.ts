@@ -23,6 +23,8 @@ export const RELAY_PIN_BYTES = 16;
 export const INVITE_BYTES = 53;
 /** QR version 6 at level M, so that a phone reads it from a screen. */
 export const INVITE_LINK_CHARACTERS_MAX = 106;
+/** Pasted text that is searched for an invite: a long letter around it. The search takes the square of it at worst. */
+export const INVITE_TEXT_CHARACTERS_MAX = 8_192;
 export const INVITE_PATH = "/i#";
 export const INVITE_BLOB_BYTES_MAX = 4_096;
 
@@ -69,6 +71,7 @@ export const inviteToLink = (origin: string, invite: Invite): string =>
 export function linkToInvite(
   text: string,
 ): Decoded<{ origin: string | undefined; invite: Invite }> {
+  if (text.length > INVITE_TEXT_CHARACTERS_MAX) return { ok: false, reason: "too-large" };
   const match =
     /(?:(https?:\/\/[^\s/?#]+)\/i(?:\?[^\s#]*)?#|^\s*)([A-Za-z0-9_-]{71})(?![A-Za-z0-9_-])/i.exec(
       text,

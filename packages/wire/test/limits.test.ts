@@ -53,6 +53,7 @@ import {
   INVITE_BLOB_BYTES_MAX,
   INVITE_BYTES,
   INVITE_LINK_CHARACTERS_MAX,
+  INVITE_TEXT_CHARACTERS_MAX,
   inviteToLink,
   isBucket,
   isName,
@@ -348,6 +349,13 @@ describe("an invite link", () => {
     ["a code whose spare bits are set", `${code.slice(0, -1)}${code.endsWith("B") ? "C" : "B"}`],
   ])("is not found in %s", (_, text) => {
     expect(linkToInvite(text)).toEqual(refused("malformed"));
+  });
+
+  it("is looked for in a long letter, and not in a longer one", () => {
+    const before = " ".repeat(INVITE_TEXT_CHARACTERS_MAX - link.length);
+    const found = linkToInvite(before + link);
+    expect(found).toEqual({ ok: true, value: { origin, invite } });
+    expect(linkToInvite(`${before} ${link}`)).toEqual(refused("too-large"));
   });
 
   it("of another version is unknown", () => {
