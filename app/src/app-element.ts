@@ -428,6 +428,12 @@ export class SottoApp extends LitElement {
         .view=${view}
         @sotto-load-older=${this.#onLoadOlder}
       ></sotto-timeline>
+      <sotto-identity-notice
+        .view=${view}
+        @sotto-verify-open=${this.#onVerify}
+        @sotto-identity-answer=${({ detail }: Named<"sotto-identity-answer">) =>
+          void this.#attempt(() => this.#shown?.answerIdentity(detail.accountId, detail.answer))}
+      ></sotto-identity-notice>
       ${
         view.kind === "refused" || view.kind === "expired"
           ? html`<div class="refused">
@@ -503,7 +509,7 @@ export class SottoApp extends LitElement {
     return html`<sotto-verify-panel
       .name=${this.#view.value === undefined ? "" : nameOf(this.#view.value)}
       .number=${this.safety}
-      ?verified=${this.#view.value?.verified ?? false}
+      ?verified=${(this.#view.value?.verified ?? false) && this.#view.value?.newIdentity === undefined}
       .compare=${(text: string) => shown?.matchesSafetyNumber(text) ?? Promise.resolve(false)}
       @sotto-verified=${(event: Named<"sotto-verified">) =>
         void this.#attempt(() => shown?.setVerified(event.detail.verified))}

@@ -4,7 +4,6 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { main } from "assemblyscript/asc";
 
 const SOURCE = fileURLToPath(new URL("x25519.as", import.meta.url));
 const TARGET = fileURLToPath(new URL("../src/kernel-bytes.ts", import.meta.url));
@@ -13,6 +12,22 @@ const OPTIONS =
   "kernel.ts --outFile kernel.wasm --textFile kernel.wat --optimizeLevel 3 --shrinkLevel 0 --converge --noAssert " +
   "--runtime stub --initialMemory 1 --maximumMemory 1";
 
+/** What is used of the compiler. Its own types would make those of its language global in every program with this file. */
+interface Compiler {
+  main(
+    options: readonly string[],
+    host: {
+      readFile(name: string): string | null;
+      writeFile(name: string, contents: string | Uint8Array): void;
+      listFiles(): readonly string[];
+      readonly stderr: { write(line: string): void };
+    },
+  ): Promise<{ readonly error: unknown }>;
+}
+const COMPILER: string = "assemblyscript/asc";
+const isCompiler = (module: unknown): module is Compiler =>
+  typeof module === "object" && module !== null && "main" in module;
+
 /** The module, and the same as text. */
 export async function compileKernel(): Promise<{
   readonly wasm: Uint8Array;
@@ -20,7 +35,9 @@ export async function compileKernel(): Promise<{
 }> {
   const written = new Map<string, string | Uint8Array>();
   const complaints: string[] = [];
-  const { error } = await main(OPTIONS.split(" "), {
+  const compiler: unknown = await import(COMPILER);
+  if (!isCompiler(compiler)) throw new Error(`${COMPILER} is not the compiler it was`);
+  const { error } = await compiler.main(OPTIONS.split(" "), {
     readFile: (name) => (name === "kernel.ts" ? readFileSync(SOURCE, "utf8") : null),
     writeFile: (name, contents) => void written.set(name, contents),
     listFiles: () => [],

@@ -252,9 +252,8 @@ export function answerChange(
     contact: {
       ...peer.contact,
       cert: change.cert,
-      // Its introduction says where it reads.
+      // Its introduction says where it reads: perhaps the same queue, which knows this device's send key.
       addresses: [],
-      sendSecret: draft.env.entropy(32),
       namedAt: { ms: 0, counter: 0 },
       verified: compared,
     },
@@ -263,5 +262,7 @@ export function answerChange(
     owed: [],
     spares: { ...peer.spares, theirs: undefined },
   });
+  // Nothing is known about where the new one is: it is asked at once.
+  changeLive(draft, { presence: "unknown", probedAt: 0, signalSeen: 0, remotePeerId: undefined });
   return change.frames;
 }

@@ -262,7 +262,8 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     const { conversations: records } = await store.loadAll();
     const peer = records.find((one) => one.id === id)?.peer;
     if (self === undefined || self === "damaged" || peer?.state !== "open") return undefined;
-    const { digits, qr } = safetyNumber(self.cert.rootKey, peer.contact.cert.rootKey);
+    const { cert } = peer.change ?? peer.contact;
+    const { digits, qr } = safetyNumber(self.cert.rootKey, cert.rootKey);
     return { groups: digits.match(/.{5}/g) ?? [], qr };
   }
 
@@ -311,7 +312,16 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
         return own !== undefined && (seen === own.qr || seen === own.groups.join(""));
       },
       async setVerified(verified) {
-        await run({ kind: "set-verified", conversation: id, verified });
+        const accountId = conversation.view.value.newIdentity;
+        if (accountId === undefined || !verified) {
+          await run({ kind: "set-verified", conversation: id, verified });
+          return;
+        }
+        const answer = "accept-compared";
+        await run({ kind: "answer-identity", conversation: id, accountId, answer });
+      },
+      async answerIdentity(accountId, answer) {
+        await run({ kind: "answer-identity", conversation: id, accountId, answer });
       },
     };
     return { conversation, setVisible, close: () => timeline?.close() };

@@ -162,9 +162,30 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
         return feed(command.conversation, { kind: "mark-read" });
       case "set-verified":
         return feed(command.conversation, { kind: "mark-verified", verified: command.verified });
+      case "answer-identity":
+        return answerIdentity(command);
       case "visible":
         return setVisible(command);
     }
+  }
+
+  /** About the very identity that the person saw: another one may have come since. */
+  async function answerIdentity({
+    conversation,
+    accountId,
+    answer,
+  }: Extract<Command, { kind: "answer-identity" }>): Promise<CommandResult> {
+    const peer = shell.entries.get(conversation)?.slice.conversation?.peer;
+    const change = peer?.state === "open" ? peer.change : undefined;
+    if (
+      change === undefined ||
+      bytesToBase32(accountIdOf(change.cert.rootKey)) !== accountId ||
+      (answer === "accept" && peer?.state === "open" && peer.contact.verified)
+    ) {
+      throw new MessengerError("usage", "no such new identity to answer in this way");
+    }
+    const { rootKey } = change.cert;
+    return feed(conversation, { kind: "answer-change", rootKey, answer });
   }
 
   async function feed(id: string, input: Input): Promise<CommandResult> {

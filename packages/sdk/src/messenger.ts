@@ -52,6 +52,11 @@ export interface ConversationView {
   readonly lastAt: number;
   readonly unread: number;
   readonly verified: boolean;
+  /**
+   * Account id of somebody with another root key who answers in this contact's place. Nothing is sent until
+   * `answerIdentity`, or `setVerified` after comparing. Undefined while the contact is who it was.
+   */
+  readonly newIdentity: string | undefined;
   readonly link: LinkState;
   readonly invite: InviteView | undefined;
 }
@@ -96,11 +101,17 @@ export interface Conversation {
   markRead(): Promise<void>;
   /** While on screen a direct link is wanted. */
   setVisible(visible: boolean): void;
-  /** Undefined until the other side is known. */
+  /** With a `newIdentity`, the number of that one. Undefined until the other side is known. */
   safetyNumber(): Promise<SafetyNumber | undefined>;
   /** True when the scanned or pasted text is this conversation's safety number. */
   matchesSafetyNumber(text: string): Promise<boolean>;
+  /** True with a `newIdentity` says that its number was compared: it becomes the contact. */
   setVerified(verified: boolean): Promise<void>;
+  /**
+   * The person's decision about a `newIdentity`. Rejects with a "usage" error when it is another one by now, or when
+   * a verified contact is to be replaced: that takes comparing and `setVerified`.
+   */
+  answerIdentity(accountId: string, answer: "accept" | "reject"): Promise<void>;
 }
 
 export type AcceptResult =

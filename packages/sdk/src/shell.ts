@@ -25,6 +25,7 @@ import {
   type Stepped,
   type Store,
 } from "@sotto/protocol";
+import { createTurns } from "@sotto/crypto";
 import type { Hub, HubEvents, HubState, SendTarget, Timers } from "@sotto/transport";
 import {
   asEnvelopeId,
@@ -107,6 +108,8 @@ export interface FeedResult {
   readonly dropped: readonly DropReason[];
 }
 
+/** After a step before key pairs are made ahead: what the person waits for comes first. */
+const FILL_DELAY_MS = 300;
 const OK: CommitResult = { ok: true };
 
 export async function startShell(options: ShellOptions): Promise<Shell> {
@@ -122,11 +125,24 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   let cancelProbe: (() => void) | undefined;
   const selfLane = createLane();
 
+  const turns = createTurns(options.crypto, options.entropy);
   const env = (): Parameters<typeof step>[2] => ({
     now: now(),
     entropy: options.entropy,
     crypto: options.crypto,
+    turns,
   });
+  let cancelFill: (() => void) | undefined;
+  /** In the pause after a step: key pairs for the turns to come. */
+  const fillTurns = (): void => {
+    if (closed) return;
+    cancelFill ??= timers.after(FILL_DELAY_MS, () => {
+      cancelFill = undefined;
+      turns.fill().catch(() => {
+        // They are made when they are needed, on another engine if this one keeps failing.
+      });
+    });
+  };
 
   const createEntry = (
     conversation: ConversationRecord | undefined,
@@ -166,6 +182,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
         entry.slice = stepped.slice;
         const reasons = act(entry, stepped.effects);
         options.changed();
+        fillTurns();
         return { commit, dropped: reasons };
       }
       const isOver = commit.reason === "full" || commit.reason === "closed";
@@ -510,6 +527,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       await Promise.all(leaving);
       closed = true;
       cancelProbe?.();
+      cancelFill?.();
       for (const entry of entries.values()) {
         entry.wake?.cancel();
       }

@@ -37,6 +37,13 @@ export type Command =
   | { readonly kind: "mark-read"; readonly conversation: string }
   | { readonly kind: "set-verified"; readonly conversation: string; readonly verified: boolean }
   | {
+      readonly kind: "answer-identity";
+      readonly conversation: string;
+      /** As in the view. */
+      readonly accountId: string;
+      readonly answer: "accept" | "accept-compared" | "reject";
+    }
+  | {
       readonly kind: "visible";
       readonly conversation: string;
       /** Random per tab: several tabs may show the same conversation. */

@@ -1,5 +1,7 @@
 /** From stored records and live knowledge to what screens show. Pure. */
+import { accountIdOf } from "@sotto/crypto";
 import type { ConversationRecord, LiveState, MessageRow, Peer } from "@sotto/protocol";
+import { bytesToBase32 } from "@sotto/wire";
 import type {
   ConversationView,
   HubState,
@@ -30,10 +32,16 @@ export function viewConversation(input: ViewInput): ConversationView {
     lastAt: last?.at ?? record.createdAt,
     unread: record.unread,
     verified: peer.state === "open" && peer.contact.verified,
+    newIdentity: newIdentityOf(peer),
     link: viewLink(input),
     invite: input.invite,
   };
 }
+
+const newIdentityOf = (peer: Peer): string | undefined =>
+  peer.state === "open" && peer.change !== undefined
+    ? bytesToBase32(accountIdOf(peer.change.cert.rootKey))
+    : undefined;
 
 function kindOf(peer: Peer): ConversationView["kind"] {
   if (peer.state === "refused") return peer.reason === "expired" ? "expired" : "refused";

@@ -3,6 +3,7 @@ import {
   chooseLocale,
   type JoinFailure,
   SottoBanner,
+  SottoIdentityNotice,
   SottoInvitePanel,
   SottoJoinPanel,
   SottoNameField,
@@ -15,7 +16,7 @@ import type { Diagnostics } from "@sotto/sdk";
 import { decodeQR } from "qr/decode.js";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { page, userEvent } from "vitest/browser";
-import { NOW } from "./samples.ts";
+import { aView, NOW } from "./samples.ts";
 import { allInside, fieldOf, focusedIn, inside, listen, mount, textOf } from "./support.ts";
 
 const CODE = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdEfGhIjKlMnOpQrStUvWxYz0123456".slice(0, 71);
@@ -45,6 +46,42 @@ async function scan(element: SottoQr): Promise<string> {
   context.drawImage(image, 0, 0, size, size);
   return decodeQR(context.getImageData(0, 0, size, size));
 }
+
+describe("the notice of another identity", () => {
+  const labels = (notice: SottoIdentityNotice): readonly string[] =>
+    allInside(notice, "button").map(textOf);
+
+  it("is not there while the contact is who it was", async () => {
+    const notice = await mount(new SottoIdentityNotice(), { view: aView({ name: "Bob" }) });
+    expect(textOf(inside(notice, "section"))).toBe("");
+  });
+
+  it("says that messages wait, and answers about the identity that is shown", async () => {
+    const notice = await mount(new SottoIdentityNotice(), {
+      view: aView({ name: "Bob", newIdentity: "abc" }),
+    });
+    expect(textOf(inside(notice, "p"))).toMatch(/Your messages wait/);
+    expect(labels(notice)).toEqual(["Compare safety number", "Go on", "Not this person"]);
+    const answers = listen(notice, "sotto-identity-answer");
+    const opened = listen(notice, "sotto-verify-open");
+    for (const button of allInside(notice, "button")) button.click();
+    expect(answers).toEqual([
+      { accountId: "abc", answer: "accept" },
+      { accountId: "abc", answer: "reject" },
+    ]);
+    expect(opened).toHaveLength(1);
+  });
+
+  it("offers no way around comparing for a contact who was verified", async () => {
+    const notice = await mount(new SottoIdentityNotice(), {
+      view: aView({ name: "Bob", newIdentity: "abc", verified: true }),
+    });
+    expect(labels(notice)).toEqual(["Compare safety number", "Not this person"]);
+    chooseLocale("zh-CN");
+    await notice.updateComplete;
+    expect(labels(notice)).toEqual(["核对安全码", "不是此人"]);
+  });
+});
 
 describe("the QR code", () => {
   it("can be scanned, has a name, and fits an invite link in version 6", async () => {

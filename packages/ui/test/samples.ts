@@ -42,6 +42,7 @@ export function aView(values: Partial<ConversationView> = {}): ConversationView 
     lastAt: NOW,
     unread: 0,
     verified: false,
+    newIdentity: undefined,
     link: { state: "relayed" },
     invite: undefined,
     ...values,

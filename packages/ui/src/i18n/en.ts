@@ -177,6 +177,15 @@ export const en = {
     verified: "You have verified this person.",
     unknown: "The other side is not known yet.",
   },
+  identity: {
+    changed: (name: string) =>
+      `Somebody with new keys answers as ${isolated(name)}. It may be a new device, or someone else. Your messages wait.`,
+    changedVerified: (name: string) =>
+      `Somebody with new keys answers as ${isolated(name)}, whom you had verified. Compare the safety number before you go on. Your messages wait.`,
+    compare: "Compare safety number",
+    accept: "Go on",
+    reject: "Not this person",
+  },
   settings: {
     title: "Settings",
     profile: "Profile",

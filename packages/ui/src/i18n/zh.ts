@@ -165,6 +165,15 @@ export const zh: Catalog = {
     verified: "你已核验此人。",
     unknown: "对方身份尚未确定。",
   },
+  identity: {
+    changed: (name) =>
+      `有人使用新的密钥以${isolated(name)}的身份回复。可能是对方换了设备，也可能是别人。你的消息会先等待。`,
+    changedVerified: (name) =>
+      `你曾核验过${isolated(name)}，现在有人使用新的密钥以其身份回复。请先核对安全码再继续。你的消息会先等待。`,
+    compare: "核对安全码",
+    accept: "继续",
+    reject: "不是此人",
+  },
   settings: {
     title: "设置",
     profile: "个人资料",

@@ -4,6 +4,7 @@ export interface SottoEvents {
   "sotto-back": undefined;
   "sotto-close": undefined;
   "sotto-verify-open": undefined;
+  "sotto-identity-answer": { readonly accountId: string; readonly answer: "accept" | "reject" };
   "sotto-invite-open": undefined;
   "sotto-invite-new": undefined;
   "sotto-submit": { readonly text: string };
