@@ -1,6 +1,6 @@
 /**
  * Every primitive of suite 1 in four independent implementations: our own calls, OpenSSL, the platform's WebCrypto
- * and libsignal, as far as each has it.
+ * and libsignal (in @sotto/peers), as far as each has it.
  */
 import {
   createCipheriv,
@@ -18,8 +18,6 @@ import {
   verify,
   webcrypto,
 } from "node:crypto";
-import { hkdf as signalHkdf, PrivateKey, PublicKey } from "@signalapp/libsignal-client";
-import { DigestingPassThrough } from "@signalapp/libsignal-client/dist/incremental_mac.js";
 import { hkdfSha256, hmacSha256, nobleBackend, nobleFileEngine, sha256 } from "@sotto/crypto";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -219,32 +217,3 @@ export const webCrypto: Implementation = {
     return raw(drafts.decapsulateBits(KEM, loaded, ciphertext));
   },
 };
-
-/** Its public keys carry a type byte in front. */
-const SIGNAL_KEY_TYPE = Uint8Array.of(5);
-const signalPublic = (key: Uint8Array): PublicKey =>
-  PublicKey.deserialize(Uint8Array.from([...SIGNAL_KEY_TYPE, ...key]));
-
-/** It exposes no ChaCha20-Poly1305, no plain Ed25519, no AES-GCM at once and of ML-KEM no encapsulation. */
-export const libsignal: Implementation = {
-  name: "libsignal",
-  dhPublic: (secret) => PrivateKey.deserialize(secret).getPublicKey().getPublicKeyBytes(),
-  dh: (secret, remote) => PrivateKey.deserialize(secret).agree(signalPublic(remote)),
-  hkdf: (ikm, salt, info, length) => signalHkdf(length, ikm, info, salt),
-  hmac(key, bytes) {
-    // Longer than the data, so that there is one chunk and its MAC is that of everything.
-    const digester = new DigestingPassThrough(key, { kind: "everyN", n: bytes.length + 1 });
-    return new Promise((resolve, reject) => {
-      digester.on("error", reject);
-      digester.on("data", () => undefined);
-      digester.on("end", () => {
-        resolve(digester.getFinalDigest());
-      });
-      digester.end(bytes);
-    });
-  },
-};
-
-/** Signal signs with its X25519 keys: XEdDSA, by `PrivateKey.sign`. 64 bytes. */
-export const signalSign = (secret: Bytes, message: Bytes): Uint8Array =>
-  PrivateKey.deserialize(secret).sign(message);

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { runSchedule } from "../reference/schedule.ts";
+import { runOlmSchedule } from "./olm.ts";
 import { type Compared, comparePrimitives } from "./primitives.ts";
 
 const { values } = parseArgs({
@@ -21,6 +22,19 @@ const seeds = Array.from({ length: cases }, (_, at) => from + at);
 const compared: Compared = new Map();
 for (const seed of seeds) await comparePrimitives(`primitives ${seed}`, compared);
 for (const [primitive, count] of compared) console.log(`${primitive}: ${count} answers equal ours`);
+
+const olm = { byOlm: 0, byUs: 0, refused: 0, turns: 0 };
+for (const seed of seeds) {
+  const course = await runOlmSchedule(`olm ${seed}`);
+  olm.byOlm += course.byOlm;
+  olm.byUs += course.byUs;
+  olm.refused += course.refused;
+  olm.turns += course.turns;
+}
+console.log(
+  `Olm: ${cases} schedules, ${olm.byOlm} messages opened by Olm and ${olm.byUs} by us in ${olm.turns} turns, ` +
+    `${olm.refused} rightly refused`,
+);
 
 let [delivered, refused, renewed] = [0, 0, 0];
 for (const seed of seeds) {

@@ -3,18 +3,12 @@
  * Owns: what is asked. Leaves to implementations.ts: who answers.
  */
 import { deepStrictEqual } from "node:assert/strict";
+import { libsignalPrimitives, signalSign } from "@sotto/peers/libsignal-primitives";
 import { bytesToHex } from "@sotto/wire";
-import {
-  type Implementation,
-  libsignal,
-  openssl,
-  ours,
-  signalSign,
-  webCrypto,
-} from "./implementations.ts";
+import { type Implementation, openssl, ours, webCrypto } from "./implementations.ts";
 import { createRandom, type Random } from "./random.ts";
 
-const OTHERS: readonly Implementation[] = [openssl, webCrypto, libsignal];
+const OTHERS: readonly Implementation[] = [openssl, webCrypto, libsignalPrimitives];
 
 /** How many answers of others were compared with ours, by primitive. */
 export type Compared = Map<string, number>;

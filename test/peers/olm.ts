@@ -6,6 +6,9 @@ import Olm from "@matrix-org/olm";
 import { bytesToUtf8, utf8ToBytes } from "@sotto/wire";
 import type { End, Peer, Sealed } from "./peer.ts";
 
+/** For what the comparison of ratchets does with it, once `createOlm` has loaded it. */
+export { Olm };
+
 /** `wasm`: where a page finds olm.wasm; Node finds it alone. */
 export async function createOlm(wasm?: string): Promise<Peer> {
   // The library assigns this global without declaring it, which a module may not.

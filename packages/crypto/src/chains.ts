@@ -59,13 +59,14 @@ export function rootStep(
   rootKey: Uint8Array,
   shared: Uint8Array,
   kemSecret: Uint8Array | undefined,
+  label: string = LABELS.root,
 ): {
   readonly rootKey: Uint8Array;
   readonly chainKey: Uint8Array;
   readonly nextHeaderKey: Uint8Array;
 } {
   const ikm = kemSecret === undefined ? shared : concatBytes(shared, kemSecret);
-  const keys = hkdfSha256(ikm, rootKey, utf8ToBytes(LABELS.root), 96);
+  const keys = hkdfSha256(ikm, rootKey, utf8ToBytes(label), 96);
   return {
     rootKey: keys.slice(0, 32),
     chainKey: keys.slice(32, 64),
