@@ -96,6 +96,7 @@ describe.concurrent("fuzzing", () => {
       bug.target,
       "--time",
       `${PLANTED_S}`,
+      ...(bug.smallLimits === true ? ["--small-limits"] : []),
     );
     expect(code, output).toBe(1);
     expect(report?.failure?.message, output).toMatch(bug.shows);

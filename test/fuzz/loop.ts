@@ -57,6 +57,7 @@ export function createCampaign(
   let runs = 0;
   let accepted = 0;
   let effort = 0;
+  const large = [...(target.oversized?.() ?? [])];
   // Taken from the end.
   const pending = [...seeds, ...known].toReversed();
 
@@ -103,6 +104,12 @@ export function createCampaign(
   return {
     target,
     async go(enough) {
+      for (const input of large.splice(0)) {
+        watch(input);
+        const outcome = await tryOnce(target, probe, input, 0);
+        if (typeof outcome === "string") return { input, message: outcome };
+        if (outcome.accepted) return { input, message: "far too large, and accepted" };
+      }
       const start = runs;
       while (runs < seeds.length || !enough(runs - start)) {
         const failure = await attempt(next());
@@ -124,6 +131,7 @@ export async function tryOnce(
   target: Target,
   probe: Instrumented,
   input: Uint8Array,
+  allowedBytes = input.length,
 ): Promise<Outcome | string> {
   const given = Uint8Array.from(input);
   probe.counters.fill(0, 0, probe.used());
@@ -135,7 +143,7 @@ export async function tryOnce(
     checkPrototypes();
     if (effortOf(target, probe, input.length, outcome.messages) > 1)
       throw new Finding("takes too many steps");
-    const allowed = RESULT_BASE + RESULT_PER_BYTE * input.length;
+    const allowed = RESULT_BASE + RESULT_PER_BYTE * allowedBytes;
     if (outcome.result !== undefined && sizeOf(outcome.result) > allowed) {
       throw new Finding("the result is much larger than the input");
     }

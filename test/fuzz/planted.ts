@@ -7,8 +7,11 @@ export interface PlantedBug {
   /** Where it shows, and as what. */
   readonly target: string;
   readonly shows: RegExp;
+  /** It takes SMALL_LIMITS to get there. */
+  readonly smallLimits?: true;
 }
 
+const CHAINS = "packages/crypto/src/chains.ts";
 const BYTES = "packages/wire/src/bytes.ts";
 
 export const PLANTED: readonly PlantedBug[] = [
@@ -40,7 +43,7 @@ export const PLANTED: readonly PlantedBug[] = [
     shows: /opens twice/,
     patches: [
       {
-        file: "packages/crypto/src/chains.ts",
+        file: CHAINS,
         from: "chain.keys.filter((one) => one !== found)",
         to: "chain.keys",
       },
@@ -52,7 +55,7 @@ export const PLANTED: readonly PlantedBug[] = [
     shows: /does not open/,
     patches: [
       {
-        file: "packages/crypto/src/chains.ts",
+        file: CHAINS,
         from: "turn - chain.turn < OLD_CHAINS_MAX + 1",
         to: "(turn - chain.turn) * 2 < OLD_CHAINS_MAX + 1",
       },
@@ -69,6 +72,26 @@ export const PLANTED: readonly PlantedBug[] = [
         to: "SMALL_ORDER_X25519.length > 0",
       },
     ],
+  },
+  {
+    name: "jump-one-too-far",
+    target: "sequence",
+    smallLimits: true,
+    shows: /beyond a limit/,
+    patches: [
+      {
+        file: CHAINS,
+        from: "until - chain.next > JUMP_MAX",
+        to: "until - chain.next > JUMP_MAX + 1",
+      },
+    ],
+  },
+  {
+    name: "one-skipped-key-too-many",
+    target: "sequence",
+    smallLimits: true,
+    shows: /more skipped keys/,
+    patches: [{ file: CHAINS, from: "0) - SKIPPED_KEYS_MAX", to: "0) - SKIPPED_KEYS_MAX - 1" }],
   },
 ];
 

@@ -38,6 +38,8 @@ export interface Target {
   run(input: Uint8Array): Outcome | Promise<Outcome>;
   /** Inputs to begin with, beside the corpus. The same each time. */
   seeds(): readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
+  /** Far too large: refused at once, in no more steps than an empty input is allowed. */
+  oversized?(): readonly Uint8Array[];
   /** Another valid form near `input`; undefined when there is none. */
   vary?(
     input: Uint8Array,

@@ -9,6 +9,7 @@ import { Finding, type Outcome, type Target } from "../target.ts";
 const SEEDS = 24;
 /** The largest unit on a link and a little more. */
 const MAX_BYTES = 72_000;
+const OVERSIZE = 10 * 1_048_576;
 const LINEAR = { base: 4_000, perByte: 40 } as const;
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
@@ -30,6 +31,14 @@ const codecTargets: readonly Target[] = CODECS.map(({ name, values, encode, deco
     return { accepted: true, result: decoded.value };
   },
   seeds: () => fc.sample(values, { seed: 1, numRuns: SEEDS }).map(encode),
+  oversized() {
+    const valid = fc.sample(values, { seed: 2, numRuns: 4 }).map(encode);
+    return [new Uint8Array(), ...valid].map((front) => {
+      const bytes = new Uint8Array(OVERSIZE);
+      bytes.set(front);
+      return bytes;
+    });
+  },
   vary(input, random: Random) {
     const decoded = decode(input);
     if (!decoded.ok) return undefined;
@@ -64,6 +73,10 @@ const link: Target = {
     }
     return { accepted: true, result: found.value };
   },
+  oversized: () =>
+    ["https://a/i?", "http://a/i?a", " ", "A", "https://"].map((text) =>
+      Uint8Array.from(Buffer.alloc(OVERSIZE, text)),
+    ),
   seeds() {
     const code = wire.bytesToBase64Url(
       wire.encodeInvite({

@@ -214,15 +214,29 @@ function mustOpen(world: World, sent: Sent): boolean {
   return turn - sent.chain <= OLD_CHAINS_MAX;
 }
 
+/** Whether a limit forbids that this message opens now, however genuine it is. */
+function mustStayClosed(sent: Sent): boolean {
+  const held = sessionOf(sent.to, sent);
+  if (held === undefined) return sent.n > JUMP_MAX;
+  if (sent.from.isRolledBack || held.isRolledBack) return false;
+  const { turn, receiving } = held.session;
+  const next = receiving?.next ?? 0;
+  if (sent.chain === turn) return sent.n - next > JUMP_MAX;
+  if (sent.chain > turn) return sent.n > JUMP_MAX || sent.previousCount - next > JUMP_MAX;
+  return turn - sent.chain > OLD_CHAINS_MAX;
+}
+
 async function deliver(world: World, sent: Sent, keeps = true): Promise<void> {
   const { to } = sent;
   world.messages++;
   const isDue = mustOpen(world, sent);
+  const isForbidden = mustStayClosed(sent);
   const opened = await read(world, to, sent.envelope);
   if (!opened.ok) {
     if (isDue) throw new Finding("a message within all limits does not open");
     return;
   }
+  if (isForbidden) throw new Finding("a message opens beyond a limit");
   if (!isSame(opened.content, sent.content)) throw new Finding("a message opens as another");
   const isRolledBack = sent.from.isRolledBack || opened.held?.isRolledBack === true;
   if (sent.opened && !isRolledBack) throw new Finding("a message opens twice");
