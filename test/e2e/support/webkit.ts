@@ -26,6 +26,8 @@ export interface WebKitPerson {
   open(url: string): Promise<void>;
   write(text: string): Promise<void>;
   sees(text: string): Promise<void>;
+  /** What the settings tell for troubleshooting; empty until they are open. */
+  details(): Promise<string>;
   quit(): Promise<void>;
 }
 
@@ -94,6 +96,15 @@ export async function startWebKit(): Promise<WebKitPerson> {
           { timeout: WAIT_MS },
         )
         .toContain(text);
+    },
+    async details() {
+      const text = await run(
+        `const panel = find(document, "sotto-settings-panel");
+         if (panel === null) find(document, '[aria-label="Settings"]')?.click();
+         const all = [...(panel?.shadowRoot.querySelectorAll("details dd") ?? [])];
+         return all.map((one) => one.textContent).join("; ");`,
+      );
+      return String(text);
     },
     async quit() {
       await call(base, "DELETE", at).catch(() => undefined);
