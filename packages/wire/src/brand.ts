@@ -24,6 +24,12 @@ export type AccountId = Brand<Uint8Array, "AccountId">;
 export type DeviceId = Brand<Uint8Array, "DeviceId">;
 /** 16 random bytes: one sealed file. Known to whoever has the file's key. */
 export type FileId = Brand<Uint8Array, "FileId">;
+/** 32 bytes: the id of the operation that created the group. */
+export type GroupId = Brand<Uint8Array, "GroupId">;
+/** 32 bytes: hash of one operation of a group's membership log (crypto/SPEC.md §11.1). */
+export type OpId = Brand<Uint8Array, "OpId">;
+/** 16 random bytes: one sender's chain in a group. Secret: the chain's header key derives from it. */
+export type ChainId = Brand<Uint8Array, "ChainId">;
 
 export const QUEUE_ID_BYTES = 24;
 export const SEND_ID_BYTES = 24;
@@ -33,6 +39,9 @@ export const CONTENT_ID_BYTES = 16;
 export const ACCOUNT_ID_BYTES = 20;
 export const DEVICE_ID_BYTES = 8;
 export const FILE_ID_BYTES = 16;
+export const GROUP_ID_BYTES = 32;
+export const OP_ID_BYTES = 32;
+export const CHAIN_ID_BYTES = 16;
 
 export const asQueueId = (bytes: Uint8Array): QueueId => sized(bytes, QUEUE_ID_BYTES) as QueueId;
 export const asSendId = (bytes: Uint8Array): SendId => sized(bytes, SEND_ID_BYTES) as SendId;
@@ -46,6 +55,9 @@ export const asAccountId = (bytes: Uint8Array): AccountId =>
 export const asDeviceId = (bytes: Uint8Array): DeviceId =>
   sized(bytes, DEVICE_ID_BYTES) as DeviceId;
 export const asFileId = (bytes: Uint8Array): FileId => sized(bytes, FILE_ID_BYTES) as FileId;
+export const asGroupId = (bytes: Uint8Array): GroupId => sized(bytes, GROUP_ID_BYTES) as GroupId;
+export const asOpId = (bytes: Uint8Array): OpId => sized(bytes, OP_ID_BYTES) as OpId;
+export const asChainId = (bytes: Uint8Array): ChainId => sized(bytes, CHAIN_ID_BYTES) as ChainId;
 
 /** Throws a RangeError: callers read exactly this many bytes first. */
 function sized(bytes: Uint8Array, length: number): Uint8Array {

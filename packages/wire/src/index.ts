@@ -7,6 +7,7 @@ export * from "./content.ts";
 export * from "./direct.ts";
 export * from "./envelope.ts";
 export * from "./file.ts";
+export * from "./group.ts";
 export * from "./hub.ts";
 export * from "./invite.ts";
 export * from "./padding.ts";

@@ -4,14 +4,18 @@ import {
   ADDRESSES_MAX,
   ADMISSION_BYTES_MAX,
   asAccountId,
+  asChainId,
   asContentId,
   asDeviceId,
   asEnvelopeId,
   asFileId,
+  asGroupId,
   asLinkId,
+  asOpId,
   asQueueId,
   asSendId,
   BUCKETS,
+  compareBytes,
   type Content,
   decodeAddress,
   decodeBundle,
@@ -21,6 +25,11 @@ import {
   decodeEnvelope,
   decodeFileReference,
   decodeFrame,
+  decodeGroupEnvelope,
+  decodeGroupHeader,
+  decodeGroupKey,
+  decodeGroupOp,
+  decodeGroupPage,
   decodeInvite,
   decodeInviteOffer,
   decodeSignal,
@@ -34,6 +43,11 @@ import {
   encodeDirectFrame,
   encodeFileReference,
   encodeFrame,
+  encodeGroupEnvelope,
+  encodeGroupHeader,
+  encodeGroupKey,
+  encodeGroupOp,
+  encodeGroupPage,
   encodeInvite,
   encodeInviteOffer,
   encodeMessageEnvelope,
@@ -44,6 +58,16 @@ import {
   FILE_NAME_BYTES_MAX,
   type FileReference,
   type Framed,
+  GROUP_HEADER_BYTES,
+  GROUP_SALT_BYTES,
+  GROUP_SEALED_HEADER_BYTES,
+  type GroupAction,
+  type GroupEnvelope,
+  type GroupHeader,
+  type GroupKey,
+  type GroupOp,
+  type GroupPage,
+  HEAD_PREFIX_BYTES,
   HELLO_HEADER_BYTES,
   type HubFrame,
   INVITE_BLOB_BYTES_MAX,
@@ -59,6 +83,7 @@ import {
   NAME_CHARACTERS_MAX,
   NO_PREKEY_ID,
   NONCE_BYTES,
+  PARENTS_MAX,
   PEER_ID_BYTES_MAX,
   type PrekeyBundle,
   QUEUE_OPEN_MAX,
@@ -339,6 +364,78 @@ const frame: fc.Arbitrary<Framed> = record({
   ),
 });
 
+const accountId = of(20).map(asAccountId);
+const bare = <Kind extends string>(kind: Kind): fc.Arbitrary<{ readonly kind: Kind }> =>
+  record({ kind: fc.constant(kind) });
+const action: fc.Arbitrary<Exclude<GroupAction, { kind: "create" }>> = fc.oneof(
+  record({ kind: fc.constantFrom("add" as const, "remove" as const), account: accountId }),
+  bare("leave"),
+  record({
+    kind: fc.constant("role" as const),
+    account: accountId,
+    role: fc.constantFrom("member" as const, "admin" as const),
+  }),
+  record({
+    kind: fc.constant("policy" as const),
+    adders: fc.constantFrom("admins" as const, "members" as const),
+  }),
+  bare("rotateTopic"),
+  record({ kind: fc.constant("revoke" as const), device: of(8).map(asDeviceId) }),
+);
+const groupOp: fc.Arbitrary<GroupOp> = fc.oneof(
+  record({
+    group: fc.constant(asGroupId(new Uint8Array(32))),
+    parents: fc.constant([]),
+    lamport: fc.constant(0),
+    signer: key,
+    action: record({ kind: fc.constant("create" as const), salt: of(GROUP_SALT_BYTES) }),
+    signature,
+  }),
+  record({
+    group: key.map(asGroupId),
+    parents: fc
+      .uniqueArray(key, {
+        minLength: 1,
+        maxLength: PARENTS_MAX,
+        comparator: (a, b) => compareBytes(a, b) === 0,
+      })
+      .map((ids) => ids.toSorted(compareBytes).map(asOpId)),
+    lamport: fc.integer({ min: 1, max: 0xffff_ffff_ffff }),
+    signer: key,
+    action,
+    signature,
+  }),
+);
+const groupPage: fc.Arbitrary<GroupPage> = record({
+  certs: fc.array(cert, { maxLength: 3 }),
+  ops: fc.array(groupOp.map(encodeGroupOp), { minLength: 1, maxLength: 4 }),
+});
+const groupKey: fc.Arbitrary<GroupKey> = record({
+  chainId: of(16).map(asChainId),
+  next: u32,
+  chainKey: key,
+  signingKey: key,
+  heads: key,
+});
+const groupEnvelope: fc.Arbitrary<GroupEnvelope> = record({
+  tag: of(TAG_BYTES),
+  nonce: of(NONCE_BYTES),
+  sealedHeader: of(GROUP_SEALED_HEADER_BYTES),
+  sealedBody: of(256 - GROUP_HEADER_BYTES),
+}).map((fields) => ({
+  ...fields,
+  prefix: concatBytes(new Uint8Array([4]), fields.tag, fields.nonce),
+}));
+const groupHeader: fc.Arbitrary<GroupHeader> = fc.oneof(
+  record({ n: u32, head: of(HEAD_PREFIX_BYTES), listed: fc.constant(false), last: fc.boolean() }),
+  record({
+    n: u32,
+    head: fc.constant(new Uint8Array(HEAD_PREFIX_BYTES)),
+    listed: fc.constant(true),
+    last: fc.boolean(),
+  }),
+);
+
 const codec = <T>(one: Codec<T>): Codec<unknown> => one as unknown as Codec<unknown>;
 
 export const CODECS: readonly Codec<unknown>[] = [
@@ -348,6 +445,26 @@ export const CODECS: readonly Codec<unknown>[] = [
   codec({ name: "invite", values: invite, encode: encodeInvite, decode: decodeInvite }),
   codec({ name: "offer", values: offer, encode: encodeInviteOffer, decode: decodeInviteOffer }),
   codec({ name: "content", values: content, encode: encodeContent, decode: decodeContent }),
+  codec({ name: "group-op", values: groupOp, encode: encodeGroupOp, decode: decodeGroupOp }),
+  codec({
+    name: "group-page",
+    values: groupPage,
+    encode: encodeGroupPage,
+    decode: decodeGroupPage,
+  }),
+  codec({ name: "group-key", values: groupKey, encode: encodeGroupKey, decode: decodeGroupKey }),
+  codec({
+    name: "group-envelope",
+    values: groupEnvelope,
+    encode: encodeGroupEnvelope,
+    decode: decodeGroupEnvelope,
+  }),
+  codec({
+    name: "group-header",
+    values: groupHeader,
+    encode: encodeGroupHeader,
+    decode: decodeGroupHeader,
+  }),
   codec({ name: "file", values: file, encode: encodeFileReference, decode: decodeFileReference }),
   codec({ name: "signal", values: signal, encode: encodeSignal, decode: decodeSignal }),
   codec({ name: "envelope", values: envelope, encode: encodeEnvelope, decode: decodeEnvelope }),
