@@ -76,8 +76,8 @@ const entropy: Entropy = (length) => crypto.getRandomValues(new Uint8Array(lengt
 const hasDrafts = (): boolean =>
   typeof navigator !== "undefined" && !navigator.userAgent.startsWith("Node.js");
 
-/** Trying engines out waits for a pause at most this long, milliseconds. */
-const PAUSE_MS_MAX = 1_000;
+/** Trying engines out pauses some 70 times: at most this long, milliseconds, where the page is never idle. */
+const PAUSE_MS_MAX = 50;
 
 const pause = (): Promise<void> =>
   new Promise((resolve) => {
