@@ -1,5 +1,6 @@
 /** Sotto beside other people's ratchets, in one run, in Node and in two browsers. The goals are ratios. */
 import { nobleBackend } from "@sotto/crypto";
+import { nodeEngine } from "@sotto/engines/node";
 import { libsignal } from "@sotto/peers/libsignal";
 import { type Figure, FIRST_MESSAGE, measurePeers, overheadAt, SIZES } from "@sotto/peers/measure";
 import { createOlm } from "@sotto/peers/olm";
@@ -7,7 +8,14 @@ import { privacyresearch } from "@sotto/peers/privacyresearch";
 import { createSotto } from "@sotto/peers/sotto";
 import { CONTENT_BYTES_MAX, MESSAGE_HEADER_BYTES } from "@sotto/wire";
 import { buildPage } from "./browser-page.ts";
+import { chooseEngines } from "./chosen.ts";
 import type { Measure } from "./main.ts";
+
+export interface PeersReport {
+  /** Which engine does what for Sotto. */
+  readonly engines: string;
+  readonly figures: readonly Figure[];
+}
 
 type Place = "Node" | "Chromium" | "Firefox";
 
@@ -28,20 +36,20 @@ const OVERHEAD_GOAL = 105;
 const SEALED_BYTES = MESSAGE_HEADER_BYTES + 4 + 16;
 
 export async function benchPeers(): Promise<readonly Measure[]> {
-  const measures = report(
-    "Node",
-    await measurePeers([
-      createSotto("Sotto", nobleBackend),
-      libsignal,
-      await createOlm(),
-      privacyresearch,
-    ]),
-  );
+  const engines = await chooseEngines([nodeEngine]);
+  const figures = await measurePeers([
+    createSotto("Sotto", engines.backend),
+    createSotto("Sotto on noble alone", nobleBackend),
+    libsignal,
+    await createOlm(),
+    privacyresearch,
+  ]);
+  const measures = report("Node", { engines: engines.described, figures });
   const page = await buildPage();
   try {
     for (const browser of ["chromium", "firefox"] as const) {
-      const figures = (await page.run(browser, "sottoBench")) as readonly Figure[];
-      measures.push(...report(browser === "chromium" ? "Chromium" : "Firefox", figures));
+      const found = (await page.run(browser, "sottoBench")) as PeersReport;
+      measures.push(...report(browser === "chromium" ? "Chromium" : "Firefox", found));
     }
   } finally {
     await page.close();
@@ -49,13 +57,17 @@ export async function benchPeers(): Promise<readonly Measure[]> {
   return measures;
 }
 
-function report(place: Place, figures: readonly Figure[]): Measure[] {
+function report(place: Place, { engines, figures }: PeersReport): Measure[] {
   const works = [...new Set(figures.map(({ work }) => work))];
-  return works.flatMap((work) => {
+  const measures = works.flatMap((work) => {
     const [own, ...others] = figures.filter((one) => one.work === work);
     if (own === undefined) return [];
     return inBytes(work) ? bytesOf(place, own, others) : ratesOf(place, own, others);
   });
+  return [
+    { name: `${place}, engines of Sotto`, value: "chosen", unit: `(${engines})` },
+    ...measures,
+  ];
 }
 
 const inBytes = (work: string): boolean =>

@@ -8,15 +8,21 @@ import { measurePeers } from "@sotto/peers/measure";
 import { createOlm } from "@sotto/peers/olm";
 import { privacyresearch } from "@sotto/peers/privacyresearch";
 import { createSotto } from "@sotto/peers/sotto";
+import { chooseEngines } from "../chosen.ts";
 import { BENCH_CLOCK, BENCH_PATIENCE } from "../engine-patience.ts";
+import type { PeersReport } from "../peers.ts";
 
 Object.assign(globalThis, {
-  sottoBench: async () =>
-    measurePeers([
-      createSotto("Sotto (noble)", nobleBackend),
+  sottoBench: async (): Promise<PeersReport> => {
+    const engines = await chooseEngines();
+    const figures = await measurePeers([
+      createSotto("Sotto", engines.backend),
+      createSotto("Sotto on noble alone", nobleBackend),
       await createOlm("/olm.wasm"),
       privacyresearch,
-    ]),
+    ]);
+    return { engines: engines.described, figures };
+  },
   sottoEngines: async () => {
     const webCrypto = createWebCryptoEngine({ subtle: crypto.subtle, drafts: true });
     const backend = chooseBackend([webCrypto, createKernelEngine()], BENCH_CLOCK, BENCH_PATIENCE);
