@@ -8,6 +8,7 @@ import {
   accept,
   createInviteBundle,
   type CryptoBackend,
+  createTurns,
   type CryptoEnv,
   helloKeyOf,
   initiate,
@@ -20,6 +21,7 @@ import {
   SESSIONS_MAX,
   SKIPPED_KEY_AGE_MS_MAX,
   SKIPPED_KEYS_MAX,
+  type Turns,
 } from "@sotto/crypto";
 import { decodeEnvelope, type Envelope, EnvelopeType, HELLO_HEADER_BYTES } from "@sotto/wire";
 import { createRandom } from "../../simulation/random.ts";
@@ -52,6 +54,8 @@ interface Held {
 
 interface Side {
   readonly own: OwnDevice;
+  /** Turns made ahead, in memory only. */
+  turns: Turns | undefined;
   readonly held: Held[];
   /** One for each HELLO that may still come. */
   readonly secrets: Set<PrekeySecrets>;
@@ -104,7 +108,8 @@ interface World {
   readonly sentFrom: Map<Held, Sent[]>;
 }
 
-const envIn = ({ crypto, entropy, now }: World): CryptoEnv => ({ crypto, entropy, now });
+const envIn = ({ crypto, entropy, now }: World, { turns }: Side): CryptoEnv =>
+  turns === undefined ? { crypto, entropy, now } : { crypto, entropy, now, turns };
 const other = (world: World, side: Side): Side => (side === world.a ? world.b : world.a);
 const sendable = ({ held }: Side): readonly Held[] =>
   held.filter(({ session }) => session.sending !== undefined || session.stepDue);
@@ -122,7 +127,7 @@ function commit(held: Held, session: Session): void {
 
 async function send(world: World, from: Held, content: Uint8Array, wide: boolean): Promise<void> {
   const { session } = from;
-  const sealed = await encryptSafely(session, content, envIn(world), wide);
+  const sealed = await encryptSafely(session, content, envIn(world, from.side), wide);
   if (sealed.session.ownRatchetKey.some((byte, at) => byte !== session.ownRatchetKey[at])) {
     from.chain++;
   }
@@ -160,7 +165,7 @@ async function read(world: World, side: Side, bytes: Uint8Array): Promise<Read> 
   if (!decoded.ok) return { ok: false };
   const envelope: Envelope = decoded.value;
   if (envelope.type === "signal") return { ok: false };
-  const env = envIn(world);
+  const env = envIn(world, side);
   const known = envelope.type === "hello" ? knownBy(side, envelope) : undefined;
   if (envelope.type === "hello" && known === undefined) {
     for (const secrets of side.secrets) {
@@ -262,7 +267,7 @@ async function sendSome(world: World, side: Side, tape: Tape): Promise<void> {
 async function begin(world: World, side: Side): Promise<void> {
   const remote = other(world, side);
   if (side.held.length + remote.secrets.size >= SESSIONS_MAX) return;
-  const env = envIn(world);
+  const env = envIn(world, side);
   const { bundle, secrets } = await createInviteBundle(remote.own, env);
   const initiated = await initiate(side.own, bundle, env);
   if (initiated === undefined) throw new Finding("an honest bundle is refused");
@@ -283,6 +288,12 @@ async function deliverFirst(world: World): Promise<void> {
   if (first === undefined) return;
   await deliver(world, first);
   land(world, first);
+}
+
+/** What is on the disk is all there is: whatever does not survive storing is missed from now on. */
+function restart(world: World, side: Side): void {
+  for (const held of side.held) held.session = structuredClone(held.session);
+  if (side.turns !== undefined) side.turns = createTurns(world.crypto, world.entropy);
 }
 
 type Operation = (world: World, tape: Tape) => Promise<void> | void;
@@ -334,14 +345,15 @@ const OPERATIONS: readonly Operation[] = [
   async (world, tape) => {
     const held = sendable(tape.below(2) === 0 ? world.a : world.b)[0];
     if (held === undefined) return;
-    await encryptSafely(held.session, Uint8Array.of(1), envIn(world));
-    // As from a disk: whatever does not survive storing is missed now.
-    held.session = structuredClone(held.session);
+    await encryptSafely(held.session, Uint8Array.of(1), envIn(world, held.side));
+    restart(world, held.side);
   },
   // A crash before the commit of what was opened.
   async (world, tape) => {
     const sent = flyingAt(world, tape);
-    if (sent !== undefined) await deliver(world, sent, false);
+    if (sent === undefined) return;
+    await deliver(world, sent, false);
+    restart(world, sent.to);
   },
   (world, tape) => {
     world.now += [60_000, HOUR_MS, 30 * HOUR_MS, 24 * 15 * HOUR_MS][tape.below(4)] ?? 0;
@@ -402,17 +414,20 @@ function sequence(name: string, base: CryptoBackend, weight: number): Target {
       crypto.forget();
       const tape = createTape(input);
       const random = createRandom(21);
-      const side = (own: OwnDevice, secrets: readonly PrekeySecrets[]): Side => ({
+      const entropy: CryptoEnv["entropy"] = (length) => random.bytes(length);
+      const preparing = tape.below(4);
+      const side = (own: OwnDevice, secrets: readonly PrekeySecrets[], prepares: number): Side => ({
         own,
+        turns: (preparing & prepares) === 0 ? undefined : createTurns(crypto, entropy),
         held: [],
         secrets: new Set(secrets),
         byHello: new Map(),
       });
       const world: World = {
-        a: side(greeting.alice, []),
-        b: side(greeting.bob, [greeting.secrets]),
+        a: side(greeting.alice, [], 1),
+        b: side(greeting.bob, [greeting.secrets], 2),
         crypto,
-        entropy: (length) => random.bytes(length),
+        entropy,
         now: START,
         messages: 0,
         flying: [],
@@ -431,11 +446,11 @@ function sequence(name: string, base: CryptoBackend, weight: number): Target {
     async seeds() {
       greeting ??= await greet(base, 20);
       return [
-        Uint8Array.of(0, 0, 2, 2, 1, 0, 3, 2),
-        Uint8Array.of(13, 5, 0, 8, 0, 8, 0, 8, 0, 8, 0, 8, 0, 8, 13, 3),
-        Uint8Array.of(12, 0, 12, 1, 0, 0, 1, 0, 0, 0, 1, 1, 3, 2, 3, 1, 4, 0, 2, 2),
-        Uint8Array.of(14, 0, 7, 3, 2, 2, 6, 0, 10, 3, 3, 1),
-        Uint8Array.of(0, 0, 9, 0, 2, 7, 0, 1, 2, 3, 8, 0, 8, 1, 11, 0, 0, 1, 0, 0, 1),
+        Uint8Array.of(0, 0, 0, 2, 2, 1, 0, 3, 2),
+        Uint8Array.of(3, 13, 5, 0, 8, 0, 8, 0, 8, 0, 8, 0, 8, 0, 8, 13, 3),
+        Uint8Array.of(1, 12, 0, 12, 1, 0, 0, 1, 0, 0, 0, 1, 1, 3, 2, 3, 1, 4, 0, 2, 2),
+        Uint8Array.of(0, 14, 0, 7, 3, 2, 2, 6, 0, 10, 3, 3, 1),
+        Uint8Array.of(2, 0, 0, 9, 0, 2, 7, 0, 1, 2, 3, 8, 0, 8, 1, 11, 0, 0, 1, 0, 0, 1),
       ];
     },
   };
