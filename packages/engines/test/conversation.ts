@@ -78,6 +78,7 @@ function arrived(opened: Opened, text: string): Session {
 
 function messageOf(bytes: Uint8Array): MessageEnvelope {
   const decoded = decodeEnvelope(bytes);
-  if (!decoded.ok || decoded.value.type === "signal") throw new Error("not a message");
-  return decoded.value.type === "hello" ? decoded.value.message : decoded.value;
+  if (decoded.ok && decoded.value.type === "hello") return decoded.value.message;
+  if (decoded.ok && decoded.value.type === "message") return decoded.value;
+  throw new Error("not a message");
 }
