@@ -158,7 +158,7 @@ async function deliver(
   return "opened";
 }
 
-/** The HELLO's opening is looked at once only (SPEC.md §4.4), so damage goes behind it. */
+/** The HELLO's opening is looked at once only (crypto/SPEC.md §4.4), so damage goes behind it. */
 function damaged(envelope: Uint8Array, random: Random): Uint8Array {
   const from = envelope[0] === 1 ? HELLO_BYTES : 0;
   const bit = from * 8 + random.below((envelope.length - from) * 8);

@@ -86,7 +86,7 @@ function open(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8
   return join(cipher.update(sealed.subarray(0, -16)), cipher.final());
 }
 
-/** §2.2. */
+/** crypto/SPEC.md §2.2. */
 export interface Device {
   readonly signingSecret: Uint8Array;
   readonly dhSecret: Uint8Array;
@@ -114,7 +114,7 @@ function requireCert(cert: Uint8Array): void {
   requireSignature(cert.subarray(2, 34), labelled("sotto/1 device cert", body), cert.subarray(114));
 }
 
-/** §3: what the responder keeps of a bundle. */
+/** crypto/SPEC.md §3: what the responder keeps of a bundle. */
 export interface Prekeys {
   readonly bundle: Buffer;
   readonly signedPrekeySecret: Uint8Array;
@@ -171,7 +171,7 @@ interface KeptKey {
   readonly messageKey: Buffer;
 }
 
-/** §5. A value: every step makes a new one. */
+/** crypto/SPEC.md §5. A value: every step makes a new one. */
 export interface ReferenceSession {
   readonly transcript: Buffer;
   /** In front of every message until the first answer. */
@@ -192,7 +192,7 @@ export interface ReferenceSession {
   readonly exchange: Exchange;
 }
 
-/** §5.6, from one side. */
+/** crypto/SPEC.md §5.6, from one side. */
 interface Exchange {
   readonly offers: boolean;
   readonly seed: Uint8Array | undefined;
@@ -246,7 +246,7 @@ function agree(
   };
 }
 
-/** §4, the initiator: a session that can send. Throws when the bundle does not verify. */
+/** crypto/SPEC.md §4, the initiator: a session that can send. Throws when the bundle does not verify. */
 export function referenceInitiate(
   own: Device,
   bundle: Uint8Array,
@@ -308,7 +308,7 @@ export function referenceInitiate(
   };
 }
 
-/** §3.2 and §3.3: what the signature at a bundle's end covers. */
+/** crypto/SPEC.md §3.2 and §3.3: what the signature at a bundle's end covers. */
 function coveredOf(
   bundle: Uint8Array,
   kemId: Uint8Array,
@@ -326,7 +326,7 @@ function coveredOf(
   return labelled("sotto/1 prekey batch", node);
 }
 
-/** §4.3: the session of the first message that arrived, and its content. */
+/** crypto/SPEC.md §4.3: the session of the first message that arrived, and its content. */
 export function referenceAccept(
   own: Device,
   prekeys: Prekeys,
@@ -393,7 +393,7 @@ const tagOf = (headerKey: Uint8Array, n: number): Buffer =>
 
 const BUCKETS = [256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 49_152, 65_536];
 
-/** §5.2 and §5.3. Throws while nothing can be sent. */
+/** crypto/SPEC.md §5.2 and §5.3. Throws while nothing can be sent. */
 export function referenceSeal(
   before: ReferenceSession,
   content: Uint8Array,
@@ -448,7 +448,7 @@ export function referenceSeal(
   };
 }
 
-/** §5.1, one's own turn; §5.6 step 4 when the secret is there. */
+/** crypto/SPEC.md §5.1, one's own turn; §5.6 step 4 when the secret is there. */
 function takeTurn(session: ReferenceSession, random: Random): ReferenceSession {
   must(session.remoteKey !== undefined, "no remote key");
   const { exchange } = session;
@@ -469,14 +469,14 @@ function takeTurn(session: ReferenceSession, random: Random): ReferenceSession {
   };
 }
 
-/** §5.6 step 1. */
+/** crypto/SPEC.md §5.6 step 1. */
 function offered(exchange: Exchange, random: Random): Exchange {
   if (!exchange.offers || exchange.seed !== undefined) return exchange;
   const seed = random(64);
   return { ...exchange, seed, block: publicOf("mlKem", seed) };
 }
 
-/** §5.4. Throws, and the given session is as it was, when the message does not open. */
+/** crypto/SPEC.md §5.4. Throws, and the given session is as it was, when the message does not open. */
 export function referenceOpen(
   before: ReferenceSession,
   envelope: Uint8Array,
@@ -617,7 +617,7 @@ function frameIn(bytes: Buffer): { readonly frame: Frame | undefined; readonly r
 const KEY_SYMBOLS = 37;
 const CIPHERTEXT_SYMBOLS = 34;
 
-/** §5.6, steps 2 and 3. */
+/** crypto/SPEC.md §5.6, steps 2 and 3. */
 function taken(exchange: Exchange, epoch: number, { kind, ...frame }: Frame): Exchange {
   const wanted = exchange.offers ? 2 : 1;
   const over = exchange.secret !== undefined || (exchange.offers && exchange.seed === undefined);

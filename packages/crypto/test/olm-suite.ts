@@ -1,7 +1,7 @@
 /**
  * Our ratchet with the constants of Olm: other labels, another sealing, headers in the open, no post-quantum part.
  * Chains, turns and skipped keys are those of ../src. Only for talking to Olm's own library in tests.
- * Owns: Olm's triple Diffie-Hellman, message layout and sealing. Source: Olm's specification (docs/olm.md).
+ * Owns: Olm's triple Diffie-Hellman, message layout and sealing. Source: the specification of Olm.
  */
 import {
   createCipheriv,
