@@ -18,7 +18,7 @@ export const TARGETS: readonly Target[] = [
 
 /** A function with such a name takes what others sent. */
 const DECODER =
-  /^(decode|open|read|parse|accept|decrypt|initiate|join|verify|is[A-Z]|linkTo)|ToBytes$|^bytesToUtf8$|From[A-Z]/;
+  /^(decode|open|read|parse|accept|decrypt|initiate|join|verify|linkTo)|ToBytes$|^bytesToUtf8$|From[A-Z]/;
 
 /** Exports with such a name that nothing remote reaches, or only through a decoder that has a target. */
 const LOCAL = new Set([
@@ -26,8 +26,6 @@ const LOCAL = new Set([
   "wire.utf8ToBytes",
   // Under decodeAddress and decodeContent.
   "wire.readAddress",
-  // A number, from decodeFileReference.
-  "wire.isFileSize",
 ]);
 
 /** Decoders that no target drives: each needs one, or a place in the list above with a reason. */

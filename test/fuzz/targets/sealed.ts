@@ -229,14 +229,10 @@ function arriving(name: string, crypto: CryptoBackend, weight: number): Target {
       const env = envOf(crypto, 6);
       const { value } = decoded;
       const isOpen = await (async () => {
-        switch (value.type) {
-          case "message":
-            return (await decryptSafely(pair.b, value, env)).ok;
-          case "signal":
-            return (await openSignal(pair.b, value, crypto)) !== undefined;
-          case "hello":
-            return (await accept(greeting.bob, greeting.secrets, value, env)).ok;
-        }
+        if (value.type === "message") return (await decryptSafely(pair.b, value, env)).ok;
+        if (value.type === "signal") return (await openSignal(pair.b, value, crypto)) !== undefined;
+        if (value.type !== "hello") return false;
+        return (await accept(greeting.bob, greeting.secrets, value, env)).ok;
       })();
       if (!isOpen) return REFUSED;
       if (!genuine.some((one) => Buffer.compare(one, input) === 0)) {

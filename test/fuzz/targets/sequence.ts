@@ -74,6 +74,8 @@ interface Sent {
   readonly previousCount: number;
   readonly at: number;
   opened: boolean;
+  /** More were missing at once than keys are kept: its own may be gone. */
+  isLost: boolean;
 }
 
 /** Remembers what each key and nonce sealed. */
@@ -142,6 +144,7 @@ async function send(world: World, from: Held, content: Uint8Array, wide: boolean
     previousCount: sealed.session.previousCount,
     at: world.now,
     opened: false,
+    isLost: false,
   };
   world.flying.push(sent);
   const all = world.sentFrom.get(from) ?? [];
@@ -164,7 +167,7 @@ async function read(world: World, side: Side, bytes: Uint8Array): Promise<Read> 
   const decoded = decodeEnvelope(bytes);
   if (!decoded.ok) return { ok: false };
   const envelope: Envelope = decoded.value;
-  if (envelope.type === "signal") return { ok: false };
+  if (envelope.type !== "hello" && envelope.type !== "message") return { ok: false };
   const env = envIn(world, side);
   const known = envelope.type === "hello" ? knownBy(side, envelope) : undefined;
   if (envelope.type === "hello" && known === undefined) {
@@ -205,12 +208,10 @@ const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) =
 
 /** Whether SPEC.md promises that this message opens now. False where a limit may stand against it. */
 function mustOpen(world: World, sent: Sent): boolean {
-  if (sent.opened || sent.from.isRolledBack) return false;
+  if (sent.opened || sent.isLost || sent.from.isRolledBack) return false;
   const held = sessionOf(sent.to, sent);
   if (held?.isRolledBack === true) return false;
   if (world.now - sent.at > SKIPPED_KEY_AGE_MS_MAX) return false;
-  const all = world.sentFrom.get(sent.from) ?? [];
-  if (all.filter((one) => !one.opened).length > SKIPPED_KEYS_MAX) return false;
   if (held === undefined) return sent.n <= JUMP_MAX;
   const { turn, receiving } = held.session;
   const next = receiving?.next ?? 0;
@@ -234,6 +235,8 @@ function mustStayClosed(sent: Sent): boolean {
 async function deliver(world: World, sent: Sent, keeps = true): Promise<void> {
   const { to } = sent;
   world.messages++;
+  const missing = (world.sentFrom.get(sent.from) ?? []).filter((one) => !one.opened);
+  if (missing.length > SKIPPED_KEYS_MAX) for (const one of missing) one.isLost = true;
   const isDue = mustOpen(world, sent);
   const isForbidden = mustStayClosed(sent);
   const opened = await read(world, to, sent.envelope);
