@@ -1,5 +1,6 @@
 /** Keys, the post-quantum handshake and the double ratchet, as pure functions. See SPEC.md. */
 export * from "./backend.ts";
+export * from "./device-list.ts";
 export * from "./file-engine.ts";
 export * from "./file-stream.ts";
 export * from "./fingerprint.ts";

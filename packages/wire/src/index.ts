@@ -4,6 +4,7 @@ export * from "./brand.ts";
 export * from "./bundle.ts";
 export * from "./bytes.ts";
 export * from "./content.ts";
+export * from "./device-list.ts";
 export * from "./direct.ts";
 export * from "./envelope.ts";
 export * from "./file.ts";
