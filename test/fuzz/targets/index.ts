@@ -2,6 +2,7 @@
 import * as crypto from "@sotto/crypto";
 import * as wire from "@sotto/wire";
 import type { Target } from "../target.ts";
+import { accountTargets } from "./account.ts";
 import { fileTarget } from "./files.ts";
 import { relayTarget } from "./relay.ts";
 import { wireTargets } from "./codecs.ts";
@@ -12,6 +13,7 @@ export const TARGETS: readonly Target[] = [
   ...wireTargets,
   ...sealedTargets,
   ...sequenceTargets,
+  ...accountTargets,
   fileTarget(),
   relayTarget,
 ];
