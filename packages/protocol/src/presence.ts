@@ -150,10 +150,10 @@ export function contactWakeAt(draft: Draft): Instant | undefined {
   return isProbeDue(draft) ? live.probedAt + PROBE_EVERY_MS : undefined;
 }
 
-/** Until its introduction, nobody knows where the other side reads. */
+/** Until its introduction, nobody knows where the other side reads; without a session there is nothing to seal with. */
 const canSignal = (draft: Draft): boolean => {
   const peer = openPeer(draft);
-  if (peer === undefined || peer.change !== undefined) return false;
+  if (peer === undefined || peer.change !== undefined || peer.sessions.length === 0) return false;
   return draft.live.hub && peer.contact.addresses.length > 0;
 };
 

@@ -32,6 +32,22 @@ describe("a contact who has not said where to write", () => {
   });
 });
 
+describe("a contact whose sessions are lost", () => {
+  it("is not asked whether it is there before there is a new one", async () => {
+    const { alice } = await paired();
+    const conversation = alice.slice.conversation!;
+    const { spares } = openPeerOf(alice);
+    // It began a session a moment ago and lost that one too: the next may only begin later.
+    const peer = { ...openPeerOf(alice), sessions: [], spares: { ...spares, usedAt: alice.now } };
+    alice.slice = { ...alice.slice, conversation: { ...conversation, peer } };
+    await alice.feed({ kind: "want", wanted: true });
+    alice.now += 2 * PROBE_EVERY_MS;
+    const effects = await alice.feed({ kind: "wake" });
+    expect(of(effects, "signal")).toEqual([]);
+    expect(wakeOf(effects) ?? Infinity).toBeGreaterThan(alice.now + 1_000);
+  });
+});
+
 const LOW = new Uint8Array(34).fill(1);
 const HIGH = new Uint8Array(34).fill(2);
 
