@@ -21,6 +21,7 @@ import {
   decodeBundle,
   decodeContent,
   decodeDeviceCert,
+  decodeDeviceList,
   decodeDirectFrame,
   decodeEnvelope,
   decodeFileReference,
@@ -34,12 +35,16 @@ import {
   decodeInviteOffer,
   decodeSignal,
   type Decoded,
+  DEVICES_EVER_MAX,
+  DEVICES_MAX,
   type DeviceCert,
+  type DeviceList,
   type DirectFrame,
   encodeAddress,
   encodeBundle,
   encodeContent,
   encodeDeviceCert,
+  encodeDeviceList,
   encodeDirectFrame,
   encodeFileReference,
   encodeFrame,
@@ -77,6 +82,7 @@ import {
   isName,
   KEM_CIPHERTEXT_BYTES,
   KEM_PUBLIC_BYTES,
+  LIST_VERSION_MAX,
   MERKLE_PROOF_MAX,
   MESSAGE_HEADER_BYTES,
   type MessageEnvelope,
@@ -154,6 +160,24 @@ const cert: fc.Arbitrary<DeviceCert> = record({
   signingKey: key,
   dhKey: key,
   issuedAt: u48,
+  signature,
+});
+
+const deviceKeys = { id: of(8).map(asDeviceId), signingKey: key, dhKey: key };
+
+const deviceList: fc.Arbitrary<DeviceList> = record({
+  rootKey: key,
+  version: fc.integer({ min: 1, max: LIST_VERSION_MAX }),
+  previous: key,
+  issuedAt: u48,
+  devices: fc.array(record({ ...deviceKeys, admin: fc.boolean(), addedAt: u48 }), {
+    minLength: 1,
+    maxLength: DEVICES_MAX,
+  }),
+  removed: fc.array(record({ ...deviceKeys, removedAt: u48 }), {
+    maxLength: DEVICES_EVER_MAX - DEVICES_MAX,
+    size: "small",
+  }),
   signature,
 });
 
@@ -441,6 +465,12 @@ const codec = <T>(one: Codec<T>): Codec<unknown> => one as unknown as Codec<unkn
 export const CODECS: readonly Codec<unknown>[] = [
   codec({ name: "address", values: address, encode: encodeAddress, decode: decodeAddress }),
   codec({ name: "cert", values: cert, encode: encodeDeviceCert, decode: decodeDeviceCert }),
+  codec({
+    name: "device-list",
+    values: deviceList,
+    encode: encodeDeviceList,
+    decode: decodeDeviceList,
+  }),
   codec({ name: "bundle", values: bundle, encode: encodeBundle, decode: decodeBundle }),
   codec({ name: "invite", values: invite, encode: encodeInvite, decode: decodeInvite }),
   codec({ name: "offer", values: offer, encode: encodeInviteOffer, decode: decodeInviteOffer }),
