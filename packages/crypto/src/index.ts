@@ -9,6 +9,15 @@ export * from "./hub-auth.ts";
 export * from "./identity.ts";
 export * from "./invite.ts";
 export { LABELS } from "./labels.ts";
+export * from "./plea.ts";
+export {
+  adminsOf,
+  type Denial,
+  type GroupState,
+  type Member,
+  MEMBERS_MAX,
+} from "./membership-fold.ts";
+export * from "./membership.ts";
 export * from "./prekeys.ts";
 export { hkdfSha256, hmacSha256, isExchangeKey, isKemKey, sha256 } from "./primitives.ts";
 export { JUMP_MAX, OLD_CHAINS_MAX, SKIPPED_KEY_AGE_MS_MAX, SKIPPED_KEYS_MAX } from "./chains.ts";

@@ -28,3 +28,11 @@ export const LABELS = {
   fileChunk: "sotto/1 file chunk",
   fileNode: "sotto/1 file node",
 } as const;
+  groupOp: "sotto/1 gop",
+  groupOpId: "sotto/1 gop id",
+  groupSigner: "sotto/1 gop signer",
+  groupHeads: "sotto/1 gheads",
+  groupState: "sotto/1 gstate",
+  groupChain: "sotto/1 chain",
+  groupTag: "sotto/1 gtag",
+  groupMessage: "sotto/1 gmsg",

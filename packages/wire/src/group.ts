@@ -43,8 +43,8 @@ import { NONCE_BYTES, TAG_BYTES } from "./envelope.ts";
 import { ENVELOPE_BYTES_MAX, isBucket } from "./padding.ts";
 
 export const GROUP_VERSION = 1;
-/** First byte of a group envelope. Pairwise envelopes have 1 to 3. */
-export const GROUP_ENVELOPE_TYPE = 4;
+/** First byte of a group envelope. Pairwise envelopes have 1 to 4. */
+export const GROUP_ENVELOPE_TYPE = 5;
 
 /** Operations one operation may follow, and heads one message may name. */
 export const PARENTS_MAX = 16;

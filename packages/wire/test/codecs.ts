@@ -448,7 +448,7 @@ const groupEnvelope: fc.Arbitrary<GroupEnvelope> = record({
   sealedBody: of(256 - GROUP_HEADER_BYTES),
 }).map((fields) => ({
   ...fields,
-  prefix: concatBytes(new Uint8Array([4]), fields.tag, fields.nonce),
+  prefix: concatBytes(new Uint8Array([5]), fields.tag, fields.nonce),
 }));
 const groupHeader: fc.Arbitrary<GroupHeader> = fc.oneof(
   record({ n: u32, head: of(HEAD_PREFIX_BYTES), listed: fc.constant(false), last: fc.boolean() }),
