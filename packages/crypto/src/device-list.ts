@@ -151,9 +151,11 @@ export async function followList(
   if (received.length > RECEIVED_LISTS_MAX) return { verdict: "invalid" };
   const byVersion = new Map([[known.version, known]]);
   let valid = 0;
+  let same = received.length === 0;
   for (const list of received) {
     if (!(await verifyDeviceList(list, known.rootKey, crypto))) continue;
     valid++;
+    same ||= list.version === known.version;
     const other = byVersion.get(list.version);
     if (other !== undefined && !equalBytes(listHash(other), listHash(list))) {
       return { verdict: "fork", version: list.version };
@@ -184,7 +186,6 @@ export async function followList(
     };
   }
   if (more) return { verdict: "gap", since: known.version };
-  const same = received.length === 0 || received.some(({ version }) => version === known.version);
   return { verdict: same ? "same" : "older" };
 }
 
