@@ -1,6 +1,6 @@
 /**
  * The double ratchet with encrypted headers between two devices. State in, new state out; nothing is mutated.
- * Owns: turns, sealing and opening of ratchet messages. Leaves to chains.ts: keys within a turn; to kem-ratchet.ts:
+ * Owns: sealing and opening of ratchet messages. Leaves to ratchet.ts: turns and keys; to kem-ratchet.ts:
  * post-quantum secrets; to handshake.ts: the first keys; to the caller: storing the new state with the plaintext.
  * Spec: SPEC.md §5 (Double Ratchet §4).
  */
@@ -22,16 +22,7 @@ import {
 } from "@sotto/wire";
 import type { CryptoBackend, CryptoEnv } from "./backend.ts";
 import { bodySize, decodeBody, encodeBody, frameRoom } from "./body.ts";
-import {
-  type Chain,
-  chainStep,
-  dropOldKeys,
-  rootStep,
-  type SkippedChain,
-  type Skips,
-  skipTo,
-  takeSkipped,
-} from "./chains.ts";
+import { chainStep, dropOldKeys, rootStep, type SkippedChain } from "./chains.ts";
 import { type Agreed, agreeAsInitiator, agreeAsResponder } from "./handshake.ts";
 import type { OwnDevice } from "./identity.ts";
 import {
@@ -45,9 +36,16 @@ import {
   wantedFrameBytes,
 } from "./kem-ratchet.ts";
 import { LABELS } from "./labels.ts";
-import type { PreparedTurn } from "./turns.ts";
 import type { LastResortSecrets, PrekeySecrets } from "./prekeys.ts";
 import { hmacSha256, isExchangeKey } from "./primitives.ts";
+import {
+  type Advanced,
+  advanceInChain,
+  advanceInSkipped,
+  advanceToTurn,
+  type Ratchet,
+  takeTurn,
+} from "./ratchet.ts";
 
 /** Sessions kept with one device. */
 export const SESSIONS_MAX = 5;
@@ -57,23 +55,11 @@ const HEADER_BYTES = 43;
 const COUNTER_MAX = 0xffff_ffff;
 
 /** Plain bytes, numbers and arrays: survives structured cloning. All keys are 32 bytes. */
-export interface Session extends Skips {
+export interface Session extends Ratchet {
   /** 16 bytes, the same on both devices. */
   readonly id: Uint8Array;
   readonly initiator: boolean;
   readonly transcript: Uint8Array;
-  readonly rootKey: Uint8Array;
-  readonly ownRatchetSecret: Uint8Array;
-  readonly ownRatchetKey: Uint8Array;
-  readonly remoteRatchetKey: Uint8Array | undefined;
-  readonly sending: Chain | undefined;
-  readonly nextSendingHeaderKey: Uint8Array;
-  /** Messages sent in the sending chain before the current one. */
-  readonly previousCount: number;
-  /** The other side took its turn: the next `encrypt` makes a new ratchet key first. */
-  readonly stepDue: boolean;
-  readonly receiving: Chain | undefined;
-  readonly nextReceivingHeaderKey: Uint8Array;
   readonly kem: KemRatchet;
   /** Sent in front of every message until the other side has answered. */
   readonly helloHeader: Uint8Array | undefined;
@@ -294,119 +280,25 @@ async function openHeader(
   return undefined;
 }
 
-type Advanced =
-  | { readonly ok: true; readonly session: Session; readonly messageKey: Uint8Array }
-  | { readonly ok: false; readonly reason: OpenFailure };
-
 /** Derives the message key for `header` and the state after it. */
 async function advance(
   session: Session,
   from: From,
   header: Header,
   env: CryptoEnv,
-): Promise<Advanced> {
-  if (from === "current") return jumpInChain(session, header.n, env.now);
-  if (from !== "next") return openSkipped(session, from, header.n);
+): Promise<Advanced<Session>> {
+  if (from === "current") return advanceInChain(session, header.n, env.now);
+  if (from !== "next") return advanceInSkipped(session, from, header.n);
   if (!isExchangeKey(header.ratchetKey)) return { ok: false, reason: "malformed" };
-  const { receiving } = session;
-  if (receiving !== undefined && header.previousCount < receiving.next) {
-    // The old chain ended before what was already received in it: no honest sender says so.
-    return { ok: false, reason: "malformed" };
-  }
   const mixed = mixAsAnswerer(session.kem, header.epoch);
   if (mixed === undefined) return { ok: false, reason: "malformed" };
-  const closed =
-    receiving === undefined ? session : skipTo(session, receiving, header.previousCount, env.now);
-  if (closed === undefined) return { ok: false, reason: "too-far-ahead" };
-  const turned = await receivingStep(
-    { ...session, skipped: closed.skipped, kem: mixed.kem },
-    header.ratchetKey,
-    mixed.secret,
-    env,
-  );
-  return jumpInChain(turned, header.n, env.now);
+  const root = { kemSecret: mixed.secret };
+  return advanceToTurn({ ...session, kem: mixed.kem }, header, env, root);
 }
 
-function jumpInChain(session: Session, n: number, now: number): Advanced {
-  const { receiving } = session;
-  if (receiving === undefined) return { ok: false, reason: "unknown-session" };
-  if (n < receiving.next) {
-    const chain = session.skipped.find((one) => equalBytes(one.headerKey, receiving.headerKey));
-    return chain === undefined
-      ? { ok: false, reason: "duplicate" }
-      : openSkipped(session, chain, n);
-  }
-  const reached = skipTo(session, receiving, n, now);
-  if (reached === undefined) return { ok: false, reason: "too-far-ahead" };
-  const { messageKey, chainKey } = chainStep(reached.chain.chainKey);
-  return {
-    ok: true,
-    messageKey,
-    session: {
-      ...session,
-      skipped: reached.skipped,
-      receiving: { headerKey: receiving.headerKey, chainKey, next: n + 1 },
-    },
-  };
-}
-
-function openSkipped(session: Session, chain: SkippedChain, n: number): Advanced {
-  const taken = takeSkipped(session, chain, n);
-  if (taken === undefined) return { ok: false, reason: "duplicate" };
-  return {
-    ok: true,
-    messageKey: taken.messageKey,
-    session: { ...session, skipped: taken.skipped },
-  };
-}
-
-async function receivingStep(
-  session: Session,
-  remoteRatchetKey: Uint8Array,
-  kemSecret: Uint8Array | undefined,
-  env: CryptoEnv,
-): Promise<Session> {
-  // Beside our own exchange, not after it: the answer's half then costs no time of its own.
-  env.turns?.begin(remoteRatchetKey);
-  const shared = await env.crypto.dh(session.ownRatchetSecret, remoteRatchetKey);
-  const step = rootStep(session.rootKey, shared, kemSecret);
-  return {
-    ...session,
-    rootKey: step.rootKey,
-    remoteRatchetKey,
-    receiving: { headerKey: session.nextReceivingHeaderKey, chainKey: step.chainKey, next: 0 },
-    nextReceivingHeaderKey: step.nextHeaderKey,
-    stepDue: true,
-    turn: session.turn + 1,
-  };
-}
-
-async function sendingStep(session: Session, env: CryptoEnv): Promise<Session> {
-  const { remoteRatchetKey } = session;
-  if (remoteRatchetKey === undefined) throw new RangeError("no remote ratchet key");
-  const turn = (await env.turns?.take(remoteRatchetKey)) ?? (await makeTurn(remoteRatchetKey, env));
+function sendingStep(session: Session, env: CryptoEnv): Promise<Session> {
   const mixed = mixAsOfferer(session.kem);
-  const step = rootStep(session.rootKey, turn.shared, mixed.secret);
-  return {
-    ...session,
-    kem: mixed.kem,
-    rootKey: step.rootKey,
-    ownRatchetSecret: turn.secret,
-    ownRatchetKey: turn.key,
-    previousCount: session.sending?.next ?? 0,
-    sending: { headerKey: session.nextSendingHeaderKey, chainKey: step.chainKey, next: 0 },
-    nextSendingHeaderKey: step.nextHeaderKey,
-    stepDue: false,
-  };
-}
-
-async function makeTurn(remoteKey: Uint8Array, env: CryptoEnv): Promise<PreparedTurn> {
-  const secret = env.entropy(32);
-  const [key, shared] = await Promise.all([
-    env.crypto.dhPublic(secret),
-    env.crypto.dh(secret, remoteKey),
-  ]);
-  return { secret, key, shared };
+  return takeTurn({ ...session, kem: mixed.kem }, env, { kemSecret: mixed.secret });
 }
 
 function responderSession(
