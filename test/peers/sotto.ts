@@ -61,9 +61,11 @@ function createEnd(initial: Session, env: CryptoEnv): End {
     },
     async open({ message }) {
       const decoded = decodeEnvelope(message as Uint8Array);
-      if (!decoded.ok || decoded.value.type === "signal") throw new Error("not a message");
+      if (!decoded.ok) throw new Error(decoded.reason);
       const { value } = decoded;
-      const opened = await decrypt(session, value.type === "hello" ? value.message : value, env);
+      const inner = value.type === "hello" ? value.message : value;
+      if (inner.type !== "message") throw new Error("not a message");
+      const opened = await decrypt(session, inner, env);
       if (!opened.ok) throw new Error(opened.reason);
       ({ session } = opened);
       return opened.content;

@@ -244,9 +244,10 @@ function ourSide(
     },
     async open(envelope) {
       const decoded = decodeEnvelope(envelope);
-      if (!decoded.ok || decoded.value.type === "signal") return undefined;
+      if (!decoded.ok) return undefined;
       const { value } = decoded;
       const message = value.type === "hello" ? value.message : value;
+      if (message.type !== "message") return undefined;
       if (session !== undefined) {
         const opened = await decrypt(session, message, env);
         if (opened.ok) ({ session } = opened);
