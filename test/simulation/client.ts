@@ -2,7 +2,14 @@
  * One simulated installation: the real engine, a disk that survives crashes, memory that does not.
  * Owns: the loop (commit, then act), timers, crash points. It follows sdk/shell.ts effect by effect.
  */
-import { type CryptoBackend, encrypt, type OwnDevice } from "@sotto/crypto";
+import {
+  type CryptoBackend,
+  encrypt,
+  hmacSha256,
+  JUMP_MAX,
+  type OwnDevice,
+  type Session,
+} from "@sotto/crypto";
 import {
   asKnown,
   type ConversationId,
@@ -26,10 +33,13 @@ import {
   bytesToHex,
   encodeContent,
   EnvelopeType,
+  equalBytes,
   hexToBytes,
   type QueueAddress,
 } from "@sotto/wire";
+import type { Decisions } from "./decisions.ts";
 import type { Endpoint, Network, SendTarget } from "./endpoint.ts";
+import type { Faults } from "./faults.ts";
 import { FORGED, MARKER, type Oracle } from "./oracle.ts";
 import type { PlantedBug } from "./planted.ts";
 import type { Random } from "./random.ts";
@@ -60,14 +70,19 @@ export interface Client extends Endpoint {
   now(): number;
   /** Shifts the wall clock for good. */
   jump(ms: number): void;
+  /** The wall clock stands still for so long, and goes on from there. */
+  freeze(ms: number): void;
+  readonly isFrozen: boolean;
   diskFull: boolean;
   start(): Promise<void>;
   crash(why: string): void;
+  /** Loses everything it had stored. */
+  evict(): void;
   begin(id: ConversationId, input: Extract<Input, { id: ConversationId }>): Promise<boolean>;
   feed(id: ConversationId, input: Input): Promise<void>;
   rename(name: string): Promise<void>;
-  /** What a modified app could do: send another text under the id of a message that the other side has. */
-  forge(id: ConversationId): Promise<void>;
+  /** What a modified app could send: see `MALICE`. */
+  forge(id: ConversationId, how: Random): Promise<void>;
   has(id: ConversationId): boolean;
   readonly dropped: ReadonlyMap<DropReason, number>;
   readonly steps: number;
@@ -85,16 +100,30 @@ export interface ClientOptions {
   readonly skewMs: number;
   readonly bug: PlantedBug | undefined;
   readonly trace: (line: string) => void;
-  /** Chance of a crash at each boundary, right now. */
-  readonly crashAtBoundary: () => number;
-  readonly garbage: () => number;
+  readonly decisions: Decisions;
+  /** Right now. */
+  readonly faults: () => Faults;
+  /** Whether every frame and text is told to the engine a second time, to see that nothing comes of it (I14). */
+  readonly tellsTwice: boolean;
 }
+
+/**
+ * other-text: another text under the id of a message that the other side has. no-content: a valid seal around
+ * nonsense. jump: keys ahead as far as the limit allows, or one further. receipt: for messages that are none of its
+ * business. hello: the first message of all once more.
+ */
+const MALICE = ["other-text", "no-content", "jump", "too-far", "receipt", "hello"] as const;
+/** Far beyond what people write in one turn here, so that no later message has the same key. */
+const JUMP = 600;
+
+/** Every sealed body is at least this long, and no sealed header: the keys of those are kept. */
+const BODY_BYTES_MIN = 100;
 
 /** Thrown by a crash point to leave the loop wherever it is; never leaves this file. */
 class Crashed extends Error {}
 
 export function createClient(options: ClientOptions): Client {
-  const { name, device, scheduler, random, network, oracle, bug, trace } = options;
+  const { name, device, scheduler, random, decisions, network, oracle, bug, trace } = options;
   const disk: Disk = {
     self: {
       ...device,
@@ -121,12 +150,33 @@ export function createClient(options: ClientOptions): Client {
   const highest = new Map<string, bigint>();
   let undo: (() => void) | undefined;
   let lane = Promise.resolve();
+  let frozen = { at: 0, until: 0 };
+  /** Keys that opened something in this step. */
+  let opened: string[] = [];
+  const hellos = new Map<ConversationId, Uint8Array>();
+  const jumped = new Set<ConversationId>();
+  const crypto: CryptoBackend = {
+    ...options.crypto,
+    async seal(key, nonce, aad, plaintext) {
+      const sealed = await options.crypto.seal(key, nonce, aad, plaintext);
+      oracle.sealed(key, nonce, sealed);
+      return sealed;
+    },
+    async open(key, nonce, aad, sealed) {
+      const plaintext = await options.crypto.open(key, nonce, aad, sealed);
+      if (plaintext !== undefined && sealed.length >= BODY_BYTES_MIN) opened.push(bytesToHex(key));
+      return plaintext;
+    },
+  };
 
-  const now = (): number => 1_700_000_000_000 + scheduler.now + skew;
+  const now = (): number => {
+    const at = scheduler.now < frozen.until ? frozen.at : scheduler.now;
+    return 1_700_000_000_000 + Math.floor(at) + skew;
+  };
   const env = (): Parameters<typeof step>[2] => ({
     now: now(),
     entropy: (length) => random.bytes(length),
-    crypto: options.crypto,
+    crypto,
   });
 
   /** Runs later in this life only. */
@@ -136,7 +186,7 @@ export function createClient(options: ClientOptions): Client {
   };
 
   function boundary(where: string): void {
-    if (!random.chance(options.crashAtBoundary())) return;
+    if (decisions.fires("crash", options.faults().crashAtBoundary) === undefined) return;
     client.crash(where);
     throw new Crashed();
   }
@@ -164,7 +214,7 @@ export function createClient(options: ClientOptions): Client {
     const { id } = change.conversation;
     const before = disk.conversations.get(id);
     if ((before?.version ?? 0) !== change.expectedVersion) {
-      oracle.fail(`${name} commits over version ${before?.version} expecting another`);
+      oracle.fail("I1", `${name} commits over version ${before?.version} expecting another`);
     }
     const outbox = disk.outbox.get(id) ?? new Map<string, OutboxRow>();
     const messages = disk.messages.get(id) ?? new Map<string, MessageRow>();
@@ -234,6 +284,7 @@ export function createClient(options: ClientOptions): Client {
     }
     steps++;
     oracle.stepped(client, entry.id, input);
+    opened = [];
     let stepped = await stepOf(entry, input);
     trace(
       `${name}/${entry.id} ${describe(input)} -> ${stepped.effects.map(describeEffect).join(" ")}`,
@@ -248,7 +299,7 @@ export function createClient(options: ClientOptions): Client {
       committed = commit(stepped);
     }
     if (committed !== "ok") {
-      if (committed === "known") oracle.fail(`${name} adds a message it was told it knows`);
+      if (committed === "known") oracle.fail("I2", `${name} adds a message it was told it knows`);
       // What people ask for is refused; what has happened is told again.
       if (input.kind === "send-text" || entry.slice.conversation === undefined) return;
       entry.blocked = [];
@@ -257,6 +308,15 @@ export function createClient(options: ClientOptions): Client {
     }
     if (input.kind === "send-text") oracle.accepted(client, entry.id, input.id, input.text);
     entry.slice = stepped.slice;
+    oracle.sized(client, stepped.slice);
+    if (input.kind === "frame") {
+      const [type] = input.blob;
+      // Other keys are the session's or the device's: they open what is worth nothing later.
+      const isForOnce = type === EnvelopeType.message || type === EnvelopeType.hello;
+      const keys = isForOnce ? opened : [];
+      oracle.handled(client, entry.id, input.blob, keys);
+    }
+    if (options.tellsTwice) await tellAgain(entry, input);
     boundary("after the commit");
     for (const effect of stepped.effects) {
       if (effect.kind === early) continue;
@@ -265,33 +325,87 @@ export function createClient(options: ClientOptions): Client {
     }
   }
 
-  async function forge(entry: Entry): Promise<void> {
+  /** I14: the same input on the state it led to. */
+  async function tellAgain(entry: Entry, input: Input): Promise<void> {
+    if (input.kind !== "frame" && input.kind !== "send-text" && input.kind !== "queue-ready")
+      return;
+    const quiet = { ...env(), crypto: options.crypto };
+    const { slice, effects } = await step({ ...entry.slice, self: disk.self }, input, quiet);
+    const commit = effects.find((one) => one.kind === "commit");
+    const adds = commit?.change.addMessages.length ?? 0;
+    if (adds > 0) oracle.fail("I14", `${name} takes ${describe(input)} twice`);
+    if (!isSame(essence(slice), essence(entry.slice))) {
+      oracle.fail("I14", `${name} changes when it is told ${input.kind} again`);
+    }
+  }
+
+  async function forge(entry: Entry, how: Random): Promise<void> {
     const { conversation } = entry.slice;
     const target = targetOf(entry);
     if (conversation?.peer.state !== "open" || target === undefined || client.diskFull) return;
     const { peer, version } = conversation;
     const [session, ...others] = peer.sessions;
+    if (session?.sending === undefined || peer.queue.address === undefined) return;
+    const trick = how.pick(MALICE);
+    const send = (blob: Uint8Array): void => {
+      trace(`${name}/${entry.id} forges ${trick}`);
+      oracle.released(client, blob);
+      network.append(client, target, bytesToHex(how.bytes(16)), blob, () => undefined);
+    };
+    /** Its own state stays whole: what it sends is all that is wrong with it. */
+    const keep = (after: Session): void => {
+      const sessions = [after, ...others];
+      const next = { ...conversation, version: version + 1, peer: { ...peer, sessions } };
+      disk.conversations.set(entry.id, next);
+      entry.slice = { ...entry.slice, conversation: next };
+    };
+    if (trick === "hello") {
+      const first = hellos.get(entry.id);
+      if (first !== undefined) send(first);
+      return;
+    }
+    if (trick === "jump" || trick === "too-far") {
+      if (session.stepDue || session.helloHeader !== undefined) return;
+      if (trick === "jump" && jumped.has(entry.id)) return;
+      jumped.add(entry.id);
+      let { chainKey } = session.sending;
+      const by = trick === "jump" ? JUMP : JUMP_MAX + 1 + how.int(1_000);
+      // Nobody gets as far as the key of what is too far ahead.
+      const steps = trick === "jump" ? by : 0;
+      for (let n = 0; n < steps; n++) chainKey = hmacSha256(chainKey, Uint8Array.of(2));
+      const sending = { ...session.sending, chainKey, next: session.sending.next + by };
+      const ahead = await encrypt({ ...session, sending }, how.bytes(20), env());
+      if (trick === "jump") keep(ahead.session);
+      send(ahead.envelope);
+      return;
+    }
+    const content = contentOf(trick, entry, how);
+    if (content === undefined) return;
+    const sealed = await encrypt(session, content, env());
+    keep(sealed.session);
+    send(sealed.envelope);
+  }
+
+  function contentOf(
+    trick: "other-text" | "no-content" | "receipt",
+    entry: Entry,
+    how: Random,
+  ): Uint8Array | undefined {
+    if (trick === "no-content") return how.bytes(how.between(1, 60));
+    if (trick === "receipt") {
+      const ids = [...oracle.foreignIds(entry.id).slice(-8), bytesToHex(how.bytes(16))];
+      return encodeContent({ kind: "receipt", ids: ids.map((id) => asContentId(hexToBytes(id)!)) });
+    }
     const there = [...(disk.messages.get(entry.id)?.values() ?? [])].filter(
       (row) => !row.own || row.status === "delivered",
     );
-    if (session === undefined || peer.queue.address === undefined || there.length === 0) return;
-    const row = random.pick(there);
-    const content = encodeContent({
+    if (there.length === 0) return undefined;
+    return encodeContent({
       kind: "text",
-      id: asContentId(hexToBytes(row.id)!),
+      id: asContentId(hexToBytes(how.pick(there).id)!),
       time: { ms: Math.floor(now()), counter: 0 },
       text: `${MARKER} ${FORGED}`,
     });
-    const sealed = await encrypt(session, content, env());
-    // Its own state stays whole: the forgery is all that is wrong with it.
-    const sessions = [sealed.session, ...others];
-    const next = { ...conversation, version: version + 1, peer: { ...peer, sessions } };
-    disk.conversations.set(entry.id, next);
-    entry.slice = { ...entry.slice, conversation: next };
-    trace(`${name}/${entry.id} forges ${row.id.slice(0, 6)}`);
-    oracle.released(client, sealed.envelope);
-    const envelopeId = bytesToHex(random.bytes(16));
-    network.append(client, target, envelopeId, sealed.envelope, () => undefined);
   }
 
   async function unblock(entry: Entry, first: Input): Promise<void> {
@@ -333,6 +447,7 @@ export function createClient(options: ClientOptions): Client {
         return;
       case "transmit":
         oracle.released(client, effect.blob);
+        if (effect.blob[0] === EnvelopeType.hello) hellos.set(id, effect.blob);
         if (effect.path === "relay") append(entry, effect.id, effect.blob);
         else sendDirect(entry, effect.id, effect.blob);
         return;
@@ -348,6 +463,7 @@ export function createClient(options: ClientOptions): Client {
       case "ack": {
         const peer = entry.slice.conversation?.peer;
         if (peer?.state === "open" || peer?.state === "invited") {
+          oracle.acknowledges(client, `${bytesToHex(peer.queue.queueId)}/${effect.sequence}`);
           network.acknowledge(client, bytesToHex(peer.queue.queueId), effect.sequence);
         }
         return;
@@ -461,10 +577,11 @@ export function createClient(options: ClientOptions): Client {
 
   /** A foreign or damaged frame beside a genuine one: refused, and nothing else changes. */
   function garble(blob: Uint8Array): Uint8Array | undefined {
-    if (!random.chance(options.garbage())) return undefined;
+    const how = decisions.fires("garbage", options.faults().garbage);
+    if (how === undefined || blob.length === 0) return undefined;
     const damaged = blob.slice();
-    const at = random.int(damaged.length);
-    damaged[at]! ^= 1 + random.int(255);
+    const at = how.int(damaged.length);
+    damaged[at]! ^= 1 + how.int(255);
     return damaged;
   }
 
@@ -486,6 +603,17 @@ export function createClient(options: ClientOptions): Client {
     jump(ms) {
       skew += ms;
     },
+    freeze(ms) {
+      if (client.isFrozen) return;
+      frozen = { at: scheduler.now, until: scheduler.now + ms };
+      // It goes on from where it stood.
+      scheduler.after(ms, () => {
+        skew -= ms;
+      });
+    },
+    get isFrozen() {
+      return scheduler.now <= frozen.until + 1_000 && frozen.until > 0;
+    },
     expects: (peer) => conversationByPeer.has(peer),
     has: (id) => entries.has(id),
     async start() {
@@ -505,6 +633,13 @@ export function createClient(options: ClientOptions): Client {
         }
       }
       for (const [id, conversation] of disk.conversations) {
+        const { peer } = conversation;
+        if (peer.state !== "open" || !oracle.couldRepair(client, id)) continue;
+        if (decisions.fires("session-loss", options.faults().sessionLoss) === undefined) continue;
+        trace(`${name}/${id} loses its sessions`);
+        disk.conversations.set(id, { ...conversation, peer: { ...peer, sessions: [] } });
+      }
+      for (const [id, conversation] of disk.conversations) {
         const slice = restartSlice(conversation);
         entries.set(id, { id, slice, wake: undefined, blocked: undefined });
       }
@@ -521,6 +656,11 @@ export function createClient(options: ClientOptions): Client {
       network.gone(client);
       entries = new Map();
       scheduler.after(200 + random.int(3_000), () => client.start());
+    },
+    evict() {
+      client.crash("and loses everything");
+      oracle.evicted(client);
+      for (const rows of [disk.conversations, disk.outbox, disk.messages]) rows.clear();
     },
     async begin(id, input) {
       if (!running || entries.has(id)) return false;
@@ -545,9 +685,9 @@ export function createClient(options: ClientOptions): Client {
       disk.self = { ...disk.self, name: newName };
       for (const id of entries.keys()) await client.feed(id, { kind: "rename", name: newName });
     },
-    async forge(id) {
+    async forge(id, how) {
       const entry = entries.get(id);
-      if (entry !== undefined && running) await guarded(() => forge(entry));
+      if (entry !== undefined && running) await guarded(() => forge(entry, how));
     },
     async hub(up) {
       if (up === online) return;
@@ -567,6 +707,7 @@ export function createClient(options: ClientOptions): Client {
         network.acknowledge(client, queueId, sequence);
         return;
       }
+      oracle.given(client, entry.id, `${queueId}/${sequence}`, blob);
       if (bug === "drop-on-reorder") {
         const last = highest.get(queueId) ?? 0n;
         if (sequence < last) {
@@ -604,6 +745,34 @@ export function createClient(options: ClientOptions): Client {
     },
   };
   return client;
+}
+
+/** What an input may change once only: not what is owed, nor what is sent because of it. */
+function essence({ conversation }: Slice): unknown {
+  const peer = conversation?.peer;
+  if (conversation === undefined || peer?.state !== "open") return peer?.state;
+  const kept = peer.sessions.map(({ id, receiving, skipped, turn, nextReceivingHeaderKey }) => ({
+    id,
+    receiving,
+    skipped,
+    turn,
+    nextReceivingHeaderKey,
+  }));
+  const { contact, received, helloSeen, spares, change } = peer;
+  const { unread, last, clock } = conversation;
+  return { kept, contact, received, helloSeen, own: spares.own, change, unread, last, clock };
+}
+
+/** The same values all the way down; states that share parts are told quickly. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return equalBytes(a, b);
+  const [left, right] = [Object.entries(a), Object.entries(b)];
+  return (
+    left.length === right.length &&
+    left.every(([key, value], index) => right[index]?.[0] === key && isSame(value, right[index][1]))
+  );
 }
 
 function describe(input: Input): string {

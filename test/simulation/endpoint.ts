@@ -1,10 +1,19 @@
 /** What the simulated network knows of a client, and what a client may ask of it. */
 import type { Faults } from "./faults.ts";
+import type { Invariant } from "./invariants.ts";
+import type { Random } from "./random.ts";
 
 export interface SendTarget {
   readonly sendId: Uint8Array;
   readonly sendSecret: Uint8Array;
   readonly firstUse: Uint8Array;
+}
+
+/** What an oracle sees of the network and of the relay's disk. */
+export interface Watch {
+  /** Bytes of a socket, either way, or of a row of the relay's disk. */
+  readonly carried: (bytes: Uint8Array) => void;
+  readonly fail: (invariant: Invariant, what: string) => void;
 }
 
 export type AppendOutcome = "ok" | "lost" | "gone" | "quota";
@@ -31,8 +40,15 @@ export interface Network {
   connect(client: Endpoint): void;
   disconnect(client: Endpoint): void;
   partition(client: Endpoint, cut: boolean): void;
-  /** `wiped`: what it had stored is gone too. */
-  crashRelay(wiped: boolean): void;
+  /** Nothing of one direction arrives for so long; all of it comes after. */
+  clog(client: Endpoint, direction: "up" | "down" | "both", ms: number): void;
+  setSlow(client: Endpoint, isSlow: boolean): void;
+  /** Copies the relay's disk: what "restored" brings back. */
+  backUp(): void;
+  /** A bit of a stored message flips. */
+  rot(random: Random): void;
+  /** wiped: what it had stored is gone too. restored: it starts with the last backup. */
+  crashRelay(fate: "kept" | "wiped" | "restored", random: Random): void;
   startRelay(): void;
   makeQueue(
     client: Endpoint,
@@ -75,4 +91,6 @@ export interface Network {
   breakLink(client: Endpoint): void;
   /** The client's process ended: its connection and links die with it. */
   gone(client: Endpoint): void;
+  /** Accounts that only balance at the end. */
+  atTheEnd(): void;
 }

@@ -4,21 +4,37 @@ import type { Random } from "./random.ts";
 export interface Faults {
   /** full: real hub client and relay core. thin: a model of both, for limits that are constants there. */
   readonly stack: "full" | "thin";
+  /** How long things go wrong, ms. */
+  readonly phaseMs: number;
   /** One-way delay of a frame, ms. */
   readonly delayMin: number;
   readonly delayMean: number;
   /** Mean time between dropped hub connections per client, ms; 0 for never. So for all means. */
   readonly disconnectMean: number;
   readonly partitionMean: number;
+  /** Mean time between stalls of one direction of a connection: nothing is lost, everything is late. */
+  readonly clogMean: number;
+  /** Chance that a client's line carries so little that most of it is late. */
+  readonly slow: number;
   readonly relayCrashMean: number;
   /** Chance that a crash of the relay takes its whole disk with it (full stack only). */
   readonly relayWipe: number;
+  /** Chance that a crashed relay comes back with what it had stored some time before (full stack only). */
+  readonly relayRestore: number;
+  /** Mean time between bits that flip in what the relay has stored (full stack only). */
+  readonly relayRotMean: number;
   readonly clientCrashMean: number;
   /** Chance to crash at each effect boundary. */
   readonly crashAtBoundary: number;
+  /** Mean time until one client loses everything it had stored. */
+  readonly evictionMean: number;
+  /** Chance that the sessions of one conversation are gone after a crash of a client. */
+  readonly sessionLoss: number;
   readonly duplicate: number;
   /** Chance that a frame overtakes or falls behind others. */
   readonly reorder: number;
+  /** Chance of one more copy of a frame, up to hours later. */
+  readonly straggler: number;
   readonly signalLoss: number;
   readonly direct: boolean;
   readonly linkDropMean: number;
@@ -26,8 +42,11 @@ export interface Faults {
   readonly halfOpenMean: number;
   /** Chance that a link's buffer does not take a frame. */
   readonly linkRefuses: number;
+  /** Chance that a link loses a frame without a word. */
+  readonly linkLoss: number;
   readonly clockSkewMax: number;
   readonly clockJumpMean: number;
+  readonly clockFreezeMean: number;
   readonly queueMessagesMax: number;
   readonly remembersAcknowledged: boolean;
   readonly flushMs: number;
@@ -35,43 +54,76 @@ export interface Faults {
   /** Chance of a foreign or damaged frame next to a genuine one. */
   readonly garbage: number;
   readonly diskFullMean: number;
-  /** Mean time between texts that a modified app sends under the id of a message the other side has, per pair, ms. */
+  /** Chance that the relay's disk refuses a write (full stack only). */
+  readonly relayDiskFull: number;
+  /** A hostile relay, each with its chance per delivery or append: */
+  readonly evilReplay: number;
+  readonly evilSwap: number;
+  readonly evilHide: number;
+  readonly evilCut: number;
+  readonly evilForge: number;
+  /** It says OK to what it throws away. */
+  readonly evilLie: number;
+  /** Mean time between things that only a modified app sends, per pair, ms. */
   readonly forgeMean: number;
 }
 
 const YEAR_MS = 365 * 24 * 3_600_000;
+export const PHASE_MS = 40_000;
 
 export function drawFaults(random: Random): Faults {
   const maybe = (probability: number, value: () => number): number => {
     const drawn = value();
     return random.chance(probability) ? drawn : 0;
   };
+  // Some seeds take their time: only then does what waits for an hour meet what goes wrong.
+  const stretch = random.chance(0.04) ? random.between(10, 400) : 1;
+  const every = (min: number, max: number) => () => random.between(min, max) * stretch;
+  const evil = random.chance(0.2) ? 0.5 : 0;
+  const isRelayBad = random.chance(0.35) ? 1 : 0;
   return {
     stack: random.chance(0.6) ? "full" : "thin",
+    phaseMs: PHASE_MS * stretch,
     delayMin: random.between(15, 40),
     delayMean: random.pick([5, 30, 120]),
-    disconnectMean: maybe(0.5, () => random.between(2_000, 20_000)),
-    partitionMean: maybe(0.3, () => random.between(8_000, 40_000)),
-    relayCrashMean: maybe(0.3, () => random.between(5_000, 40_000)),
+    disconnectMean: maybe(0.5, every(2_000, 20_000)),
+    partitionMean: maybe(0.3, every(8_000, 40_000)),
+    clogMean: maybe(0.25, every(4_000, 30_000)),
+    slow: maybe(0.1, () => 0.5),
+    relayCrashMean: maybe(0.3, every(5_000, 40_000)),
     relayWipe: maybe(0.3, () => 0.3),
-    clientCrashMean: maybe(0.4, () => random.between(4_000, 40_000)),
+    relayRestore: maybe(0.3, () => 0.3),
+    relayRotMean: maybe(0.15, every(2_000, 15_000)),
+    clientCrashMean: maybe(0.4, every(4_000, 40_000)),
     crashAtBoundary: maybe(0.4, () => random.pick([0.002, 0.01, 0.04])),
+    evictionMean: maybe(0.05, every(20_000, 60_000)),
+    sessionLoss: maybe(0.08, () => 0.3),
     duplicate: maybe(0.4, () => random.next() * 0.2),
     reorder: maybe(0.4, () => random.next() * 0.3),
+    straggler: maybe(0.15, () => random.next() * 0.05),
     signalLoss: maybe(0.4, () => random.next() * 0.5),
     direct: random.chance(0.7),
-    linkDropMean: maybe(0.6, () => random.between(2_000, 20_000)),
+    linkDropMean: maybe(0.6, every(2_000, 20_000)),
     halfOpenMean: maybe(0.5, () => random.between(100, 5_000)),
     linkRefuses: maybe(0.3, () => random.next() * 0.4),
+    linkLoss: maybe(0.3, () => random.next() * 0.4),
     clockSkewMax: maybe(0.4, () => random.pick([30_000, 3_600_000, 10 * YEAR_MS])),
-    clockJumpMean: maybe(0.25, () => random.between(5_000, 30_000)),
+    clockJumpMean: maybe(0.2, every(5_000, 30_000)),
+    clockFreezeMean: maybe(0.15, every(5_000, 30_000)),
     queueMessagesMax: random.chance(0.25) ? random.between(2, 8) : 256,
     remembersAcknowledged: random.chance(0.5),
     flushMs: random.pick([0, 2, 25, 50]),
     creditMessages: random.pick([1, 4, 64]),
     garbage: maybe(0.25, () => random.next() * 0.1),
-    diskFullMean: maybe(0.15, () => random.between(8_000, 30_000)),
-    forgeMean: maybe(0.2, () => random.between(500, 8_000)),
+    diskFullMean: maybe(0.15, every(8_000, 30_000)),
+    relayDiskFull: maybe(0.3 * isRelayBad, () => random.next() * 0.2),
+    evilReplay: maybe(evil, () => random.next() * 0.1),
+    evilSwap: maybe(evil, () => random.next() * 0.05),
+    evilHide: maybe(evil, () => random.next() * 0.2),
+    evilCut: maybe(evil, () => random.next() * 0.05),
+    evilForge: maybe(evil, () => random.next() * 0.1),
+    evilLie: maybe(evil, () => random.next() * 0.1),
+    forgeMean: maybe(0.25, every(500, 8_000)),
   };
 }
 
@@ -80,16 +132,58 @@ export const healed = (faults: Faults): Faults => ({
   ...faults,
   disconnectMean: 0,
   partitionMean: 0,
+  clogMean: 0,
+  slow: 0,
   relayCrashMean: 0,
+  relayRotMean: 0,
   clientCrashMean: 0,
   crashAtBoundary: 0,
+  evictionMean: 0,
+  sessionLoss: 0,
   duplicate: 0,
   reorder: 0,
+  straggler: 0,
   signalLoss: 0,
   linkDropMean: 0,
   linkRefuses: 0,
+  linkLoss: 0,
   clockJumpMean: 0,
+  clockFreezeMean: 0,
   garbage: 0,
   diskFullMean: 0,
+  relayDiskFull: 0,
+  evilReplay: 0,
+  evilSwap: 0,
+  evilHide: 0,
+  evilCut: 0,
+  evilForge: 0,
+  evilLie: 0,
   forgeMean: 0,
 });
+
+/** Whether somebody tampers with what is carried or stored: then frames are refused that nobody sealed so. */
+export const isTampered = (faults: Faults): boolean =>
+  faults.garbage +
+    faults.relayRotMean +
+    faults.evilCut +
+    faults.evilForge +
+    faults.evilSwap +
+    faults.evilReplay +
+    faults.forgeMean >
+  0;
+
+/** Whether all that was lost can be told at once, so that everything must arrive soon after the faults end. */
+export const isPlain = (faults: Faults): boolean =>
+  (faults.stack === "full" || faults.queueMessagesMax >= 64) &&
+  faults.evilLie +
+    faults.evilHide +
+    faults.evilSwap +
+    faults.evilReplay +
+    faults.evilCut +
+    faults.evilForge +
+    faults.relayRotMean +
+    faults.sessionLoss +
+    faults.clockJumpMean +
+    faults.clockFreezeMean ===
+    0 &&
+  faults.phaseMs === PHASE_MS;

@@ -3,7 +3,15 @@
  * break (with or without a word), the real relay core over a disk whose writes take time and get lost.
  */
 import { createHub, type Hub } from "@sotto/transport";
-import { asEnvelopeId, asLinkId, asQueueId, asSendId, bytesToHex, hexToBytes } from "@sotto/wire";
+import {
+  asEnvelopeId,
+  asLinkId,
+  asQueueId,
+  asSendId,
+  bytesToHex,
+  EnvelopeType,
+  hexToBytes,
+} from "@sotto/wire";
 import {
   createConnection,
   createExchange,
@@ -11,11 +19,15 @@ import {
   createMemoryStore,
   type Exchange,
   type HubConnection,
+  type MemoryDisk,
+  type StoreOperation,
+  StoreError,
 } from "sotto-relay/core";
 import { RELAY_SEED } from "./identities.ts";
 import type { Endpoint, Network, SendTarget } from "./endpoint.ts";
 import { createLinks } from "./links.ts";
-import type { NetworkOptions } from "./thin-network.ts";
+import { createRelayWatch } from "./relay-watch.ts";
+import { type NetworkOptions, SLOW_FRAME_MS, STRAGGLER_MEAN_MS } from "./thin-network.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** One socket between a client's process and the relay's. */
@@ -46,10 +58,15 @@ interface RelayProcess {
 }
 
 export function createFullNetwork(options: NetworkOptions): Network {
-  const { scheduler, random, trace } = options;
+  const { scheduler, random, decisions, evil, trace } = options;
   const stations = new Map<Endpoint, Station>();
   const cut = new Set<Endpoint>();
+  const slow = new Set<Endpoint>();
   const disk = createMemoryDisk();
+  const { evilReplay, evilSwap, evilCut, evilForge, evilLie, relayRotMean } = options.faults;
+  const tampers = evilReplay + evilSwap + evilCut + evilForge + evilLie + relayRotMean > 0;
+  const watch = createRelayWatch(options.watch, disk, !tampers);
+  let backup: MemoryDisk | undefined;
   const readerSecrets = new Map<Endpoint, Uint8Array>();
   const sendSecret = random.bytes(32);
   let process: RelayProcess | undefined = startProcess();
@@ -60,6 +77,7 @@ export function createFullNetwork(options: NetworkOptions): Network {
   const links = createLinks({
     scheduler,
     random,
+    decisions,
     trace,
     faults: () => network.faults,
     isConnected: (client) => network.isConnected(client),
@@ -69,8 +87,22 @@ export function createFullNetwork(options: NetworkOptions): Network {
   function startProcess(): RelayProcess {
     const clock = clockOf(scheduler, () => started.alive);
     const writes: RelayProcess["writes"] = [];
-    const flush = (commit: () => void): Promise<void> =>
-      new Promise((resolve) => {
+    let asked: readonly StoreOperation[] = [];
+    const flush = (change: () => void): Promise<void> =>
+      new Promise((resolve, reject) => {
+        // Its connections end after it did: nothing that follows from that reaches the disk.
+        if (!started.alive) return;
+        const operations = asked;
+        const { relayDiskFull } = network.faults;
+        if (decisions.fires("relay-disk-full", relayDiskFull) !== undefined) {
+          watch.refused(operations);
+          reject(new StoreError("full"));
+          return;
+        }
+        const commit = (): void => {
+          change();
+          watch.durable(operations);
+        };
         const write = { commit, done: resolve };
         writes.push(write);
         if (options.okBeforeFlush) resolve();
@@ -83,8 +115,17 @@ export function createFullNetwork(options: NetworkOptions): Network {
           }
         });
       });
-    const store = createMemoryStore(disk, flush);
-    const exchange = createExchange({ store, clock, sendSecret, count: () => undefined });
+    const memory = createMemoryStore(disk, flush);
+    const store = {
+      ...memory,
+      apply(operations: readonly StoreOperation[]) {
+        watch.written(operations);
+        asked = operations;
+        return memory.apply(operations);
+      },
+    };
+    watch.begun();
+    const exchange = createExchange({ store, clock, sendSecret, count: watch.count });
     const started: RelayProcess = { exchange, writes, alive: true };
     return started;
   }
@@ -114,7 +155,9 @@ export function createFullNetwork(options: NetworkOptions): Network {
         const pipe = this.#pipe;
         if (!pipe.clientOpen) return;
         const copy = bytes.slice();
+        options.watch.carried(copy);
         pipe.toRelayAt = Math.max(pipe.toRelayAt, scheduler.now + delay());
+        if (slow.has(client)) pipe.toRelayAt += SLOW_FRAME_MS;
         scheduler.after(pipe.toRelayAt - scheduler.now, () => {
           if (!pipe.broken && pipe.relayOpen) pipe.relay?.receive(copy);
         });
@@ -184,6 +227,7 @@ export function createFullNetwork(options: NetworkOptions): Network {
           congested: () => false,
           close: () => pipe.close(),
           send(frame) {
+            options.watch.carried(frame);
             const copy = frame.slice().buffer;
             pipe.toClientAt = Math.max(pipe.toClientAt, scheduler.now + delay());
             scheduler.after(pipe.toClientAt - scheduler.now, () => {
@@ -203,10 +247,14 @@ export function createFullNetwork(options: NetworkOptions): Network {
     /** Frames are kept in order by the socket; the engine must not depend on it. */
     const stray = (run: () => Promise<void>): void => {
       const arrive = (): Promise<void> | undefined => (station.alive ? run() : undefined);
-      const lateMs = random.chance(network.faults.reorder) ? random.int(300) : 0;
-      if (lateMs === 0) void arrive();
-      else scheduler.after(lateMs, arrive);
-      if (random.chance(network.faults.duplicate)) scheduler.after(random.int(500), arrive);
+      const { reorder, duplicate, straggler } = network.faults;
+      const late = decisions.fires("reorder", reorder);
+      if (late === undefined) void arrive();
+      else scheduler.after(late.int(300), arrive);
+      const again = decisions.fires("duplicate", duplicate);
+      if (again !== undefined) scheduler.after(again.int(500), arrive);
+      const last = decisions.fires("straggler", straggler);
+      if (last !== undefined) scheduler.after(last.exponential(STRAGGLER_MEAN_MS), arrive);
     };
     const hub = createHub({
       url: "ws://localhost/hub",
@@ -225,10 +273,14 @@ export function createFullNetwork(options: NetworkOptions): Network {
         },
         relayKey: () => undefined,
         deliver({ queueId, sequence, blob }) {
-          stray(() => client.deliver(bytesToHex(queueId), sequence, blob));
+          const genuine = { queueId: bytesToHex(queueId), sequence, blob };
+          for (const one of evil.delivered(genuine)) {
+            watch.given(one.queueId, one.sequence, one.blob);
+            stray(() => client.deliver(one.queueId, one.sequence, one.blob));
+          }
         },
         signalled(queueId, blob) {
-          if (random.chance(network.faults.signalLoss)) return;
+          if (decisions.fires("signal-loss", network.faults.signalLoss) !== undefined) return;
           stray(() => client.signalled(bytesToHex(queueId), blob));
         },
         drained: () => undefined,
@@ -282,16 +334,55 @@ export function createFullNetwork(options: NetworkOptions): Network {
       cut.add(client);
       network.disconnect(client);
     },
-    crashRelay(wiped) {
+    clog(client, direction, ms) {
+      trace(`${client.name} clogs ${direction} for ${Math.round(ms)} ms`);
+      const until = scheduler.now + ms;
+      for (const pipe of stations.get(client)?.pipes ?? []) {
+        if (direction !== "down") pipe.toRelayAt = Math.max(pipe.toRelayAt, until);
+        if (direction !== "up") pipe.toClientAt = Math.max(pipe.toClientAt, until);
+      }
+    },
+    setSlow(client, isSlow) {
+      if (isSlow) slow.add(client);
+      else slow.delete(client);
+    },
+    backUp() {
+      backup = {
+        queues: new Map(disk.queues),
+        messages: new Map(disk.messages),
+        bundles: new Map(disk.bundles),
+      };
+    },
+    rot(chaos) {
+      // Not the first message of all: see `KNOWN_LIMITS`.
+      const rows = [...disk.messages].filter(([, one]) => one.blob[0] === EnvelopeType.message);
+      if (rows.length === 0) return;
+      const [row, message] = chaos.pick(rows);
+      const blob = message.blob.slice();
+      const at = chaos.int(blob.length);
+      blob[at] = (blob[at] ?? 0) ^ (1 << chaos.int(8));
+      disk.messages.set(row, { ...message, blob });
+      trace(`a bit of the relay's row ${row} flips`);
+    },
+    atTheEnd() {
+      if (process !== undefined) watch.balance(process.exchange);
+    },
+    crashRelay(fate, chaos) {
       if (process === undefined) return;
+      watch.balance(process.exchange);
       // The disk may have got to some of the writes under way; nobody was told.
       const { writes } = process;
-      const kept = random.int(writes.length + 1);
+      const kept = chaos.int(writes.length + 1);
       trace(`relay crashes with ${writes.length} writes under way, ${kept} done`);
       for (const write of writes.splice(0).slice(0, kept)) write.commit();
-      if (wiped) {
-        trace("the relay's disk is lost");
+      if (fate !== "kept") {
+        trace(`the relay's disk is ${fate}`);
         for (const rows of [disk.queues, disk.messages, disk.bundles]) rows.clear();
+      }
+      if (fate === "restored" && backup !== undefined) {
+        for (const [row, queue] of backup.queues) disk.queues.set(row, queue);
+        for (const [row, message] of backup.messages) disk.messages.set(row, message);
+        for (const [row, bundle] of backup.bundles) disk.bundles.set(row, bundle);
       }
       process.alive = false;
       process = undefined;
@@ -328,8 +419,16 @@ export function createFullNetwork(options: NetworkOptions): Network {
       answered(client, asked, (offer) => answer(offer?.ok === true ? offer.blob : undefined));
     },
     append(client, target, id, blob, answer) {
+      if (evil.liesAbout()) {
+        const station = stations.get(client);
+        scheduler.after(delay() * 2, () => (station?.alive === true ? answer("ok") : undefined));
+        return;
+      }
       const asked = hubOf(client)?.append(targetOf(target), asEnvelopeId(hexToBytes(id)!), blob);
-      answered(client, asked, (outcome) => answer(outcome ?? "lost"));
+      answered(client, asked, (outcome) => {
+        if (outcome === "ok") watch.saidOk(blob);
+        return answer(outcome ?? "lost");
+      });
     },
     signal(client, target, blob, answer) {
       const asked = hubOf(client)?.signal(targetOf(target), blob);
@@ -338,6 +437,7 @@ export function createFullNetwork(options: NetworkOptions): Network {
       );
     },
     acknowledge(client, queueId, sequence) {
+      watch.acknowledged(queueId, sequence);
       hubOf(client)?.ack(asQueueId(hexToBytes(queueId)!), sequence);
     },
     isConnected: (client) => stations.get(client)?.online === true,

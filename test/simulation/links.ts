@@ -2,6 +2,7 @@
  * Direct links between two devices: they open when both sides expect each other, break without a word, and the
  * two ends learn of it at different times.
  */
+import type { Decisions } from "./decisions.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Faults } from "./faults.ts";
 import type { Random } from "./random.ts";
@@ -27,6 +28,7 @@ export interface Links {
 export interface LinksOptions {
   readonly scheduler: Scheduler;
   readonly random: Random;
+  readonly decisions: Decisions;
   readonly faults: () => Faults;
   readonly trace: (line: string) => void;
   /** Reachable through the relay right now. */
@@ -35,7 +37,7 @@ export interface LinksOptions {
 }
 
 export function createLinks(options: LinksOptions): Links {
-  const { scheduler, random, trace, isConnected } = options;
+  const { scheduler, random, decisions, trace, isConnected } = options;
   let links: Link[] = [];
 
   const delay = (): number =>
@@ -112,18 +114,20 @@ export function createLinks(options: LinksOptions): Links {
       const link = findLink(client, peerId);
       const end = link === undefined ? undefined : endOf(link, client);
       if (link === undefined || end === undefined) return false;
-      if (random.chance(options.faults().linkRefuses)) return false;
+      const { linkRefuses, linkLoss, reorder, duplicate } = options.faults();
+      if (decisions.fires("link-refuses", linkRefuses) !== undefined) return false;
+      if (decisions.fires("link-loses", linkLoss) !== undefined) return true;
       link.at[end] = Math.max(link.at[end], scheduler.now + delay());
-      let at = link.at[end];
-      if (random.chance(options.faults().reorder)) at += random.int(300);
+      const at = link.at[end] + (decisions.fires("link-reorders", reorder)?.int(300) ?? 0);
       const arrive = (): void | Promise<void> => {
         const other = link.ends[1 - end]!;
         if (link.state !== "up" || !other.running || other.peerId !== link.peers[1 - end]) return;
         return other.linkFrame(link.peers[end], blob);
       };
       scheduler.after(at - scheduler.now, arrive);
-      if (random.chance(options.faults().duplicate))
+      if (decisions.fires("link-repeats", duplicate) !== undefined) {
         scheduler.after(at - scheduler.now + 5, arrive);
+      }
       return true;
     },
     breakLink(client) {

@@ -1,15 +1,31 @@
-/** `npm run simulate -- --seeds N --from S [--bug name]`, or `--seed X --trace` to see one run. */
+/**
+ * `npm run simulate -- --seeds N --from S`: many seeds. `--seed X --trace`: one run, line by line.
+ * `--faults a:1,b:2` lets only these happen, as a reduced failure prints them; `--bug name` plants one; `--real` uses
+ * the real cipher suite; `--no-shrink` leaves failures as they are.
+ */
+import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { nobleBackend } from "@sotto/crypto";
 import { PLANTED_BUGS } from "./planted.ts";
-import { simulate } from "./simulate.ts";
+import { listOf, shrink } from "./shrink.ts";
+import { ACTS, type RunOptions, simulate } from "./simulate.ts";
+
+/** Failures reduced in one call: with more there is one cause. */
+const SHRINKS_MAX = 3;
 
 const { values } = parseArgs({
+  allowNegative: true,
   options: {
     seeds: { type: "string", default: "100" },
     from: { type: "string", default: "1" },
     seed: { type: "string" },
     trace: { type: "boolean", default: false },
+    faults: { type: "string" },
     bug: { type: "string" },
+    real: { type: "boolean", default: false },
+    shrink: { type: "boolean", default: true },
   },
 });
 const bug = PLANTED_BUGS.find((one) => one === values.bug);
@@ -17,24 +33,55 @@ if (values.bug !== undefined && bug === undefined) {
   console.error(`no such bug; there are ${PLANTED_BUGS.join(", ")}`);
   process.exit(2);
 }
+const options: RunOptions = {
+  ...(bug === undefined ? {} : { bug }),
+  ...(values.real ? { crypto: nobleBackend } : {}),
+  ...(values.faults === undefined
+    ? {}
+    : { only: new Set(values.faults === "none" ? [] : values.faults.split(",")) }),
+};
+const settings = `${bug === undefined ? "" : ` --bug ${bug}`}${values.real ? " --real" : ""}`;
 const first = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 const startedAt = performance.now();
-let [failed, steps, accepted] = [0, 0, 0];
+let [failed, steps, accepted, simulatedMs, shrinks] = [0, 0, 0, 0, 0];
+const faults = new Map<string, number>();
+
 for (let seed = first; seed < first + count; seed++) {
   const result = await simulate(seed, {
-    ...(bug === undefined ? {} : { bug }),
+    ...options,
     ...(values.trace ? { trace: (line: string) => console.log(line) } : {}),
   });
   steps += result.steps;
   accepted += result.accepted;
+  simulatedMs += result.simulatedMs;
+  for (const { kind } of result.decisions) {
+    if (!ACTS.includes(kind)) faults.set(kind, (faults.get(kind) ?? 0) + 1);
+  }
   if (result.failures.length === 0) continue;
   failed++;
-  const replay = `npm run simulate -- --seed ${seed}${bug === undefined ? "" : ` --bug ${bug}`} --trace`;
-  console.log(`seed ${seed}: ${result.failures.join("; ")} | ${replay}`);
+  console.log(`seed ${seed}: ${result.failures.join("; ")}`);
+  console.log(`  npm run simulate -- --seed ${seed}${settings} --trace`);
+  if (values.shrink && options.only === undefined && shrinks++ < SHRINKS_MAX) await reduce(seed);
 }
 const seconds = (performance.now() - startedAt) / 1_000;
+const injected = [...faults.values()].reduce((sum, one) => sum + one, 0);
+const kinds = [...faults].toSorted((a, b) => b[1] - a[1]).map((one) => one.join(" "));
+console.log(`faults: ${kinds.join(", ")}`);
 console.log(
-  `${count} seeds, ${failed} failed, ${steps} steps, ${accepted} messages, ${(count / seconds).toFixed(0)} seeds/s`,
+  `${count} seeds, ${failed} failed, ${injected} faults, ${steps} steps, ${accepted} messages, ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours, ${(count / seconds).toFixed(1)} seeds/s`,
 );
 process.exitCode = failed === 0 ? 0 : 1;
+
+async function reduce(seed: number): Promise<void> {
+  const shrunk = await shrink(seed, options);
+  if (shrunk === undefined) return;
+  const { invariant, only, from, runs } = shrunk;
+  const lines: string[] = [];
+  const trace = (line: string): void => void lines.push(line);
+  await simulate(seed, { ...options, only: new Set(only), trace });
+  const file = join(tmpdir(), `sotto-seed-${seed}.trace`);
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  console.log(`  ${invariant} needs ${only.length} of ${from} (${runs} runs); trace in ${file}`);
+  console.log(`  npm run simulate -- --seed ${seed}${settings} --faults ${listOf(only)} --trace`);
+}

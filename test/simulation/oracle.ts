@@ -1,17 +1,46 @@
 /**
  * What must hold at every moment of a run, and at its end. It sees what no participant sees.
- * Owns: the invariants (no accepted message lost, none twice, one order, honest signs, nothing readable).
+ * Owns: the invariants about people, their devices and what leaves them (`invariants.ts`), one function each.
+ * Leaves to relay-watch.ts: the relay's own; to simulate.ts: when everything must have settled (I9).
  */
-import type {
-  Change,
-  ConversationId,
-  DropReason,
-  Input,
-  MessageRow,
-  MessageStatus,
+import {
+  type CryptoBackend,
+  decrypt,
+  OLD_CHAINS_MAX,
+  type Session,
+  SESSIONS_MAX,
+  SKIPPED_KEYS_MAX,
+} from "@sotto/crypto";
+import {
+  type Change,
+  type ConversationId,
+  type DropReason,
+  HELD_FRAMES_MAX,
+  HELLOS_SEEN_MAX,
+  IN_FLIGHT_MAX,
+  type Input,
+  type MessageRow,
+  type MessageStatus,
+  OUTBOX_MAX,
+  RECEIPT_ROWS_MAX,
+  RECEIVED_MAX,
+  type Slice,
 } from "@sotto/protocol";
-import { bytesToHex, EnvelopeType, HELLO_HEADER_BYTES } from "@sotto/wire";
+import {
+  bytesToHex,
+  CONTENT_ID_BYTES,
+  decodeEnvelope,
+  EnvelopeType,
+  HELLO_HEADER_BYTES,
+  MESSAGE_HEADER_BYTES,
+  RECEIPT_IDS_MAX,
+  TAG_BYTES,
+  utf8ToBytes,
+} from "@sotto/wire";
 import type { Client } from "./client.ts";
+import { INVARIANTS, type Invariant } from "./invariants.ts";
+import type { Random } from "./random.ts";
+import { keyOfBlob } from "./relay-watch.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** Every text and name carries this; no sealed unit may. */
@@ -20,6 +49,16 @@ export const MARKER = "~readable~";
 export const FORGED = "~forged~";
 /** Timer steps of one conversation within a second: receipts need at most five, the rest is a storm. */
 const WAKES_PER_SECOND_MAX = 12;
+/** How much of what a device opened is tried again with what it keeps (I6), and of what a thief overhears (I7). */
+const TRIED_AGAIN_MAX = 24;
+const OVERHEARD_MAX = 60;
+/** Receiving chains that a copied state opens after the one that was open: the other side's answer to it. */
+const TURNS_EXPOSED_MAX = 1;
+
+/** As packages/protocol's, which is not part of its interface. */
+const SPARES_MAX = 4;
+
+const MARKER_BYTES = utf8ToBytes(MARKER);
 
 const RANK: Readonly<Record<MessageStatus, number>> = {
   queued: 0,
@@ -37,18 +76,41 @@ export interface Pair {
 }
 
 export interface Oracle {
+  /** `I1: what happened`, each once. */
   readonly failures: readonly string[];
+  readonly broken: ReadonlySet<Invariant>;
   readonly accepted_: number;
-  fail(what: string): void;
+  fail(this: void, invariant: Invariant, what: string): void;
+  /** Bytes on a socket or on the relay's disk (I10). */
+  carried(this: void, bytes: Uint8Array): void;
+  /** About to be stored. */
   committed(client: Client, change: Change): void;
+  /** What a client knows after a step. */
+  sized(client: Client, slice: Slice): void;
   /** A sealed unit left the client. */
   released(client: Client, blob: Uint8Array): void;
+  /** The client's suite sealed this. */
+  sealed(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): void;
   /** The store confirmed this text. */
   accepted(client: Client, id: ConversationId, messageId: string, text: string): void;
   stepped(client: Client, id: ConversationId, input: Input): void;
+  /** The client was given this frame under this number. */
+  given(client: Client, id: ConversationId, name: string, blob: Uint8Array): void;
+  /** What the frame changed is stored; these message keys were used for it. */
+  handled(client: Client, id: ConversationId, blob: Uint8Array, keys: readonly string[]): void;
+  /** The client says that it has what it was given under this number. */
+  acknowledges(client: Client, name: string): void;
+  /** Somebody copies what this client keeps for one conversation (I7). */
+  copied(client: Client, id: ConversationId): void;
+  /** Everything this client had is gone, and it alone: only that it kept nothing is excused. */
+  evicted(client: Client): void;
   join(pair: Pair): void;
+  /** Ids of texts that are none of this conversation's. */
+  foreignIds(id: ConversationId): readonly string[];
+  /** Whether both sides could begin anew if one lost its sessions now. */
+  couldRepair(client: Client, id: ConversationId): boolean;
   isSettled(): boolean;
-  atTheEnd(expectedDrops: ReadonlySet<DropReason>): void;
+  atTheEnd(expectedDrops: ReadonlySet<DropReason>): Promise<void>;
 }
 
 interface Accepted {
@@ -57,12 +119,34 @@ interface Accepted {
   readonly text: string;
 }
 
-export function createOracle(scheduler: Scheduler): Oracle {
+interface Copy {
+  readonly client: Client;
+  readonly id: ConversationId;
+  readonly sessions: readonly Session[];
+  readonly overheard: Uint8Array[];
+}
+
+export interface OracleOptions {
+  readonly scheduler: Scheduler;
+  readonly crypto: CryptoBackend;
+  readonly random: Random;
+}
+
+export function createOracle({ scheduler, crypto, random }: OracleOptions): Oracle {
   const failures: string[] = [];
+  const broken = new Set<Invariant>();
   const pairs: Pair[] = [];
   const accepted = new Map<string, Accepted>();
   const blobByTag = new Map<string, Uint8Array>();
+  const seals = new Map<string, string>();
+  const released = new Map<string, string>();
   const wakes = new Map<string, { second: number; count: number }>();
+  const given = new Map<string, string>();
+  const handled = new Set<string>();
+  const opened = new Map<string, Uint8Array[]>();
+  const usedKeys = new Map<Client, Set<string>>();
+  const evicted = new Set<Client>();
+  const copies: Copy[] = [];
 
   /** Where the other side of this conversation keeps it. */
   function across(
@@ -80,74 +164,249 @@ export function createOracle(scheduler: Scheduler): Oracle {
     return undefined;
   }
 
+  const isWhole = (pair: Pair): boolean => !evicted.has(pair.inviter) && !evicted.has(pair.invitee);
+
+  /** I2, I3: what is stored stays as it is, and its sign goes up. */
   function checkRow(client: Client, id: ConversationId, row: MessageRow): void {
     const before = client.disk.messages.get(id)?.get(row.id);
+    const short = row.id.slice(0, 6);
     if (before === undefined) return;
     if (before.own !== row.own || before.text !== row.text || before.order !== row.order) {
-      oracle.fail(`${client.name} rewrites message ${row.id.slice(0, 6)}`);
+      oracle.fail("I2", `${client.name} rewrites message ${short}`);
     }
-    if (!before.own) oracle.fail(`${client.name} stores message ${row.id.slice(0, 6)} twice`);
+    if (!before.own) oracle.fail("I2", `${client.name} stores message ${short} twice`);
     if (RANK[row.status] < RANK[before.status]) {
-      oracle.fail(`${client.name} takes "${before.status}" back to "${row.status}"`);
+      oracle.fail("I3", `${client.name} takes "${before.status}" back to "${row.status}"`);
+    }
+  }
+
+  /** I1: "delivered" is said of nothing that is not there. */
+  function checkDelivered(client: Client, id: ConversationId, row: MessageRow): void {
+    if (!row.own || row.status !== "delivered") return;
+    const other = across(client, id);
+    if (other === undefined || evicted.has(other.client)) return;
+    if (other.client.disk.messages.get(other.id)?.has(row.id) === true) return;
+    oracle.fail("I1", `${client.name} says delivered, but ${row.id.slice(0, 6)} is not stored`);
+  }
+
+  /** I8 of what is stored. */
+  function checkSizes(client: Client, change: Change): void {
+    const { peer } = change.conversation;
+    if (peer.state !== "open") return;
+    const { sessions, helloSeen, received, owed, spares } = peer;
+    const most: readonly (readonly [string, number, number])[] = [
+      ["sessions", sessions.length, SESSIONS_MAX],
+      ["hellos seen", helloSeen.length, HELLOS_SEEN_MAX],
+      ["received", received.length / (TAG_BYTES + CONTENT_ID_BYTES), RECEIVED_MAX],
+      ["owed", owed.length, RECEIPT_IDS_MAX],
+      ["spares", spares.own.length, SPARES_MAX],
+      ["held", peer.change?.frames.length ?? 0, HELD_FRAMES_MAX],
+      ...sessions.flatMap(({ skipped }): (readonly [string, number, number])[] => [
+        [
+          "skipped keys",
+          skipped.reduce((sum, chain) => sum + chain.keys.length, 0),
+          SKIPPED_KEYS_MAX,
+        ],
+        ["old chains", skipped.length, OLD_CHAINS_MAX + 1],
+      ]),
+    ];
+    for (const [what, count, max] of most) {
+      if (count > max) oracle.fail("I8", `${client.name} keeps ${count} ${what}, at most ${max}`);
+    }
+  }
+
+  /** I5: (key, nonce) and message key, recorded when the bytes leave. */
+  function checkRelease(client: Client, blob: Uint8Array): void {
+    const at = blob[0] === EnvelopeType.hello ? HELLO_HEADER_BYTES : 0;
+    const isMessage = blob[at] === EnvelopeType.message;
+    const tags = [bytesToHex(blob.subarray(-16))];
+    if (isMessage) {
+      const end = at + MESSAGE_HEADER_BYTES;
+      tags.push(bytesToHex(blob.subarray(end - 16, end)));
+    }
+    for (const tag of tags) {
+      const use = seals.get(tag);
+      if (use === undefined) continue;
+      const before = released.get(use);
+      if (before !== undefined && before !== tag) {
+        oracle.fail("I5", `${client.name} releases two texts under one key and nonce`);
+      }
+      released.set(use, tag);
+    }
+    if (!isMessage) return;
+    const tag = bytesToHex(blob.subarray(at + 1, at + 1 + TAG_BYTES));
+    const before = blobByTag.get(tag);
+    if (before === undefined) blobByTag.set(tag, blob);
+    else if (before !== blob && bytesToHex(before.subarray(-16)) !== tags[0]) {
+      oracle.fail("I5", `${client.name} uses a message key for two messages`);
+    }
+  }
+
+  const env = () => ({
+    now: 1_700_000_000_000 + scheduler.now,
+    entropy: (length: number) => random.bytes(length),
+    crypto,
+  });
+
+  /** I6: what a device keeps opens nothing it has opened, and none of those keys is in it. */
+  async function checkForgotten(client: Client): Promise<void> {
+    const used = usedKeys.get(client);
+    for (const [id, { peer }] of client.disk.conversations) {
+      if (peer.state !== "open") continue;
+      for (const key of keysIn(peer.sessions)) {
+        if (used?.has(key) === true) oracle.fail("I6", `${client.name} keeps a key it has used`);
+      }
+      for (const blob of opened.get(`${client.name}/${id}`) ?? []) {
+        const message = messageOf(blob);
+        for (const session of message === undefined ? [] : peer.sessions) {
+          const again = message && (await decrypt(session, message, env()));
+          if (again?.ok === true) oracle.fail("I6", `${client.name} opens a message again`);
+        }
+      }
+    }
+  }
+
+  /** I7: a thief with one copy, who then only listens. */
+  async function checkExposure({ client, sessions, overheard }: Copy): Promise<void> {
+    let stolen = sessions;
+    for (const blob of overheard) {
+      const message = blob[0] === EnvelopeType.message ? messageOf(blob) : undefined;
+      if (message === undefined) continue;
+      for (const [index, session] of stolen.entries()) {
+        const answer = await decrypt(session, message, env());
+        if (!answer.ok) continue;
+        stolen = stolen.with(index, answer.session);
+        const turns = answer.session.turn - (sessions[index]?.turn ?? 0);
+        if (turns > TURNS_EXPOSED_MAX) {
+          oracle.fail("I7", `a copy of ${client.name} reads ${turns} turns on`);
+        }
+        break;
+      }
     }
   }
 
   const oracle: Oracle = {
     failures,
+    broken,
     get accepted_() {
       return accepted.size;
     },
-    fail(what) {
-      if (!failures.includes(what)) failures.push(what);
+    fail(invariant, what) {
+      const full = `${invariant}: ${what}`;
+      broken.add(invariant);
+      if (!failures.includes(full)) failures.push(full);
+    },
+    carried(bytes) {
+      if (includes(bytes, MARKER_BYTES)) oracle.fail("I10", "readable text is on its way");
     },
     committed(client, change) {
       const { id, last, unread } = change.conversation;
-      if (last?.text.includes(FORGED) === true) oracle.fail(`${client.name} lists a forged text`);
+      if (last?.text.includes(FORGED) === true) {
+        oracle.fail("I2", `${client.name} lists a forged text`);
+      }
       const before = client.disk.conversations.get(id)?.unread ?? 0;
       const fresh = change.addMessages.filter((row) => !row.own).length;
-      if (unread > before + fresh) oracle.fail(`${client.name} counts a message twice`);
+      if (unread > before + fresh) oracle.fail("I2", `${client.name} counts a message twice`);
       for (const row of [...change.addMessages, ...change.putMessages]) {
         checkRow(client, id, row);
-        if (row.own && row.status === "delivered") {
-          const other = across(client, id);
-          const there = other?.client.disk.messages.get(other.id)?.get(row.id);
-          if (there === undefined) {
-            oracle.fail(`${client.name} says delivered, but ${row.id.slice(0, 6)} is not stored`);
-          }
+        checkDelivered(client, id, row);
+      }
+      checkSizes(client, change);
+    },
+    sized(client, { live, outbox }) {
+      const most = [
+        ["in flight", live.inFlight.length, IN_FLIGHT_MAX],
+        ["over the link", live.directSent.size, OUTBOX_MAX],
+        ["in the outbox", outbox.length, OUTBOX_MAX + RECEIPT_ROWS_MAX],
+        ["owed over the link", live.directOwed.length, RECEIPT_IDS_MAX],
+      ] as const;
+      for (const [what, count, max] of most) {
+        if (count > max) oracle.fail("I8", `${client.name} has ${count} ${what}, at most ${max}`);
+      }
+    },
+    sealed(key, nonce, sealed) {
+      seals.set(bytesToHex(sealed.subarray(-16)), `${bytesToHex(key)}/${bytesToHex(nonce)}`);
+    },
+    released(client, blob) {
+      const { rootSecret, signingSecret, dhSecret } = client.disk.self;
+      for (const taint of [MARKER_BYTES, rootSecret, signingSecret, dhSecret]) {
+        if (includes(blob, taint)) oracle.fail("I10", `${client.name} lets a secret out`);
+      }
+      checkRelease(client, blob);
+    },
+    accepted(client, conversation, messageId, text) {
+      const rows = client.disk.messages.get(conversation);
+      const row = rows?.get(messageId);
+      if (row === undefined) return;
+      accepted.set(messageId, { author: client, conversation, text });
+      for (const other of rows?.values() ?? []) {
+        if (other.order > row.order) {
+          oracle.fail("I3", `${client.name} writes before what it had read`);
         }
       }
     },
-    released(client, blob) {
-      if (Buffer.from(blob.buffer, blob.byteOffset, blob.length).includes(MARKER)) {
-        oracle.fail(`${client.name} lets readable text out`);
-      }
-      const at = blob[0] === EnvelopeType.hello ? HELLO_HEADER_BYTES : 0;
-      if (blob[at] !== EnvelopeType.message) return;
-      const tag = bytesToHex(blob.subarray(at + 1, at + 9));
-      const before = blobByTag.get(tag);
-      if (before === undefined) blobByTag.set(tag, blob);
-      else if (before !== blob && bytesToHex(before) !== bytesToHex(blob)) {
-        oracle.fail(`${client.name} uses a message key for two messages`);
-      }
-    },
-    accepted(client, conversation, messageId, text) {
-      const row = client.disk.messages.get(conversation)?.get(messageId);
-      if (row !== undefined) accepted.set(messageId, { author: client, conversation, text });
-    },
     stepped(client, id, input) {
-      if (input.kind !== "wake") return;
+      if (input.kind !== "wake" || client.isFrozen) return;
       const second = Math.floor(scheduler.now / 1_000);
       const key = `${client.name}/${id}`;
       const known = wakes.get(key);
       const count = known?.second === second ? known.count + 1 : 1;
       wakes.set(key, { second, count });
-      if (count > WAKES_PER_SECOND_MAX) oracle.fail(`${key} wakes in a storm`);
+      if (count > WAKES_PER_SECOND_MAX) oracle.fail("I8", `${key} wakes in a storm`);
+    },
+    given(client, id, name, blob) {
+      given.set(`${client.name}/${name}`, keyOfBlob(blob));
+      for (const copy of copies) {
+        if (copy.client !== client || copy.id !== id) continue;
+        if (copy.overheard.length < OVERHEARD_MAX) copy.overheard.push(blob);
+      }
+    },
+    handled(client, id, blob, keys) {
+      handled.add(`${client.name}/${keyOfBlob(blob)}`);
+      if (keys.length === 0) return;
+      const used = usedKeys.get(client) ?? new Set();
+      usedKeys.set(client, used);
+      for (const key of keys) used.add(key);
+      const name = `${client.name}/${id}`;
+      opened.set(name, [...(opened.get(name) ?? []), blob].slice(-TRIED_AGAIN_MAX));
+    },
+    acknowledges(client, name) {
+      const key = given.get(`${client.name}/${name}`);
+      if (key === undefined || handled.has(`${client.name}/${key}`)) return;
+      oracle.fail("I13", `${client.name} confirms what it has not stored`);
+    },
+    copied(client, id) {
+      const peer = client.disk.conversations.get(id)?.peer;
+      if (peer?.state !== "open") return;
+      copies.push({ client, id, sessions: peer.sessions, overheard: [] });
+    },
+    evicted(client) {
+      evicted.add(client);
     },
     join(pair) {
       pairs.push(pair);
     },
+    foreignIds(id) {
+      return [...accepted]
+        .filter(([, one]) => one.conversation.slice(-1) !== id.slice(-1))
+        .map(([messageId]) => messageId);
+    },
+    couldRepair(client, id) {
+      const other = across(client, id);
+      const sides = [
+        client.disk.conversations.get(id),
+        other?.client.disk.conversations.get(other.id),
+      ];
+      return sides.every(
+        (side) =>
+          side?.peer.state === "open" &&
+          side.peer.spares.theirs !== undefined &&
+          side.peer.sessions[0] !== undefined &&
+          side.peer.sessions[0].helloHeader === undefined,
+      );
+    },
     isSettled() {
-      return pairs.every((pair) => {
+      return pairs.filter(isWhole).every((pair) => {
         const sides = [
           [pair.inviter, pair.inviterId, pair.invitee],
           [pair.invitee, pair.inviteeId, pair.inviter],
@@ -163,46 +422,60 @@ export function createOracle(scheduler: Scheduler): Oracle {
         });
       });
     },
-    atTheEnd(expectedDrops) {
-      for (const [id, { author, conversation, text }] of accepted) {
-        const short = `${id.slice(0, 6)} of ${author.name}`;
-        const own = author.disk.messages.get(conversation)?.get(id);
-        const other = across(author, conversation);
-        const there = other?.client.disk.messages.get(other.id)?.get(id);
-        if (own === undefined) oracle.fail(`accepted message ${short} is gone from its author`);
-        else if (own.status !== "delivered") oracle.fail(`message ${short} ends as ${own.status}`);
-        if (there === undefined) oracle.fail(`accepted message ${short} never arrived`);
-        else if (there.text !== text || there.order !== own?.order) {
-          oracle.fail(`message ${short} arrived changed`);
-        }
-      }
-      for (const pair of pairs) checkPair(pair);
+    async atTheEnd(expectedDrops) {
+      for (const [id, message] of accepted) checkArrival(id, message);
+      for (const pair of pairs.filter(isWhole)) checkPair(pair);
       for (const client of new Set(pairs.flatMap((pair) => [pair.inviter, pair.invitee]))) {
+        await checkForgotten(client);
         for (const [reason, count] of client.dropped) {
-          if (!expectedDrops.has(reason)) oracle.fail(`${client.name} drops ${count}x ${reason}`);
+          if (expectedDrops.has(reason)) continue;
+          oracle.fail("I4", `${client.name} drops ${count}x ${reason}`);
         }
       }
+      for (const copy of copies) await checkExposure(copy);
     },
   };
 
+  /** I1: what the store confirmed is with its author and with the one it was written for. */
+  function checkArrival(id: string, { author, conversation, text }: Accepted): void {
+    const short = `${id.slice(0, 6)} of ${author.name}`;
+    if (evicted.has(author)) return;
+    const own = author.disk.messages.get(conversation)?.get(id);
+    if (own === undefined) {
+      oracle.fail("I1", `accepted message ${short} is gone from its author`);
+      return;
+    }
+    const other = across(author, conversation);
+    if (other === undefined || evicted.has(other.client)) return;
+    const there = other.client.disk.messages.get(other.id)?.get(id);
+    if (own.status !== "delivered") oracle.fail("I4", `message ${short} ends as ${own.status}`);
+    if (there === undefined) oracle.fail("I1", `accepted message ${short} never arrived`);
+    else if (there.text !== text || there.order !== own.order) {
+      oracle.fail("I2", `message ${short} arrived changed`);
+    }
+  }
+
+  /** I4. */
   function checkPair(pair: Pair): void {
     const here = shown(pair.inviter, pair.inviterId);
     const there = shown(pair.invitee, pair.inviteeId);
     const label = `${pair.inviter.name}-${pair.invitee.name}`;
-    if (here.join() !== there.join()) oracle.fail(`${label} see different conversations`);
+    if (here.join() !== there.join()) oracle.fail("I4", `${label} see different conversations`);
     for (const [client, id, other] of [
       [pair.inviter, pair.inviterId, pair.invitee],
       [pair.invitee, pair.inviteeId, pair.inviter],
     ] as const) {
       const record = client.disk.conversations.get(id);
       if (record?.peer.state !== "open") {
-        oracle.fail(`${client.name}/${id} ends as ${record?.peer.state}`);
+        oracle.fail("I4", `${client.name}/${id} ends as ${record?.peer.state}`);
         continue;
       }
       const waiting = client.disk.outbox.get(id)?.size ?? 0;
-      if (waiting > 0) oracle.fail(`${client.name}/${id} ends with ${waiting} in the outbox`);
+      if (waiting > 0) {
+        oracle.fail("I4", `${client.name}/${id} ends with ${waiting} in the outbox`);
+      }
       if (record.peer.contact.name !== other.disk.self.name) {
-        oracle.fail(`${client.name}/${id} has an old name for ${other.name}`);
+        oracle.fail("I4", `${client.name}/${id} has an old name for ${other.name}`);
       }
     }
   }
@@ -214,3 +487,33 @@ export function createOracle(scheduler: Scheduler): Oracle {
 
   return oracle;
 }
+
+function messageOf(blob: Uint8Array) {
+  const decoded = decodeEnvelope(blob);
+  if (!decoded.ok) return undefined;
+  const { value } = decoded;
+  if (value.type === "hello") return value.message;
+  return value.type === "message" ? value : undefined;
+}
+
+/** Everything of a key's length anywhere in a record. */
+function keysIn(value: unknown): readonly string[] {
+  if (value instanceof Uint8Array) return value.length === 32 ? [bytesToHex(value)] : [];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.values(value).flatMap(keysIn);
+}
+
+function includes(bytes: Uint8Array, part: Uint8Array): boolean {
+  const [first = 0] = part;
+  for (let at = bytes.indexOf(first); at >= 0; at = bytes.indexOf(first, at + 1)) {
+    if (at + part.length > bytes.length) return false;
+    if (part.every((byte, index) => bytes[at + index] === byte)) return true;
+  }
+  return false;
+}
+
+/** `I1: what` to `I1`. */
+export const invariantOf = (failure: string): Invariant | undefined => {
+  const [name = ""] = failure.split(":");
+  return name in INVARIANTS ? (name as Invariant) : undefined;
+};

@@ -5,13 +5,16 @@ import type { DropReason } from "@sotto/protocol";
 import { accountIdOf, type CryptoBackend, deriveInviteKeys } from "@sotto/crypto";
 import { bytesToHex } from "@sotto/wire";
 import { type Client, createClient } from "./client.ts";
-import { drawFaults, type Faults, healed } from "./faults.ts";
+import { createDecisions, type Decision } from "./decisions.ts";
+import { createEvilRelay } from "./evil-relay.ts";
+import { drawFaults, type Faults, healed, isPlain, isTampered, PHASE_MS } from "./faults.ts";
 import { identitiesFor } from "./identities.ts";
+import type { Invariant } from "./invariants.ts";
 import { createThinNetwork } from "./thin-network.ts";
 import { createFullNetwork } from "./full-network.ts";
 import { createOracle, MARKER, type Pair } from "./oracle.ts";
 import type { PlantedBug } from "./planted.ts";
-import { createRandom } from "./random.ts";
+import { createRandom, type Random } from "./random.ts";
 import { createScheduler } from "./scheduler.ts";
 import { stubBackend } from "./stub-crypto.ts";
 
@@ -23,35 +26,54 @@ export interface RunOptions {
   readonly trace?: (line: string) => void;
   /** Overrides of what the seed draws. */
   readonly faults?: Partial<Faults>;
+  /** Ids of the faults and acts that may happen; all of the seed's when left out. */
+  readonly only?: ReadonlySet<string>;
 }
 
 export interface RunResult {
   readonly seed: number;
+  /** Each begins with the invariant: `I1: …`. */
   readonly failures: readonly string[];
+  readonly broken: ReadonlySet<Invariant>;
+  /** What went wrong and what people did, in order. */
+  readonly decisions: readonly Decision[];
   /** Of the whole trace: equal for equal runs. */
   readonly traceHash: string;
   readonly steps: number;
   readonly events: number;
   readonly accepted: number;
+  /** Virtual ms of the whole run. */
+  readonly simulatedMs: number;
   /** Virtual ms from the end of the faults until everything had settled. */
   readonly settledAfterMs: number | undefined;
 }
 
-const FAULT_PHASE_MS = 40_000;
 /** After the network healed everything has to arrive within this. */
 export const HEAL_PHASE_MS = 120_000;
 /** Rarer repairs (a pause after QUOTA, a content sealed anew) take this long at most. */
 const REPAIR_PHASE_MS = 3 * 3_600_000;
-const EVENTS_MAX = 200_000;
+const EVENTS_MAX = 400_000;
+/** Every so many seeds everything is told to the engine twice: it doubles what a step costs. */
+const TELLS_TWICE_EVERY = 4;
+/** What people do; everything else that is decided is a fault. */
+export const ACTS: readonly string[] = ["write", "look", "rename", "copy"];
 
 const HARMLESS: readonly DropReason[] = ["duplicate", "old-signal", "unknown-session"];
-const WITH_GARBAGE: readonly DropReason[] = [...HARMLESS, "malformed", "bad-tag", "unexpected"];
+const WITH_TAMPERING: readonly DropReason[] = [
+  ...HARMLESS,
+  "malformed",
+  "bad-tag",
+  "unexpected",
+  "too-far-ahead",
+];
 
 export async function simulate(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const random = createRandom(seed);
   const faults: Faults = { ...drawFaults(random.fork()), ...options.faults };
   const scheduler = createScheduler();
-  const oracle = createOracle(scheduler);
+  const decisions = createDecisions(seed, () => scheduler.now, options.only);
+  const crypto = options.crypto ?? stubBackend;
+  const oracle = createOracle({ scheduler, crypto, random: createRandom(~seed) });
   let hash = 0x811c9dc5;
   const trace = (line: string): void => {
     const full = `${scheduler.now.toFixed(1)} ${line}`;
@@ -64,11 +86,13 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const current = (): Faults => (healing ? healed(faults) : faults);
   trace(JSON.stringify(faults));
 
-  const crypto = options.crypto ?? stubBackend;
   const { people, relayKey } = await identitiesFor(crypto);
   const network = (faults.stack === "full" ? createFullNetwork : createThinNetwork)({
     scheduler,
     random: random.fork(),
+    decisions,
+    evil: createEvilRelay(decisions, current, trace),
+    watch: { carried: oracle.carried, fail: oracle.fail },
     faults,
     crypto,
     relayKey,
@@ -83,14 +107,14 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
       relayKey,
       scheduler,
       random: random.fork(),
+      decisions,
+      faults: current,
+      tellsTwice: seed % TELLS_TWICE_EVERY === 0,
       network,
       oracle,
-      skewMs:
-        faults.clockSkewMax === 0 ? 0 : random.between(-faults.clockSkewMax, faults.clockSkewMax),
+      skewMs: skewOf(),
       bug: options.bug,
       trace,
-      crashAtBoundary: () => current().crashAtBoundary,
-      garbage: () => current().garbage,
     }),
   );
 
@@ -101,53 +125,68 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   });
   for (const pair of pairs) oracle.join(pair);
   for (const client of clients) await client.start();
+  for (const client of clients) {
+    if (decisions.fires("slow", faults.slow) !== undefined) network.setSlow(client, true);
+  }
   for (const pair of pairs) startPair(pair);
   startFaults();
 
-  await scheduler.runUntil(FAULT_PHASE_MS, () => scheduler.events > EVENTS_MAX);
+  await scheduler.runUntil(faults.phaseMs, () => scheduler.events > EVENTS_MAX);
   healing = true;
   network.faults = healed(faults);
   network.startRelay();
   for (const client of clients) {
     client.diskFull = false;
+    network.setSlow(client, false);
     network.partition(client, false);
+    // What a hostile relay kept back or numbered wrongly is asked for again over a new connection.
+    if (faults.evilHide + faults.evilSwap + faults.evilReplay > 0) network.disconnect(client);
   }
   trace("healed");
   let settledAt: number | undefined;
-  await scheduler.runUntil(FAULT_PHASE_MS + REPAIR_PHASE_MS, () => {
+  await scheduler.runUntil(faults.phaseMs + REPAIR_PHASE_MS, () => {
     // What has settled must stay so for a while: a late duplicate still asks for one more receipt.
     settledAt = oracle.isSettled() ? (settledAt ?? scheduler.now) : undefined;
     const isOver = settledAt !== undefined && scheduler.now > settledAt + 2_000;
     return isOver || scheduler.events > EVENTS_MAX;
   });
-  if (scheduler.events > EVENTS_MAX) oracle.fail("events without end");
+  if (scheduler.events > EVENTS_MAX) oracle.fail("I9", "events without end");
   // Tight queues wait for whole QUOTA pauses, keys die when a clock jumps, a wiped relay knows nothing of
   // what it took: then it may take longer.
-  const isPlain =
-    (faults.stack === "full" || faults.queueMessagesMax >= 64) &&
-    faults.clockJumpMean === 0 &&
-    wipes === 0;
-  if (isPlain && settledAt !== undefined && settledAt > FAULT_PHASE_MS + HEAL_PHASE_MS) {
-    oracle.fail(`settles only ${Math.round(settledAt - FAULT_PHASE_MS)} ms after the faults ended`);
+  const isSoon = isPlain(faults) && wipes === 0;
+  if (isSoon && settledAt !== undefined && settledAt > faults.phaseMs + HEAL_PHASE_MS) {
+    oracle.fail("I9", `settles only ${Math.round(settledAt - faults.phaseMs)} ms after the faults`);
   }
-  oracle.atTheEnd(new Set(faults.garbage > 0 ? WITH_GARBAGE : HARMLESS));
+  network.atTheEnd();
+  await oracle.atTheEnd(new Set(isTampered(faults) ? WITH_TAMPERING : HARMLESS));
   return {
     seed,
     failures: oracle.failures,
+    broken: oracle.broken,
+    decisions: decisions.taken,
     traceHash: (hash >>> 0).toString(16).padStart(8, "0"),
     steps: clients.reduce((sum, client) => sum + client.steps, 0),
     events: scheduler.events,
     accepted: oracle.accepted_,
-    settledAfterMs: settledAt === undefined ? undefined : settledAt - FAULT_PHASE_MS,
+    simulatedMs: scheduler.now,
+    settledAfterMs: settledAt === undefined ? undefined : settledAt - faults.phaseMs,
   };
+
+  function skewOf(): number {
+    const how = decisions.fires("skew", faults.clockSkewMax === 0 ? 0 : 1);
+    return how?.between(-faults.clockSkewMax, faults.clockSkewMax) ?? 0;
+  }
 
   /** The two people of a pair: invite, accept, write, look, rename. */
   function startPair(pair: Pair): void {
     const { inviter, invitee, inviterId, inviteeId } = pair;
     const own = world.fork();
+    const stretch = faults.phaseMs / PHASE_MS;
     const again = (ms: number, run: () => void | Promise<void>): void => {
       scheduler.after(ms, run);
     };
+    const someSide = (by: Random): readonly [Client, string] =>
+      by.chance(0.5) ? [inviter, inviterId] : [invitee, inviteeId];
     const invite = async (): Promise<void> => {
       if (inviter.disk.conversations.has(inviterId)) return;
       await inviter.begin(inviterId, {
@@ -163,10 +202,10 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
       again(1_000 + own.int(1_000), accept);
       const record = inviter.disk.conversations.get(inviterId);
       if (record?.peer.state !== "invited" || !invitee.running) return;
-      const { seed } = record.peer.invite;
+      const { seed: inviteSeed } = record.peer.invite;
       const accountId = accountIdOf(inviter.disk.self.cert.rootKey);
-      const link = { seed, accountId, relayPin: new Uint8Array(16) };
-      network.fetch(invitee, bytesToHex(deriveInviteKeys(seed).linkId), async (blob) => {
+      const link = { seed: inviteSeed, accountId, relayPin: new Uint8Array(16) };
+      network.fetch(invitee, bytesToHex(deriveInviteKeys(inviteSeed).linkId), async (blob) => {
         if (blob === undefined || invitee.disk.conversations.has(inviteeId)) return;
         await invitee.begin(inviteeId, { kind: "start-accept", id: inviteeId, invite: link, blob });
       });
@@ -176,43 +215,55 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     const writesMax = own.chance(0.05) ? own.between(80, 200) : own.between(4, 14);
     const write = async (): Promise<void> => {
       if (healing || written >= writesMax) return;
-      again(
-        own.chance(0.4) ? own.int(60) : own.exponential(FAULT_PHASE_MS / (writesMax + 2)),
-        write,
-      );
-      const [client, id] = own.chance(0.5) ? [inviter, inviterId] : [invitee, inviteeId];
+      const act = decisions.next("write");
+      const by = act.random;
+      const pause = faults.phaseMs / (writesMax + 2);
+      again(by.chance(0.4) ? by.int(60) : by.exponential(pause), write);
+      const [client, id] = someSide(by);
       if (!client.running || !client.has(id)) return;
       written++;
       const text = `${MARKER} message ${written} in ${id} ${MARKER}`.repeat(
-        own.chance(0.1) ? 20 : 1,
+        by.chance(0.1) ? 20 : 1,
       );
-      await client.feed(id, { kind: "send-text", id: bytesToHex(own.bytes(16)), text });
+      if (!act.take()) return;
+      await client.feed(id, { kind: "send-text", id: bytesToHex(by.bytes(16)), text });
     };
     const look = async (): Promise<void> => {
+      const act = decisions.next("look");
+      const by = act.random;
       // In peace people look in now and then; a silent pair would never learn that the other is there.
-      again(healing ? 600_000 : own.exponential(6_000), look);
-      const [client, id] = own.chance(0.5) ? [inviter, inviterId] : [invitee, inviteeId];
-      await client.feed(id, { kind: "want", wanted: own.chance(0.7) });
+      again(healing ? 600_000 : by.exponential(6_000 * stretch), look);
+      const [client, id] = someSide(by);
+      const wanted = by.chance(0.7);
+      if (healing || act.take()) await client.feed(id, { kind: "want", wanted });
     };
     const rename = async (): Promise<void> => {
       if (healing) return;
-      await (own.chance(0.5) ? inviter : invitee).rename(`Name ${own.int(1_000)} ${MARKER}`);
+      const act = decisions.next("rename");
+      const client = act.random.chance(0.5) ? inviter : invitee;
+      if (act.take()) await client.rename(`Name ${act.random.int(1_000)} ${MARKER}`);
     };
     const forge = async (): Promise<void> => {
       if (healing) return;
-      again(own.exponential(faults.forgeMean), forge);
-      const [client, id] = own.chance(0.5) ? [inviter, inviterId] : [invitee, inviteeId];
-      await client.forge(id);
+      const act = decisions.next("malice");
+      again(act.random.exponential(faults.forgeMean), forge);
+      const [client, id] = someSide(act.random);
+      if (act.take()) await client.forge(id, act.random);
+    };
+    const copy = (): void => {
+      const act = decisions.next("copy");
+      const [client, id] = someSide(act.random);
+      if (act.take()) oracle.copied(client, id);
     };
     if (faults.forgeMean > 0) again(own.exponential(faults.forgeMean), forge);
     again(own.int(500), invite);
     again(500 + own.exponential(3_000), accept);
     again(own.int(2_000), write);
     again(own.int(3_000), look);
+    again(own.int(faults.phaseMs), copy);
     // A rename that the device forgets in a crash is told to nobody: the app repeats nothing either.
-    if (faults.clientCrashMean === 0 && faults.crashAtBoundary === 0 && own.chance(0.3)) {
-      again(own.int(FAULT_PHASE_MS), rename);
-    }
+    const forgets = faults.clientCrashMean + faults.crashAtBoundary + faults.evictionMean > 0;
+    if (!forgets && own.chance(0.3)) again(own.int(faults.phaseMs), rename);
   }
 
   /** Before, a disk that is lost takes the offer with it, and nobody can use the invite until it is back. */
@@ -221,41 +272,69 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   }
 
   function startFaults(): void {
-    const chaos = random.fork();
-    const often = (mean: number, run: () => void): void => {
+    const often = (kind: string, mean: number, run: (how: Random) => void): void => {
       if (mean === 0) return;
-      scheduler.after(chaos.exponential(mean), () => {
+      const event = decisions.next(kind);
+      scheduler.after(event.random.exponential(mean), () => {
         if (healing) return;
-        run();
-        often(mean, run);
+        if (event.take()) run(event.random);
+        often(kind, mean, run);
       });
     };
-    const someone = (): Client => chaos.pick(clients);
-    often(faults.disconnectMean / clients.length, () => network.disconnect(someone()));
-    often(faults.partitionMean, () => {
-      const client = someone();
+    often("disconnect", faults.disconnectMean / clients.length, (how) => {
+      network.disconnect(how.pick(clients));
+    });
+    often("partition", faults.partitionMean, (how) => {
+      const client = how.pick(clients);
       network.partition(client, true);
-      scheduler.after(chaos.exponential(4_000), () => network.partition(client, false));
+      scheduler.after(how.exponential(faults.phaseMs / 10), () => network.partition(client, false));
     });
-    often(faults.relayCrashMean, () => {
-      const wiped = faults.stack === "full" && chaos.chance(faults.relayWipe) && haveAllAccepted();
-      wipes += wiped ? 1 : 0;
-      network.crashRelay(wiped);
-      scheduler.after(chaos.exponential(2_000), () => network.startRelay());
+    often("clog", faults.clogMean / clients.length, (how) => {
+      const direction = how.pick(["up", "down", "both"] as const);
+      // Now and then beyond everything that waits for an answer.
+      // The model of the hub client asks for no sign of life, so it would wait for all of it.
+      const mean = how.chance(0.1) && faults.stack === "full" ? 3_600_000 : 3_000;
+      network.clog(how.pick(clients), direction, how.exponential(mean));
     });
-    often(faults.clientCrashMean / clients.length, () => someone().crash("by chance"));
-    often(faults.linkDropMean, () => network.breakLink(someone()));
-    often(faults.clockJumpMean, () => {
-      const size = chaos.pick([2_000, 600_000, 86_400_000, 365 * 86_400_000]);
-      const ms = Math.round((chaos.next() * 2 - 1) * size);
-      const client = someone();
+    if (faults.relayRestore > 0) scheduler.after(faults.phaseMs / 8, () => network.backUp());
+    if (faults.relayRestore > 0) scheduler.after(faults.phaseMs / 2, () => network.backUp());
+    often("relay-crash", faults.relayCrashMean, (how) => {
+      const drawn = how.chance(faults.relayWipe)
+        ? "wiped"
+        : how.chance(faults.relayRestore)
+          ? "restored"
+          : "kept";
+      const fate = faults.stack === "full" && haveAllAccepted() ? drawn : "kept";
+      wipes += fate === "kept" ? 0 : 1;
+      network.crashRelay(fate, how);
+      scheduler.after(how.exponential(2_000), () => network.startRelay());
+    });
+    often("relay-rot", faults.relayRotMean, (how) => network.rot(how));
+    often("client-crash", faults.clientCrashMean / clients.length, (how) => {
+      how.pick(clients).crash("by chance");
+    });
+    let evictions = 0;
+    often("eviction", faults.evictionMean, (how) => {
+      // One is enough: with nobody left there is nothing to see.
+      if (evictions++ === 0) how.pick(clients).evict();
+    });
+    often("link-drop", faults.linkDropMean, (how) => network.breakLink(how.pick(clients)));
+    often("clock-jump", faults.clockJumpMean, (how) => {
+      const size = how.pick([2_000, 600_000, 86_400_000, 365 * 86_400_000]);
+      const ms = Math.round((how.next() * 2 - 1) * size);
+      const client = how.pick(clients);
       trace(`${client.name} clock jumps ${ms} ms`);
       client.jump(ms);
     });
-    often(faults.diskFullMean, () => {
-      const client = someone();
+    often("clock-freeze", faults.clockFreezeMean, (how) => {
+      const client = how.pick(clients);
+      trace(`${client.name} clock freezes`);
+      client.freeze(Math.round(how.exponential(5_000)));
+    });
+    often("disk-full", faults.diskFullMean, (how) => {
+      const client = how.pick(clients);
       client.diskFull = true;
-      scheduler.after(chaos.exponential(3_000), () => {
+      scheduler.after(how.exponential(3_000), () => {
         client.diskFull = false;
       });
     });

@@ -4,7 +4,9 @@
  */
 import type { CryptoBackend } from "@sotto/crypto";
 import { bytesToHex } from "@sotto/wire";
-import type { AppendOutcome, Endpoint, Network } from "./endpoint.ts";
+import type { Decisions } from "./decisions.ts";
+import type { AppendOutcome, Endpoint, Network, Watch } from "./endpoint.ts";
+import type { EvilRelay } from "./evil-relay.ts";
 import type { Faults } from "./faults.ts";
 import { createLinks } from "./links.ts";
 import type { Random } from "./random.ts";
@@ -31,17 +33,26 @@ export interface NetworkOptions {
   readonly relayKey: Uint8Array;
   readonly scheduler: Scheduler;
   readonly random: Random;
+  readonly decisions: Decisions;
+  readonly evil: EvilRelay;
+  readonly watch: Watch;
   readonly faults: Faults;
   readonly trace: (line: string) => void;
   /** Planted: OK before the append is durable. */
   readonly okBeforeFlush: boolean;
 }
 
+/** What one frame of a slow line takes. */
+export const SLOW_FRAME_MS = 500;
+/** How late a straggling copy is. */
+export const STRAGGLER_MEAN_MS = 600_000;
+
 export function createThinNetwork(options: NetworkOptions): Network {
-  const { scheduler, random, trace } = options;
+  const { scheduler, random, decisions, evil, trace } = options;
   const relay = createRelayModel(options.faults);
   const connections = new Map<Endpoint, Connection>();
   const cut = new Set<Endpoint>();
+  const slow = new Set<Endpoint>();
   const ownerByQueue = new Map<string, Connection>();
   /** OKs that wait for the flush. */
   let waiting: { readonly queueId: string; readonly id: string; readonly ok: Run }[] = [];
@@ -53,6 +64,7 @@ export function createThinNetwork(options: NetworkOptions): Network {
 
   function toRelay(connection: Connection, run: Run): void {
     connection.toRelayAt = Math.max(connection.toRelayAt, scheduler.now + delay());
+    if (slow.has(connection.client)) connection.toRelayAt += SLOW_FRAME_MS;
     scheduler.after(connection.toRelayAt - scheduler.now, () =>
       connection.open && relayUp ? run() : undefined,
     );
@@ -61,14 +73,17 @@ export function createThinNetwork(options: NetworkOptions): Network {
   /** `mayStray`: a frame that real networks keep in order, but from which the engine must not depend on it. */
   function toClient(connection: Connection, run: Run, mayStray = false): void {
     connection.toClientAt = Math.max(connection.toClientAt, scheduler.now + delay());
-    let at = connection.toClientAt;
-    if (mayStray && random.chance(network.faults.reorder)) at += random.int(300);
+    const { reorder, duplicate, straggler } = network.faults;
+    const late = mayStray ? decisions.fires("reorder", reorder) : undefined;
+    const at = connection.toClientAt + (late?.int(300) ?? 0);
     const arrive = (): void | Promise<void> =>
       connection.open && !connection.deaf ? run() : undefined;
     scheduler.after(at - scheduler.now, arrive);
-    if (mayStray && random.chance(network.faults.duplicate)) {
-      scheduler.after(at + random.int(500) - scheduler.now, arrive);
-    }
+    if (!mayStray) return;
+    const again = decisions.fires("duplicate", duplicate);
+    if (again !== undefined) scheduler.after(at + again.int(500) - scheduler.now, arrive);
+    const last = decisions.fires("straggler", straggler);
+    if (last !== undefined) scheduler.after(last.exponential(STRAGGLER_MEAN_MS), arrive);
   }
 
   /** A request whose answer comes once: the relay's, or "lost" when the connection ends. */
@@ -117,7 +132,13 @@ export function createThinNetwork(options: NetworkOptions): Network {
       connection.cursors.set(queueId, item.sequence);
       connection.unacknowledged.add(`${queueId}/${item.sequence}`);
       const { sequence, blob } = item;
-      toClient(connection, () => connection.client.deliver(queueId, sequence, blob), true);
+      for (const one of evil.delivered({ queueId, sequence, blob })) {
+        toClient(
+          connection,
+          () => connection.client.deliver(one.queueId, one.sequence, one.blob),
+          true,
+        );
+      }
     }
   }
 
@@ -142,6 +163,7 @@ export function createThinNetwork(options: NetworkOptions): Network {
   const links = createLinks({
     scheduler,
     random,
+    decisions,
     trace,
     faults: () => network.faults,
     isConnected: (client) => network.isConnected(client),
@@ -189,11 +211,30 @@ export function createThinNetwork(options: NetworkOptions): Network {
       cut.add(client);
       network.disconnect(client);
     },
-    crashRelay() {
+    clog(client, direction, ms) {
+      const connection = connections.get(client);
+      if (connection === undefined) return;
+      trace(`${client.name} clogs ${direction} for ${Math.round(ms)} ms`);
+      if (direction !== "down") {
+        connection.toRelayAt = Math.max(connection.toRelayAt, scheduler.now + ms);
+      }
+      if (direction !== "up") {
+        connection.toClientAt = Math.max(connection.toClientAt, scheduler.now + ms);
+      }
+    },
+    setSlow(client, isSlow) {
+      if (isSlow) slow.add(client);
+      else slow.delete(client);
+    },
+    // The model keeps no disk of its own that could rot or be older than its memory.
+    backUp: () => undefined,
+    rot: () => undefined,
+    atTheEnd: () => undefined,
+    crashRelay(_, chaos) {
       if (!relayUp) return;
       relayUp = false;
       waiting = [];
-      const lost = relay.crash(random.int(relay.unflushed() + 1));
+      const lost = relay.crash(chaos.int(relay.unflushed() + 1));
       trace(`relay crashes with ${lost} appends under way`);
       for (const connection of connections.values()) close(connection, random.int(200));
     },
@@ -236,6 +277,10 @@ export function createThinNetwork(options: NetworkOptions): Network {
       });
     },
     append(client, target, id, blob, answer) {
+      if (evil.liesAbout()) {
+        request<AppendOutcome>(client, "lost", answer, (_, reply) => reply("ok"));
+        return;
+      }
       request<AppendOutcome>(client, "lost", answer, (_, reply) => {
         const queueId = relay.openSender(
           bytesToHex(target.sendId),
@@ -266,7 +311,7 @@ export function createThinNetwork(options: NetworkOptions): Network {
           return;
         }
         reply("ok");
-        if (random.chance(network.faults.signalLoss)) return;
+        if (decisions.fires("signal-loss", network.faults.signalLoss) !== undefined) return;
         toClient(owner, () => owner.client.signalled(queueId, blob), true);
       });
     },

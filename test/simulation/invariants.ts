@@ -1,0 +1,35 @@
+/**
+ * The invariants by number (what each means here), and which of them the engine has nothing for yet.
+ * An oracle names the one it saw broken; a failing run is reduced for as long as it breaks the same one.
+ */
+export const INVARIANTS = {
+  I1: "nothing accepted is lost, and the relay says OK only for what survives its crash",
+  I2: "nothing is stored, counted or shown twice, and nothing stored is rewritten",
+  I3: "both sides keep one order, and a sign only goes up",
+  I4: "in peace both sides have the same history, names and nothing left to send",
+  I5: "no (key, nonce) and no message key is released with two plaintexts",
+  I6: "what a device keeps opens nothing that it opened before, and holds no key that did",
+  I7: "a copied state reads at most one turn of the other side's that began after it was copied",
+  I8: "everything that others can make grow has its limit, on clients and relay",
+  I9: "after the faults everything arrives within 120 simulated seconds, or as soon as its repair allows",
+  I10: "no text, name or secret of a device is in bytes on the network or on the relay's disk",
+  I13: "the relay deletes only what its reader has committed, and a reader confirms only that",
+  I14: "an input told again changes nothing but the receipts that are owed",
+  I15: "whatever clocks say, nothing is lost",
+  I17: "the same seed gives the same trace",
+  I18: "what the relay took in is stored, acknowledged, expired or was refused",
+} as const;
+
+export type Invariant = keyof typeof INVARIANTS;
+
+/** What the simulator leaves out because the engine does not survive it, each with the reason. */
+export const KNOWN_LIMITS = [
+  "a relay that says OK and gives something else in the place of a first message (HELLO): its reader has no address to answer to, and the relay knows the id when its sender tries again",
+] as const;
+
+/** Numbers that wait for what they are about. */
+export const NOT_YET = {
+  I11: "there are no groups, so no epoch keys",
+  I12: "a change of identity holds the conversation; its tests are packages/protocol/test/repair.test.ts",
+  I16: "a store that was put back is not recognised: nothing says to it how far its chains went",
+} as const;
