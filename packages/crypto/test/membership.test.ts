@@ -1,0 +1,472 @@
+/** The membership log: signed operations from anybody, in any order, checked the same by everybody. */
+import {
+  accountIdOf,
+  awaitHeads,
+  createGroup,
+  createOwnDevice,
+  type CryptoEnv,
+  forksOf,
+  type GroupLog,
+  hasHead,
+  headsHash,
+  HELD_OPS_MAX,
+  HELD_OPS_PER_ACCOUNT_MAX,
+  isMember,
+  isMemberDevice,
+  LABELS,
+  LOG_OPS_MAX,
+  makeOp,
+  membersAhead,
+  openLog,
+  opIdOf,
+  type OwnDevice,
+  pagesSince,
+  receiveOp,
+  receivePage,
+  restoreDevice,
+  signerOf,
+  stateHash,
+} from "@sotto/crypto";
+import {
+  asAccountId,
+  asOpId,
+  bytesToHex,
+  decodeGroupOp,
+  encodeGroupPage,
+  type GroupOp,
+  groupOpBody,
+  PARENTS_MAX,
+} from "@sotto/wire";
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { foldOps } from "#src/membership-fold.ts";
+import { ed25519Sign, labelled } from "#src/primitives.ts";
+import {
+  accountOf,
+  type Action,
+  at,
+  copyOf,
+  did,
+  foundGroup,
+  merged,
+  rosterOf,
+  told,
+} from "./group-support.ts";
+import { flipBit, must, seededEnv } from "./support.ts";
+
+const hex = bytesToHex;
+const someAccount = (index: number) =>
+  asAccountId(
+    Uint8Array.from({ length: 20 }, (_, position) => (position < 2 ? index >> (8 * position) : 9)),
+  );
+const opsOf = (log: GroupLog): readonly GroupOp[] => [...log.ops.values()].map(({ op }) => op);
+const certsOf = (log: GroupLog) => [...log.certs.values()];
+
+/** An operation signed as `own`, whatever it says. */
+function forged(own: OwnDevice, op: Omit<GroupOp, "signature" | "signer">): GroupOp {
+  const full = { ...op, signer: signerOf(own.cert) };
+  const message = labelled(LABELS.groupOp, groupOpBody(full));
+  return { ...full, signature: ed25519Sign(own.signingSecret, message) };
+}
+
+/** One person with keys and `count - 1` accounts. */
+async function crowd(
+  count: number,
+  env: CryptoEnv,
+): Promise<{ readonly own: OwnDevice; readonly log: GroupLog }> {
+  const own = await createOwnDevice(env);
+  let { log } = await createGroup(own, env);
+  for (let index = 1; index < count; index++) {
+    log = await did(log, own, { kind: "add", account: someAccount(index) }, env);
+  }
+  return { own, log };
+}
+
+describe("a group", () => {
+  it("is named by the operation that created it", async () => {
+    const env = seededEnv("named");
+    const own = await createOwnDevice(env);
+    const { log, op } = await createGroup(own, env);
+    expect(log.group).toEqual(opIdOf(op));
+    expect(rosterOf(log.state)).toEqual([hex(accountOf(own))]);
+    const second = await createGroup(own, env);
+    expect(second.log.group).not.toEqual(log.group);
+    expect(must(openLog(op, own.cert)).log).toEqual(log);
+  });
+
+  it("begins with a create that its signer signed, and with nothing else", async () => {
+    const env = seededEnv("begins");
+    const [alice, bob] = [await createOwnDevice(env), await createOwnDevice(env)];
+    const { log, op } = await createGroup(alice, env);
+    expect(openLog(op, bob.cert)).toEqual({ ok: false, reason: "unknown-signer" });
+    const tampered = { ...op, signature: flipBit(op.signature, 3) };
+    expect(openLog(tampered, alice.cert)).toEqual({ ok: false, reason: "bad-signature" });
+    const added = must(await makeOp(log, alice, { kind: "add", account: accountOf(bob) }, env));
+    expect(openLog(added.op, alice.cert)).toEqual({ ok: false, reason: "malformed" });
+    expect(receiveOp(log, forged(bob, { ...op, lamport: 0 }), [bob.cert])).toEqual({
+      ok: false,
+      reason: "malformed",
+    });
+  });
+
+  it("comes out of pages as it went in", async () => {
+    const env = seededEnv("pages");
+    const { log } = await crowd(200, env);
+    const pages = pagesSince(log, []);
+    expect(pages).toHaveLength(5);
+    for (const page of pages) expect(encodeGroupPage(page).length).toBeLessThanOrEqual(20_000);
+    expect(stateHash(copyOf(log))).toEqual(stateHash(log));
+  });
+
+  it("holds 1,000 members and not one more", async () => {
+    const env = seededEnv("thousand");
+    const { own, log } = await crowd(999, env);
+    const made = must(await makeOp(log, own, { kind: "add", account: someAccount(999) }, env));
+    const full = must(receiveOp(log, made.op, [])).log;
+    expect(full.state.members.size).toBe(1_000);
+    expect(told(foldOps([...full.ops.values()]))).toBe(told(full.state));
+    const more: Action = { kind: "add", account: someAccount(1_000) };
+    expect(await makeOp(full, own, more, env)).toEqual({ ok: false, reason: "too-many-members" });
+    const { group } = log;
+    const parents = [asOpId(Buffer.from(full.heads[0] ?? "", "hex"))];
+    const beyond = forged(own, { group, parents, lamport: 1_000, action: more });
+    expect(receiveOp(full, beyond, [])).toEqual({ ok: false, reason: "too-many-members" });
+  });
+
+  it("hands out only what the other side lacks", async () => {
+    const env = seededEnv("since");
+    const { people, log } = await foundGroup(3, env);
+    const later = await did(log, at(people, 0), { kind: "rotateTopic" }, env);
+    const heads = log.heads.map((head) => asOpId(Buffer.from(head, "hex")));
+    expect(pagesSince(later, heads).flatMap(({ ops }) => ops)).toHaveLength(1);
+    expect(pagesSince(log, heads)).toEqual([]);
+    // Who names something unknown gets everything.
+    expect(pagesSince(log, [asOpId(new Uint8Array(32))]).flatMap(({ ops }) => ops)).toHaveLength(3);
+  });
+});
+
+describe("an operation", () => {
+  it("is refused for a bad signature, an unknown signer, another group, a wrong lamport", async () => {
+    const env = seededEnv("refused");
+    const { people, log } = await foundGroup(2, env);
+    const [alice, bob] = [at(people, 0), at(people, 1)];
+    const { op } = must(await makeOp(log, alice, { kind: "rotateTopic" }, env));
+    const refusals: readonly (readonly [GroupOp, string])[] = [
+      [{ ...op, signature: flipBit(op.signature, 100) }, "bad-signature"],
+      [{ ...op, action: { kind: "leave" } }, "bad-signature"],
+      [{ ...op, signer: signerOf((await createOwnDevice(env)).cert) }, "unknown-signer"],
+      [forged(alice, { ...op, group: (await createGroup(alice, env)).log.group }), "wrong-group"],
+      [forged(alice, { ...op, lamport: op.lamport + 1 }), "malformed"],
+      [forged(bob, op), "not-allowed"],
+      [forged(await createOwnDevice(env), op), "unknown-signer"],
+    ];
+    for (const [bad, reason] of refusals) {
+      expect(receiveOp(log, bad, [bob.cert])).toEqual({ ok: false, reason });
+    }
+    const mallory = await createOwnDevice(env);
+    expect(receiveOp(log, forged(mallory, op), [mallory.cert])).toEqual({
+      ok: false,
+      reason: "not-a-member",
+    });
+    const badCert = { ...mallory.cert, signature: flipBit(mallory.cert.signature, 0) };
+    const underBad = { ...mallory, cert: badCert };
+    expect(receiveOp(log, forged(underBad, op), [badCert])).toEqual({
+      ok: false,
+      reason: "unknown-signer",
+    });
+    expect(must(receiveOp(log, op, [])).state).toBe("accepted");
+  });
+
+  it("is refused under a certificate whose key is of small order, whoever's signature it carries", async () => {
+    const env = seededEnv("small order");
+    const { people, log } = await foundGroup(2, env);
+    const alice = at(people, 0);
+    const { op } = must(await makeOp(log, alice, { kind: "rotateTopic" }, env));
+    // With the neutral element as key, this fits every message for verifiers that do not look.
+    const neutral = Uint8Array.from({ length: 32 }, (_, index) => (index === 0 ? 1 : 0));
+    const signature = new Uint8Array(64);
+    signature[0] = 1;
+    const cert = { ...alice.cert, rootKey: neutral, signingKey: neutral, signature };
+    const weak = { ...op, signer: signerOf(cert), signature };
+    expect(receiveOp(log, weak, [cert])).toEqual({ ok: false, reason: "unknown-signer" });
+    const halfWeak = { ...alice.cert, signingKey: neutral };
+    expect(receiveOp(log, { ...op, signer: signerOf(halfWeak), signature }, [halfWeak])).toEqual({
+      ok: false,
+      reason: "unknown-signer",
+    });
+  });
+
+  it("of a removed admin is refused when it names the removal, and has no effect when it does not", async () => {
+    const env = seededEnv("removed");
+    const { people, log } = await foundGroup(4, env);
+    const [alice, bob, carol, dave] = [at(people, 0), at(people, 1), at(people, 2), at(people, 3)];
+    const two = await did(
+      log,
+      alice,
+      { kind: "role", account: accountOf(bob), role: "admin" },
+      env,
+    );
+    const without = await did(two, alice, { kind: "remove", account: accountOf(bob) }, env);
+    const naming = forged(bob, {
+      group: log.group,
+      parents: without.heads.map((head) => asOpId(Buffer.from(head, "hex"))),
+      lamport: without.ops.size,
+      action: { kind: "remove", account: accountOf(carol) },
+    });
+    expect(receiveOp(without, naming, [bob.cert])).toEqual({ ok: false, reason: "not-a-member" });
+    const backdated = must(
+      await makeOp(two, bob, { kind: "remove", account: accountOf(carol) }, env),
+    );
+    const taken = must(receiveOp(without, backdated.op, [bob.cert])).log;
+    expect(rosterOf(taken.state)).toEqual(
+      [alice, carol, dave].map((one) => hex(accountOf(one))).toSorted(),
+    );
+    // On top of both it is the same for somebody who had the other one first.
+    const other = must(receiveOp(backdated.log, opsOf(without).at(-1) ?? naming, [])).log;
+    expect(stateHash(other)).toEqual(stateHash(taken));
+  });
+
+  it("has one id whatever its signature, so that nobody makes two of one", async () => {
+    const env = seededEnv("malleable");
+    const { people, log } = await foundGroup(1, env);
+    const { op, log: after } = must(await makeOp(log, at(people, 0), { kind: "rotateTopic" }, env));
+    const other = { ...op, signature: flipBit(op.signature, 9) };
+    expect(opIdOf(other)).toEqual(opIdOf(op));
+    expect(must(receiveOp(after, other, [])).log).toBe(after);
+  });
+
+  it("names at most 16 heads; what is left over is named by the next", async () => {
+    const env = seededEnv("heads");
+    const { people, log } = await foundGroup(1, env);
+    const own = at(people, 0);
+    const accounts = Array.from({ length: PARENTS_MAX + 1 }, (_, index) => someAccount(index));
+    let wide = log;
+    for (const account of accounts) {
+      const made = must(await makeOp(log, own, { kind: "add", account }, env));
+      wide = must(receiveOp(wide, made.op, [])).log;
+    }
+    expect(wide.heads).toHaveLength(PARENTS_MAX + 1);
+    expect(wide.state.members.size).toBe(PARENTS_MAX + 2);
+    const narrow = must(await makeOp(wide, own, { kind: "rotateTopic" }, env));
+    expect(narrow.op.parents).toHaveLength(PARENTS_MAX);
+    expect(narrow.log.heads).toHaveLength(2);
+    const one = must(await makeOp(narrow.log, own, { kind: "rotateTopic" }, env));
+    expect(one.log.heads).toHaveLength(1);
+    expect(stateHash(copyOf(one.log))).toEqual(stateHash(one.log));
+    expect(forksOf(one.log)).toHaveLength(1);
+    expect(forksOf(log)).toEqual([]);
+  });
+
+  it("is taken in up to 10,000 in all", async () => {
+    const env = seededEnv("full");
+    const { people, log } = await foundGroup(1, env);
+    const own = at(people, 0);
+    const [first] = [...log.ops.values()];
+    const filled = (count: number): GroupLog => {
+      const ops = new Map(log.ops);
+      for (let index = ops.size; index < count; index++)
+        ops.set(`filler ${index}`, first ?? at([], 0));
+      return { ...log, ops };
+    };
+    const { op } = must(await makeOp(log, own, { kind: "rotateTopic" }, env));
+    expect(must(receiveOp(filled(LOG_OPS_MAX - 1), op, [])).state).toBe("accepted");
+    expect(receiveOp(filled(LOG_OPS_MAX), op, [])).toEqual({ ok: false, reason: "log-full" });
+    expect(await makeOp(filled(LOG_OPS_MAX), own, { kind: "rotateTopic" }, env)).toEqual({
+      ok: false,
+      reason: "log-full",
+    });
+  });
+});
+
+describe("what has come before its parents", () => {
+  it("is held, counts as known, and is taken in after the last of them", async () => {
+    const env = seededEnv("held");
+    const { people, log } = await foundGroup(2, env);
+    const own = at(people, 0);
+    const one = must(await makeOp(log, own, { kind: "rotateTopic" }, env));
+    const two = must(await makeOp(one.log, own, { kind: "add", account: someAccount(1) }, env));
+    const three = must(await makeOp(two.log, own, { kind: "leave" }, env));
+    const early = must(receiveOp(log, three.op, []));
+    expect(early.state).toBe("held");
+    expect(early.log.state).toBe(log.state);
+    expect(must(receiveOp(early.log, three.op, [])).state).toBe("known");
+    const both = must(receiveOp(early.log, two.op, [])).log;
+    expect(both.held.size).toBe(2);
+    const all = must(receiveOp(both, one.op, [])).log;
+    expect(all.held.size).toBe(0);
+    expect(stateHash(all)).toEqual(stateHash(three.log));
+  });
+
+  it("is at most 64 by one account and 512 in all", async () => {
+    const env = seededEnv("held limits");
+    const { people, log } = await foundGroup(3, env);
+    const [alice, bob, carol] = [at(people, 0), at(people, 1), at(people, 2)];
+    const orphan = (own: OwnDevice, index: number): GroupOp =>
+      forged(own, {
+        group: log.group,
+        parents: [asOpId(new Uint8Array(32).fill(1 + index))],
+        lamport: 1 + index,
+        action: { kind: "rotateTopic" },
+      });
+    let current = log;
+    for (let index = 0; index < HELD_OPS_PER_ACCOUNT_MAX; index++) {
+      current = must(receiveOp(current, orphan(bob, index), [bob.cert])).log;
+    }
+    const full = { ok: false, reason: "held-full" };
+    expect(receiveOp(current, orphan(bob, HELD_OPS_PER_ACCOUNT_MAX), [bob.cert])).toEqual(full);
+    const held = new Map(current.held);
+    const [one] = [...held.values()];
+    if (one === undefined) throw new Error("nothing held");
+    for (let index = held.size; index < HELD_OPS_MAX - 1; index++) {
+      held.set(`${index}`, { ...one, account: `${index % 10}` });
+    }
+    current = must(receiveOp({ ...current, held }, orphan(carol, 0), [carol.cert])).log;
+    expect(current.held.size).toBe(HELD_OPS_MAX);
+    expect(receiveOp(current, orphan(carol, 1), [carol.cert])).toEqual(full);
+    // A full hold keeps nobody from bringing what is complete.
+    const next = must(await makeOp(log, alice, { kind: "rotateTopic" }, env));
+    expect(must(receiveOp(current, next.op, [])).state).toBe("accepted");
+  });
+
+  it("puts its signer ahead until it is resolved or its signer is out; strangers put nobody ahead", async () => {
+    const env = seededEnv("ahead");
+    const { people, log } = await foundGroup(3, env);
+    const [alice, bob] = [at(people, 0), at(people, 1)];
+    const one = must(await makeOp(log, alice, { kind: "rotateTopic" }, env));
+    const two = must(await makeOp(one.log, alice, { kind: "rotateTopic" }, env));
+    const waiting = must(receiveOp(log, two.op, [])).log;
+    expect(membersAhead(waiting)).toEqual([accountOf(alice)]);
+    expect(membersAhead(must(receiveOp(waiting, one.op, [])).log)).toEqual([]);
+
+    const head = hex(opIdOf(one.op));
+    const told8 = awaitHeads(log, accountOf(bob), [head.slice(0, 16)]);
+    expect(membersAhead(told8)).toEqual([accountOf(bob)]);
+    expect(hasHead(told8, head.slice(0, 16))).toBe(false);
+    const resolved = must(receiveOp(told8, one.op, [])).log;
+    expect(membersAhead(resolved)).toEqual([]);
+    expect(hasHead(resolved, head.slice(0, 16))).toBe(true);
+    // Somebody who names what does not exist stops everybody, in his own name, until he is removed.
+    const liar = awaitHeads(log, accountOf(bob), ["00".repeat(8)]);
+    const without = await did(liar, alice, { kind: "remove", account: accountOf(bob) }, env);
+    expect(membersAhead(without)).toEqual([]);
+
+    const stranger = await createOwnDevice(env);
+    const orphan = forged(stranger, {
+      group: log.group,
+      parents: [asOpId(new Uint8Array(32))],
+      lamport: 1,
+      action: { kind: "leave" },
+    });
+    expect(membersAhead(must(receiveOp(log, orphan, [stranger.cert])).log)).toEqual([]);
+  });
+});
+
+describe("devices", () => {
+  it("of one account act for it each; a revoked one does not", async () => {
+    const env = seededEnv("devices");
+    const { people, log } = await foundGroup(2, env);
+    const alice = at(people, 0);
+    const tablet = await restoreDevice(alice.rootSecret, env);
+    expect(accountIdOf(tablet.cert.rootKey)).toEqual(accountOf(alice));
+    const turned = must(await makeOp(log, tablet, { kind: "rotateTopic" }, env));
+    const seen = must(receiveOp(log, turned.op, [tablet.cert])).log;
+    const revoke: Action = { kind: "revoke", device: alice.cert.deviceId };
+    const revoked = await did(seen, tablet, revoke, env);
+    expect(isMember(revoked.state, accountOf(alice))).toBe(true);
+    expect(isMemberDevice(revoked.state, accountOf(alice), alice.cert.deviceId)).toBe(false);
+    expect(isMemberDevice(revoked.state, accountOf(alice), tablet.cert.deviceId)).toBe(true);
+    expect(await makeOp(revoked, alice, { kind: "rotateTopic" }, env)).toEqual({
+      ok: false,
+      reason: "not-a-member",
+    });
+    expect(revoked.turnovers).toBe(2);
+  });
+});
+
+describe("members who act apart", () => {
+  const deed = fc.record({
+    actor: fc.nat({ max: 3 }),
+    kind: fc.constantFrom("add", "remove", "up", "down", "leave", "rotate", "sync", "sync"),
+    target: fc.nat({ max: 5 }),
+  });
+
+  it("have equal hashes when they have met, in whatever order operations came", async () => {
+    const env = seededEnv("apart");
+    const founded = await foundGroup(4, env);
+    const strangers = [await createOwnDevice(env), await createOwnDevice(env)];
+    const everybody = [...founded.people, ...strangers];
+    let start = founded.log;
+    for (const one of founded.people.slice(1, 3)) {
+      start = await did(
+        start,
+        at(everybody, 0),
+        { kind: "role", account: accountOf(one), role: "admin" },
+        env,
+      );
+    }
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(deed, { maxLength: 14 }),
+        fc.array(fc.nat(), { minLength: 5, maxLength: 20 }),
+        async (deeds, keys) => {
+          const logs = founded.people.map(() => start);
+          for (const { actor, kind, target } of deeds) {
+            const account = accountOf(at(everybody, target));
+            const log = at(logs, actor);
+            if (kind === "sync") {
+              logs[actor] = merged(log, at(logs, target % 4));
+              continue;
+            }
+            const action: Action =
+              kind === "add" || kind === "remove"
+                ? { kind, account }
+                : kind === "leave"
+                  ? { kind }
+                  : kind === "rotate"
+                    ? { kind: "rotateTopic" }
+                    : { kind: "role", account, role: kind === "up" ? "admin" : "member" };
+            const made = await makeOp(log, at(everybody, actor), action, env);
+            if (made.ok) logs[actor] = made.log;
+          }
+          const all = logs.reduce(merged);
+          for (const log of logs) expect(stateHash(merged(log, all))).toEqual(stateHash(all));
+          expect(told(foldOps([...all.ops.values()]))).toBe(told(all.state));
+          // One by one, in any order at all.
+          const sorted = opsOf(all)
+            .slice(start.ops.size)
+            .map((op, index) => ({ op, key: keys[index % keys.length] ?? 0 }))
+            .toSorted((a, b) => a.key - b.key);
+          let late = start;
+          for (const { op } of sorted) late = must(receiveOp(late, op, certsOf(all))).log;
+          expect(late.held.size).toBe(0);
+          expect(stateHash(late)).toEqual(stateHash(all));
+          expect(headsHash(late)).toEqual(headsHash(all));
+          expect(late.turnovers).toBe(all.turnovers);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  }, 60_000);
+
+  it("lose nothing of a page for one bad operation in it", async () => {
+    const env = seededEnv("page");
+    const { people, log } = await foundGroup(1, env);
+    const one = must(await makeOp(log, at(people, 0), { kind: "rotateTopic" }, env));
+    const [page] = pagesSince(
+      one.log,
+      log.heads.map((head) => asOpId(Buffer.from(head, "hex"))),
+    );
+    const bytes = at(page?.ops ?? [], 0);
+    const spoiled = {
+      certs: [],
+      ops: [Uint8Array.of(1, 2, 3), flipBit(bytes, 8 * bytes.length - 1), bytes],
+    };
+    const { log: after, refused } = receivePage(log, spoiled);
+    expect([...refused]).toEqual([
+      [0, "malformed"],
+      [1, "bad-signature"],
+    ]);
+    expect(stateHash(after)).toEqual(stateHash(one.log));
+    expect(decodeGroupOp(bytes).ok).toBe(true);
+  });
+});
