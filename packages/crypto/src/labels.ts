@@ -24,10 +24,10 @@ export const LABELS = {
   hubHello: "sotto/1 hub hello",
   hubAuth: "sotto/1 hub auth",
   hubSend: "sotto/1 hub send",
+  plea: "sotto/1 plea",
   safetyNumber: "sotto/1 safety number",
   fileChunk: "sotto/1 file chunk",
   fileNode: "sotto/1 file node",
-} as const;
   groupOp: "sotto/1 gop",
   groupOpId: "sotto/1 gop id",
   groupSigner: "sotto/1 gop signer",
@@ -36,3 +36,4 @@ export const LABELS = {
   groupChain: "sotto/1 chain",
   groupTag: "sotto/1 gtag",
   groupMessage: "sotto/1 gmsg",
+} as const;

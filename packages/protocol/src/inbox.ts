@@ -37,12 +37,14 @@ import {
 import { sealWaiting, settle } from "./outbox.ts";
 import type { MessageRow } from "./ports.ts";
 import { onSignal } from "./presence.ts";
-import { answerChange, NO_SPARES, onNewHello, onUnopened } from "./repair.ts";
+import { answerChange, NO_SPARES, onNewHello, onPlea, onUnopened } from "./repair.ts";
 import type { Input, Source } from "./step.ts";
 
 /** Contents remembered as received: more than a sender ever has under way (IN_FLIGHT_MAX, twice over two paths). */
 export const RECEIVED_MAX = 512;
-const RECEIVED_ENTRY_BYTES = TAG_BYTES + CONTENT_ID_BYTES;
+/** The tag, and enough of the nonce to tell a repetition from another message under the same key. */
+const MARK_BYTES = TAG_BYTES + 4;
+const RECEIVED_ENTRY_BYTES = MARK_BYTES + CONTENT_ID_BYTES;
 const NO_CONTENT_ID = new Uint8Array(CONTENT_ID_BYTES);
 
 export async function onFrame(draft: Draft, blob: Uint8Array, source: Source): Promise<void> {
@@ -61,6 +63,9 @@ async function takeFrame(draft: Draft, blob: Uint8Array, source: Source): Promis
   switch (envelope.type) {
     case "signal":
       await onSignal(draft, envelope);
+      return;
+    case "plea":
+      await onPlea(draft, envelope);
       return;
     case "hello":
       await onHello(draft, envelope, blob, source);
@@ -114,7 +119,7 @@ async function onHello(
       change: undefined,
     },
   });
-  onContent(draft, accepted.content, hello.message.tag, source);
+  onContent(draft, accepted.content, markOf(hello.message), source);
   await sealWaiting(draft);
 }
 
@@ -126,9 +131,12 @@ async function onRenewal(
   source: Source,
 ): Promise<void> {
   const renewed = await onNewHello(draft, peer, hello, blob);
-  if (renewed.kind === "refused") drop(draft, renewed.reason);
-  else if (renewed.kind === "held") drop(draft, "wrong-identity");
-  else onContent(draft, renewed.content, hello.message.tag, source);
+  if (renewed.kind === "refused") {
+    drop(draft, renewed.reason);
+    // Begun with a bundle that is gone here: the other side believes in a session that nobody has.
+    if (renewed.reason === "unexpected") onUnopened(draft);
+  } else if (renewed.kind === "held") drop(draft, "wrong-identity");
+  else onContent(draft, renewed.content, markOf(hello.message), source);
 }
 
 /** The person has decided about an identity change: what waited for it comes in. */
@@ -152,20 +160,26 @@ async function onMessage(draft: Draft, envelope: MessageEnvelope, source: Source
     drop(draft, "unexpected");
     return;
   }
-  const seen = findReceived(peer.received, 0, envelope.tag);
+  const mark = markOf(envelope);
+  const seen = findReceived(peer.received, 0, mark);
   if (seen !== undefined) {
     drop(draft, "duplicate");
-    oweReceipt(draft, seen.slice(TAG_BYTES), source);
+    oweReceipt(draft, seen.slice(MARK_BYTES), source);
     return;
   }
   const opened = await openWithAny(draft, peer, envelope);
   if (!opened.ok) {
     drop(draft, opened.reason);
-    if (opened.reason === "unknown-session") onUnopened(draft);
+    // A key that was used for another message: the other side's ratchet went back, as one that is gone.
+    const isReused = findReceived(peer.received, 0, envelope.tag) !== undefined;
+    if (opened.reason === "unknown-session" || isReused) onUnopened(draft);
     return;
   }
-  onContent(draft, opened.content, envelope.tag, source);
+  onContent(draft, opened.content, markOf(envelope), source);
 }
+
+/** Part of the prefix: type 1 | tag 8 | nonce 12. */
+const markOf = ({ prefix }: MessageEnvelope): Uint8Array => prefix.slice(1, 1 + MARK_BYTES);
 
 async function openWithAny(
   draft: Draft,
@@ -195,7 +209,7 @@ const toFront = (
 ): readonly Session[] =>
   [after, ...sessions.filter((one) => one !== before)].slice(0, SESSIONS_MAX);
 
-function onContent(draft: Draft, bytes: Uint8Array, tag: Uint8Array, source: Source): void {
+function onContent(draft: Draft, bytes: Uint8Array, mark: Uint8Array, source: Source): void {
   // Whoever writes is there, and its queue answers for it again.
   changeLive(draft, {
     heardAt: draft.env.now,
@@ -205,21 +219,21 @@ function onContent(draft: Draft, bytes: Uint8Array, tag: Uint8Array, source: Sou
   });
   const decoded = decodeContent(bytes);
   if (!decoded.ok || ("time" in decoded.value && decoded.value.time.ms > TIME_MS_MAX)) {
-    remember(draft, tag, NO_CONTENT_ID);
+    remember(draft, mark, NO_CONTENT_ID);
     drop(draft, "malformed");
     return;
   }
   const content = decoded.value;
   if (content.kind === "receipt") {
-    remember(draft, tag, NO_CONTENT_ID);
+    remember(draft, mark, NO_CONTENT_ID);
     for (const id of content.ids) settle(draft, bytesToHex(id));
     return;
   }
   const peer = openPeer(draft);
   if (peer === undefined) return;
   // The ring knows the newest; of older ones, and of own messages, only the store knows the ids.
-  const isNew = !draft.known && findReceived(peer.received, TAG_BYTES, content.id) === undefined;
-  remember(draft, tag, content.id);
+  const isNew = !draft.known && findReceived(peer.received, MARK_BYTES, content.id) === undefined;
+  remember(draft, mark, content.id);
   oweReceipt(draft, content.id, source);
   if (isNew) applyContent(draft, content, source);
   else drop(draft, "duplicate");
@@ -288,12 +302,12 @@ function takeSpare(
   });
 }
 
-function remember(draft: Draft, tag: Uint8Array, id: Uint8Array): void {
+function remember(draft: Draft, mark: Uint8Array, id: Uint8Array): void {
   const peer = openPeer(draft);
   if (peer === undefined) return;
   const room = (RECEIVED_MAX - 1) * RECEIVED_ENTRY_BYTES;
   const kept = peer.received.subarray(Math.max(0, peer.received.length - room));
-  changePeer(draft, peer, { received: concatBytes(kept, tag, id) });
+  changePeer(draft, peer, { received: concatBytes(kept, mark, id) });
 }
 
 /** The entry whose bytes at `offset` equal `part`. */

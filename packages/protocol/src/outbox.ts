@@ -82,19 +82,29 @@ async function append(
   content: Uint8Array,
   message: MessageRow | undefined,
 ): Promise<void> {
-  const row: OutboxRow = {
-    id: bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES)),
-    conversation: draft.conversation.id,
-    sequence: (draft.outbox.at(-1)?.sequence ?? 0) + 1,
-    awaits,
-    envelope: undefined,
-    content,
-    message,
-    createdAt: draft.env.now,
-    relayedAt: undefined,
-  };
-  putOutbox(draft, row);
+  putOutbox(draft, { ...newRow(draft, awaits, message), content });
   await sealWaiting(draft);
+}
+
+const newRow = (
+  draft: Draft,
+  awaits: string | undefined,
+  message: MessageRow | undefined,
+): OutboxRow => ({
+  id: bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES)),
+  conversation: draft.conversation.id,
+  sequence: (draft.outbox.at(-1)?.sequence ?? 0) + 1,
+  awaits,
+  envelope: undefined,
+  content: undefined,
+  message,
+  createdAt: draft.env.now,
+  relayedAt: undefined,
+});
+
+/** What is sealed already and is not confirmed: the relay's OK settles it. */
+export function enqueueSealed(draft: Draft, envelope: Uint8Array): void {
+  putOutbox(draft, { ...newRow(draft, undefined, undefined), envelope });
 }
 
 /** Seals everything that has waited for a session, in order. */

@@ -101,6 +101,10 @@ export interface Spares {
   readonly theirs: { readonly bundle: Uint8Array; readonly time: HybridTime } | undefined;
   /** When this device last began a new session. */
   readonly usedAt: Instant;
+  /** When this device last asked the other one to begin; 0 after that one did. */
+  readonly askedAt: Instant;
+  /** The latest plea of the other side that was answered, by its clock. */
+  readonly pleaAt: Instant;
 }
 
 /** Somebody with another root key answers for this contact. Nothing is sent until the person has decided. */
@@ -129,7 +133,7 @@ export type Peer =
       readonly inviteSeed: Uint8Array;
       /** SHA-256 of ephemeral keys whose HELLO was answered: replays make no second session. */
       readonly helloSeen: readonly Uint8Array[];
-      /** Ring of the newest RECEIVED_MAX received contents: tag 8 | content id 16 each, newest last. */
+      /** Ring of the newest RECEIVED_MAX received contents: tag 8 | nonce 4 | content id 16 each, newest last. */
       readonly received: Uint8Array;
       /** Contents stored here that no sent receipt names yet; at most RECEIPT_IDS_MAX (wire). */
       readonly owed: readonly MessageId[];

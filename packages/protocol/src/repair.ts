@@ -9,6 +9,8 @@ import {
   createInviteBundle,
   helloKeyOf,
   initiate,
+  openPlea,
+  sealPlea,
   type Session,
   SESSIONS_MAX,
 } from "@sotto/crypto";
@@ -16,11 +18,14 @@ import {
   asContentId,
   CONTENT_ID_BYTES,
   decodeBundle,
+  encodeBundle,
   encodeDeviceCert,
   equalBytes,
   type HelloEnvelope,
+  type PleaEnvelope,
+  type PrekeyBundle,
 } from "@sotto/wire";
-import { tick } from "./clock.ts";
+import { tick, TIME_MS_MAX } from "./clock.ts";
 import {
   changeConversation,
   changeLive,
@@ -31,7 +36,7 @@ import {
   type OpenPeer,
   openPeer,
 } from "./draft.ts";
-import { enqueue, HEARD_AFTER_MS, RESEND_AFTER_MS, sealAgain } from "./outbox.ts";
+import { enqueue, enqueueSealed, HEARD_AFTER_MS, RESEND_AFTER_MS, sealAgain } from "./outbox.ts";
 import type { Instant, OutboxRow, Spare, Spares } from "./ports.ts";
 
 /** So long nothing of the other side's has opened before a new session is begun: the right one may be on its way. */
@@ -42,32 +47,41 @@ export const REPAIR_PAUSE_MS = 60_000;
 export const SPARE_AGE_MS_MAX = 7 * 24 * 3_600_000;
 /** …and its secrets are kept for 30 days more: the other side may have been away. */
 export const SPARE_KEPT_MS = 30 * 24 * 3_600_000;
-/** The newest spare bundle and the one before it. */
-export const SPARES_MAX = 2;
+/** The newest spare bundle, and those before it that the other side may still have. */
+export const SPARES_MAX = 4;
 /** HELLOs remembered, newest last. */
 export const HELLOS_SEEN_MAX = 64;
 /** Envelopes of somebody with another root key that wait for the person's decision. */
 export const HELD_FRAMES_MAX = 16;
 
-export const NO_SPARES: Spares = { own: [], theirs: undefined, usedAt: 0 };
+/** Between two pleas that nobody answered. */
+export const PLEA_PAUSE_MS = 3_600_000;
+
+export const NO_SPARES: Spares = { own: [], theirs: undefined, usedAt: 0, askedAt: 0, pleaAt: 0 };
 
 /** Gives the other side a bundle as soon as it has answered, and a new one when that was used or is old. */
 export async function offerSpare(draft: Draft): Promise<void> {
   const peer = openPeer(draft);
-  const { env, self } = draft;
+  const { env } = draft;
   if (peer === undefined || peer.change !== undefined || isOutboxFull(draft)) return;
   const [session] = peer.sessions;
   if (session === undefined || session.helloHeader !== undefined) return;
   if (peer.queue.address === undefined) return;
   const [newest] = peer.spares.own;
   if (newest !== undefined && ageOf(newest, env.now) < SPARE_AGE_MS_MAX) return;
-  const { bundle, secrets } = await createInviteBundle(self, env);
-  const own = [{ secrets, madeAt: env.now }, ...peer.spares.own].slice(0, SPARES_MAX);
-  changePeer(draft, peer, { spares: { ...peer.spares, own } });
+  const bundle = await addSpare(draft, peer);
   const time = tick(draft.conversation.clock, env.now);
   changeConversation(draft, { clock: time });
   const id = asContentId(env.entropy(CONTENT_ID_BYTES));
   await enqueue(draft, { kind: "spare", id, time, bundle }, undefined);
+}
+
+async function addSpare(draft: Draft, peer: OpenPeer): Promise<PrekeyBundle> {
+  const { env, self } = draft;
+  const { bundle, secrets } = await createInviteBundle(self, env);
+  const own = [{ secrets, madeAt: env.now }, ...peer.spares.own].slice(0, SPARES_MAX);
+  changePeer(draft, peer, { spares: { ...peer.spares, own } });
+  return bundle;
 }
 
 /** A clock that was set back makes nothing older than it is. */
@@ -78,14 +92,18 @@ export function onUnopened(draft: Draft): void {
   if (draft.live.unopenedAt === undefined) changeLive(draft, { unopenedAt: draft.env.now });
 }
 
-/** When a new session is begun, if nothing opens before; undefined while there is no sign that it has to be. */
+/** When a new session is begun, or asked for, if nothing opens before; undefined while there is no sign that it has to be. */
 export function repairDueAt(draft: Draft): Instant | undefined {
   const peer = openPeer(draft);
   if (peer === undefined || peer.change !== undefined) return undefined;
   const { spares, queue, sessions } = peer;
-  if (spares.theirs === undefined || queue.address === undefined) return undefined;
+  if (queue.address === undefined) return undefined;
   const { now } = draft.env;
-  const rested = spares.usedAt > now ? 0 : spares.usedAt + REPAIR_PAUSE_MS;
+  const since = (at: Instant, pause: number): Instant => (at > now ? 0 : at + pause);
+  const rested = Math.max(
+    since(spares.usedAt, REPAIR_PAUSE_MS),
+    spares.theirs === undefined ? since(spares.askedAt, PLEA_PAUSE_MS) : 0,
+  );
   if (sessions.length === 0) return rested;
   const { unopenedAt } = draft.live;
   const signs = draft.outbox.map((row) => unheededAt(draft, row)).filter((at) => at !== undefined);
@@ -106,7 +124,11 @@ function unheededAt({ live }: Draft, { relayedAt }: OutboxRow): Instant | undefi
 export async function repair(draft: Draft): Promise<void> {
   const at = repairDueAt(draft);
   const peer = openPeer(draft);
-  if (at === undefined || at > draft.env.now || peer?.spares.theirs === undefined) return;
+  if (at === undefined || at > draft.env.now || peer === undefined) return;
+  if (peer.spares.theirs === undefined) {
+    await plead(draft, peer);
+    return;
+  }
   const bundle = decodeBundle(peer.spares.theirs.bundle);
   const started = bundle.ok ? await initiate(draft.self, bundle.value, draft.env) : undefined;
   const spares = { ...peer.spares, theirs: undefined, usedAt: draft.env.now };
@@ -119,6 +141,53 @@ export async function repair(draft: Draft): Promise<void> {
   changePeer(draft, peer, { spares, sessions: withNew(peer.sessions, started.session) });
   await sealAgain(draft);
   await introduceAgain(draft);
+}
+
+/** Without a spare of the other side's: it gets a fresh one of this device's, and is asked to begin. */
+async function plead(draft: Draft, peer: OpenPeer): Promise<void> {
+  const { env, self, conversation } = draft;
+  // Later than everything this device ever said, whatever its clock says now.
+  const at = Math.max(env.now, conversation.clock.ms + 1);
+  const bundle = await addSpare(draft, peer);
+  changeConversation(draft, { clock: { ms: at, counter: 0 } });
+  changeSpares(draft, { askedAt: env.now });
+  changeLive(draft, { unopenedAt: undefined });
+  const envelope = await sealPlea(self, peer.contact.cert, { at, bundle }, env);
+  enqueueSealed(draft, envelope);
+}
+
+/** The other side has no session left, and says with what to begin a new one: at once, but for the pause. */
+export async function onPlea(draft: Draft, envelope: PleaEnvelope): Promise<void> {
+  const peer = openPeer(draft);
+  if (peer === undefined || peer.change !== undefined) {
+    drop(draft, "unexpected");
+    return;
+  }
+  const plea = await openPlea(draft.self, peer.contact.cert, envelope, draft.env.crypto);
+  if (plea === undefined || plea.at > TIME_MS_MAX) {
+    drop(draft, "unknown-session");
+    return;
+  }
+  const { spares } = peer;
+  if (
+    plea.at <= spares.pleaAt ||
+    (spares.theirs !== undefined && plea.at <= spares.theirs.time.ms)
+  ) {
+    drop(draft, "duplicate");
+    return;
+  }
+  const theirs = { bundle: encodeBundle(plea.bundle), time: { ms: plea.at, counter: 0 } };
+  // Whoever asks has no bundle of ours: those that are out count as old, so that it is given a new one.
+  const old = draft.env.now - SPARE_AGE_MS_MAX;
+  const own = spares.own.map((one) => ({ ...one, madeAt: Math.min(one.madeAt, old) }));
+  changeSpares(draft, { theirs, pleaAt: plea.at, own });
+  changeLive(draft, { heardAt: draft.env.now, unopenedAt: draft.env.now - REPAIR_PATIENCE_MS });
+}
+
+function changeSpares(draft: Draft, change: Partial<Spares>): void {
+  const peer = openPeer(draft);
+  if (peer === undefined) return;
+  changePeer(draft, peer, { spares: { ...peer.spares, ...change } });
 }
 
 /** With nothing unconfirmed there is still a HELLO to send, and whoever lost a session may have lost the address. */
@@ -181,7 +250,11 @@ export async function onNewHello(
       : { ...contact, cert },
     sessions: withNew(peer.sessions, session),
     helloSeen: [...peer.helloSeen, helloKeyOf(hello)].slice(-HELLOS_SEEN_MAX),
-    spares: { ...peer.spares, own: peer.spares.own.filter((one) => one !== spare) },
+    spares: {
+      ...peer.spares,
+      own: peer.spares.own.filter((one) => one !== spare),
+      askedAt: 0,
+    },
   });
   await sealAgain(draft);
   return { kind: "renewed", content };

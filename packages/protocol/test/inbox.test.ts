@@ -207,7 +207,7 @@ describe("what is remembered as received", () => {
     for (const text of texts) await deliver(bob, await sealed(alice, encodeContent(text)));
     const { received } = openPeerOf(bob);
     expect(before).toBeLessThan(received.length);
-    expect(received).toHaveLength(RECEIVED_MAX * 24);
+    expect(received).toHaveLength(RECEIVED_MAX * 28);
     const known = bytesToHex(received);
     expect(known).toContain(bytesToHex("id" in texts[1]! ? texts[1].id : new Uint8Array()));
     expect(known).not.toContain(bytesToHex("id" in texts[0]! ? texts[0].id : new Uint8Array()));

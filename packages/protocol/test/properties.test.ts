@@ -9,6 +9,8 @@ import {
   entropy,
   freeze,
   messageId,
+  of,
+  openPeerOf,
   paired,
   settle,
   type Side,
@@ -130,6 +132,80 @@ describe("whatever happens between two people", () => {
       { numRuns: 25 },
     );
   }, 120_000);
+});
+
+describe("whatever happens to the ratchets of two people", () => {
+  type Fault = { readonly kind: "lose" | "roll-back"; readonly alice: boolean };
+  const fault: fc.Arbitrary<Fault> = fc.record({
+    kind: fc.constantFrom("lose" as const, "roll-back" as const),
+    alice: fc.boolean(),
+  });
+  const step_: fc.Arbitrary<Action | { readonly kind: "fault"; readonly fault: Fault }> = fc.oneof(
+    { weight: 8, arbitrary: action },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("fault" as const), fault }) },
+  );
+  type Sessions = ReturnType<typeof openPeerOf>["sessions"];
+
+  it("every text arrives, once, in the one order, and both end in sessions that work", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step_, { minLength: 6, maxLength: 25 }), async (steps) => {
+        const { alice, bob } = await paired();
+        const old = new Map<Side, Sessions>(
+          [alice, bob].map((side) => [side, openPeerOf(side).sessions]),
+        );
+        const written: string[] = [];
+        for (const [at, what] of steps.entries()) {
+          if (what.kind !== "fault") {
+            if (what.kind === "write") written.push(what.text);
+            await (what.alice ? act(alice, bob, what) : act(bob, alice, what));
+            continue;
+          }
+          const side = what.fault.alice ? alice : bob;
+          setSessions(side, what.fault.kind === "lose" ? [] : (old.get(side) ?? []));
+          if (at % 2 === 0) old.set(side, openPeerOf(side).sessions);
+        }
+        for (const side of [alice, bob]) {
+          side.restart();
+          await side.feed({ kind: "hub", up: true });
+        }
+        // Within a few pauses between repairs, or after the hour that a receiver without a spare takes.
+        for (let pause = 0; pause < 12; pause++) {
+          const now = Math.max(alice.now, bob.now) + (pause % 4 === 3 ? 3_700_000 : 61_000);
+          [alice.now, bob.now] = [now, now];
+          for (const side of [alice, bob]) await side.feed({ kind: "hub", up: true });
+          await exchangeSignals(alice, bob);
+          await settle(alice, bob);
+        }
+        expect(alice.shown).toEqual(bob.shown);
+        expect(alice.shown.toSorted()).toEqual(written.toSorted());
+        expect([...alice.slice.outbox, ...bob.slice.outbox]).toEqual([]);
+        await alice.send("after all");
+        await settle(alice, bob);
+        await bob.send("indeed");
+        await settle(alice, bob);
+        expect(bob.shown).toContain("after all");
+        expect(alice.shown).toContain("indeed");
+      }),
+      { numRuns: 25 },
+    );
+  }, 240_000);
+
+  function setSessions(side: Side, sessions: Sessions): void {
+    const { conversation } = side.slice;
+    const peer = { ...openPeerOf(side), sessions };
+    side.slice = { ...side.slice, conversation: { ...conversation!, peer } };
+  }
+
+  async function exchangeSignals(alice: Side, bob: Side): Promise<void> {
+    for (const [from, to] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const) {
+      for (const { blob } of of(from.effects, "signal")) {
+        await to.feed({ kind: "frame", blob, source: { path: "direct" } });
+      }
+    }
+  }
 });
 
 describe("the order", () => {

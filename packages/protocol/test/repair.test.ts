@@ -5,11 +5,12 @@ import {
   initiate,
   nobleBackend,
 } from "@sotto/crypto";
-import { asContentId, bytesToHex, decodeBundle, encodeContent } from "@sotto/wire";
+import { asContentId, bytesToHex, decodeBundle, encodeContent, EnvelopeType } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
   HELD_FRAMES_MAX,
   HELLOS_SEEN_MAX,
+  PLEA_PAUSE_MS,
   REPAIR_PATIENCE_MS,
   REPAIR_PAUSE_MS,
   SPARE_AGE_MS_MAX,
@@ -184,6 +185,102 @@ describe("a ratchet that is lost", () => {
     bob.now = alice.now;
     await settle(alice, bob);
     expect(countOf(bob, "unheeded")).toBe(1);
+  });
+});
+
+describe("a plea", () => {
+  function setSpares(side: Side, change: Partial<ReturnType<typeof openPeerOf>["spares"]>): void {
+    const peer = openPeerOf(side);
+    const spares = { ...peer.spares, ...change };
+    const { conversation } = side.slice;
+    side.slice = {
+      ...side.slice,
+      conversation: { ...conversation!, peer: { ...peer, spares } },
+    };
+  }
+
+  /** Alice has lost her ratchet and Bob's spare: only Bob can begin, and only when he is asked. */
+  async function helpless() {
+    const { alice, bob } = await paired();
+    setSessions(alice, []);
+    setSpares(alice, { theirs: undefined });
+    await alice.feed({ kind: "wake" });
+    const [plea] = alice.toRelay;
+    expect(plea?.blob[0]).toBe(EnvelopeType.plea);
+    return { alice, bob, plea: plea!.blob };
+  }
+
+  it("is what is left without session and spare: the other side begins, and all arrives", async () => {
+    const { alice, bob } = await helpless();
+    await bob.send("from Bob");
+    await alice.send("from Alice");
+    await settle(alice, bob);
+    expect(alice.shown).toEqual(bob.shown);
+    expect(alice.shown.toSorted()).toEqual(["from Alice", "from Bob"]);
+    expect([...alice.outbox.values(), ...bob.outbox.values()]).toEqual([]);
+    expect(openPeerOf(alice).spares.askedAt).toBe(0);
+    expect(openPeerOf(alice).spares.theirs).toBeDefined();
+  });
+
+  it("heals when neither side has anything left", async () => {
+    const { alice, bob } = await helpless();
+    setSessions(bob, []);
+    setSpares(bob, { theirs: undefined, own: [] });
+    await bob.feed({ kind: "wake" });
+    await bob.send("from Bob");
+    await settle(alice, bob);
+    await settle(alice, bob);
+    expect(alice.shown).toEqual(["from Bob"]);
+    await alice.send("from Alice");
+    await settle(alice, bob);
+    expect(bob.shown).toEqual(["from Bob", "from Alice"]);
+  });
+
+  it("is repeated after an hour, and stays in the outbox until the relay has it", async () => {
+    const { alice } = await helpless();
+    const asked = alice.now;
+    expect(alice.slice.outbox).toHaveLength(1);
+    alice.now = asked + PLEA_PAUSE_MS - 1;
+    await alice.feed({ kind: "wake" });
+    expect(alice.slice.outbox).toHaveLength(1);
+    alice.now = asked + PLEA_PAUSE_MS;
+    await alice.feed({ kind: "wake" });
+    expect(alice.slice.outbox).toHaveLength(2);
+  });
+
+  it("is answered once: replays and older ones change nothing", async () => {
+    const { alice, bob, plea } = await helpless();
+    await deliver(bob, plea);
+    const { sessions } = openPeerOf(bob);
+    expect(sessions[0]?.helloHeader).toBeDefined();
+    bob.now += REPAIR_PAUSE_MS;
+    expect(reasons(await deliver(bob, plea))).toEqual(["duplicate"]);
+    expect(openPeerOf(bob).sessions).toEqual(sessions);
+    await settle(alice, bob);
+    bob.now += REPAIR_PAUSE_MS;
+    expect(reasons(await deliver(bob, plea))).toEqual(["duplicate"]);
+  });
+
+  it("of anybody else, or one's own, is counted and dropped", async () => {
+    const { alice, bob, plea } = await helpless();
+    expect(reasons(await deliver(alice, plea))).toEqual(["unknown-session"]);
+    const stranger = await helpless();
+    expect(reasons(await deliver(bob, stranger.plea))).toEqual(["unknown-session"]);
+    const forged = Uint8Array.from(plea);
+    forged[forged.length - 1]! ^= 1;
+    expect(reasons(await deliver(bob, forged))).toEqual(["unknown-session"]);
+  });
+
+  it("waits while somebody else is in the contact's place", async () => {
+    const { bob, plea } = await helpless();
+    const peer = openPeerOf(bob);
+    const change = { cert: peer.contact.cert, frames: [], at: bob.now };
+    const { conversation } = bob.slice;
+    bob.slice = {
+      ...bob.slice,
+      conversation: { ...conversation!, peer: { ...peer, change } },
+    };
+    expect(reasons(await deliver(bob, plea))).toEqual(["unexpected"]);
   });
 });
 

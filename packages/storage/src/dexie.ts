@@ -236,6 +236,7 @@ async function addRenewal(transaction: Transaction): Promise<void> {
     peer: {
       state: string;
       sessions?: { initiator: boolean; kem?: Session["kem"] }[];
+      received?: Uint8Array;
       spares?: Spares;
       change?: undefined;
     };
@@ -251,6 +252,8 @@ async function addRenewal(transaction: Transaction): Promise<void> {
           : { kind: "awaiting", received: [] };
         session.kem ??= { epoch: 0, step, sinceWhole: 0, wholeAt: 0 };
       }
+      // Its entries are longer now; of what was in it the store knows the ids.
+      peer.received = new Uint8Array(0);
       peer.spares ??= NO_SPARES;
       peer.change = undefined;
     });

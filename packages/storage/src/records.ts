@@ -96,7 +96,7 @@ export const OPEN_PEER: Peer = {
   sessions: [sampleSession],
   inviteSeed: bytes(16, 24),
   helloSeen: [bytes(32, 25)],
-  received: bytes(48, 26),
+  received: bytes(56, 26),
   owed: [hex(27, 32)],
   spares: {
     own: [
@@ -114,6 +114,8 @@ export const OPEN_PEER: Peer = {
     ],
     theirs: { bundle: bytes(1_800, 44), time: { ms: 1_700_000_000_000, counter: 2 } },
     usedAt: 0,
+    askedAt: 0,
+    pleaAt: 0,
   },
   change: { cert: sampleCert(45), frames: [bytes(256, 46)], at: 1_700_000_000_000 },
 };

@@ -61,8 +61,8 @@ const bytes =
 
 const text: Check = (value) => typeof value === "string";
 const flag: Check = (value) => typeof value === "boolean";
-/** `received` holds whole entries only: tag 8 | content id 16. */
-const ring: Check = (value) => value instanceof Uint8Array && value.length % 24 === 0;
+/** `received` holds whole entries only: tag 8 | nonce 4 | content id 16. */
+const ring: Check = (value) => value instanceof Uint8Array && value.length % 28 === 0;
 /** Any other size would be refused by everyone it is sent to, for ever. */
 const envelope: Check = (value) => value instanceof Uint8Array && isBucket(value.length);
 /** Versions, counters, instants: never negative, never a fraction. */
@@ -196,6 +196,8 @@ const spares = record<Spares>({
   own: list(record<Spare>({ secrets, madeAt: count })),
   theirs: optional(record<NonNullable<Spares["theirs"]>>({ bundle: bytes(), time })),
   usedAt: count,
+  askedAt: count,
+  pleaAt: count,
 });
 
 type PeerIn<State extends Peer["state"]> = Omit<Extract<Peer, { state: State }>, "state">;

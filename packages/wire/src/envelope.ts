@@ -1,5 +1,5 @@
 /**
- * The three sealed units a relay or a data channel carries. All fields are ciphertext, random or public keys.
+ * The four sealed units a relay or a data channel carries. All fields are ciphertext, random or public keys.
  * Owns: field offsets and bucket sizes. Leaves to crypto: what is sealed and how.
  * Spec: SPEC.md §3.
  */
@@ -9,7 +9,7 @@ import { ENVELOPE_BYTES_MAX, isBucket } from "./padding.ts";
 export const WIRE_VERSION = 1;
 export const SUITE_1 = 1;
 
-export const EnvelopeType = { hello: 1, message: 2, signal: 3 } as const;
+export const EnvelopeType = { hello: 1, message: 2, signal: 3, plea: 4 } as const;
 
 export const TAG_BYTES = 8;
 export const NONCE_BYTES = 12;
@@ -61,7 +61,15 @@ export interface SignalEnvelope {
   readonly prefix: Uint8Array;
 }
 
-export type Envelope = MessageEnvelope | HelloEnvelope | SignalEnvelope;
+/** From a device that has no session left: a fresh bundle, sealed under long-term keys. */
+export interface PleaEnvelope {
+  readonly type: "plea";
+  readonly nonce: Uint8Array;
+  readonly sealedBody: Uint8Array;
+  readonly prefix: Uint8Array;
+}
+
+export type Envelope = MessageEnvelope | HelloEnvelope | SignalEnvelope | PleaEnvelope;
 
 /** Refuses every size that is not a bucket, so a peer cannot widen the set of sizes on the wire. */
 export function decodeEnvelope(bytes: Uint8Array): Decoded<Envelope> {
@@ -70,11 +78,13 @@ export function decodeEnvelope(bytes: Uint8Array): Decoded<Envelope> {
     switch (bytes[0]) {
       case EnvelopeType.message:
         return readMessage(reader.rest());
-      case EnvelopeType.signal: {
+      case EnvelopeType.signal:
+      case EnvelopeType.plea: {
         reader.u8();
         const nonce = reader.take(NONCE_BYTES);
         const prefix = copyBytes(bytes, 0, 1 + NONCE_BYTES);
-        return { type: "signal", nonce, sealedBody: reader.rest(), prefix };
+        const type = bytes[0] === EnvelopeType.signal ? "signal" : "plea";
+        return { type, nonce, sealedBody: reader.rest(), prefix };
       }
       case EnvelopeType.hello: {
         reader.u8();

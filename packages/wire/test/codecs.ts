@@ -227,6 +227,7 @@ const content: fc.Arbitrary<Content> = fc.oneof(
     addresses: fc.array(address, { minLength: 1, maxLength: ADDRESSES_MAX }),
   }),
   record({ kind: fc.constant("profile" as const), id: contentId, time, name }),
+  record({ kind: fc.constant("spare" as const), id: contentId, time, bundle }),
 );
 
 const mediaSegment = fc.stringMatching(/^[a-z0-9][a-z0-9!#$&^_.+-]{0,40}$/);
@@ -294,17 +295,20 @@ const hello = record({
 const envelope: fc.Arbitrary<Envelope> = fc.oneof(
   messageOf(256),
   hello,
-  record({ nonce: of(NONCE_BYTES), sealedBody: of(256 - 1 - NONCE_BYTES) }).map((fields) => ({
-    type: "signal" as const,
-    ...fields,
-    prefix: concatBytes(new Uint8Array([3]), fields.nonce),
-  })),
+  ...(["signal", "plea"] as const).map((type) =>
+    record({ nonce: of(NONCE_BYTES), sealedBody: of(256 - 1 - NONCE_BYTES) }).map((fields) => ({
+      type,
+      ...fields,
+      prefix: concatBytes(new Uint8Array([type === "signal" ? 3 : 4]), fields.nonce),
+    })),
+  ),
 );
 
 /** There is no such function in the package: crypto joins what it has just sealed. */
 function encodeEnvelope(envelope: Envelope): Uint8Array {
   switch (envelope.type) {
     case "signal":
+    case "plea":
       return concatBytes(envelope.prefix, envelope.sealedBody);
     case "message":
       return encodeMessageEnvelope(envelope.prefix, envelope.sealedHeader, envelope.sealedBody);

@@ -110,7 +110,7 @@ describe("an envelope", () => {
     expect(bucketFor(ENVELOPE_BYTES_MAX + 1)).toBeUndefined();
   });
 
-  it.each([0, 4, 255])("of type %d is unknown", (type) => {
+  it.each([0, 5, 255])("of type %d is unknown", (type) => {
     expect(decodeEnvelope(bytes(256).with(0, type))).toEqual(refused("unknown-type"));
   });
 
