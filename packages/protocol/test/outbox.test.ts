@@ -413,7 +413,7 @@ describe("receipts", () => {
     await settle(alice, bob);
     const settled = alice.slice.outbox.filter((row) => row.awaits !== undefined).length;
     expect(settled).toBeLessThan(OUTBOX_MAX);
-  });
+  }, 120_000);
 
   it("waiting for the relay are RECEIPT_ROWS_MAX at most; the rest stays owed, without a storm of timers", async () => {
     const { alice, bob } = await paired();
