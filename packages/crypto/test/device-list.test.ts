@@ -246,6 +246,7 @@ describe("one list alone", () => {
     expect(await valid(theirs)).toBe(false);
     expect(await valid({ ...theirs, rootKey: own.cert.rootKey })).toBe(false);
     expect(await valid(forge(version(1), {}, mallory.rootSecret))).toBe(false);
+    expect(await valid(forge(version(1), { rootKey: mallory.cert.rootKey }))).toBe(false);
   });
 
   it("is refused after any change of a bit, and cut at any byte", async () => {
