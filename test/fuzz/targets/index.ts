@@ -4,6 +4,8 @@ import * as wire from "@sotto/wire";
 import type { Target } from "../target.ts";
 import { accountTargets } from "./account.ts";
 import { fileTarget } from "./files.ts";
+import { groupTargets } from "./groups.ts";
+import { pleaTarget } from "./pleas.ts";
 import { relayTarget } from "./relay.ts";
 import { wireTargets } from "./codecs.ts";
 import { sealedTargets } from "./sealed.ts";
@@ -14,6 +16,8 @@ export const TARGETS: readonly Target[] = [
   ...sealedTargets,
   ...sequenceTargets,
   ...accountTargets,
+  ...groupTargets,
+  pleaTarget(),
   fileTarget(),
   relayTarget,
 ];
