@@ -711,6 +711,7 @@ export function createClient(options: ClientOptions): Client {
       if (bug === "drop-on-reorder") {
         const last = highest.get(queueId) ?? 0n;
         if (sequence < last) {
+          oracle.acknowledges(client, `${queueId}/${sequence}`);
           network.acknowledge(client, queueId, sequence);
           return;
         }

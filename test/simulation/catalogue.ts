@@ -1,0 +1,431 @@
+/**
+ * The catalogue of deliberate bugs: what each is, how it is planted, and which layer's own oracle has to see it.
+ * A bug that another layer repairs shows nowhere but in the oracle of the layer that has it: that is why each names it.
+ */
+import type { Patch } from "../setup/patch.ts";
+import type { Faults } from "./faults.ts";
+import type { Invariant } from "./invariants.ts";
+import type { PlantedBug } from "./planted.ts";
+
+export interface Entry {
+  readonly id: string;
+  readonly what: string;
+  /** A flag of the simulator's adapters, or differences of our sources. */
+  readonly how: PlantedBug | readonly Patch[];
+  /** The invariant the simulation must see broken, or the test files one of which must fail. */
+  readonly killer:
+    | { readonly invariant: Invariant; readonly faults?: Partial<Faults> }
+    | { readonly tests: readonly string[] };
+}
+
+/** Nothing but what is named beside it, so that only the planted bug can be behind a late or missing message. */
+const CALM: Partial<Faults> = {
+  phaseMs: 40_000,
+  queueMessagesMax: 256,
+  clockJumpMean: 0,
+  clockFreezeMean: 0,
+  clogMean: 0,
+  slow: 0,
+  garbage: 0,
+  straggler: 0,
+  forgeMean: 0,
+  diskFullMean: 0,
+  relayDiskFull: 0,
+  relayRotMean: 0,
+  sessionLoss: 0,
+  evictionMean: 0,
+  evilReplay: 0,
+  evilSwap: 0,
+  evilHide: 0,
+  evilCut: 0,
+  evilForge: 0,
+  evilLie: 0,
+  direct: false,
+};
+const CRASHES: Partial<Faults> = { ...CALM, crashAtBoundary: 0.03 };
+const LINKS: Partial<Faults> = {
+  ...CALM,
+  direct: true,
+  linkDropMean: 3_000,
+  halfOpenMean: 3_000,
+  linkRefuses: 0.3,
+};
+const DISORDER: Partial<Faults> = { ...CALM, reorder: 0.3, duplicate: 0.2 };
+const MALICE: Partial<Faults> = { ...CALM, forgeMean: 1_500 };
+
+const CHAINS = "packages/crypto/src/chains.ts";
+const SESSION = "packages/crypto/src/session.ts";
+const RATCHET = "packages/crypto/src/ratchet.ts";
+const PRIMITIVES = "packages/crypto/src/primitives.ts";
+const INBOX = "packages/protocol/src/inbox.ts";
+const OUTBOX = "packages/protocol/src/outbox.ts";
+const DRAFT = "packages/protocol/src/draft.ts";
+const EXCHANGE = "relay/src/core/exchange.ts";
+
+export const CATALOGUE: readonly Entry[] = [
+  // Adapters.
+  {
+    id: "ack-before-commit",
+    what: "the relay is told to forget what is not stored yet",
+    how: "ack-before-commit",
+    killer: { invariant: "I13", faults: CALM },
+  },
+  {
+    id: "transmit-before-commit",
+    what: "a sealed unit leaves before its key's use is on disk",
+    how: "transmit-before-commit",
+    killer: { invariant: "I5", faults: CRASHES },
+  },
+  {
+    id: "no-dedupe",
+    what: "nothing is remembered as received",
+    how: "no-dedupe",
+    killer: { invariant: "I2", faults: LINKS },
+  },
+  {
+    id: "overwrite-known",
+    what: "the store writes over a message whose id is told again",
+    how: "overwrite-known",
+    killer: { invariant: "I2", faults: MALICE },
+  },
+  {
+    id: "lazy-disk",
+    what: "a crash takes back the last commit that was said to be durable",
+    how: "lazy-disk",
+    killer: { invariant: "I1", faults: CRASHES },
+  },
+  {
+    id: "delete-on-relay-ok",
+    what: "the relay's OK is taken for the other device's receipt",
+    how: "delete-on-relay-ok",
+    killer: { invariant: "I4", faults: CALM },
+  },
+  {
+    id: "forget-owed-on-crash",
+    what: "receipts that were due when the device crashed are not sent",
+    how: "forget-owed-on-crash",
+    killer: { invariant: "I9", faults: { ...CRASHES, stack: "thin", remembersAcknowledged: true } },
+  },
+  {
+    id: "drop-on-reorder",
+    what: "a frame that was overtaken is thrown away",
+    how: "drop-on-reorder",
+    killer: { invariant: "I13", faults: DISORDER },
+  },
+  {
+    id: "ok-before-flush",
+    what: "the relay's store says that a commit is durable before it is",
+    how: "ok-before-flush",
+    killer: { invariant: "I1", faults: { ...CALM, stack: "full", flushMs: 50 } },
+  },
+  // The ratchet.
+  {
+    id: "skipped-key-kept",
+    what: "the key of a late message stays after its use",
+    how: [
+      {
+        file: CHAINS,
+        from: "chain.keys.filter((one) => one !== found)",
+        to: "chain.keys",
+      },
+    ],
+    killer: { invariant: "I6", faults: DISORDER },
+  },
+  {
+    id: "chain-stands-still",
+    what: "the receiving chain does not move on",
+    how: [
+      {
+        file: RATCHET,
+        from: "receiving: { headerKey: receiving.headerKey, chainKey, next: n + 1 }",
+        to: "receiving: { ...reached.chain, next: n }",
+      },
+    ],
+    killer: { invariant: "I6", faults: CALM },
+  },
+  {
+    id: "turn-without-new-key",
+    what: "the ratchet key stays the same from turn to turn",
+    how: [
+      {
+        file: RATCHET,
+        from: "const secret = env.entropy(32);\n  const [key, shared]",
+        to: "const secret = new Uint8Array(32).fill(9);\n  const [key, shared]",
+      },
+    ],
+    killer: { tests: ["packages/crypto/test/secrecy.test.ts"] },
+  },
+  {
+    id: "nonce-constant",
+    what: "every message has the same nonce",
+    how: [
+      {
+        file: SESSION,
+        from: "const nonce = env.entropy(NONCE_BYTES);",
+        to: "const nonce = new Uint8Array(NONCE_BYTES);",
+      },
+    ],
+    killer: { invariant: "I5", faults: CALM },
+  },
+  {
+    id: "old-chains-unlimited",
+    what: "keys of all turns are kept for late messages",
+    how: [
+      {
+        file: CHAINS,
+        from: ".filter((chain) => turn - chain.turn < OLD_CHAINS_MAX + 1)",
+        to: ".filter((chain) => turn >= chain.turn)",
+      },
+    ],
+    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+  },
+  {
+    id: "skipped-keys-unlimited",
+    what: "any number of keys is kept for late messages",
+    how: [{ file: CHAINS, from: "- SKIPPED_KEYS_MAX;", to: "- 1_000_000;" }],
+    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+  },
+  {
+    id: "jump-unlimited",
+    what: "a header may ask for any number of keys",
+    how: [{ file: CHAINS, from: "until - chain.next > JUMP_MAX", to: "until - chain.next > 1e9" }],
+    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+  },
+  {
+    id: "pn-tail-not-skipped",
+    what: "the keys at the end of a chain are lost when the next one begins",
+    how: [
+      {
+        file: RATCHET,
+        from: "skipTo(session, receiving, header.previousCount, env.now)",
+        to: "skipTo(session, receiving, receiving.next, env.now)",
+      },
+    ],
+    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+  },
+  {
+    id: "tag-not-checked",
+    what: "the tag in front of a message may be any",
+    how: [
+      {
+        file: SESSION,
+        from: "if (!equalBytes(envelope.tag, messageTag(headerKey, header.n))) {",
+        to: "if (envelope.tag.length === 0) {",
+      },
+    ],
+    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+  },
+  {
+    id: "padding-to-content",
+    what: "bodies are as long as their content",
+    how: [
+      {
+        file: "packages/crypto/src/body.ts",
+        from: "return bucket - around;",
+        to: "return Math.min(bucket - around, BODY_PREFIX_BYTES + contentBytes + frameBytes + 1);",
+      },
+    ],
+    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+  },
+  // Primitives.
+  {
+    id: "zip215-default",
+    what: "signatures are checked by the rules of ZIP-215",
+    how: [{ file: PRIMITIVES, from: "{ zip215: false }", to: "{ zip215: true }" }],
+    killer: {
+      tests: ["packages/crypto/test/wycheproof.test.ts", "packages/crypto/test/primitives.test.ts"],
+    },
+  },
+  {
+    id: "zero-exchange-accepted",
+    what: "keys of small order are exchange keys",
+    how: [
+      {
+        file: PRIMITIVES,
+        from: "!SMALL_ORDER_X25519.some((point) => equalBytes(point, publicKey))",
+        to: "SMALL_ORDER_X25519.length > 0",
+      },
+    ],
+    killer: { tests: ["packages/crypto/test/zero-exchange.test.ts"] },
+  },
+  // The engine.
+  {
+    id: "receipt-without-message",
+    what: "a text is confirmed and not kept",
+    how: [
+      {
+        file: INBOX,
+        from: "if (isNew) applyContent(draft, content, source);",
+        to: 'if (isNew && content.kind !== "text") applyContent(draft, content, source);',
+      },
+    ],
+    killer: { invariant: "I1", faults: CALM },
+  },
+  {
+    id: "hello-forgotten",
+    what: "a HELLO that was answered is taken for a new one",
+    how: [
+      {
+        file: INBOX,
+        from: "return peer.helloSeen.some((seen) => equalBytes(seen, key));",
+        to: "return peer.helloSeen.length > 1_000 && key.length > 0;",
+      },
+    ],
+    killer: { invariant: "I4", faults: CALM },
+  },
+  {
+    id: "known-is-new",
+    what: "that the store has a message of this id is not believed",
+    how: [{ file: INBOX, from: "const isNew = !draft.known && ", to: "const isNew = " }],
+    killer: { invariant: "I2", faults: MALICE },
+  },
+  {
+    id: "sign-goes-down",
+    what: 'a late OK of the relay takes "delivered" back',
+    how: [
+      { file: DRAFT, from: "RANK[status] > RANK[row.status] ?", to: "status !== row.status ?" },
+    ],
+    killer: {
+      tests: [
+        "packages/protocol/test/outbox.test.ts",
+        "packages/protocol/test/conversation.test.ts",
+      ],
+    },
+  },
+  {
+    id: "clock-not-merged",
+    what: "what was read does not move the clock for what is written",
+    how: [
+      {
+        file: INBOX,
+        from: "changeConversation(draft, { clock: merge(draft.conversation.clock, content.time) });",
+        to: "merge(draft.conversation.clock, content.time);",
+      },
+    ],
+    killer: { invariant: "I3", faults: { ...CALM, clockSkewMax: 3_600_000 } },
+  },
+  {
+    id: "received-unlimited",
+    what: "everything ever received is remembered in the record",
+    how: [
+      {
+        file: INBOX,
+        from: "Math.max(0, peer.received.length - room)",
+        to: "Math.min(0, room)",
+      },
+    ],
+    killer: { tests: ["packages/protocol/test/inbox.test.ts"] },
+  },
+  {
+    id: "window-unlimited",
+    what: "any number of units is at the relay without an answer",
+    how: [
+      {
+        file: OUTBOX,
+        from: "if (inFlight.length >= IN_FLIGHT_MAX) break;",
+        to: "if (inFlight.length < 0) break;",
+      },
+    ],
+    killer: { tests: ["packages/protocol/test/outbox.test.ts"] },
+  },
+  {
+    id: "timer-spins",
+    what: "without a session the other side is asked every 50 ms whether it is there, in vain",
+    how: [
+      {
+        file: "packages/protocol/src/presence.ts",
+        from: " || peer.sessions.length === 0) return false;",
+        to: ") return false;",
+      },
+    ],
+    killer: {
+      invariant: "I8",
+      faults: { ...CALM, sessionLoss: 0.9, clientCrashMean: 4_000, signalLoss: 0.5 },
+    },
+  },
+  {
+    id: "held-conversation-sends",
+    what: "after a change of identity messages go out before anybody agreed",
+    how: [
+      {
+        file: OUTBOX,
+        from: "    peer.change === undefined &&\n",
+        to: "",
+      },
+    ],
+    killer: { tests: ["packages/protocol/test/repair.test.ts"] },
+  },
+  {
+    id: "old-signal-believed",
+    what: "a replayed signal says who is there",
+    how: [
+      {
+        file: "packages/protocol/src/presence.ts",
+        from: "if (signal.counter <= draft.live.signalSeen) {",
+        to: "if (signal.counter < 0) {",
+      },
+    ],
+    killer: { tests: ["packages/protocol/test/presence.test.ts"] },
+  },
+  // The relay.
+  {
+    id: "ok-before-fsync",
+    what: "the relay says OK when it has a message in memory",
+    how: [
+      {
+        file: EXCHANGE,
+        from: "admitted.message.waiting = [settle];",
+        to: 'admitted.message.waiting = [];\n        settle("ok");',
+      },
+    ],
+    killer: { invariant: "I1", faults: { ...CALM, stack: "full" } },
+  },
+  {
+    id: "gone-on-delivery",
+    what: "the relay forgets what it has handed to its reader",
+    how: [
+      {
+        file: EXCHANGE,
+        from: 'if (message.state !== "held") return;\n    if (!taken',
+        to: 'if (taken) drop(queue, message, true, "ok");\n    if (message.state !== "held") return;\n    if (!taken',
+      },
+    ],
+    killer: { invariant: "I1", faults: { ...CALM, stack: "full" } },
+  },
+  {
+    id: "foreign-queue-opens",
+    what: "anybody who knows a queue reads it",
+    how: [
+      {
+        file: EXCHANGE,
+        from: "return queue !== undefined && equalBytes(queue.readerKey, readerKey) ? queue : undefined;",
+        to: "return readerKey.length > 0 ? queue : undefined;",
+      },
+    ],
+    killer: { tests: ["relay/test/exchange.test.ts"] },
+  },
+  {
+    id: "deletes-without-ack",
+    what: "the relay deletes from its disk what it has read for delivery",
+    how: [
+      {
+        file: EXCHANGE,
+        from: "read: (asked) => store.readMessages(asked.map((message) => message.row)),",
+        to: 'read: (asked) => {\n      void commit(asked.map((message) => ({ type: "delete-message", row: message.row })));\n      return store.readMessages(asked.map((message) => message.row));\n    },',
+      },
+    ],
+    killer: { invariant: "I13", faults: { ...CALM, stack: "full", clientCrashMean: 4_000 } },
+  },
+  {
+    id: "second-claim",
+    what: "a second sender may claim a queue",
+    how: [
+      {
+        file: EXCHANGE,
+        from: "if (queue.bound) return isSender ?",
+        to: "if (queue.bound) return isSender || isFirst || proven ?",
+      },
+    ],
+    killer: { tests: ["relay/test/exchange.test.ts"] },
+  },
+];

@@ -1,0 +1,104 @@
+/**
+ * `npm run planted`: every deliberate bug of the catalogue, and what killed it. `--simulated` leaves out those that
+ * test files kill, `--only id` takes one. Ends with 1 when a bug survives, or is killed by nothing but a later layer.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { applyPatches } from "../setup/patch.ts";
+import { CATALOGUE, type Entry } from "./catalogue.ts";
+import { createPlantedLoader } from "./planted-loader.ts";
+import { simulate } from "./simulate.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const SEEDS_MAX = 60;
+
+const { values } = parseArgs({
+  options: { simulated: { type: "boolean", default: false }, only: { type: "string" } },
+});
+
+interface Verdict {
+  readonly killed: boolean;
+  readonly by: string;
+  readonly after: string;
+}
+
+const loader = createPlantedLoader();
+
+async function bySimulation(
+  entry: Entry,
+  killer: Extract<Entry["killer"], { invariant: unknown }>,
+): Promise<Verdict> {
+  const { id, how } = entry;
+  const faults = killer.faults ?? {};
+  const planted = typeof how === "string" ? undefined : await loader.load(id, how);
+  const others = new Set<string>();
+  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+    const { broken } =
+      planted === undefined
+        ? await simulate(seed, typeof how === "string" ? { bug: how, faults } : { faults })
+        : await planted.simulate(seed, { faults });
+    for (const one of broken) others.add(one);
+    if (!broken.has(killer.invariant)) continue;
+    const healthy = await simulate(seed, { faults });
+    if (healthy.failures.length > 0) {
+      return { killed: false, by: "a seed that fails without it", after: `seed ${seed}` };
+    }
+    const also = [...others].filter((one) => one !== killer.invariant);
+    const by = `${killer.invariant}${also.length > 0 ? ` (also ${also.join(" ")})` : ""}`;
+    return { killed: true, by, after: `${seed} ${seed === 1 ? "seed" : "seeds"}` };
+  }
+  const by = others.size === 0 ? "nothing" : `only ${[...others].join(" ")}`;
+  return { killed: false, by, after: `${SEEDS_MAX} seeds` };
+}
+
+function byTests({ id, how }: Entry, tests: readonly string[]): Verdict {
+  if (typeof how === "string") throw new Error(`${id}: a flag is nothing for test files`);
+  // Here it fails loudly when the place is gone; inside the run that would look like a kill.
+  for (const { file } of how) applyPatches(file, readFileSync(`${ROOT}${file}`, "utf8"), how);
+  const folder = mkdtempSync(join(tmpdir(), "sotto-planted-"));
+  const file = join(folder, "report.json");
+  const settings = ["--config", "test/simulation/planted.config.ts", "--reporter=json"];
+  spawnSync("npx", ["vitest", "run", ...settings, `--outputFile.json=${file}`, ...tests], {
+    cwd: ROOT,
+    env: { ...process.env, SOTTO_PLANTED: id },
+    stdio: "ignore",
+  });
+  const json = readFileSync(file, "utf8");
+  rmSync(folder, { recursive: true });
+  const report = JSON.parse(json) as {
+    readonly numPassedTests: number;
+    readonly testResults: readonly {
+      readonly name: string;
+      readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    }[];
+  };
+  for (const { name, assertionResults } of report.testResults) {
+    const failed = assertionResults.find((one) => one.status === "failed");
+    if (failed === undefined) continue;
+    return { killed: true, by: name.replace(ROOT, ""), after: `"${failed.fullName.slice(0, 70)}"` };
+  }
+  return { killed: false, by: "nothing", after: `${report.numPassedTests} tests` };
+}
+
+const entries = CATALOGUE.filter(
+  ({ id, killer }) =>
+    (values.only === undefined || values.only === id) &&
+    (!values.simulated || "invariant" in killer),
+);
+let survivors = 0;
+for (const entry of entries) {
+  const { killer } = entry;
+  const verdict =
+    "invariant" in killer ? await bySimulation(entry, killer) : byTests(entry, killer.tests);
+  if (!verdict.killed) survivors++;
+  const sign = verdict.killed ? "killed  " : "SURVIVES";
+  console.log(`${sign} ${entry.id.padEnd(24)} ${verdict.by.padEnd(44)} ${verdict.after}`);
+}
+console.log(
+  `${entries.length} planted, ${entries.length - survivors} killed, ${survivors} survive`,
+);
+process.exitCode = survivors === 0 && entries.length > 0 ? 0 : 1;

@@ -1,0 +1,32 @@
+/** Runs test files with one bug of the catalogue in the sources they load: `SOTTO_PLANTED=id`. */
+import { relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+import { applyPatches } from "../setup/patch.ts";
+import { CATALOGUE } from "./catalogue.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const conditions = ["@sotto/source"];
+const entry = CATALOGUE.find(({ id }) => id === process.env["SOTTO_PLANTED"]);
+if (entry === undefined || typeof entry.how === "string") throw new Error("no such bug");
+const patches = entry.how;
+
+export default defineConfig({
+  root: ROOT,
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  plugins: [
+    {
+      name: "planted",
+      enforce: "pre",
+      transform: (code, id) => applyPatches(relative(ROOT, id.split("?")[0] ?? id), code, patches),
+    },
+  ],
+  test: {
+    environment: "node",
+    include: ["packages/*/test/**/*.test.ts", "relay/test/**/*.test.ts"],
+    exclude: ["**/*.browser.test.ts"],
+    testTimeout: 60_000,
+    bail: 1,
+  },
+});
