@@ -28,50 +28,72 @@ for (let power = 0, value = 1; power < 255; power++) {
 }
 
 const logOf = (value: number): number => LOG[value] ?? 0;
-const multiply = (a: number, b: number): number =>
-  a === 0 || b === 0 ? 0 : (EXP[logOf(a) + logOf(b)] ?? 0);
-/** `b` is not zero. */
-const divide = (a: number, b: number): number =>
-  a === 0 ? 0 : (EXP[logOf(a) + 255 - logOf(b)] ?? 0);
 
 /** `block` is a whole number of symbols; it is cut into `k` of them. */
 export function symbolAt(block: Uint8Array, index: number): CodeSymbol {
   const k = block.length / SYMBOL_BYTES;
-  if (index < k) {
-    return { index, bytes: block.slice(index * SYMBOL_BYTES, (index + 1) * SYMBOL_BYTES) };
-  }
-  const pieces = Array.from({ length: k }, (_, at) => ({
-    index: at,
-    bytes: block.subarray(at * SYMBOL_BYTES, (at + 1) * SYMBOL_BYTES),
-  }));
-  return { index, bytes: interpolate(pieces, index) };
+  const start = index * SYMBOL_BYTES;
+  if (index < k) return { index, bytes: block.slice(start, start + SYMBOL_BYTES) };
+  return { index, bytes: combine(block, weightsAt(piecesOf(k), index)) };
 }
 
 /** The block, from exactly `k` symbols with different indices. */
 export function joinSymbols(symbols: readonly CodeSymbol[]): Uint8Array<ArrayBuffer> {
-  const block = new Uint8Array(symbols.length * SYMBOL_BYTES);
+  const values = new Uint8Array(symbols.length * SYMBOL_BYTES);
+  symbols.forEach(({ bytes }, at) => values.set(bytes, at * SYMBOL_BYTES));
+  const points = pointsOf(symbols.map(({ index }) => index));
+  const block = new Uint8Array(values.length);
   for (let index = 0; index < symbols.length; index++) {
     const known = symbols.find((one) => one.index === index);
-    block.set(known?.bytes ?? interpolate(symbols, index), index * SYMBOL_BYTES);
+    const bytes = known?.bytes ?? combine(values, weightsAt(points, index));
+    block.set(bytes, index * SYMBOL_BYTES);
   }
   return block;
 }
 
-/** Lagrange: the value at `x` of the polynomial through all `symbols`; `x` is none of their indices. */
-function interpolate(symbols: readonly CodeSymbol[], x: number): Uint8Array {
-  const sum = new Uint8Array(SYMBOL_BYTES);
-  for (const { index, bytes } of symbols) {
-    let above = 1;
-    let below = 1;
-    for (const { index: other } of symbols) {
-      if (other === index) continue;
-      above = multiply(above, x ^ other);
-      below = multiply(below, index ^ other);
-    }
-    const weight = divide(above, below);
-    for (let at = 0; at < SYMBOL_BYTES; at++) {
-      sum[at] = (sum[at] ?? 0) ^ multiply(weight, bytes[at] ?? 0);
-    }
+/** Where a polynomial's values are known, and for each point the logarithm of its distances to all others. */
+interface Points {
+  readonly indices: readonly number[];
+  readonly spread: readonly number[];
+}
+
+function pointsOf(indices: readonly number[]): Points {
+  const spread = indices.map((index) =>
+    indices.reduce((sum, other) => (other === index ? sum : sum + logOf(index ^ other)), 0),
+  );
+  return { indices, spread };
+}
+
+const piecesByCount = new Map<number, Points>();
+
+/** The block's own symbols: the same points for every block of a kind. */
+function piecesOf(k: number): Points {
+  let points = piecesByCount.get(k);
+  if (points === undefined) {
+    points = pointsOf(Array.from({ length: k }, (_, index) => index));
+    piecesByCount.set(k, points);
   }
+  return points;
+}
+
+/** Lagrange: logarithms of what each known value counts for at `x`, which is none of the points. */
+function weightsAt({ indices, spread }: Points, x: number): readonly number[] {
+  const all = indices.reduce((sum, index) => sum + logOf(x ^ index), 0);
+  return indices.map((index, at) => {
+    const log = (all - logOf(x ^ index) - (spread[at] ?? 0)) % 255;
+    return log < 0 ? log + 255 : log;
+  });
+}
+
+/** The sum of `values`, cut into symbols, each times the power of its weight. */
+function combine(values: Uint8Array, weights: readonly number[]): Uint8Array {
+  const sum = new Uint8Array(SYMBOL_BYTES);
+  weights.forEach((weight, symbol) => {
+    const start = symbol * SYMBOL_BYTES;
+    for (let at = 0; at < SYMBOL_BYTES; at++) {
+      const value = values[start + at] ?? 0;
+      if (value !== 0) sum[at] = (sum[at] ?? 0) ^ (EXP[weight + logOf(value)] ?? 0);
+    }
+  });
   return sum;
 }
