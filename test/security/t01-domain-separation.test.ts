@@ -186,17 +186,19 @@ describe("a signature, all of them made with one Ed25519 key", () => {
         labels.find(([, label]) => startsWith(message, wire.utf8ToBytes(`${label}\0`)))?.[0],
     );
     expect(used).not.toContain(undefined);
-    expect([...new Set(used)].toSorted()).toEqual([
-      "deviceCert",
-      "deviceList",
-      "groupMessage",
-      "groupOp",
-      "hubAuth",
-      "hubHello",
-      "lastResort",
-      "prekeyBatch",
-      "signedPrekey",
-    ]);
+    expect(new Set(used)).toEqual(
+      new Set([
+        "deviceCert",
+        "deviceList",
+        "groupMessage",
+        "groupOp",
+        "hubAuth",
+        "hubHello",
+        "lastResort",
+        "prekeyBatch",
+        "signedPrekey",
+      ]),
+    );
     expect(new Set(used).size).toBe(Object.keys(signed).length);
   });
 });
