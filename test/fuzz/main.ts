@@ -107,7 +107,7 @@ async function main(): Promise<number> {
   const random = createRandom(seed);
   const dictionary = createDictionary(probe.dictionary());
   mkdirSync(OUTPUT, { recursive: true });
-  const dog = startWatchdog(join(OUTPUT, "hangs"));
+  const dog = await startWatchdog(join(OUTPUT, `hangs-${process.pid}`));
   const campaigns: Campaign[] = [];
   for (const target of targets) {
     const seeds = await target.seeds();
