@@ -58,7 +58,7 @@ export async function benchCrypto(): Promise<readonly Measure[]> {
 }
 
 /** Operations per second, best of WINDOWS; one call of `run` does `operations` of them. */
-async function rate(run: () => Promise<void>, operations = 1): Promise<number> {
+export async function rate(run: () => Promise<void>, operations = 1): Promise<number> {
   await run();
   let best = 0;
   for (let window = 0; window < WINDOWS; window++) {
@@ -89,7 +89,7 @@ async function setUp(env: CryptoEnv): Promise<() => Promise<void>> {
 }
 
 /** Both sides after a first message and its answer. */
-async function conversation(env: CryptoEnv): Promise<readonly [Session, Session]> {
+export async function conversation(env: CryptoEnv): Promise<readonly [Session, Session]> {
   const alice = await createOwnDevice(env);
   const bob = await createOwnDevice(env);
   const { bundle, secrets } = await createInviteBundle(bob, env);
@@ -143,7 +143,7 @@ function helloOf(bytes: Uint8Array): HelloEnvelope {
   return decoded.value;
 }
 
-function messageOf(bytes: Uint8Array): MessageEnvelope {
+export function messageOf(bytes: Uint8Array): MessageEnvelope {
   const decoded = decodeEnvelope(bytes);
   if (!decoded.ok || decoded.value.type !== "message") throw new Error("not a message");
   return decoded.value;

@@ -5,6 +5,7 @@
 import { benchCrypto } from "./crypto.ts";
 import { benchEngines } from "./engines.ts";
 import { benchFirstMessage } from "./first-message.ts";
+import { benchGroups } from "./groups.ts";
 import { benchPeers } from "./peers.ts";
 import { benchRelay } from "./relay.ts";
 import { benchSize } from "./size.ts";
@@ -18,6 +19,7 @@ export interface Measure {
 
 const groups: readonly (readonly [string, () => Promise<readonly Measure[]>])[] = [
   ["cryptography", benchCrypto],
+  ["groups", benchGroups],
   ["engines", benchEngines],
   ["peers", benchPeers],
   ["relay", benchRelay],

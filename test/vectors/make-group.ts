@@ -116,7 +116,7 @@ async function messageOf(
 ) {
   const begun = must(await beginChain(log, from, env)).chain;
   const device = { account: accountOf(to), device: to.cert.deviceId };
-  const { chain, record } = must(dealChain(begun, log, device, env.now));
+  const { chain, record } = must(dealChain(begun, log, [device], env.now));
   const content = utf8ToBytes(`to all: ${name}`);
   const sealed = must(await sealForGroup(chain, log, content, env));
   return {

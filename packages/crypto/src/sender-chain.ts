@@ -169,24 +169,25 @@ export const undealt = (
   entitled: readonly MemberDevice[],
 ): readonly MemberDevice[] => entitled.filter((one) => !chain.dealt.has(keyOf(one)));
 
-/** The record for one member's device, to be sealed in its session, from the next message on. */
+/** The record for devices of members, to be sealed in the session with each: it opens from the next message on. */
 export function dealChain(
   chain: SendingChain,
   log: GroupLog,
-  to: MemberDevice,
+  to: readonly MemberDevice[],
   now: number,
 ):
   | { readonly ok: true; readonly chain: SendingChain; readonly record: GroupKey }
   | Refused<SendRefusal> {
   const reason = refusalBy(log, chain);
   if (reason !== undefined) return { ok: false, reason };
-  if (!isMemberDevice(log.state, to.account, to.device))
+  if (to.some(({ account, device }) => !isMemberDevice(log.state, account, device))) {
     return { ok: false, reason: "not-a-member" };
+  }
   if (rotationDue(chain, log, now) !== undefined) return { ok: false, reason: "rotation-due" };
   const { chainId, next, chainKey, signingKey, heads } = chain;
   return {
     ok: true,
-    chain: { ...chain, dealt: new Set(chain.dealt).add(keyOf(to)) },
+    chain: { ...chain, dealt: new Set([...chain.dealt, ...to.map(keyOf)]) },
     record: { chainId, next, chainKey, signingKey, heads },
   };
 }

@@ -87,7 +87,7 @@ async function dealt(
   readonly record: GroupKey;
 }> {
   const begun = must(await beginChain(log, alice, env));
-  const { chain, record } = must(dealChain(begun.chain, log, deviceOf(bob), env.now));
+  const { chain, record } = must(dealChain(begun.chain, log, [deviceOf(bob)], env.now));
   const receiver = takeRecord(strangerTo(log, alice), record, env.now);
   if (receiver === undefined) throw new Error("record refused");
   return { chain, receiver, record };
@@ -151,7 +151,7 @@ describe("a message to a group", () => {
     const grown = await did(log, alice, { kind: "add", account: dave }, env);
     expect(rotationDue(first.chain, grown, env.now)).toBeUndefined();
     const device = asDeviceId(new Uint8Array(8));
-    const to = must(dealChain(first.chain, grown, { account: dave, device }, env.now));
+    const to = must(dealChain(first.chain, grown, [{ account: dave, device }], env.now));
     const read = decodeGroupKey(encodeGroupKey(to.record));
     const receiver = takeRecord(strangerTo(log, alice), must(read).value, env.now);
     if (receiver === undefined) throw new Error("record refused");
@@ -304,7 +304,7 @@ describe("who may read", () => {
   it("a removed member opens nothing sent after the sender has seen the removal", async () => {
     const { env, log, alice, bob, carol } = await party("reads");
     const { chain, receiver } = await dealt(log, alice, carol, env);
-    const toBob = must(dealChain(chain, log, deviceOf(bob), env.now)).chain;
+    const toBob = must(dealChain(chain, log, [deviceOf(bob)], env.now)).chain;
     const before = must(await sealForGroup(toBob, log, text("before"), env));
     expect((await open(receiver, before.envelope, log, env)).ok).toBe(true);
     const without = await did(log, alice, { kind: "remove", account: accountOf(carol) }, env);
@@ -312,16 +312,16 @@ describe("who may read", () => {
       ok: false,
       reason: "rotation-due",
     });
-    expect(dealChain(before.chain, without, deviceOf(bob), env.now)).toEqual({
+    expect(dealChain(before.chain, without, [deviceOf(bob)], env.now)).toEqual({
       ok: false,
       reason: "rotation-due",
     });
     const fresh = must(await beginChain(without, alice, env)).chain;
-    expect(dealChain(fresh, without, deviceOf(carol), env.now)).toEqual({
+    expect(dealChain(fresh, without, [deviceOf(carol)], env.now)).toEqual({
       ok: false,
       reason: "not-a-member",
     });
-    const record = must(dealChain(fresh, without, deviceOf(bob), env.now));
+    const record = must(dealChain(fresh, without, [deviceOf(bob)], env.now));
     const after = must(await sealForGroup(record.chain, without, text("after"), env));
     expect(await open(receiver, after.envelope, log, env)).toEqual({
       ok: false,
@@ -406,7 +406,7 @@ describe("who may write", () => {
     const refused = { ok: false, reason: "behind" };
     expect(await sealForGroup(chain, behind, text("x"), env)).toEqual(refused);
     expect(await beginChain(behind, alice, env)).toEqual(refused);
-    expect(dealChain(chain, behind, deviceOf(carol), env.now)).toEqual(refused);
+    expect(dealChain(chain, behind, [deviceOf(carol)], env.now)).toEqual(refused);
     const without = await did(log, alice, { kind: "remove", account: accountOf(bob) }, env);
     expect(await beginChain(without, bob, env)).toEqual({ ok: false, reason: "not-a-member" });
   });

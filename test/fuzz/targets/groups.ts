@@ -217,7 +217,7 @@ async function makeChain(): Promise<Chain> {
   if (!added.ok) throw new Error("the member was refused");
   const begun = await beginChain(added.log, alice, env);
   if (!begun.ok) throw new Error("no chain");
-  const to = { account, device: bob.cert.deviceId };
+  const to = [{ account, device: bob.cert.deviceId }];
   const dealt = dealChain(begun.chain, added.log, to, START);
   if (!dealt.ok) throw new Error("not dealt");
   const { group, account: owner, device } = begun.chain;
