@@ -30,5 +30,5 @@ describe("our primitives answer as those of OpenSSL, WebCrypto and libsignal do"
         "ML-KEM-768 rejected": 6,
       },
     );
-  });
+  }, 120_000);
 });
