@@ -17,7 +17,7 @@ const DECODERS_S = 40;
 const SEQUENCES_S = 18;
 /** Far beyond what any of the planted bugs takes: a run ends when it has found something. */
 const PLANTED_S = 60;
-const LIMIT_MS = 180_000;
+const LIMIT_MS = 600_000;
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "sotto-fuzz-"));
