@@ -170,7 +170,7 @@ export async function makeWorld(crypto: CryptoBackend) {
   };
   const begun = must(await beginChain(grown.log, alice, withKeys(env.entropy(32), seed))).chain;
   const to = { account: accountIdOf(bob.cert.rootKey), device: bob.cert.deviceId };
-  const dealt = must(dealChain(begun, grown.log, to, env.now));
+  const dealt = must(dealChain(begun, grown.log, [to], env.now));
   const sender = takeRecord(
     createRemoteSender(grown.log.group, accountIdOf(alice.cert.rootKey), alice.cert.deviceId),
     dealt.record,
@@ -478,7 +478,7 @@ export async function makeWorld(crypto: CryptoBackend) {
     return made;
   }
 
-  return { kinds, signed, lastResort };
+  return { kinds, signed, lastResort, group: { chain: dealt.chain, sender, log: grown.log } };
 }
 
 /** `bytes` made to look like `kind`: its head in front, cut or grown to its length. Never the genuine bytes themselves. */

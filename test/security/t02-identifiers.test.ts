@@ -116,7 +116,7 @@ describe("a device of Eve's that is named like something of Alice's", () => {
     const twin = await eveNamed(founder.cert.deviceId);
     const { chain } = must(await beginChain(group, twin, env));
     const to = { account: accountOf(member), device: member.cert.deviceId };
-    const dealt = must(dealChain(chain, group, to, env.now));
+    const dealt = must(dealChain(chain, group, [to], env.now));
     const sealed = must(await sealForGroup(dealt.chain, group, text("from Eve"), env));
     const envelope = must(decodeGroupEnvelope(sealed.envelope)).value;
     const heardAs = (account: ReturnType<typeof accountOf>) => {
