@@ -5,6 +5,7 @@ export * from "./file-engine.ts";
 export * from "./file-stream.ts";
 export * from "./fingerprint.ts";
 export { helloKeyOf } from "./handshake.ts";
+export * from "./group-hold.ts";
 export * from "./hub-auth.ts";
 export * from "./identity.ts";
 export * from "./invite.ts";

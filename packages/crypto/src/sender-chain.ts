@@ -41,10 +41,9 @@ import {
 } from "@sotto/wire";
 import type { CryptoEnv } from "./backend.ts";
 import { chainStep, JUMP_MAX, SKIPPED_KEY_AGE_MS_MAX, SKIPPED_KEYS_MAX } from "./chains.ts";
-import type { OwnDevice } from "./identity.ts";
-import { accountIdOf } from "./identity.ts";
+import { accountIdOf, type OwnDevice } from "./identity.ts";
 import { LABELS } from "./labels.ts";
-import { deviceKey, type GroupState } from "./membership-fold.ts";
+import { deviceKey, type GroupState, MEMBERS_MAX } from "./membership-fold.ts";
 import { type GroupLog, hasHead, headsHash, isMemberDevice, membersAhead } from "./membership.ts";
 import { hkdfSha256, hmacSha256, isSigningKey, labelled, sha256 } from "./primitives.ts";
 
@@ -154,7 +153,10 @@ export function rotationDue(
   entitled?: readonly MemberDevice[],
 ): RotationReason | undefined {
   if (chain.turnovers !== log.turnovers) return "membership";
-  for (const key of chain.dealt) if (!isEntitled(log.state, key)) return "membership";
+  // Without a turnover nobody drops out, except where concurrent adds have filled the group (§11.4).
+  if (log.state.members.size >= MEMBERS_MAX) {
+    for (const key of chain.dealt) if (!isEntitled(log.state, key)) return "membership";
+  }
   if (entitled !== undefined) {
     const keys = new Set(entitled.map(keyOf));
     for (const key of chain.dealt) if (!keys.has(key)) return "device";
