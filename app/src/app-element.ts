@@ -3,7 +3,7 @@
  * Owns: routes, layout, which element gets which value, what each event does.
  * Leaves to the elements: how things look; to the messenger: what they mean.
  */
-import type { Conversation, ConversationView, Messenger } from "@sotto/sdk";
+import type { AcceptResult, Conversation, ConversationView, Messenger } from "@sotto/sdk";
 import {
   base,
   controls,
@@ -41,6 +41,9 @@ const WIDE_PX = 720;
 
 /** Browsers let a click open a tab for about five seconds. */
 const ACTIVE_WAIT_MS = 3_000;
+/** How often, and how far apart, a second tab asks for the invite it was opened with. */
+const FRESH_TRIES_MAX = 20;
+const FRESH_PAUSE_MS = 500;
 /** An unused invite with less time left than this is not offered again: the screen promises seven days. */
 const UNUSED_INVITE_MS = 6 * 24 * 3_600_000;
 
@@ -777,13 +780,23 @@ export class SottoApp extends LitElement {
     });
   }
 
+  /** The tab that made this one may still be telling the relay of the invite: until then it is not there. */
+  async #accept(messenger: Messenger, text: string): Promise<AcceptResult> {
+    for (let tries = 1; ; tries++) {
+      const result = await messenger.accept(text);
+      const mayCome = !result.ok && result.reason === "gone" && this.#profile !== undefined;
+      if (!mayCome || tries >= FRESH_TRIES_MAX) return result;
+      await new Promise((resolve) => setTimeout(resolve, FRESH_PAUSE_MS));
+    }
+  }
+
   async #join(text: string): Promise<void> {
     this.joinText = text;
     this.joinBusy = true;
     this.joinFailure = undefined;
     try {
       const messenger = await this.#ready.promise;
-      const result = await messenger.accept(text);
+      const result = await this.#accept(messenger, text);
       if (!result.ok) {
         // Room is not what is missing where the database was taken away.
         const isClosed = this.#storage.value?.state === "closed";
