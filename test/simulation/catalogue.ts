@@ -12,10 +12,14 @@ export interface Entry {
   readonly what: string;
   /** A flag of the simulator's adapters, or differences of our sources. */
   readonly how: PlantedBug | readonly Patch[];
-  /** The invariant the simulation must see broken, or the test files one of which must fail. */
+  /** The invariant the simulation must see broken, or the test that must fail. */
   readonly killer:
     | { readonly invariant: Invariant; readonly faults?: Partial<Faults> }
-    | { readonly tests: readonly string[] };
+    | {
+        readonly file: string;
+        /** What its name begins with, describe and all. */
+        readonly test: string;
+      };
 }
 
 /** Nothing but what is named beside it, so that only the planted bug can be behind a late or missing message. */
@@ -61,6 +65,9 @@ const INBOX = "packages/protocol/src/inbox.ts";
 const OUTBOX = "packages/protocol/src/outbox.ts";
 const DRAFT = "packages/protocol/src/draft.ts";
 const EXCHANGE = "relay/src/core/exchange.ts";
+
+/** For a run of test files as they are. */
+export const NO_BUG = "none";
 
 export const CATALOGUE: readonly Entry[] = [
   // Adapters.
@@ -153,7 +160,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "const secret = new Uint8Array(32).fill(9);\n  const [key, shared]",
       },
     ],
-    killer: { tests: ["packages/crypto/test/secrecy.test.ts"] },
+    killer: {
+      file: "packages/crypto/test/ratchet.test.ts",
+      test: "state takes a new ratchet key each turn",
+    },
   },
   {
     id: "nonce-constant",
@@ -177,19 +187,28 @@ export const CATALOGUE: readonly Entry[] = [
         to: ".filter((chain) => turn >= chain.turn)",
       },
     ],
-    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+    killer: {
+      file: "packages/crypto/test/ratchet.test.ts",
+      test: "how late a message may be opens from OLD_CHAINS_MAX",
+    },
   },
   {
     id: "skipped-keys-unlimited",
     what: "any number of keys is kept for late messages",
     how: [{ file: CHAINS, from: "- SKIPPED_KEYS_MAX;", to: "- 1_000_000;" }],
-    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+    killer: {
+      file: "packages/crypto/test/ratchet.test.ts",
+      test: "how far ahead a message may be keeps SKIPPED_KEYS_MAX keys in all",
+    },
   },
   {
     id: "jump-unlimited",
     what: "a header may ask for any number of keys",
     how: [{ file: CHAINS, from: "until - chain.next > JUMP_MAX", to: "until - chain.next > 1e9" }],
-    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+    killer: {
+      file: "packages/crypto/test/ratchet.test.ts",
+      test: "how far ahead a message may be opens one that skips JUMP_MAX",
+    },
   },
   {
     id: "pn-tail-not-skipped",
@@ -201,7 +220,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "skipTo(session, receiving, receiving.next, env.now)",
       },
     ],
-    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+    killer: {
+      file: "packages/crypto/test/ratchet.test.ts",
+      test: "how far ahead a message may be applies to the end of the previous chain",
+    },
   },
   {
     id: "tag-not-checked",
@@ -213,7 +235,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "if (envelope.tag.length === 0) {",
       },
     ],
-    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+    killer: {
+      file: "packages/crypto/test/ratchet.test.ts",
+      test: "what an insider sends that no honest sender would a tag that is not the one",
+    },
   },
   {
     id: "padding-to-content",
@@ -225,7 +250,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "return Math.min(bucket - around, BODY_PREFIX_BYTES + contentBytes + frameBytes + 1);",
       },
     ],
-    killer: { tests: ["packages/crypto/test/ratchet.test.ts"] },
+    killer: {
+      file: "packages/crypto/test/secrecy.test.ts",
+      test: "bytes on the wire have only bucket sizes",
+    },
   },
   // Primitives.
   {
@@ -233,7 +261,8 @@ export const CATALOGUE: readonly Entry[] = [
     what: "signatures are checked by the rules of ZIP-215",
     how: [{ file: PRIMITIVES, from: "{ zip215: false }", to: "{ zip215: true }" }],
     killer: {
-      tests: ["packages/crypto/test/wycheproof.test.ts", "packages/crypto/test/primitives.test.ts"],
+      file: "packages/crypto/test/wycheproof.test.ts",
+      test: "the reference engine refuses a signature that noble takes",
     },
   },
   {
@@ -246,7 +275,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "SMALL_ORDER_X25519.length > 0",
       },
     ],
-    killer: { tests: ["packages/crypto/test/zero-exchange.test.ts"] },
+    killer: {
+      file: "packages/crypto/test/zero-exchange.test.ts",
+      test: "a certificate with one is refused by itself too",
+    },
   },
   // The engine.
   {
@@ -286,10 +318,8 @@ export const CATALOGUE: readonly Entry[] = [
       { file: DRAFT, from: "RANK[status] > RANK[row.status] ?", to: "status !== row.status ?" },
     ],
     killer: {
-      tests: [
-        "packages/protocol/test/outbox.test.ts",
-        "packages/protocol/test/conversation.test.ts",
-      ],
+      file: "packages/protocol/test/outbox.test.ts",
+      test: "the relay gone does not take back what it said of an earlier text",
     },
   },
   {
@@ -314,7 +344,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "Math.min(0, room)",
       },
     ],
-    killer: { tests: ["packages/protocol/test/inbox.test.ts"] },
+    killer: {
+      file: "packages/protocol/test/inbox.test.ts",
+      test: "what is remembered as received are the newest RECEIVED_MAX contents",
+    },
   },
   {
     id: "window-unlimited",
@@ -326,7 +359,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "if (inFlight.length < 0) break;",
       },
     ],
-    killer: { tests: ["packages/protocol/test/outbox.test.ts"] },
+    killer: {
+      file: "packages/protocol/test/outbox.test.ts",
+      test: "the relay gets IN_FLIGHT_MAX envelopes at a time",
+    },
   },
   {
     id: "timer-spins",
@@ -353,7 +389,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "",
       },
     ],
-    killer: { tests: ["packages/protocol/test/repair.test.ts"] },
+    killer: {
+      file: "packages/protocol/test/repair.test.ts",
+      test: "somebody else in a contact's place holds everything",
+    },
   },
   {
     id: "old-signal-believed",
@@ -365,7 +404,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "if (signal.counter < 0) {",
       },
     ],
-    killer: { tests: ["packages/protocol/test/presence.test.ts"] },
+    killer: {
+      file: "packages/protocol/test/presence.test.ts",
+      test: "a signal that is not newer than the last is dropped",
+    },
   },
   // The relay.
   {
@@ -402,7 +444,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "return readerKey.length > 0 ? queue : undefined;",
       },
     ],
-    killer: { tests: ["relay/test/exchange.test.ts"] },
+    killer: { file: "relay/test/exchange.test.ts", test: "a crash whatever happens in between" },
   },
   {
     id: "deletes-without-ack",
@@ -426,6 +468,6 @@ export const CATALOGUE: readonly Entry[] = [
         to: "if (queue.bound) return isSender || isFirst || proven ?",
       },
     ],
-    killer: { tests: ["relay/test/exchange.test.ts"] },
+    killer: { file: "relay/test/exchange.test.ts", test: "the only sender" },
   },
 ];

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { applyPatches } from "../setup/patch.ts";
-import { CATALOGUE, type Entry } from "./catalogue.ts";
+import { CATALOGUE, type Entry, NO_BUG } from "./catalogue.ts";
 import { createPlantedLoader } from "./planted-loader.ts";
 import { simulate } from "./simulate.ts";
 
@@ -19,6 +19,8 @@ const SEEDS_MAX = 60;
 const { values } = parseArgs({
   options: { simulated: { type: "boolean", default: false }, only: { type: "string" } },
 });
+
+type TestKiller = Extract<Entry["killer"], { file: unknown }>;
 
 interface Verdict {
   readonly killed: boolean;
@@ -55,33 +57,41 @@ async function bySimulation(
   return { killed: false, by, after: `${SEEDS_MAX} seeds` };
 }
 
-function byTests({ id, how }: Entry, tests: readonly string[]): Verdict {
-  if (typeof how === "string") throw new Error(`${id}: a flag is nothing for test files`);
-  // Here it fails loudly when the place is gone; inside the run that would look like a kill.
-  for (const { file } of how) applyPatches(file, readFileSync(`${ROOT}${file}`, "utf8"), how);
+/** Failed tests of this file, or undefined when none of that name ran. */
+function failuresOf(id: string, { file, test }: TestKiller): readonly string[] | undefined {
   const folder = mkdtempSync(join(tmpdir(), "sotto-planted-"));
-  const file = join(folder, "report.json");
+  const report = join(folder, "report.json");
   const settings = ["--config", "test/simulation/planted.config.ts", "--reporter=json"];
-  spawnSync("npx", ["vitest", "run", ...settings, `--outputFile.json=${file}`, ...tests], {
+  const which = ["-t", test.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`), file];
+  spawnSync("npx", ["vitest", "run", ...settings, `--outputFile.json=${report}`, ...which], {
     cwd: ROOT,
     env: { ...process.env, SOTTO_PLANTED: id },
     stdio: "ignore",
   });
-  const json = readFileSync(file, "utf8");
-  rmSync(folder, { recursive: true });
-  const report = JSON.parse(json) as {
-    readonly numPassedTests: number;
+  const { testResults } = JSON.parse(readFileSync(report, "utf8")) as {
     readonly testResults: readonly {
-      readonly name: string;
       readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
     }[];
   };
-  for (const { name, assertionResults } of report.testResults) {
-    const failed = assertionResults.find((one) => one.status === "failed");
-    if (failed === undefined) continue;
-    return { killed: true, by: name.replace(ROOT, ""), after: `"${failed.fullName.slice(0, 70)}"` };
+  rmSync(folder, { recursive: true });
+  const ran = testResults
+    .flatMap((one) => one.assertionResults)
+    .filter((one) => one.status === "passed" || one.status === "failed");
+  if (ran.length === 0) return undefined;
+  return ran.filter((one) => one.status === "failed").map((one) => one.fullName);
+}
+
+function byTest({ id, how }: Entry, killer: TestKiller): Verdict {
+  if (typeof how === "string") throw new Error(`${id}: a flag is nothing for test files`);
+  // Here it fails loudly when the place is gone; inside the run that would look like a kill.
+  for (const { file } of how) applyPatches(file, readFileSync(`${ROOT}${file}`, "utf8"), how);
+  const [first] = failuresOf(id, killer) ?? [];
+  if (first === undefined) return { killed: false, by: "nothing", after: killer.test };
+  const healthy = failuresOf(NO_BUG, killer);
+  if (healthy?.length !== 0) {
+    return { killed: false, by: "a test that fails without it", after: first };
   }
-  return { killed: false, by: "nothing", after: `${report.numPassedTests} tests` };
+  return { killed: true, by: killer.file, after: `"${first.slice(0, 60)}"` };
 }
 
 const entries = CATALOGUE.filter(
@@ -92,8 +102,7 @@ const entries = CATALOGUE.filter(
 let survivors = 0;
 for (const entry of entries) {
   const { killer } = entry;
-  const verdict =
-    "invariant" in killer ? await bySimulation(entry, killer) : byTests(entry, killer.tests);
+  const verdict = "invariant" in killer ? await bySimulation(entry, killer) : byTest(entry, killer);
   if (!verdict.killed) survivors++;
   const sign = verdict.killed ? "killed  " : "SURVIVES";
   console.log(`${sign} ${entry.id.padEnd(24)} ${verdict.by.padEnd(44)} ${verdict.after}`);

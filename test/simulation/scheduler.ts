@@ -82,4 +82,26 @@ export function createScheduler(): Scheduler {
 }
 
 /** Everything that follows from an event without waiting for another one: promises are not tied to virtual time. */
-const reactions = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const reactions = (): Promise<void> =>
+  new Promise((resolve) => {
+    if (typeof setImmediate === "function") setImmediate(resolve);
+    else postTask(resolve);
+  });
+
+/** In a page, a message to oneself comes after all that promises had to do, and no sooner than the page wants it. */
+let channel: MessageChannel | undefined;
+let waiting: (() => void)[] = [];
+
+function postTask(run: () => void): void {
+  if (channel === undefined) {
+    channel = new MessageChannel();
+    channel.port1.addEventListener("message", () => {
+      const due = waiting;
+      waiting = [];
+      for (const one of due) one();
+    });
+    channel.port1.start();
+  }
+  waiting.push(run);
+  channel.port2.postMessage(undefined);
+}
