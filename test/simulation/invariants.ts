@@ -9,7 +9,7 @@ export const INVARIANTS = {
   I4: "in peace both sides have the same history, names and nothing left to send",
   I5: "no (key, nonce) and no message key is released with two plaintexts",
   I6: "what a device keeps opens nothing that it opened before, and holds no key that did",
-  I7: "a copied state reads at most one turn of the other side's that began after it was copied",
+  I7: "every turn has a key of its own, and a copied state reads at most one that began after it was copied",
   I8: "everything that others can make grow has its limit, on clients and relay",
   I9: "after the faults everything arrives within 120 simulated seconds, or as soon as its repair allows",
   I10: "no text, name or secret of a device is in bytes on the network or on the relay's disk",

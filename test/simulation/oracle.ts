@@ -147,6 +147,8 @@ export function createOracle({ scheduler, crypto, random }: OracleOptions): Orac
   const usedKeys = new Map<Client, Set<string>>();
   const evicted = new Set<Client>();
   const copies: Copy[] = [];
+  const ratchetKeys = new Map<string, Uint8Array>();
+  const turnedTo = new Set<string>();
 
   /** Where the other side of this conversation keeps it. */
   function across(
@@ -212,6 +214,21 @@ export function createOracle({ scheduler, crypto, random }: OracleOptions): Orac
     ];
     for (const [what, count, max] of most) {
       if (count > max) oracle.fail("I8", `${client.name} keeps ${count} ${what}, at most ${max}`);
+    }
+  }
+
+  /** I7: whoever turns does it with a key that never was. */
+  function checkTurn(client: Client, { conversation }: Change): void {
+    const { peer, id } = conversation;
+    for (const session of peer.state === "open" ? peer.sessions : []) {
+      const name = `${client.name}/${id}/${bytesToHex(session.id)}`;
+      const before = ratchetKeys.get(name);
+      if (before === session.ownRatchetKey) continue;
+      ratchetKeys.set(name, session.ownRatchetKey);
+      const key = bytesToHex(session.ownRatchetKey);
+      if (turnedTo.has(key))
+        oracle.fail("I7", `${client.name} turns to a ratchet key that was used`);
+      turnedTo.add(key);
     }
   }
 
@@ -312,6 +329,7 @@ export function createOracle({ scheduler, crypto, random }: OracleOptions): Orac
         checkDelivered(client, id, row);
       }
       checkSizes(client, change);
+      checkTurn(client, change);
     },
     sized(client, { live, outbox }) {
       const most = [

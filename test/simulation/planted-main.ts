@@ -3,7 +3,7 @@
  * test files kill, `--only id` takes one. Ends with 1 when a bug survives, or is killed by nothing but a later layer.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -61,11 +61,12 @@ async function bySimulation(
 function failuresOf(id: string, { file, test }: TestKiller): readonly string[] | undefined {
   const folder = mkdtempSync(join(tmpdir(), "sotto-planted-"));
   const report = join(folder, "report.json");
+  const met = join(folder, "met");
   const settings = ["--config", "test/simulation/planted.config.ts", "--reporter=json"];
   const which = ["-t", test.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`), file];
   spawnSync("npx", ["vitest", "run", ...settings, `--outputFile.json=${report}`, ...which], {
     cwd: ROOT,
-    env: { ...process.env, SOTTO_PLANTED: id },
+    env: { ...process.env, SOTTO_PLANTED: id, SOTTO_PLANTED_MET: met },
     stdio: "ignore",
   });
   const { testResults } = JSON.parse(readFileSync(report, "utf8")) as {
@@ -73,7 +74,9 @@ function failuresOf(id: string, { file, test }: TestKiller): readonly string[] |
       readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
     }[];
   };
+  const isPlanted = existsSync(met);
   rmSync(folder, { recursive: true });
+  if (isPlanted === (id === NO_BUG)) throw new Error(`${id}: never met what it changes`);
   const ran = testResults
     .flatMap((one) => one.assertionResults)
     .filter((one) => one.status === "passed" || one.status === "failed");

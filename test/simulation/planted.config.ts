@@ -1,4 +1,5 @@
-/** Runs test files with one bug of the catalogue in the sources they load: `SOTTO_PLANTED=id`. */
+/** Runs test files with one bug of the catalogue in the sources they load: `SOTTO_PLANTED=id`. The files it met go to `SOTTO_PLANTED_MET`. */
+import { appendFileSync } from "node:fs";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
@@ -20,7 +21,13 @@ export default defineConfig({
     {
       name: "planted",
       enforce: "pre",
-      transform: (code, id) => applyPatches(relative(ROOT, id.split("?")[0] ?? id), code, patches),
+      transform(code, id) {
+        const file = relative(ROOT, id.split("?")[0] ?? id);
+        const met = process.env["SOTTO_PLANTED_MET"];
+        const isHere = patches.some((patch) => patch.file === file);
+        if (isHere && met !== undefined) appendFileSync(met, `${file}\n`);
+        return applyPatches(file, code, patches);
+      },
     },
   ],
   test: {
@@ -28,6 +35,9 @@ export default defineConfig({
     include: ["packages/*/test/**/*.test.ts", "relay/test/**/*.test.ts"],
     exclude: ["**/*.browser.test.ts"],
     testTimeout: 60_000,
-    bail: 1,
+    // It knows sources by what is on the disk: a bug would live on in the next run.
+    fsModuleCache: false,
+    // Otherwise Node loads our packages itself, as they are.
+    server: { deps: { inline: [/\/packages\//, /\/relay\//] } },
   },
 });
