@@ -3,6 +3,7 @@
  * Written by the process that runs tests, read by both.
  */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
 
 export type Event =
   /** `test` is about to run with `mutant`: the last such line names the one that hangs. */
@@ -11,17 +12,19 @@ export type Event =
   | { readonly is: "noticed"; readonly mutant: string; readonly test: string }
   /** `test` was not noticed to end. */
   | { readonly is: "hung"; readonly mutant: string; readonly test: string }
-  /** `test` fails, or takes too long, without a mutant: it judges none. */
-  | { readonly is: "left out"; readonly test: string; readonly ms: number }
+  /** Without a mutant: it judges none. */
+  | { readonly is: "fails"; readonly test: string }
   /** While modules and fixtures of `file` were made, or in a test of it. */
   | {
       readonly is: "reached";
       readonly file: string;
-      readonly ms: number;
+      /** Of each test without a mutant: see runner.ts. */
+      readonly ms: Readonly<Record<string, number>>;
       readonly loading: readonly string[];
       readonly testing: readonly string[];
     }
-  | { readonly is: "done"; readonly file: string };
+  /** Tests of up to `longest` milliseconds have judged all they reach. */
+  | { readonly is: "done"; readonly file: string; readonly longest: number };
 
 export function append(path: string, event: Event): void {
   appendFileSync(path, `${JSON.stringify(event)}\n`);
@@ -34,3 +37,6 @@ export const readLog = (path: string): readonly Event[] =>
         .filter((line) => line !== "")
         .map((line) => JSON.parse(line) as Event)
     : [];
+
+/** How events name loading `file`, the path of a test file, instead of one of its tests. */
+export const loadingTest = (file: string): string => `loading ${basename(file)}`;

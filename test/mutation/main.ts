@@ -28,6 +28,7 @@ const PACKAGES = ["wire", "crypto"] as const;
 const GOAL = 85;
 /** Longer than any test may take, on a busy machine too: whatever is silent for that long hangs. */
 const SILENCE_MS = 120_000;
+const QUICK_MS = 30;
 /** Everything the tests of the packages need. No tsconfig.json: it would refer to the rest. */
 const COPIED = [
   "package.json",
@@ -43,8 +44,10 @@ const { values } = parseArgs({
   options: {
     package: { type: "string", multiple: true, default: [...PACKAGES] },
     file: { type: "string", multiple: true },
-    /** Milliseconds a test may take without a mutant; longer ones judge none. */
-    longest: { type: "string", default: "3000" },
+    /** The copy of a run that was ended: what it found is not looked for again. */
+    resume: { type: "string" },
+    /** Milliseconds of the processor that a test may take without a mutant to judge any. */
+    longest: { type: "string", default: "1000" },
   },
 });
 
@@ -52,9 +55,11 @@ type Mutants = Awaited<ReturnType<Instrumenter["instrument"]>>["mutants"];
 
 for (const name of values.package) {
   if (!PACKAGES.some((known) => known === name)) throw new RangeError(`no package ${name}`);
-  const copy = makeCopy();
-  const mutants = await plant(copy, name);
-  console.log(`${name}: ${mutants.length} mutants, log in ${copy}`);
+  const copy = values.resume ?? makeCopy();
+  const mutants = values.resume === undefined ? await plant(copy, name) : readMutants(copy);
+  console.log(
+    `${name}: ${mutants.length} mutants, described with what is known of them in ${copy}`,
+  );
   await judge(copy, name);
   report(mutants, readLog(join(copy, "log.ndjson")));
 }
@@ -67,6 +72,10 @@ function makeCopy(): string {
   }
   symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
   return copy;
+}
+
+function readMutants(copy: string): Mutants {
+  return JSON.parse(readFileSync(join(copy, "mutants.json"), "utf8")) as Mutants;
 }
 
 /** Replaces sources by ones that hold all their mutants, each off until the runner switches it on. */
@@ -95,10 +104,14 @@ async function plant(copy: string, name: string): Promise<Mutants> {
     { plugins: null, excludedMutations: [], ignorers: [] },
   );
   for (const file of files) writeFileSync(file.name, file.content);
+  writeFileSync(join(copy, "mutants.json"), JSON.stringify(mutants));
   return mutants;
 }
 
-/** First every test with the mutants it reaches; then, loaded anew for each, what is evaluated on loading. */
+/**
+ * First the quick tests of every file, which notice most; then the longer ones for what is left; then, loaded anew for
+ * each, what is evaluated on loading.
+ */
 async function judge(copy: string, name: string): Promise<void> {
   const tests = join(copy, "packages", name, "test");
   const files = readdirSync(tests)
@@ -107,25 +120,22 @@ async function judge(copy: string, name: string): Promise<void> {
     .map((file) => join(tests, file));
   const log = join(copy, "log.ndjson");
   const longest = Number(values.longest);
-  await host(copy, { log, longest, files, loading: [] });
+  for (const most of [QUICK_MS, longest]) {
+    await host(copy, { log, longest: most, files, loading: {} });
+  }
 
   const events = readLog(log);
   const noticed = noticedBy(events);
-  const reached = events.filter((event) => event.is === "reached").toSorted((a, b) => a.ms - b.ms);
-  const loading = new Map<string, string[]>();
+  const total = (ms: Readonly<Record<string, number>>): number =>
+    Object.values(ms).reduce((sum, one) => sum + one, 0);
+  const reached = events
+    .filter((event) => event.is === "reached")
+    .toSorted((a, b) => total(a.ms) - total(b.ms));
+  const loading: Record<string, readonly string[]> = {};
   for (const { file, loading: mutants } of reached) {
-    for (const mutant of mutants.filter((one) => !noticed.has(one))) {
-      loading.set(mutant, [...(loading.get(mutant) ?? []), join(copy, file)]);
-    }
+    loading[join(copy, file)] = mutants.filter((mutant) => !noticed.has(mutant));
   }
-  if (loading.size === 0) return;
-  console.log(`${loading.size} mutants in what is evaluated on loading`);
-  await host(copy, {
-    log,
-    longest,
-    files,
-    loading: [...loading].map(([mutant, those]) => ({ mutant, files: those })),
-  });
+  await host(copy, { log, longest, files: Object.keys(loading), loading });
 }
 
 /** Runs the job until it ends by itself; after a silence, says which mutant hung and runs it again for the rest. */
@@ -174,7 +184,7 @@ function report(mutants: Mutants, events: readonly Event[]): void {
     events.flatMap((event) => (event.is === "reached" ? [...event.loading, ...event.testing] : [])),
   );
   for (const event of events) {
-    if (event.is === "left out") console.log(`left out: ${event.test} (${event.ms.toFixed()} ms)`);
+    if (event.is === "fails") console.log(`fails without a mutant: ${event.test}`);
   }
   const line = (name: string, those: Mutants): void => {
     const count = those.filter(({ id }) => noticed.has(id)).length;
