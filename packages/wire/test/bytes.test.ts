@@ -1,10 +1,13 @@
 import {
   asAccountId,
+  asChainId,
   asContentId,
   asDeviceId,
   asEnvelopeId,
   asFileId,
+  asGroupId,
   asLinkId,
+  asOpId,
   asQueueId,
   asSendId,
   base64UrlToBytes,
@@ -86,6 +89,8 @@ describe("comparing bytes", () => {
     const bytes = new Uint8Array([1, 2, 3]);
     expect(equalBytes(bytes, new Uint8Array([1, 2, 3]))).toBe(true);
     expect(equalBytes(bytes, new Uint8Array([1, 2]))).toBe(false);
+    expect(equalBytes(new Uint8Array([1, 2]), bytes)).toBe(false);
+    expect(equalBytes(new Uint8Array([1, 0]), new Uint8Array([1]))).toBe(false);
     for (const at of [0, 1, 2]) expect(equalBytes(bytes, bytes.with(at, 9)), `${at}`).toBe(false);
     expect(equalBytes(new Uint8Array(), new Uint8Array())).toBe(true);
   });
@@ -110,7 +115,9 @@ describe("the writer and the reader", () => {
 
   it.each(numbers)("refuse to write a %s past %d, below 0 or no integer", (kind, max) => {
     for (const value of [max + 1, -1, 0.5, Number.NaN]) {
-      expect(() => createWriter()[kind](value)).toThrow(RangeError);
+      expect(() => createWriter()[kind](value)).toThrow(
+        new RangeError(`expected an integer from 0 to ${max}, got ${value}`),
+      );
     }
   });
 
@@ -170,9 +177,15 @@ describe("ids", () => {
     ["account", asAccountId, 20],
     ["device", asDeviceId, 8],
     ["file", asFileId, 16],
+    ["group", asGroupId, 32],
+    ["operation", asOpId, 32],
+    ["chain", asChainId, 16],
   ] as const)("of a %s have one size", (_, as, length) => {
     expect(as(new Uint8Array(length))).toHaveLength(length);
-    expect(() => as(new Uint8Array(length - 1))).toThrow(RangeError);
-    expect(() => as(new Uint8Array(length + 1))).toThrow(RangeError);
+    for (const wrong of [length - 1, length + 1]) {
+      expect(() => as(new Uint8Array(wrong))).toThrow(
+        new RangeError(`expected ${length} bytes, got ${wrong}`),
+      );
+    }
   });
 });

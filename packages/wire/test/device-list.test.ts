@@ -57,7 +57,9 @@ describe("a device list", () => {
     const full = listOf(DEVICES_MAX, DEVICES_EVER_MAX - DEVICES_MAX);
     expect(encodeDeviceList(full)).toHaveLength(DEVICE_LIST_BYTES_MAX);
     expect(decodeDeviceList(encodeDeviceList(full))).toStrictEqual({ ok: true, value: full });
-    expect(() => encodeDeviceList(listOf(DEVICES_MAX + 1, 0))).toThrow(RangeError);
+    expect(() => encodeDeviceList(listOf(DEVICES_MAX + 1, 0))).toThrow(
+      new RangeError("17 devices and 0 removed are too many"),
+    );
     expect(() => encodeDeviceList(listOf(1, DEVICES_EVER_MAX))).toThrow(RangeError);
     expect(decodeDeviceList(encodeDeviceList(listOf(1, DEVICES_EVER_MAX - 1))).ok).toBe(true);
   });
@@ -80,7 +82,7 @@ describe("a device list", () => {
   });
 
   it("has a version from 1 to the last that a history can reach, which fits the u16 of a body", () => {
-    expect(LIST_VERSION_MAX).toBeLessThanOrEqual(0xffff);
+    expect(LIST_VERSION_MAX).toBe(255);
     const last = listOf(1, 0, LIST_VERSION_MAX);
     expect(decodeDeviceList(encodeDeviceList(last))).toStrictEqual({ ok: true, value: last });
     for (const [version, reason] of [

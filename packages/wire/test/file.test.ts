@@ -147,7 +147,9 @@ describe("the size of a file on the wire", () => {
   });
 
   it.each([-1, 0.5, Number.NaN, FILE_BYTES_MAX + 1])("%d does not exist", (size) => {
-    expect(() => fileShape(size)).toThrow(RangeError);
+    expect(() => fileShape(size)).toThrow(
+      new RangeError(`expected a file of 0 to ${FILE_BYTES_MAX} bytes, got ${size}`),
+    );
   });
 
   const size = fc

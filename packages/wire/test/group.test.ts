@@ -50,7 +50,9 @@ describe("an operation", () => {
     const largest = encodeGroupOp(opWith(PARENTS_MAX));
     expect(largest).toHaveLength(GROUP_OP_BYTES_MAX);
     expect(decodeGroupOp(largest)).toStrictEqual({ ok: true, value: opWith(PARENTS_MAX) });
-    expect(() => encodeGroupOp(opWith(PARENTS_MAX + 1))).toThrow(RangeError);
+    expect(() => encodeGroupOp(opWith(PARENTS_MAX + 1))).toThrow(
+      new RangeError("17 parents, at most 16"),
+    );
     expect(decodeGroupOp(changed(largest, 33, PARENTS_MAX + 1))).toEqual({
       ok: false,
       reason: "too-large",
@@ -83,6 +85,7 @@ describe("an operation", () => {
     expect(decodeGroupOp(encodeGroupOp(create)).ok).toBe(true);
     const bad: readonly GroupOp[] = [
       { ...create, group: asGroupId(new Uint8Array(32).fill(1)) },
+      { ...create, group: asGroupId(new Uint8Array(32).with(31, 1)) },
       { ...create, lamport: 1 },
       { ...create, parents: [idOf(1)] },
       opWith(0),
@@ -123,7 +126,9 @@ describe("a page", () => {
     expect(decodeGroupPage(full)).toStrictEqual({ ok: true, value: { certs, ops } });
     expect(() => encodeGroupPage({ certs: [...certs, cert], ops })).toThrow(RangeError);
     expect(() => encodeGroupPage({ certs, ops: [...ops, new Uint8Array(1)] })).toThrow(RangeError);
-    expect(() => encodeGroupPage({ certs, ops: [] })).toThrow(RangeError);
+    expect(() => encodeGroupPage({ certs, ops: [] })).toThrow(
+      new RangeError("page of 0 operations, 7123 bytes"),
+    );
     expect(decodeGroupPage(changed(full, 1, PAGE_OPS_MAX + 1))).toEqual({
       ok: false,
       reason: "too-large",
@@ -202,5 +207,8 @@ describe("a group envelope", () => {
     expect(bytes).toHaveLength(13);
     expect(decodeGroupHeader(changed(bytes, 12, 4))).toEqual({ ok: false, reason: "malformed" });
     expect(decodeGroupHeader(changed(bytes, 12, 1))).toEqual({ ok: false, reason: "malformed" });
+    const listed = encodeGroupHeader({ ...header, head: new Uint8Array(8), listed: true });
+    expect(decodeGroupHeader(listed).ok).toBe(true);
+    expect(decodeGroupHeader(changed(listed, 4, 1))).toEqual({ ok: false, reason: "malformed" });
   });
 });

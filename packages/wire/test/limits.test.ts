@@ -174,6 +174,7 @@ describe("an address", () => {
     "http://localhost.example.com",
     "http://127.0.0.1.example.com",
     "http://127x0x0x1",
+    " http://localhost",
     "ws://localhost",
     "javascript:alert(1)",
   ])("may not name %j", (url) => {
@@ -266,6 +267,9 @@ describe("certificates and bundles", () => {
     const encoded = encodeBundle(bundle());
     expect(encoded[1_470]).toBe(1);
     expect(decodeBundle(encoded.with(1_470, 2))).toEqual(refused("malformed"));
+    const none = encodeBundle(bundle({ oneTimeKey: undefined }));
+    expect(none[1_470]).toBe(0);
+    expect(decodeBundle(none.with(1_470, 2))).toEqual(refused("malformed"));
   });
 
   it(`are not looked into past ${BUNDLE_BYTES_MAX} bytes`, () => {
