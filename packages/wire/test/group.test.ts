@@ -20,6 +20,7 @@ import {
   GROUP_OP_BYTES_MAX,
   GROUP_PAGE_BYTES_MAX,
   type GroupOp,
+  groupOpBody,
   isAscending,
   PAGE_OPS_MAX,
   PARENTS_MAX,
@@ -61,6 +62,11 @@ describe("an operation", () => {
       ok: false,
       reason: "too-large",
     });
+  });
+
+  it("is signed over all but its signature", () => {
+    const op = opWith(2);
+    expect(groupOpBody(op)).toEqual(encodeGroupOp(op).slice(0, -op.signature.length));
   });
 
   it("lists its parents ascending, each once", () => {

@@ -47,6 +47,7 @@ import {
   FRAME_BYTES_MAX,
   HELLO_HEADER_BYTES,
   helloTranscript,
+  HUB_PATH,
   authTranscript,
   sendTranscript,
   type HubFrame,
@@ -567,6 +568,10 @@ describe("a hub frame", () => {
     id,
     blob: bytes(ENVELOPE_BYTES_MAX),
   };
+
+  it("is sent at one path of the relay's origin", () => {
+    expect(HUB_PATH).toBe("/hub");
+  });
 
   it(`has at most ${FRAME_BYTES_MAX} bytes: a delivery of the largest envelope`, () => {
     const encoded = encodeFrame(0, largest);
