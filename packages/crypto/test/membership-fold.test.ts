@@ -127,6 +127,32 @@ describe("concurrent operations", () => {
   });
 });
 
+describe("rights that came from a removed admin", () => {
+  it("are void: of a member it promoted, and of who it added where members add", () => {
+    const { world, head } = founded(1, 4);
+    const removal = world.did(0, [head], remove(1));
+    const raised = world.did(1, [head], promote(3));
+    const used = world.did(3, [raised], remove(4));
+    expect(rosterOf(world.stateOf([removal, used]))).toEqual(names(0, 2, 3, 4));
+    const open = world.did(0, [head], { kind: "policy", adders: "members" });
+    const gone = world.did(0, [open], remove(1));
+    const brought = world.did(1, [open], add(7));
+    const next = world.did(7, [brought], add(8));
+    expect(rosterOf(world.stateOf([gone, next]))).toEqual(names(0, 2, 3, 4));
+  });
+
+  it("are good again after it was added again, but a promotion beside the removal is not", () => {
+    const { world, head } = founded(1, 3);
+    const beside = world.did(1, [head], promote(3));
+    const gone = world.did(0, [head], remove(3));
+    const back = world.did(0, [gone], add(3));
+    const open = world.did(0, [back], { kind: "policy", adders: "members" });
+    const added = world.did(3, [open], add(4));
+    expect(rosterOf(world.stateOf([beside, added]))).toEqual(names(0, 1, 2, 3, 4));
+    expect(adminNames(world, [beside, added])).toEqual(names(0, 1));
+  });
+});
+
 describe("rights", () => {
   it("are the admins', but everybody may leave, and members may add where the policy says so", () => {
     const { world, head } = founded(0, 2);
