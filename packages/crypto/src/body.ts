@@ -8,6 +8,7 @@ import {
   createWriter,
   decodeWith,
   ENVELOPE_BYTES_MAX,
+  isZero,
   MESSAGE_HEADER_BYTES,
   refuse,
 } from "@sotto/wire";
@@ -56,7 +57,7 @@ export function decodeBody(bytes: Uint8Array): Body | undefined {
     const listVersion = reader.u16();
     const content = reader.take(reader.u16());
     const frame = readFrame(reader);
-    if (reader.rest().some((byte) => byte !== 0)) refuse("malformed");
+    if (!isZero(reader.rest())) refuse("malformed");
     return { listVersion, content, frame };
   });
   return decoded.ok ? decoded.value : undefined;

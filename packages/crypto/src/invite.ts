@@ -12,6 +12,7 @@ import {
   type LinkId,
   NONCE_BYTES,
   utf8ToBytes,
+  isZero,
 } from "@sotto/wire";
 import type { CryptoBackend, CryptoEnv } from "./backend.ts";
 import { LABELS } from "./labels.ts";
@@ -63,7 +64,7 @@ export async function openInviteOffer(
   if (body === undefined) return undefined;
   const length = new DataView(body.buffer, body.byteOffset).getUint16(0);
   const end = 2 + length;
-  if (end > body.length || body.subarray(end).some((byte) => byte !== 0)) return undefined;
+  if (end > body.length || !isZero(body.subarray(end))) return undefined;
   const decoded = decodeInviteOffer(body.slice(2, end));
   return decoded.ok ? decoded.value : undefined;
 }

@@ -18,6 +18,8 @@ import { isKemKey } from "./primitives.ts";
 
 /** Symbols of one frame at most: a whole key and one to spare. */
 export const FRAME_SYMBOLS_MAX = 38;
+/** Of these, at most so many that are no piece of the block: they cost a sum over all of it. */
+export const FRAME_PARITY_MAX = 4;
 /** kind 1 | epoch 2 | first index 1 | count 1. */
 export const FRAME_HEADER_BYTES = 5;
 /** A key or ciphertext is sent in one piece, where there is room for it, at most this often… */
@@ -114,22 +116,27 @@ export function takeFrame(
   const sent = { ...kem, sinceWhole: kem.sinceWhole + 1 };
   const none = { kem: sent, bytes: new Uint8Array(0) };
   if (step.kind !== "offering" && step.kind !== "answering") return none;
+  const fitting = Math.floor((room - FRAME_HEADER_BYTES) / SYMBOL_BYTES);
+  const pieces = symbolsOf(step.block);
+  // Where all of it fits, it goes as it is.
+  const first = fitting >= pieces ? 0 : step.next;
   const count = Math.min(
-    Math.floor((room - FRAME_HEADER_BYTES) / SYMBOL_BYTES),
+    fitting,
     FRAME_SYMBOLS_MAX,
-    SYMBOLS_MAX - step.next,
+    Math.max(0, pieces - first) + FRAME_PARITY_MAX,
+    SYMBOLS_MAX - first,
   );
   if (count < 1) return none;
-  const symbols = Array.from({ length: count }, (_, at) => symbolAt(step.block, step.next + at));
+  const symbols = Array.from({ length: count }, (_, at) => symbolAt(step.block, first + at));
   const bytes = createWriter()
     .u8(step.kind === "offering" ? FrameKind.key : FrameKind.ciphertext)
     .u16(nextEpoch(kem.epoch))
-    .u8(step.next)
+    .u8(first)
     .u8(count)
     .raw(concatBytes(...symbols.map((one) => one.bytes)))
     .done();
-  const next = (step.next + count) % SYMBOLS_MAX;
-  if (count < symbolsOf(step.block)) return { kem: { ...sent, step: { ...step, next } }, bytes };
+  const next = (first + count) % SYMBOLS_MAX;
+  if (count < pieces) return { kem: { ...sent, step: { ...step, next } }, bytes };
   const whole =
     step.kind === "offering"
       ? { ...sent, step: { ...step, next }, sinceWhole: 0, wholeAt: now }

@@ -14,6 +14,7 @@ import {
   encodeDeviceCert,
   EnvelopeType,
   equalBytes,
+  isZero,
   NONCE_BYTES,
   type PleaEnvelope,
   type PrekeyBundle,
@@ -73,7 +74,7 @@ const decodePlea = (bytes: Uint8Array) =>
   decodeWith(bytes, BODY_BYTES, (reader): Plea => {
     const at = reader.u48();
     const bundle = decodeBundle(reader.block(BUNDLE_BYTES_MAX));
-    if (reader.rest().some((byte) => byte !== 0)) refuse("malformed");
+    if (!isZero(reader.rest())) refuse("malformed");
     return bundle.ok ? { at, bundle: bundle.value } : refuse(bundle.reason);
   });
 

@@ -8,6 +8,7 @@ import {
   decodeSignal,
   encodeSignal,
   EnvelopeType,
+  isZero,
   NONCE_BYTES,
   type Signal,
   type SignalEnvelope,
@@ -46,7 +47,7 @@ export async function openSignal(
   if (body === undefined || body.length < 2) return undefined;
   const length = new DataView(body.buffer, body.byteOffset).getUint16(0);
   const end = 2 + length;
-  if (end > body.length || body.subarray(end).some((byte) => byte !== 0)) return undefined;
+  if (end > body.length || !isZero(body.subarray(end))) return undefined;
   const decoded = decodeSignal(body.slice(2, end));
   return decoded.ok ? decoded.value : undefined;
 }

@@ -292,9 +292,17 @@ describe("frames", () => {
     expect(frameIn(most.bytes).symbols).toHaveLength(FRAME_SYMBOLS_MAX);
     if (most.kem.step.kind !== "offering") throw new Error("not offering");
     const nearEnd = { ...most.kem, step: { ...most.kem.step, next: 253 } };
-    const last = takeFrame(nearEnd, 60_000, NOW);
+    const last = takeFrame(nearEnd, FRAME_HEADER_BYTES + 10 * SYMBOL_BYTES, NOW);
     expect(frameIn(last.bytes).symbols.map((symbol) => symbol.index)).toEqual([253, 254]);
     expect(frameIn(takeFrame(last.kem, one, NOW).bytes).symbols[0]?.index).toBe(0);
+    // Behind the pieces of the block at most four; and all of it again from its beginning where it fits.
+    const late = { ...most.kem, step: { ...most.kem.step, next: 36 } };
+    const some = takeFrame(late, FRAME_HEADER_BYTES + 20 * SYMBOL_BYTES, NOW);
+    expect(frameIn(some.bytes).symbols.map(({ index }) => index)).toEqual([36, 37, 38, 39, 40]);
+    const whole = takeFrame(late, FRAME_HEADER_BYTES + 37 * SYMBOL_BYTES, NOW);
+    expect(frameIn(whole.bytes).symbols.map(({ index }) => index)).toEqual(
+      Array.from({ length: 37 }, (_, index) => index),
+    );
   });
 
   it("are refused with no, too many or impossible symbols, cut off, or of an unknown kind", () => {

@@ -171,6 +171,13 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0;
 }
 
+/** What padding has to be. */
+export function isZero(bytes: Uint8Array): boolean {
+  let any = 0;
+  for (let index = 0; index < bytes.length; index++) any |= bytes[index] ?? 0;
+  return any === 0;
+}
+
 export function bytesToHex(bytes: Uint8Array): string {
   let hex = "";
   for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
