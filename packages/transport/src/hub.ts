@@ -254,7 +254,11 @@ export function createHub(options: HubOptions): Hub {
           // Wanted before it exists, or the first delivery would find nobody waiting for it.
           wanted.set(bytesToHex(queueId), queueId);
           opened.makeQueue({ queueId, firstUseHash, ttlHours }, (answer) => {
-            if (answer?.type === "queue") return settle({ ok: true, sendId: answer.sendId });
+            if (answer?.type === "queue") {
+              // Once more: asked for twice, the answer to the other may have been a refusal.
+              wanted.set(bytesToHex(queueId), queueId);
+              return settle({ ok: true, sendId: answer.sendId });
+            }
             const reason = refusal(answer);
             if (reason !== "lost") wanted.delete(bytesToHex(queueId));
             settle({ ok: false, reason });

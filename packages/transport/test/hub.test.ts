@@ -352,6 +352,23 @@ describe("limits of bytes and deliveries", () => {
     await until(() => settled === CALLS_BYTES_MAX / big.length);
   });
 
+  it("of a queue that was asked for twice arrive, though one of the two was refused", async () => {
+    let asked = 0;
+    const { hub, visit, deliveries } = await online({
+      onFrame(visit, request, frame) {
+        const isFirst = frame.type === "queue-new" && asked++ === 0;
+        if (isFirst) visit.send(request, { type: "error", code: "full", retryAfterMs: 0 });
+        else agreeable(visit, request, frame);
+      },
+    });
+    const asking = { queueId: queueId(5), firstUse: entropy(16), ttlHours: 24 };
+    const answers = await Promise.all([hub.makeQueue(asking), hub.makeQueue(asking)]);
+    expect(answers.map(({ ok }) => ok)).toEqual([false, true]);
+    const mail = { sequence: 1n, id: envelopeId(), blob: blob(1) };
+    visit.send(0, { type: "deliver", alias: 6, ...mail });
+    await until(() => deliveries.length === 1);
+  });
+
   it("keeps book of as many deliveries as a WELCOME can credit, one more breaks the protocol", async () => {
     const { hub, visit, deliveries } = await online({ creditMessages: UNACKNOWLEDGED_MAX });
     hub.openQueues([queueId(5)]);
