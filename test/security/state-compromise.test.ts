@@ -117,7 +117,7 @@ async function loot(copy: Session, seen: readonly Sent[]): Promise<ReadonlySet<s
 const namesOf = (sent: readonly Sent[]): ReadonlySet<string> =>
   new Set(sent.map((one) => one.text));
 
-/** SPEC.md §5.7: the rest of the turn under way; and when that is the owner's own, the whole answer to it too. */
+/** crypto/SPEC.md §5.7: the rest of the turn under way; and when that is the owner's own, the whole answer to it too. */
 function exposedBy(owner: Owner, at: number, sent: readonly Sent[]): readonly Sent[] {
   const last = sent[at - 1];
   // Whoever begins is in its own turn before it has said anything.

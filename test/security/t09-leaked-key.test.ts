@@ -169,7 +169,7 @@ describe("with Alice's long-term keys, all three of them, a thief", () => {
       const sealed = await sealPlea(posingAs(bob.cert), alice.cert, { at: NOW, bundle }, thief);
       return openPlea(alice, bob.cert, asPlea(sealed), nobleBackend);
     };
-    // SPEC.md §14: what comes of it is a HELLO of Alice's that only the real Bob could answer.
+    // crypto/SPEC.md §14: what comes of it is a HELLO of Alice's that only the real Bob could answer.
     expect((await plead(ofBob.bundle))?.bundle).toEqual(ofBob.bundle);
     const eve = await createInviteBundle(await createOwnDevice(env), env);
     for (const bundle of [

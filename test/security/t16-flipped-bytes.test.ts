@@ -63,7 +63,7 @@ describe("a changed byte", () => {
     const others = Object.entries(world.kinds)
       .filter(([name, { head }]) => head !== undefined && !(name in STEPS))
       .map(([name]) => name);
-    // A page is as good as its operations, each of which is tried; a phrase has a checksum of eight bits (SPEC.md §13).
+    // A page is as good as its operations, each of which is tried; a phrase has a checksum of eight bits (crypto/SPEC.md §13).
     expect(others).toEqual(["group page", "recovery phrase"]);
   });
 });
