@@ -115,7 +115,9 @@ export const numbered = (count: number): readonly Uint8Array[] =>
 
 export function asMessage(envelope: Uint8Array): MessageEnvelope {
   const decoded = decodeEnvelope(envelope);
-  if (!decoded.ok || decoded.value.type === "signal") throw new Error("not a message");
+  if (!decoded.ok || decoded.value.type === "signal" || decoded.value.type === "plea") {
+    throw new Error("not a message");
+  }
   return decoded.value.type === "hello" ? decoded.value.message : decoded.value;
 }
 
