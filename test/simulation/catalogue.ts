@@ -244,7 +244,7 @@ export const CATALOGUE: readonly Entry[] = [
       {
         file: "packages/crypto/src/body.ts",
         from: "return bucket - around;",
-        to: "return Math.min(bucket - around, BODY_PREFIX_BYTES + contentBytes + frameBytes + 1);",
+        to: "return Math.min(bucket - around, BODY_PREFIX_BYTES + contentBytes + frameBytes);",
       },
     ],
     killer: {

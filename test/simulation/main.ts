@@ -14,6 +14,7 @@ import { ACTS, type RunOptions, simulate } from "./simulate.ts";
 
 /** Failures reduced in one call: with more there is one cause. */
 const SHRINKS_MAX = 3;
+const PROGRESS_EVERY = 1_000;
 
 const { values } = parseArgs({
   allowNegative: true,
@@ -48,6 +49,7 @@ let [failed, steps, accepted, simulatedMs, shrinks] = [0, 0, 0, 0, 0];
 const faults = new Map<string, number>();
 
 for (let seed = first; seed < first + count; seed++) {
+  if (seed > first && (seed - first) % PROGRESS_EVERY === 0) report(seed - first);
   const result = await simulate(seed, {
     ...options,
     ...(values.trace ? { trace: (line: string) => console.log(line) } : {}),
@@ -64,14 +66,18 @@ for (let seed = first; seed < first + count; seed++) {
   console.log(`  npm run simulate -- --seed ${seed}${settings} --trace`);
   if (values.shrink && options.only === undefined && shrinks++ < SHRINKS_MAX) await reduce(seed);
 }
-const seconds = (performance.now() - startedAt) / 1_000;
-const injected = [...faults.values()].reduce((sum, one) => sum + one, 0);
 const kinds = [...faults].toSorted((a, b) => b[1] - a[1]).map((one) => one.join(" "));
 console.log(`faults: ${kinds.join(", ")}`);
-console.log(
-  `${count} seeds, ${failed} failed, ${injected} faults, ${steps} steps, ${accepted} messages, ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours, ${(count / seconds).toFixed(1)} seeds/s`,
-);
+report(count);
 process.exitCode = failed === 0 ? 0 : 1;
+
+function report(done: number): void {
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const injected = [...faults.values()].reduce((sum, one) => sum + one, 0);
+  console.log(
+    `${done} seeds, ${failed} failed, ${injected} faults, ${steps} steps, ${accepted} messages, ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours, ${(done / seconds).toFixed(1)} seeds/s`,
+  );
+}
 
 async function reduce(seed: number): Promise<void> {
   const shrunk = await shrink(seed, options);

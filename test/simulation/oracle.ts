@@ -15,6 +15,7 @@ import {
   type Change,
   type ConversationId,
   type DropReason,
+  type Effect,
   HELD_FRAMES_MAX,
   HELLOS_SEEN_MAX,
   IN_FLIGHT_MAX,
@@ -47,7 +48,7 @@ import type { Scheduler } from "./scheduler.ts";
 export const MARKER = "~readable~";
 /** Every text that a modified app sends under the id of another message carries this; nobody may ever see it. */
 export const FORGED = "~forged~";
-/** Timer steps of one conversation within a second: receipts need at most five, the rest is a storm. */
+/** Timer steps of one conversation within a second that come to nothing: more is a storm. */
 const WAKES_PER_SECOND_MAX = 12;
 /** How much of what a device opened is tried again with what it keeps (I6), and of what a thief overhears (I7). */
 const TRIED_AGAIN_MAX = 24;
@@ -93,7 +94,7 @@ export interface Oracle {
   sealed(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): void;
   /** The store confirmed this text. */
   accepted(client: Client, id: ConversationId, messageId: string, text: string): void;
-  stepped(client: Client, id: ConversationId, input: Input): void;
+  stepped(client: Client, id: ConversationId, input: Input, effects: readonly Effect[]): void;
   /** The client was given this frame under this number. */
   given(client: Client, id: ConversationId, name: string, blob: Uint8Array): void;
   /** What the frame changed is stored; these message keys were used for it. */
@@ -130,9 +131,12 @@ export interface OracleOptions {
   readonly scheduler: Scheduler;
   readonly crypto: CryptoBackend;
   readonly random: Random;
+  /** Somebody changes what the relay gives. */
+  readonly isTampered: boolean;
 }
 
-export function createOracle({ scheduler, crypto, random }: OracleOptions): Oracle {
+export function createOracle(options: OracleOptions): Oracle {
+  const { scheduler, crypto, random, isTampered } = options;
   const failures: string[] = [];
   const broken = new Set<Invariant>();
   const pairs: Pair[] = [];
@@ -141,7 +145,7 @@ export function createOracle({ scheduler, crypto, random }: OracleOptions): Orac
   const seals = new Map<string, string>();
   const released = new Map<string, string>();
   const wakes = new Map<string, { second: number; count: number }>();
-  const given = new Map<string, string>();
+  const given = new Map<string, readonly string[]>();
   const handled = new Set<string>();
   const opened = new Map<string, Uint8Array[]>();
   const usedKeys = new Map<Client, Set<string>>();
@@ -363,8 +367,9 @@ export function createOracle({ scheduler, crypto, random }: OracleOptions): Orac
         }
       }
     },
-    stepped(client, id, input) {
+    stepped(client, id, input, effects) {
       if (input.kind !== "wake" || client.isFrozen) return;
+      if (effects.some((one) => one.kind !== "wake")) return;
       const second = Math.floor(scheduler.now / 1_000);
       const key = `${client.name}/${id}`;
       const known = wakes.get(key);
@@ -373,7 +378,10 @@ export function createOracle({ scheduler, crypto, random }: OracleOptions): Orac
       if (count > WAKES_PER_SECOND_MAX) oracle.fail("I8", `${key} wakes in a storm`);
     },
     given(client, id, name, blob) {
-      given.set(`${client.name}/${name}`, keyOfBlob(blob));
+      const key = `${client.name}/${name}`;
+      // Whoever tampers gives several under one number; else only the last one given is meant by it.
+      const before = isTampered ? (given.get(key) ?? []) : [];
+      given.set(key, [...before, keyOfBlob(blob)]);
       for (const copy of copies) {
         if (copy.client !== client || copy.id !== id) continue;
         if (copy.overheard.length < OVERHEARD_MAX) copy.overheard.push(blob);
@@ -389,8 +397,9 @@ export function createOracle({ scheduler, crypto, random }: OracleOptions): Orac
       opened.set(name, [...(opened.get(name) ?? []), blob].slice(-TRIED_AGAIN_MAX));
     },
     acknowledges(client, name) {
-      const key = given.get(`${client.name}/${name}`);
-      if (key === undefined || handled.has(`${client.name}/${key}`)) return;
+      const keys = given.get(`${client.name}/${name}`);
+      if (keys === undefined) return;
+      if (keys.some((key) => handled.has(`${client.name}/${key}`))) return;
       oracle.fail("I13", `${client.name} confirms what it has not stored`);
     },
     copied(client, id) {

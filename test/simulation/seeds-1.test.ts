@@ -1,3 +1,3 @@
 import { checkSeeds } from "./seeds.ts";
 
-checkSeeds(1, 130);
+checkSeeds(1, 500);

@@ -1,3 +1,3 @@
 import { checkSeeds } from "./seeds.ts";
 
-checkSeeds(131, 130);
+checkSeeds(501, 500);

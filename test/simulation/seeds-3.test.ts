@@ -1,3 +1,3 @@
 import { checkSeeds } from "./seeds.ts";
 
-checkSeeds(261, 130);
+checkSeeds(1001, 500);

@@ -1,3 +1,3 @@
 import { checkSeeds } from "./seeds.ts";
 
-checkSeeds(391, 130);
+checkSeeds(1501, 500);

@@ -73,7 +73,12 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const scheduler = createScheduler();
   const decisions = createDecisions(seed, () => scheduler.now, options.only);
   const crypto = options.crypto ?? stubBackend;
-  const oracle = createOracle({ scheduler, crypto, random: createRandom(~seed) });
+  const oracle = createOracle({
+    scheduler,
+    crypto,
+    random: createRandom(~seed),
+    isTampered: isTampered(faults),
+  });
   let hash = 0x811c9dc5;
   const trace = (line: string): void => {
     const full = `${scheduler.now.toFixed(1)} ${line}`;
