@@ -471,7 +471,9 @@ describe("sealing", () => {
     expect(sealed.sealing.peaks).toHaveLength(1);
     const file = finishSealing(sealed.sealing);
     for (const more of [contentOf(FILE_CHUNK_BYTES), new Uint8Array()]) {
-      await expect(sealNextChunk(sealed.sealing, more, openssl)).rejects.toThrow(RangeError);
+      await expect(sealNextChunk(sealed.sealing, more, openssl)).rejects.toThrow(
+        new RangeError(`all ${FILE_CHUNKS_MAX} chunks are sealed`),
+      );
     }
     // In the last chunk's way up, every sibling stands on the left: the subtrees that were full before it.
     const proof = peaks.toReversed();
@@ -489,14 +491,14 @@ describe("sealing", () => {
     const begun = beginSealing(65_537, seededEntropy("lengths"));
     for (const length of [0, FILE_CHUNK_BYTES - 1, FILE_CHUNK_BYTES + 1]) {
       await expect(sealNextChunk(begun, new Uint8Array(length), openssl)).rejects.toThrow(
-        RangeError,
+        new RangeError(`expected ${FILE_CHUNK_BYTES} bytes, got ${length}`),
       );
     }
     const { sealing } = await sealNextChunk(begun, new Uint8Array(FILE_CHUNK_BYTES), openssl);
-    expect(() => finishSealing(sealing)).toThrow(RangeError);
+    expect(() => finishSealing(sealing)).toThrow(new RangeError("1 of 2 chunks are sealed"));
     for (const length of [0, 2]) {
       await expect(sealNextChunk(sealing, new Uint8Array(length), openssl)).rejects.toThrow(
-        RangeError,
+        new RangeError(`expected 1 bytes, got ${length}`),
       );
     }
     const done = await sealNextChunk(sealing, new Uint8Array(1), openssl);

@@ -74,7 +74,10 @@ describe("a sealed offer", () => {
   it("refuses to seal what does not fit instead of growing", async () => {
     const proof = Array.from({ length: 60 }, () => new Uint8Array(32));
     const huge = { ...offer, bundle: { ...bundle, kemPrekey: { ...bundle.kemPrekey, proof } } };
-    await expect(sealInviteOffer(seed, huge, env)).rejects.toThrow(RangeError);
+    const { length } = encodeInviteOffer(huge);
+    await expect(sealInviteOffer(seed, huge, env)).rejects.toThrow(
+      new RangeError(`offer of ${length} bytes`),
+    );
   });
 
   it("does not open with any other seed", async () => {

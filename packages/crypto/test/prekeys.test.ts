@@ -52,7 +52,9 @@ describe("a batch of one-time pairs", () => {
   });
 
   it.each([0, 3, 63, 128, -1, 1.5, Number.NaN])("of %d is refused", async (count) => {
-    await expect(createPrekeyBatch(own, count, env)).rejects.toThrow(RangeError);
+    await expect(createPrekeyBatch(own, count, env)).rejects.toThrow(
+      new RangeError(`expected a power of two up to ${PREKEY_BATCH_MAX}, got ${count}`),
+    );
   });
 
   it("holds secrets that fit the public halves", async () => {

@@ -292,7 +292,9 @@ describe("a message", () => {
     const { envelope } = await encrypt(pair.a, content, env);
     expect(must(await decrypt(pair.b, asMessage(envelope), env)).content).toEqual(content);
     const tooLarge = new Uint8Array(CONTENT_BYTES_MAX + 1);
-    await expect(encrypt(pair.a, tooLarge, env)).rejects.toThrow(RangeError);
+    await expect(encrypt(pair.a, tooLarge, env)).rejects.toThrow(
+      new RangeError(`content of ${tooLarge.length} bytes, at most ${CONTENT_BYTES_MAX}`),
+    );
   });
 
   it("may be empty, and keeps its own trailing zeros", async () => {
@@ -306,9 +308,13 @@ describe("a message", () => {
     const [b, a] = await pass(pair.b, pair.a);
     const last = { ...b, sending: { ...b.sending!, next: 0xffff_fffe } };
     const sealed = await encrypt(last, text("last"), env);
-    await expect(encrypt(sealed.session, text("one more"), env)).rejects.toThrow(RangeError);
+    await expect(encrypt(sealed.session, text("one more"), env)).rejects.toThrow(
+      new RangeError("sending chain is exhausted"),
+    );
     const silent = { ...a, stepDue: false, sending: undefined };
-    await expect(encrypt(silent, text("x"), env)).rejects.toThrow(RangeError);
+    await expect(encrypt(silent, text("x"), env)).rejects.toThrow(
+      new RangeError("nothing received yet: no chain to send on"),
+    );
   });
 });
 

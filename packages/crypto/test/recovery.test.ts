@@ -114,7 +114,9 @@ describe("a recovery phrase", () => {
 
   it("is made of 32 bytes and no other length", () => {
     for (const length of [0, 16, 31, 33]) {
-      expect(() => recoveryWords(new Uint8Array(length), "english")).toThrow(RangeError);
+      expect(() => recoveryWords(new Uint8Array(length), "english")).toThrow(
+        new RangeError(`expected 32 bytes, got ${length}`),
+      );
     }
   });
 

@@ -140,7 +140,7 @@ describe("a message to a group", () => {
     }
     await expect(
       sealForGroup(sending, log, new Uint8Array(CONTENT_BYTES_MAX + 1), env),
-    ).rejects.toThrow(RangeError);
+    ).rejects.toThrow(/^content of \d+ bytes, at most \d+$/);
   });
 
   it("opens for who came later, from there on and not before", async () => {

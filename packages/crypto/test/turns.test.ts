@@ -116,6 +116,23 @@ it("takes key pairs made in idle time, each once", async () => {
   expect(second?.secret).not.toEqual(first?.secret);
 });
 
+it("begins the turn towards a key once, whoever asks again", async () => {
+  let exchanges = 0;
+  const counting: CryptoBackend = {
+    ...nobleBackend,
+    dh(secret) {
+      exchanges++;
+      return secret;
+    },
+  };
+  const turns = createTurns(counting, seededEntropy("again"));
+  const remote = new Uint8Array(32).fill(9);
+  turns.begin(remote);
+  turns.begin(remote);
+  expect(await turns.take(remote)).toBeDefined();
+  expect(exchanges).toBe(1);
+});
+
 it("prepares nothing when the engine fails, and the turn is made in line", async () => {
   const failing: CryptoBackend = {
     ...nobleBackend,
