@@ -5,7 +5,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { createVitest } from "vitest/node";
-import { loadingTest, readLog } from "./log.ts";
+import { CONTROL, loadingTest, readLog } from "./log.ts";
 
 export interface Job {
   readonly log: string;
@@ -60,7 +60,8 @@ async function judgeLoading(file: string, mutants: readonly string[]): Promise<v
             (event.is === "missed" && event.test === loadingTest(file))),
       ),
   );
-  const wrappers = left.map(
+  if (left.length === 0) return;
+  const wrappers = [...left, CONTROL].map(
     (mutant) => `${file.slice(0, -".test.ts".length)}.${mutant}.loading.test.ts`,
   );
   for (const wrapper of wrappers) writeFileSync(wrapper, `import "./${basename(file)}";\n`);

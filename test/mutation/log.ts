@@ -38,5 +38,11 @@ export const readLog = (path: string): readonly Event[] =>
         .map((line) => JSON.parse(line) as Event)
     : [];
 
+/**
+ * A mutant that does not exist, loaded after all others of a file: noticed, it says that one of them left something
+ * behind in the process, and that nothing noticed in it counts.
+ */
+export const CONTROL = "999999999";
+
 /** How events name loading `file`, the path of a test file, instead of one of its tests. */
 export const loadingTest = (file: string): string => `loading ${basename(file)}`;

@@ -20,7 +20,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Instrumenter } from "@stryker-mutator/instrumenter";
 import type { Job } from "./host.ts";
-import { append, type Event, readLog } from "./log.ts";
+import { append, CONTROL, type Event, readLog } from "./log.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PACKAGES = ["wire", "crypto"] as const;
@@ -181,6 +181,7 @@ function noticedBy(events: readonly Event[]): ReadonlyMap<string, string> {
 
 function report(mutants: Mutants, events: readonly Event[]): void {
   const noticed = noticedBy(events);
+  if (noticed.has(CONTROL)) throw new Error("a mutant left something behind for those after it");
   const reached = new Set(
     events.flatMap((event) => (event.is === "reached" ? [...event.loading, ...event.testing] : [])),
   );
