@@ -39,7 +39,7 @@ import {
   utf8ToBytes,
 } from "@sotto/wire";
 import type { Client } from "./client.ts";
-import { INVARIANTS, type Invariant } from "./invariants.ts";
+import type { Invariant } from "./invariants.ts";
 import type { Random } from "./random.ts";
 import { keyOfBlob } from "./relay-watch.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -538,9 +538,3 @@ function includes(bytes: Uint8Array, part: Uint8Array): boolean {
   }
   return false;
 }
-
-/** `I1: what` to `I1`. */
-export const invariantOf = (failure: string): Invariant | undefined => {
-  const [name = ""] = failure.split(":");
-  return name in INVARIANTS ? (name as Invariant) : undefined;
-};

@@ -75,6 +75,8 @@ export function createHub(options: HubOptions): Hub {
   let stopHints: (() => void) | undefined;
   let life: "created" | "started" | "closed" = "created";
   const wanted = new Map<string, QueueId>();
+  /** Number of the latest connection: above the relay's own 64 bits in what a delivery is called here. */
+  let connections = -1n;
   const parked = new Set<Parked>();
   let calls = 0;
   let callBytes = 0;
@@ -92,6 +94,7 @@ export function createHub(options: HubOptions): Hub {
     cancelPause = undefined;
     if (connection !== undefined || life !== "started") return;
     attemptAt = timers.now();
+    connections++;
     try {
       connection = openConnection(
         {
@@ -107,7 +110,8 @@ export function createHub(options: HubOptions): Hub {
           online: onOnline,
           ended: onEnded,
           deliver: (queueId, { sequence, id, blob }) => {
-            if (isWanted(queueId)) events.deliver({ queueId, sequence, id, blob });
+            if (!isWanted(queueId)) return;
+            events.deliver({ queueId, sequence: (connections << 64n) | sequence, id, blob });
           },
           signalled: (queueId, blob) => {
             if (isWanted(queueId)) events.signalled(queueId, blob);
@@ -326,7 +330,8 @@ export function createHub(options: HubOptions): Hub {
         ),
       ),
     ack(queueId, sequence) {
-      connection?.ack(queueId, sequence);
+      // A relay that started again counts from 1: an old number would confirm another message.
+      if (sequence >> 64n === connections) connection?.ack(queueId, BigInt.asUintN(64, sequence));
     },
     async close() {
       if (life === "closed") return;

@@ -20,6 +20,7 @@ export interface HubEvents {
   relayKey(key: Uint8Array): void;
   deliver(delivery: {
     readonly queueId: QueueId;
+    /** Names the delivery in `ack`; another one over every connection. */
     readonly sequence: bigint;
     readonly id: EnvelopeId;
     readonly blob: Uint8Array;

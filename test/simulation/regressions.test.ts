@@ -1,0 +1,39 @@
+/** What seeds have found and is mended: the faults that showed it, in the seeds where they did. */
+import { expect, it } from "vitest";
+import { KNOWN_LIMITS, NOT_YET } from "./invariants.ts";
+import { simulate } from "./simulate.ts";
+
+it.each([11, 35, 50])(
+  "a frame that waited for the disk is not confirmed to a relay that numbers anew (seed %i)",
+  async (seed) => {
+    const faults = {
+      stack: "full",
+      phaseMs: 40_000,
+      diskFullMean: 4_000,
+      relayCrashMean: 5_000,
+      relayWipe: 0,
+      relayRestore: 0,
+      relayRotMean: 0,
+      garbage: 0,
+      forgeMean: 0,
+      duplicate: 0.1,
+      evilCut: 0,
+      evilForge: 0,
+      evilSwap: 0,
+      evilReplay: 0,
+      evilHide: 0,
+      evilLie: 0,
+    } as const;
+    expect((await simulate(seed, { faults })).failures).toEqual([]);
+  },
+);
+
+it("a queue that was asked for twice and refused once is read all the same", async () => {
+  const { failures } = await simulate(10_888, { only: new Set(["relay-disk-full:5"]) });
+  expect(failures).toEqual([]);
+});
+
+it("says what it leaves out", () => {
+  expect(Object.keys(NOT_YET)).toEqual(["I11", "I12", "I16"]);
+  expect(KNOWN_LIMITS).toHaveLength(1);
+});
