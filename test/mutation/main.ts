@@ -132,9 +132,13 @@ async function judge(copy: string, name: string): Promise<void> {
   const reached = events
     .filter((event) => event.is === "reached")
     .toSorted((a, b) => total(a.ms) - total(b.ms));
+  // What tests reach as well was judged by those.
+  const tested = new Set(reached.flatMap(({ testing }) => testing));
   const loading: Record<string, readonly string[]> = {};
   for (const { file, loading: mutants } of reached) {
-    loading[join(copy, file)] = mutants.filter((mutant) => !noticed.has(mutant));
+    loading[join(copy, file)] = mutants.filter(
+      (mutant) => !noticed.has(mutant) && !tested.has(mutant),
+    );
   }
   await host(copy, { log, longest, files: Object.keys(loading), loading });
 }
