@@ -183,6 +183,7 @@ export const isPlain = (faults: Faults): boolean =>
     faults.evilForge +
     faults.relayRotMean +
     faults.sessionLoss +
+    faults.slow +
     faults.clockJumpMean +
     faults.clockFreezeMean ===
     0 &&
