@@ -99,11 +99,12 @@ describe("a kept key", () => {
     const oldest = NOW - SKIPPED_KEY_AGE_MS_MAX;
     const young = kept(1, 0, 2, { at: oldest });
     const old = kept(2, 0, 2, { at: oldest - 1 });
-    const mixed = { ...young, keys: [...old.keys, ...kept(1, 0, 1, { first: 7 }).keys] };
+    const [edge] = kept(1, 0, 1, { first: 6, at: oldest }).keys;
+    const mixed = { ...young, keys: [...old.keys, edge!, ...kept(1, 0, 1, { first: 7 }).keys] };
     const left = dropOldKeys({ skipped: [young, old, mixed], turn: 0 }, NOW);
     expect(left).toHaveLength(2);
     expect(left[0]).toBe(young);
-    expect(left[1]?.keys.map(({ n }) => n)).toEqual([7]);
+    expect(left[1]?.keys.map(({ n }) => n)).toEqual([6, 7]);
   });
 
   it(`outlives ${OLD_CHAINS_MAX} chains after its own`, () => {

@@ -112,6 +112,27 @@ describe("a recovery phrase", () => {
     );
   });
 
+  it.each([`${inEnglish[4]}7`, `7${inEnglish[4]}`, "的x", "x的"])(
+    "takes %j for one word, which no list has: neither a number in front of one nor two",
+    (odd) => {
+      expect(readRecoveryPhrase(inEnglish.with(4, odd).join(" "))).toEqual({
+        ok: false,
+        reason: "unknown-words",
+        language: "english",
+        positions: [5],
+      });
+    },
+  );
+
+  it("is read as English when no list has any of its words", () => {
+    const words = inEnglish.map(() => "zzzz");
+    expect(readRecoveryPhrase(words.join(" "))).toMatchObject({
+      reason: "unknown-words",
+      language: "english",
+      positions: words.map((_, index) => index + 1),
+    });
+  });
+
   it("is made of 32 bytes and no other length", () => {
     for (const length of [0, 16, 31, 33]) {
       expect(() => recoveryWords(new Uint8Array(length), "english")).toThrow(
