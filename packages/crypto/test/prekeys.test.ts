@@ -134,6 +134,7 @@ describe("a bundle", () => {
   it("verifies with a one-time pair, with the last resort, and on a back-end of promises", async () => {
     expect(await verifies(bundleWith(third))).toBe(true);
     expect(await verifies(bundleWith(lastResort.part))).toBe(true);
+    expect(lastResort.part).toMatchObject({ oneTimeKey: undefined, leafIndex: 0, proof: [] });
     expect(await verifyBundle(bundleWith(third), asyncBackend)).toBe(true);
   });
 

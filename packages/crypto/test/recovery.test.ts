@@ -88,6 +88,10 @@ describe("the word lists", () => {
     expect(new Set(LISTS[language]).size).toBe(2_048);
   });
 
+  it("are two", () => {
+    expect(RECOVERY_LANGUAGES).toEqual(["english", "simplified-chinese"]);
+  });
+
   it("have no word in common: a phrase has one language", () => {
     expect(english.filter((word) => chinese.includes(word))).toEqual([]);
   });
