@@ -17,6 +17,7 @@ import {
   FILE_TAG_BYTES,
   type FileReference,
   fileShape,
+  isZero,
 } from "@sotto/wire";
 import type { Entropy } from "./backend.ts";
 import type { FileEngine } from "./file-engine.ts";
@@ -275,10 +276,4 @@ function climb(
     hash = (at & 1) === 1 ? nodeOf(sibling, hash) : nodeOf(hash, sibling);
   }
   return used === proof.length ? hash : undefined;
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  let seen = 0;
-  for (const byte of bytes) seen |= byte;
-  return seen === 0;
 }

@@ -38,6 +38,7 @@ import {
   SIGNATURE_BYTES,
   TAG_BYTES,
   utf8ToBytes,
+  isZero,
 } from "@sotto/wire";
 import type { CryptoEnv } from "./backend.ts";
 import { chainStep, JUMP_MAX, SKIPPED_KEY_AGE_MS_MAX, SKIPPED_KEYS_MAX } from "./chains.ts";
@@ -452,7 +453,7 @@ function decodeBody(
     const heads = Array.from({ length: count }, () => reader.take(OP_ID_BYTES));
     if (!isAscending(heads)) refuse("malformed");
     const content = reader.take(reader.u16());
-    if (reader.rest().some((byte) => byte !== 0)) refuse("malformed");
+    if (!isZero(reader.rest())) refuse("malformed");
     return { heads: heads.map(bytesToHex), content };
   });
   return decoded.ok ? decoded.value : undefined;
