@@ -32,8 +32,8 @@ const GOALS: Readonly<Record<string, Readonly<Record<string, Partial<Record<Plac
 };
 /** Bytes beyond a text of 32 B, before padding. */
 const OVERHEAD_GOAL = 105;
-/** Header, list version, length and the tag of the body: what Sotto adds to a content before padding. */
-const SEALED_BYTES = MESSAGE_HEADER_BYTES + 4 + 16;
+/** Header, mark of the device list, length and the tag of the body: what Sotto adds to a content before padding. */
+const SEALED_BYTES = MESSAGE_HEADER_BYTES + 12 + 16;
 
 export async function benchPeers(): Promise<readonly Measure[]> {
   const engines = await chooseEngines([nodeEngine]);

@@ -16,13 +16,22 @@ import {
   encrypt,
   initiate,
   type LastResortSecrets,
+  LIST_PREFIX_BYTES,
+  type ListMark,
+  NO_LIST_MARK,
   OLD_CHAINS_MAX,
   type OwnDevice,
   type PrekeySecrets,
   type Session,
 } from "@sotto/crypto";
 import { nodeBackend } from "@sotto/engines/node";
-import { decodeBundle, decodeEnvelope, encodeBundle, type PrekeyBundle } from "@sotto/wire";
+import {
+  decodeBundle,
+  decodeEnvelope,
+  encodeBundle,
+  LIST_VERSION_MAX,
+  type PrekeyBundle,
+} from "@sotto/wire";
 import { createRandom, type Random } from "../differential/random.ts";
 import {
   createDevice,
@@ -36,18 +45,24 @@ import {
   type ReferenceSession,
 } from "./session.ts";
 
+/** What a message says. */
+interface Said {
+  readonly mark: ListMark;
+  readonly content: Uint8Array;
+}
+
 /** Either implementation, in either role. */
 interface Side {
-  seal(content: Uint8Array): Promise<Uint8Array>;
+  seal(said: Said): Promise<Uint8Array>;
   /** Undefined: refused. */
-  open(envelope: Uint8Array): Promise<Uint8Array | undefined>;
+  open(envelope: Uint8Array): Promise<Said | undefined>;
   /** Secrets mixed into the root so far. */
   epoch(): number;
 }
 
 interface Sent {
   readonly envelope: Uint8Array;
-  readonly content: Uint8Array;
+  readonly said: Said;
   /** The sender's chain, counted from 1. */
   readonly chain: number;
 }
@@ -116,9 +131,15 @@ async function send(from: Post, to: Post, random: Random, sizeMax: number): Prom
   if (from.chains === 0 && !from.due) return;
   if (from.due) from.chains++;
   from.due = false;
-  const content = random.bytes(random.below(sizeMax));
-  const envelope = await from.side.seal(content);
-  to.waiting.push({ envelope, content, chain: from.chains });
+  const said = { mark: markOf(random), content: random.bytes(random.below(sizeMax)) };
+  const envelope = await from.side.seal(said);
+  to.waiting.push({ envelope, said, chain: from.chains });
+}
+
+/** Every version comes, none and the last among them. */
+function markOf(random: Random): ListMark {
+  const version = random.below(LIST_VERSION_MAX + 1);
+  return version === 0 ? NO_LIST_MARK : { version, prefix: random.bytes(LIST_PREFIX_BYTES) };
 }
 
 type Outcome = "nothing" | "opened" | "refused";
@@ -147,9 +168,9 @@ async function deliver(
     return "nothing";
   }
   const tooOld = to.seen - sent.chain > OLD_CHAINS_MAX;
-  const expected = to.opened.has(sent) || tooOld ? undefined : sent.content;
+  const expected = to.opened.has(sent) || tooOld ? undefined : sent.said;
   const opened = await to.side.open(sent.envelope);
-  deepStrictEqual(opened && Uint8Array.from(opened), expected, `opened differently: ${where}`);
+  deepStrictEqual(opened, expected, `opened differently: ${where}`);
   if (opened === undefined) return "refused";
   to.opened.add(sent);
   // The first of a new chain: the other side has answered, so an own turn is due.
@@ -226,6 +247,12 @@ async function publish(
   return { bundle, secrets };
 }
 
+/** In arrays of one kind, to be compared. */
+const saidIn = ({ mark, content }: Said): Said => ({
+  mark: { version: mark.version, prefix: Uint8Array.from(mark.prefix) },
+  content: Uint8Array.from(content),
+});
+
 function ourSide(
   initial: Session | undefined,
   invited:
@@ -236,9 +263,9 @@ function ourSide(
   const env = envOf(random);
   let session = initial;
   return {
-    async seal(content) {
+    async seal({ mark, content }) {
       if (session === undefined) throw new Error("no session");
-      const sealed = await encrypt(session, content, env);
+      const sealed = await encrypt(session, content, env, { mark });
       ({ session } = sealed);
       return sealed.envelope;
     },
@@ -251,12 +278,12 @@ function ourSide(
       if (session !== undefined) {
         const opened = await decrypt(session, message, env);
         if (opened.ok) ({ session } = opened);
-        return opened.ok ? opened.content : undefined;
+        return opened.ok ? saidIn(opened) : undefined;
       }
       if (invited === undefined || value.type !== "hello") return undefined;
       const accepted = await accept(invited.own, invited.secrets, value, env);
       if (accepted.ok) ({ session } = accepted);
-      return accepted.ok ? accepted.content : undefined;
+      return accepted.ok ? saidIn(accepted) : undefined;
     },
     epoch: () => session?.kem.epoch ?? 0,
   };
@@ -269,9 +296,9 @@ function referenceSide(
 ): Side {
   let session = initial;
   return {
-    seal(content) {
+    seal({ mark, content }) {
       if (session === undefined) throw new Error("no session");
-      const sealed = referenceSeal(session, content, random.bytes);
+      const sealed = referenceSeal(session, mark, content, random.bytes);
       ({ session } = sealed);
       return Promise.resolve(Uint8Array.from(sealed.envelope));
     },
@@ -287,7 +314,7 @@ function referenceSide(
               : referenceOpen(session, bytes);
         if (opened === undefined) return Promise.resolve(undefined);
         ({ session } = opened);
-        return Promise.resolve(opened.content);
+        return Promise.resolve(saidIn(opened));
       } catch {
         return Promise.resolve(undefined);
       }

@@ -326,12 +326,21 @@ function coveredOf(
   return labelled("sotto/1 prekey batch", node);
 }
 
-/** crypto/SPEC.md §4.3: the session of the first message that arrived, and its content. */
-export function referenceAccept(
-  own: Device,
-  prekeys: Prekeys,
-  envelope: Uint8Array,
-): { readonly session: ReferenceSession; readonly content: Buffer } {
+/** crypto/SPEC.md §10.6. */
+export interface Mark {
+  readonly version: number;
+  /** 8 bytes. */
+  readonly prefix: Uint8Array;
+}
+
+interface Opened {
+  readonly session: ReferenceSession;
+  readonly mark: Mark;
+  readonly content: Buffer;
+}
+
+/** crypto/SPEC.md §4.3: the session of the first message that arrived, its mark and its content. */
+export function referenceAccept(own: Device, prekeys: Prekeys, envelope: Uint8Array): Opened {
   const { bundle, oneTimeSecret, signedPrekeySecret, kemSeed } = prekeys;
   const opening = envelope.subarray(0, 1_135);
   const kemId = bundle.subarray(281, 285);
@@ -396,6 +405,7 @@ const BUCKETS = [256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 49_152, 6
 /** crypto/SPEC.md §5.2 and §5.3. Throws while nothing can be sent. */
 export function referenceSeal(
   before: ReferenceSession,
+  mark: Mark,
   content: Uint8Array,
   random: Random,
 ): { readonly session: ReferenceSession; readonly envelope: Buffer } {
@@ -405,10 +415,10 @@ export function referenceSeal(
   const exchange = offered(session.exchange, random);
   const hasSymbols = exchange.block !== undefined && !(exchange.offers && exchange.secret);
   const helloBytes = session.hello?.length ?? 0;
-  const least = helloBytes + 80 + 16 + 4 + content.length + (hasSymbols ? 37 : 0);
+  const least = helloBytes + 80 + 16 + 12 + content.length + (hasSymbols ? 37 : 0);
   const bucket = BUCKETS.find((size) => size >= least);
   must(bucket !== undefined, "content too long");
-  const room = bucket - helloBytes - 80 - 16 - 4 - content.length;
+  const room = bucket - helloBytes - 80 - 16 - 12 - content.length;
   const count = hasSymbols
     ? Math.min(Math.floor((room - 5) / 32), 38, 255 - exchange.nextIndex)
     : 0;
@@ -421,7 +431,8 @@ export function referenceSeal(
           Buffer.of(exchange.nextIndex, count),
           ...symbolsOf(exchange.block, exchange.nextIndex, count),
         );
-  const body = join(u16(1), u16(content.length), content, frame, Buffer.alloc(room - frame.length));
+  const zeros = Buffer.alloc(room - frame.length);
+  const body = join(u16(mark.version), mark.prefix, u16(content.length), content, frame, zeros);
   const nonce = random(12);
   const prefix = join(Buffer.of(2), tagOf(sending.headerKey, sending.next), nonce);
   const header = join(
@@ -477,10 +488,7 @@ function offered(exchange: Exchange, random: Random): Exchange {
 }
 
 /** crypto/SPEC.md §5.4. Throws, and the given session is as it was, when the message does not open. */
-export function referenceOpen(
-  before: ReferenceSession,
-  envelope: Uint8Array,
-): { readonly session: ReferenceSession; readonly content: Buffer } {
+export function referenceOpen(before: ReferenceSession, envelope: Uint8Array): Opened {
   must(BUCKETS.includes(envelope.length), "size");
   const message = envelope[0] === 1 ? envelope.subarray(1_329) : envelope;
   must(message[0] === 2, "type");
@@ -523,7 +531,10 @@ export function referenceOpen(
     join(session.transcript, prefix, sealedHeader),
     message.subarray(80),
   );
-  const end = 4 + body.readUInt16BE(2);
+  const mark = { version: body.readUInt16BE(0), prefix: body.subarray(2, 10) };
+  must(mark.version <= 255, "version of a list");
+  must(mark.version > 0 || mark.prefix.every((byte) => byte === 0), "mark of no list");
+  const end = 12 + body.readUInt16BE(10);
   const { frame, rest } = frameIn(body.subarray(end));
   must(
     rest.every((byte) => byte === 0),
@@ -537,7 +548,8 @@ export function referenceOpen(
       exchange:
         frame === undefined ? advanced.exchange : taken(advanced.exchange, advanced.epoch, frame),
     },
-    content: body.subarray(4, end),
+    mark,
+    content: body.subarray(12, end),
   };
 }
 

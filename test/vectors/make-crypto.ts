@@ -22,6 +22,8 @@ import {
   encrypt,
   initiate,
   type LastResortSecrets,
+  LIST_PREFIX_BYTES,
+  type ListMark,
   nobleBackend,
   type OwnDevice,
   type PrekeySecrets,
@@ -40,6 +42,7 @@ import {
   encodeDeviceCert,
   encodeInviteOffer,
   encodeSignal,
+  LIST_VERSION_MAX,
   type PrekeyBundle,
   sendTranscript,
 } from "@sotto/wire";
@@ -148,8 +151,8 @@ async function makeHandshake(
 }
 
 /**
- * Goes on after the HELLO: turns of answers, each of several messages, and a signal each way. The first exchange of
- * the post-quantum ratchet ends in turn 4, whose chain has epoch 1.
+ * Goes on after the HELLO: turns of answers, each of several messages under one mark, and a signal each way. The first
+ * exchange of the post-quantum ratchet ends in turn 4, whose chain has epoch 1.
  */
 async function makeConversation(initiator: Session, responder: Session, env: CryptoEnv) {
   if (initiator.kem.step.kind !== "offering") throw new Error("the initiator does not offer");
@@ -157,15 +160,16 @@ async function makeConversation(initiator: Session, responder: Session, env: Cry
   let [from, to] = [responder, initiator];
   const messages = [];
   const ratchetSecrets = [hex(initiator.ownRatchetSecret)];
-  for (const [turn, sizes] of [
-    [1, [0, 1, 156]],
-    [2, [3, 157, 600]],
-    [3, [10, 119, 600, 120]],
-    [4, [500, 2]],
+  for (const [turn, version, sizes] of [
+    [1, 1, [0, 1, 148]],
+    [2, 2, [3, 149, 600]],
+    [3, LIST_VERSION_MAX, [10, 111, 600, 112]],
+    [4, 3, [500, 2]],
   ] as const) {
+    const mark: ListMark = { version, prefix: env.entropy(LIST_PREFIX_BYTES) };
     for (const [n, size] of sizes.entries()) {
       const content = env.entropy(size);
-      const sealed = await encrypt(from, content, env, { wide: size === 600 });
+      const sealed = await encrypt(from, content, env, { mark, wide: size === 600 });
       from = sealed.session;
       to = must(await decrypt(to, asMessage(sealed.envelope), env)).session;
       const { previousCount } = from;
@@ -174,6 +178,7 @@ async function makeConversation(initiator: Session, responder: Session, env: Cry
         n,
         previousCount,
         epoch: from.kem.epoch,
+        mark: { version, prefix: hex(mark.prefix) },
         content: hex(content),
         envelope: hex(sealed.envelope),
       });

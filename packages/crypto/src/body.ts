@@ -1,6 +1,6 @@
 /**
- * The plaintext of a ratchet message: list version, content, a frame of the post-quantum ratchet, zeros up to the
- * bucket.
+ * The plaintext of a ratchet message: mark of the sender's device list, content, a frame of the post-quantum ratchet,
+ * zeros up to the bucket.
  * Spec: SPEC.md §5.3.
  */
 import {
@@ -12,15 +12,16 @@ import {
   MESSAGE_HEADER_BYTES,
   refuse,
 } from "@sotto/wire";
+import { isListMark, LIST_PREFIX_BYTES, type ListMark } from "./device-list.ts";
 import { type KemFrame, readFrame } from "./kem-ratchet.ts";
 
-/** listVersion 2 | length 2. */
-const BODY_PREFIX_BYTES = 4;
+/** list version 2 | prefix of the list's hash 8 | length 2. */
+const BODY_PREFIX_BYTES = 12;
 const AEAD_TAG_BYTES = 16;
 
 export interface Body {
-  /** Version of its own device list that the sender knows. */
-  readonly listVersion: number;
+  /** Of the newest list of its own account that the sender knows. */
+  readonly mark: ListMark;
   readonly content: Uint8Array;
   readonly frame: KemFrame | undefined;
 }
@@ -40,25 +41,31 @@ export function bodySize(contentBytes: number, frameBytes: number, helloBytes: n
 export const frameRoom = (size: number, contentBytes: number): number =>
   size - BODY_PREFIX_BYTES - contentBytes;
 
+/** Throws a RangeError for a mark that no list can have: it would be refused where it arrives. */
 export function encodeBody(
   size: number,
-  listVersion: number,
+  mark: ListMark,
   content: Uint8Array,
   frame: Uint8Array,
 ): Uint8Array {
+  if (!isListMark(mark)) throw new RangeError(`no list has the mark of version ${mark.version}`);
   const body = new Uint8Array(size);
-  body.set(createWriter().u16(listVersion).u16(content.length).raw(content).raw(frame).done());
+  const { version, prefix } = mark;
+  body.set(
+    createWriter().u16(version).raw(prefix).u16(content.length).raw(content).raw(frame).done(),
+  );
   return body;
 }
 
-/** Undefined when a length does not fit or the padding is not zero. */
+/** Undefined when no list can have the mark, a length does not fit or the padding is not zero. */
 export function decodeBody(bytes: Uint8Array): Body | undefined {
   const decoded = decodeWith(bytes, ENVELOPE_BYTES_MAX, (reader): Body => {
-    const listVersion = reader.u16();
+    const mark = { version: reader.u16(), prefix: reader.take(LIST_PREFIX_BYTES) };
+    if (!isListMark(mark)) refuse("malformed");
     const content = reader.take(reader.u16());
     const frame = readFrame(reader);
     if (!isZero(reader.rest())) refuse("malformed");
-    return { listVersion, content, frame };
+    return { mark, content, frame };
   });
   return decoded.ok ? decoded.value : undefined;
 }

@@ -13,6 +13,7 @@ import {
   DEVICES_EVER_MAX,
   DEVICES_MAX,
   equalBytes,
+  isZero,
   LIST_HASH_BYTES,
   LIST_VERSION_MAX,
   type ListedDevice,
@@ -63,15 +64,22 @@ export type Followed =
   /** Alarm: the root key signed two histories. `version`: the first list that does not fit. */
   | { readonly verdict: "fork"; readonly version: number };
 
-/** How a message names the list its sender knows. */
+/** How a message names the list of its own account that its sender knows. */
 export interface ListMark {
+  /** 0: it knows none. */
   readonly version: number;
-  /** LIST_PREFIX_BYTES; undefined where a message carries the version alone. */
-  readonly prefix: Uint8Array | undefined;
+  /** LIST_PREFIX_BYTES of the list's hash; zeros in version 0. */
+  readonly prefix: Uint8Array;
 }
 
-/** "ask": request the lists after the known one. "fork": same version, another list. "invalid": no such version. */
-export type MarkVerdict = "current" | "older" | "ask" | "fork" | "invalid";
+/** Of a device that knows no list of its own account. */
+export const NO_LIST_MARK: ListMark = { version: 0, prefix: new Uint8Array(LIST_PREFIX_BYTES) };
+
+/**
+ * "none": the sender knows no list. "ask": request the lists after the known one. "fork": same version, another list.
+ * "invalid": no list has such a mark.
+ */
+export type MarkVerdict = "none" | "current" | "older" | "ask" | "fork" | "invalid";
 
 /** Version 1 of an account's list: its first device, which holds the root secret. */
 export const createDeviceList = (own: OwnDevice, env: CryptoEnv): Promise<DeviceList> =>
@@ -203,16 +211,21 @@ export const listMark = (list: DeviceList): ListMark => ({
   prefix: listHash(list).slice(0, LIST_PREFIX_BYTES),
 });
 
+/** True when some list may have this mark, or none: what a body may carry (SPEC.md §10.6). */
+export const isListMark = ({ version, prefix }: ListMark): boolean =>
+  Number.isInteger(version) &&
+  version >= 0 &&
+  version <= LIST_VERSION_MAX &&
+  prefix.length === LIST_PREFIX_BYTES &&
+  (version > 0 || isZero(prefix));
+
 /** `known`: the newest list of the sender's account that the receiver has. */
 export function judgeMark(known: DeviceList, mark: ListMark): MarkVerdict {
-  if (!Number.isInteger(mark.version) || mark.version < 1 || mark.version > LIST_VERSION_MAX) {
-    return "invalid";
-  }
+  if (!isListMark(mark)) return "invalid";
+  if (mark.version === 0) return "none";
   if (mark.version > known.version) return "ask";
-  if (mark.prefix !== undefined) {
-    const hash = hashOf(known, mark.version)?.subarray(0, LIST_PREFIX_BYTES);
-    if (hash !== undefined && !equalBytes(hash, mark.prefix)) return "fork";
-  }
+  const hash = hashOf(known, mark.version)?.subarray(0, LIST_PREFIX_BYTES);
+  if (hash !== undefined && !equalBytes(hash, mark.prefix)) return "fork";
   return mark.version === known.version ? "current" : "older";
 }
 

@@ -23,6 +23,7 @@ import {
 import type { CryptoBackend, CryptoEnv } from "./backend.ts";
 import { bodySize, decodeBody, encodeBody, frameRoom } from "./body.ts";
 import { chainStep, dropOldKeys, rootStep, type SkippedChain } from "./chains.ts";
+import { type ListMark, NO_LIST_MARK } from "./device-list.ts";
 import { type Agreed, agreeAsInitiator, agreeAsResponder } from "./handshake.ts";
 import type { OwnDevice } from "./identity.ts";
 import {
@@ -49,8 +50,6 @@ import {
 
 /** Sessions kept with one device. */
 export const SESSIONS_MAX = 5;
-/** The list of a device that is alone. */
-const FIRST_LIST_VERSION = 1;
 const HEADER_BYTES = 43;
 const COUNTER_MAX = 0xffff_ffff;
 
@@ -83,8 +82,8 @@ export type Opened =
       readonly ok: true;
       readonly session: Session;
       readonly content: Uint8Array;
-      /** Which of its own device lists the sender knows. */
-      readonly listVersion: number;
+      /** Of the newest device list of its own account that the sender knows. */
+      readonly mark: ListMark;
     }
   | { readonly ok: false; readonly reason: OpenFailure };
 
@@ -149,21 +148,21 @@ export async function accept(
 }
 
 export interface SealOptions {
-  /** Version of one's own device list, 1 to 65,535. */
-  readonly listVersion?: number;
+  /** Of the newest device list of one's own account; NO_LIST_MARK without one. */
+  readonly mark?: ListMark;
   /** The way to the other side is wide: a key of the post-quantum ratchet may take one bigger bucket. */
   readonly wide?: boolean;
 }
 
 /**
  * Seals `content` into the smallest bucket that leaves room for the post-quantum ratchet.
- * Throws a RangeError above CONTENT_BYTES_MAX.
+ * Throws a RangeError above CONTENT_BYTES_MAX, and for a mark that no list can have.
  */
 export async function encrypt(
   session: Session,
   content: Uint8Array,
   env: CryptoEnv,
-  { listVersion = FIRST_LIST_VERSION, wide = false }: SealOptions = {},
+  { mark = NO_LIST_MARK, wide = false }: SealOptions = {},
 ): Promise<{ readonly session: Session; readonly envelope: Uint8Array }> {
   if (content.length > CONTENT_BYTES_MAX) {
     throw new RangeError(`content of ${content.length} bytes, at most ${CONTENT_BYTES_MAX}`);
@@ -196,7 +195,7 @@ export async function encrypt(
     messageKey,
     nonce,
     concatBytes(turned.transcript, prefix, sealedHeader),
-    encodeBody(size, listVersion, content, frame.bytes),
+    encodeBody(size, mark, content, frame.bytes),
   );
   const message = encodeMessageEnvelope(prefix, sealedHeader, sealedBody);
   return {
@@ -234,7 +233,7 @@ export async function decrypt(
   if (opened === undefined) return { ok: false, reason: "bad-tag" };
   const body = decodeBody(opened);
   if (body === undefined) return { ok: false, reason: "malformed" };
-  const { frame, content, listVersion } = body;
+  const { frame, content, mark } = body;
   const { kem } = advanced.session;
   return {
     ok: true,
@@ -245,7 +244,7 @@ export async function decrypt(
       skipped: dropOldKeys(advanced.session, env.now),
     },
     content,
-    listVersion,
+    mark,
   };
 }
 

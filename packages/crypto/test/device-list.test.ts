@@ -4,6 +4,8 @@ import {
   createDeviceList,
   createOwnDevice,
   type CryptoEnv,
+  decrypt,
+  encrypt,
   followList,
   type Followed,
   isCurrent,
@@ -14,6 +16,7 @@ import {
   listHash,
   listMark,
   nobleBackend,
+  NO_LIST_MARK,
   type OwnDevice,
   RECEIVED_LISTS_MAX,
   removeDevice,
@@ -37,7 +40,16 @@ import {
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ed25519Sign, labelled } from "#src/primitives.ts";
-import { asyncBackend, failingBackend, flipBit, must, NOW, seededEnv } from "./support.ts";
+import {
+  asMessage,
+  asyncBackend,
+  failingBackend,
+  flipBit,
+  must,
+  NOW,
+  seededEnv,
+  settledPair,
+} from "./support.ts";
 
 const env = seededEnv("device lists");
 const crypto = nobleBackend;
@@ -582,27 +594,59 @@ describe("random histories", () => {
 });
 
 describe("marks", () => {
+  const prefix = new Uint8Array(LIST_PREFIX_BYTES).fill(1);
+
   it("say which list a sender knows, and whether to ask for others", () => {
     const known = version(4);
-    expect(listMark(known)).toEqual({
-      version: 4,
-      prefix: listHash(known).slice(0, LIST_PREFIX_BYTES),
-    });
+    expect(listMark(known)).toEqual({ version: 4, prefix: listHash(known).slice(0, 8) });
     expect(judgeMark(known, listMark(known))).toBe("current");
     expect(judgeMark(known, listMark(version(5)))).toBe("ask");
     expect(judgeMark(known, listMark(version(3)))).toBe("older");
     expect(judgeMark(known, listMark(version(2)))).toBe("older");
-    for (const [mark, verdict] of [
-      [4, "current"],
-      [5, "ask"],
-      [3, "older"],
-      [LIST_VERSION_MAX, "ask"],
-      [LIST_VERSION_MAX + 1, "invalid"],
-      [0xffff, "invalid"],
-      [0, "invalid"],
-    ] as const) {
-      expect(judgeMark(known, { version: mark, prefix: undefined })).toBe(verdict);
+    // What a list says two versions back cannot be compared: its hash is not at hand.
+    expect(judgeMark(known, { version: 2, prefix })).toBe("older");
+    expect(judgeMark(known, { version: 5, prefix })).toBe("ask");
+    expect(judgeMark(known, { version: LIST_VERSION_MAX, prefix })).toBe("ask");
+  });
+
+  it("say that a sender knows none", () => {
+    expect(NO_LIST_MARK).toEqual({ version: 0, prefix: new Uint8Array(8) });
+    for (const known of history) expect(judgeMark(known, NO_LIST_MARK)).toBe("none");
+  });
+
+  it.each([
+    ["above the last version", LIST_VERSION_MAX + 1, prefix],
+    ["of the highest version in two bytes", 0xffff, prefix],
+    ["below version 0", -1, prefix],
+    ["of no whole version", 3.5, prefix],
+    ["of no list, with a prefix", 0, prefix],
+    ["of no list, without its zeros", 0, new Uint8Array(0)],
+  ])("are of no list: %s", (_, number, bytes) => {
+    expect(judgeMark(version(4), { version: number, prefix: bytes })).toBe("invalid");
+  });
+
+  it("are of no list with a prefix that is short or long, and no alarm", () => {
+    const known = version(4);
+    for (const length of [LIST_PREFIX_BYTES - 1, LIST_PREFIX_BYTES + 1]) {
+      const mark = { version: 4, prefix: listHash(known).slice(0, length) };
+      expect(judgeMark(known, mark)).toBe("invalid");
     }
+  });
+
+  it("differ where any of their bits does", () => {
+    const known = version(4);
+    const mark = listMark(known);
+    for (let bit = 0; bit < 8 * LIST_PREFIX_BYTES; bit++) {
+      expect(judgeMark(known, { ...mark, prefix: flipBit(mark.prefix, bit) })).toBe("fork");
+    }
+  });
+
+  it("tell of a fork through a message, with nothing else in it", async () => {
+    const forked = listMark(await add(version(2), certOf(5)));
+    const { a, b } = await settledPair("device lists, marks");
+    const { envelope } = await encrypt(a, new Uint8Array(0), env, { mark: forked });
+    const opened = must(await decrypt(b, asMessage(envelope), env));
+    expect(judgeMark(version(3), opened.mark)).toBe("fork");
   });
 
   it("raise the alarm for another list of the known version or the one before", async () => {

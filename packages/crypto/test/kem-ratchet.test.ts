@@ -36,11 +36,11 @@ import {
 import { stubBackend } from "../../../test/simulation/stub-crypto.ts";
 import { asMessage, must, NOW, type Pair, seededEnv, settledPair } from "./support.ts";
 
-/** Content that leaves room for exactly `symbols` in the smallest bucket: 156 bytes behind the body's prefix. */
+/** Content that leaves room for exactly `symbols` in the smallest bucket: 148 bytes behind the body's prefix. */
 const contentFor = (symbols: number): Uint8Array<ArrayBuffer> =>
-  new Uint8Array(156 - FRAME_HEADER_BYTES - symbols * SYMBOL_BYTES);
-/** Room for five symbols needs the next bucket: 412 bytes. */
-const contentForFive = new Uint8Array(412 - FRAME_HEADER_BYTES - 5 * SYMBOL_BYTES);
+  new Uint8Array(148 - FRAME_HEADER_BYTES - symbols * SYMBOL_BYTES);
+/** Room for five symbols needs the next bucket: 404 bytes. */
+const contentForFive = new Uint8Array(404 - FRAME_HEADER_BYTES - 5 * SYMBOL_BYTES);
 
 let pair: Pair;
 beforeAll(async () => {

@@ -1,8 +1,12 @@
 import {
+  accept,
   type CryptoEnv,
   decrypt,
   encrypt,
   JUMP_MAX,
+  LIST_PREFIX_BYTES,
+  type ListMark,
+  NO_LIST_MARK,
   OLD_CHAINS_MAX,
   type Session,
   SKIPPED_KEY_AGE_MS_MAX,
@@ -14,14 +18,17 @@ import {
   CONTENT_BYTES_MAX,
   createWriter,
   hexToBytes,
+  LIST_VERSION_MAX,
   type MessageEnvelope,
 } from "@sotto/wire";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { aeadSeal, hmacSha256 } from "#src/primitives.ts";
 import {
+  asHello,
   asMessage,
   flipBit,
+  greeted,
   must,
   numbered,
   type Pair,
@@ -374,9 +381,13 @@ describe("what an insider sends that no honest sender would", () => {
   });
 
   it.each([
-    ["no room for a length", Uint8Array.of(0, 1, 0)],
-    ["a length beyond the end", Uint8Array.of(0, 1, 0, 3, 7, 7)],
-    ["padding that is not zero", Uint8Array.of(0, 1, 0, 1, 7, 0, 0, 1)],
+    ["no room for a mark", new Uint8Array(9)],
+    ["no room for a length", bodyOf(0, 0, [0])],
+    ["a length beyond the end", bodyOf(1, 9, [0, 3, 7, 7])],
+    ["padding that is not zero", bodyOf(1, 9, [0, 1, 7, 0, 0, 1])],
+    ["a mark of no list that has a prefix", bodyOf(0, 1, [0, 1, 7, 0])],
+    ["a mark above the last version", bodyOf(LIST_VERSION_MAX + 1, 9, [0, 1, 7, 0])],
+    ["the highest version that has room", bodyOf(0xffff, 9, [0, 1, 7, 0])],
   ])("a body with %s: malformed", async (_name, body) => {
     const { a, b } = await inChain();
     const before = structuredClone(b);
@@ -387,6 +398,23 @@ describe("what an insider sends that no honest sender would", () => {
     expect(b).toEqual(before);
   });
 
+  it.each([
+    [0, 0],
+    [1, 0],
+    [1, 0xff],
+    [LIST_VERSION_MAX, 9],
+  ])(
+    "but a body with the mark of version %i and the prefix bytes %i opens",
+    async (version, byte) => {
+      const { a, b } = await inChain();
+      const body = bodyOf(version, byte, [0, 1, 7, 0]);
+      expect(must(await decrypt(b, sealByHand(a, { body }), env))).toMatchObject({
+        content: Uint8Array.of(7),
+        mark: { version, prefix: new Uint8Array(8).fill(byte) },
+      });
+    },
+  );
+
   it("many gaps: work and memory stay bounded", async () => {
     let { a, b } = pair;
     for (let gap = 0; gap < 30; gap++) {
@@ -395,6 +423,62 @@ describe("what an insider sends that no honest sender would", () => {
       b = must(await decrypt(b, asMessage(sealed.envelopes[99]!), env)).session;
     }
     expect(skippedCount(b)).toBe(SKIPPED_KEYS_MAX);
+  });
+});
+
+describe("the mark of the sender's device list", () => {
+  const prefix = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+
+  it("goes with every message, both ways, whatever it says and however long it is", async () => {
+    let { a, b } = pair;
+    for (const [at, version] of [1, 2, 255, 2].entries()) {
+      const mark: ListMark = { version, prefix: prefix.map((byte) => byte * version) };
+      for (const size of [0, 1, 148, 149, CONTENT_BYTES_MAX]) {
+        const sealed = await encrypt(a, new Uint8Array(size), env, { mark, wide: at === 2 });
+        const opened = must(await decrypt(b, asMessage(sealed.envelope), env));
+        expect(opened.mark).toEqual(mark);
+        expect(opened.content).toHaveLength(size);
+        [a, b] = [sealed.session, opened.session];
+      }
+      [a, b] = [b, a];
+    }
+  });
+
+  it("is in a HELLO's message too", async () => {
+    const { bob, secrets, fresh } = await greeted("ratchet, mark");
+    const mark = { version: 3, prefix };
+    const { envelope } = await encrypt(fresh, text("hello"), env, { mark });
+    expect(must(await accept(bob, secrets, asHello(envelope), env)).mark).toEqual(mark);
+  });
+
+  it("is that of no list when the sender gives none", async () => {
+    const { envelope } = await encrypt(pair.a, text("x"), env);
+    const { mark } = must(await decrypt(pair.b, asMessage(envelope), env));
+    expect(mark).toEqual({ version: 0, prefix: new Uint8Array(8) });
+    expect(mark).toEqual(NO_LIST_MARK);
+  });
+
+  it("takes the same room whatever it is", async () => {
+    for (const size of [111, 112]) {
+      const content = new Uint8Array(size);
+      const [without, with_] = [
+        await encrypt(pair.a, content, env),
+        await encrypt(pair.a, content, env, { mark: { version: LIST_VERSION_MAX, prefix } }),
+      ];
+      expect(with_.envelope).toHaveLength(size === 111 ? 256 : 512);
+      expect(without.envelope).toHaveLength(with_.envelope.length);
+    }
+  });
+
+  it.each<[string, ListMark]>([
+    ["above the last version", { version: LIST_VERSION_MAX + 1, prefix }],
+    ["below version 0", { version: -1, prefix }],
+    ["of no whole version", { version: 1.5, prefix }],
+    ["of no list, with a prefix", { version: 0, prefix }],
+    ["with a short prefix", { version: 1, prefix: prefix.slice(1) }],
+    ["with a long prefix", { version: 1, prefix: new Uint8Array(LIST_PREFIX_BYTES + 1) }],
+  ])("is not sealed when no list has it: %s", async (_, mark) => {
+    await expect(encrypt(pair.a, text("x"), env, { mark })).rejects.toThrow(RangeError);
   });
 });
 
@@ -452,6 +536,12 @@ async function inChain(): Promise<{ readonly a: Session; readonly b: Session }> 
   return { a, b };
 }
 
+/** u16(version) | prefix, all of it `byte` | what follows. */
+function bodyOf(version: number, byte: number, rest: readonly number[]): Uint8Array {
+  const prefix = new Uint8Array(8).fill(byte);
+  return concatBytes(createWriter().u16(version).done(), prefix, Uint8Array.from(rest));
+}
+
 /** The next message of `session`, sealed by someone who has its keys but not this package's manners. */
 function sealByHand(
   session: Session,
@@ -470,7 +560,7 @@ function sealByHand(
     hmacSha256(chainKey, Uint8Array.of(1)),
     nonce,
     concatBytes(aad, sealedHeader),
-    wrong.body ?? Uint8Array.of(0, 1, 0, 1, 7, 0),
+    wrong.body ?? bodyOf(0, 0, [0, 1, 7, 0]),
   );
   return { type: "message", tag, nonce, sealedHeader, sealedBody, prefix };
 }

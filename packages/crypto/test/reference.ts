@@ -175,6 +175,7 @@ export function referenceTurns(
 }
 
 export interface ReferenceBody {
+  readonly mark: { readonly version: number; readonly prefix: Buffer };
   readonly content: Buffer;
   readonly frame:
     | {
@@ -222,12 +223,15 @@ export function referenceOpen(
     Buffer.concat([keys.transcript, prefix, sealedHeader]),
     message.slice(80),
   );
-  const end = 4 + body.readUInt16BE(2);
-  const content = body.subarray(4, end);
+  const end = 12 + body.readUInt16BE(10);
+  const content = body.subarray(12, end);
   const kind = body[end] ?? 0;
   const count = kind === 0 ? 0 : body[end + 4]!;
   const frameEnd = kind === 0 ? end : end + 5 + 32 * count;
-  if (body.readUInt16BE(0) !== 1 || body.subarray(frameEnd).some((byte) => byte !== 0)) {
+  const mark = { version: body.readUInt16BE(0), prefix: body.subarray(2, 10) };
+  const isList = mark.version > 0 && mark.version <= 255;
+  const isNone = mark.version === 0 && mark.prefix.every((byte) => byte === 0);
+  if (!(isList || isNone) || body.subarray(frameEnd).some((byte) => byte !== 0)) {
     throw new Error("body");
   }
   const symbols = Array.from({ length: count }, (_, at) =>
@@ -237,7 +241,7 @@ export function referenceOpen(
     kind === 0
       ? undefined
       : { kind, epoch: body.readUInt16BE(end + 1), first: body[end + 3]!, symbols };
-  return { content, frame };
+  return { mark, content, frame };
 }
 
 /** Carry-less product modulo x^8 + x^4 + x^3 + x^2 + 1, bit by bit. */

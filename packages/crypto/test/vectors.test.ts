@@ -9,6 +9,7 @@ import {
   decrypt,
   type LastResortSecrets,
   nobleBackend,
+  NO_LIST_MARK,
   openInviteOffer,
   openSignal,
   type OwnDevice,
@@ -103,6 +104,7 @@ describe.each(["oneTime", "lastResort"] as const)("handshake %s", (name) => {
     const bob = deviceOf(vectors.responder);
     const accepted = must(await accept(bob, secretsOf(vector), asHello(hello), env));
     expect(bytesToHex(accepted.content)).toBe(vector.content);
+    expect(accepted.mark).toEqual(NO_LIST_MARK);
     expect(bytesToHex(accepted.session.id)).toBe(vector.sessionId);
     expect(bytesToHex(accepted.session.transcript)).toBe(vector.transcript);
     expect(bytesToHex(encodeDeviceCert(accepted.cert))).toBe(vectors.initiator.cert);
@@ -122,8 +124,9 @@ describe.each(["oneTime", "lastResort"] as const)("handshake %s", (name) => {
       bytes(vector.initiatorRatchetSecret),
     ]);
     const expected = { n: 0, previousCount: 0, epoch: 0 };
-    const { content } = referenceOpen(keys, turn!, expected, hello.slice(1_329));
+    const { content, mark } = referenceOpen(keys, turn!, expected, hello.slice(1_329));
     expect(content.toString("hex")).toBe(vector.content);
+    expect(mark).toEqual({ version: 0, prefix: Buffer.alloc(8) });
   });
 });
 
@@ -136,6 +139,7 @@ describe("conversation", () => {
     for (const message of messages.filter(({ turn }) => turn === 1)) {
       const opened = must(await decrypt(session, asMessage(bytes(message.envelope)), env));
       expect(bytesToHex(opened.content)).toBe(message.content);
+      expect({ ...opened.mark, prefix: bytesToHex(opened.mark.prefix) }).toEqual(message.mark);
       ({ session } = opened);
     }
   });
@@ -155,9 +159,10 @@ describe("conversation", () => {
       turns: ReturnType<typeof referenceTurns>,
       some: readonly (typeof messages)[number][],
     ): void => {
-      for (const { turn, content, envelope, ...expected } of some) {
+      for (const { turn, content, mark, envelope, ...expected } of some) {
         const opened = referenceOpen(keys, turns[turn]!, expected, bytes(envelope));
         expect(opened.content.toString("hex")).toBe(content);
+        expect({ ...opened.mark, prefix: opened.mark.prefix.toString("hex") }).toEqual(mark);
         if (opened.frame?.epoch !== 1) continue;
         const { kind, first } = opened.frame;
         opened.frame.symbols.forEach((symbol, at) => symbols.get(kind)?.set(first + at, symbol));

@@ -281,7 +281,8 @@ function stranger(name: string, base: CryptoBackend, weight: number): Target {
         Uint8Array.of(0),
         edit(0, 0, cert),
         edit(1, 32, new Uint8Array(11)),
-        edit(2, 0, Uint8Array.of(0, 1, 0, 1, 9)),
+        edit(2, 0, Uint8Array.of(0, 1, ...new Uint8Array(8), 0, 1, 9)),
+        edit(2, 0, Uint8Array.of(0, 0, 1)),
       ];
     },
     vary: (_, random: Random, dictionary) => editOf(random.int(3), random, dictionary, FIELDS),
@@ -292,7 +293,7 @@ function stranger(name: string, base: CryptoBackend, weight: number): Target {
 const FIELDS: readonly (readonly number[])[] = [
   [0, 32, 33, 41, 73, 74, 106, 114],
   [0, 32, 36, 40, 42],
-  [0, 2, 4, 5, 7, 8, 9],
+  [0, 2, 10, 12, 13, 15, 16, 17],
 ];
 
 /** One edit with a word of the sources at the place of a field, as `readEdits` takes it. `call`: 0 for a header. */
@@ -358,7 +359,24 @@ function contact(name: string, base: CryptoBackend, weight: number): Target {
       await made.ready();
       const header = (n: number, pn: number): Uint8Array =>
         Uint8Array.of(0, 1, 0, 0, 32, 8, 0, 0, 0, pn, 0, 0, 0, n);
-      const frame = Uint8Array.of(1, 1, 1, 0, 0, 9, 0, 1, 0, 0, 1, 0, 1, 0, 37);
+      const frame = Uint8Array.of(
+        1,
+        1,
+        1,
+        0,
+        0,
+        17,
+        0,
+        1,
+        ...new Uint8Array(8),
+        0,
+        0,
+        1,
+        0,
+        1,
+        0,
+        37,
+      );
       return [
         Uint8Array.of(0, 0, 0xc0, 0, 0, 0xc0),
         concatBytes(header(5, 0), Uint8Array.of(0xc0), header(3, 1)),
