@@ -2,14 +2,7 @@
  * One simulated installation: the real engine, a disk that survives crashes, memory that does not.
  * Owns: the loop (commit, then act), timers, crash points. It follows sdk/shell.ts effect by effect.
  */
-import {
-  type CryptoBackend,
-  encrypt,
-  hmacSha256,
-  JUMP_MAX,
-  type OwnDevice,
-  type Session,
-} from "@sotto/crypto";
+import type { CryptoBackend, OwnDevice } from "@sotto/crypto";
 import {
   asKnown,
   type ConversationId,
@@ -27,22 +20,16 @@ import {
   step,
   type Stepped,
 } from "@sotto/protocol";
-import {
-  asContentId,
-  asSendId,
-  bytesToHex,
-  encodeContent,
-  EnvelopeType,
-  equalBytes,
-  hexToBytes,
-  type QueueAddress,
-} from "@sotto/wire";
+import { asSendId, bytesToHex, EnvelopeType, hexToBytes, type QueueAddress } from "@sotto/wire";
 import type { Decisions } from "./decisions.ts";
-import type { Endpoint, Network, SendTarget } from "./endpoint.ts";
+import { describeEffect, describeInput } from "./describe.ts";
+import { type Endpoint, type Network, targetOf } from "./endpoint.ts";
 import type { Faults } from "./faults.ts";
-import { FORGED, MARKER, type Oracle } from "./oracle.ts";
+import { createForger } from "./forge.ts";
+import { MARKER, type Oracle } from "./oracle.ts";
 import type { PlantedBug } from "./planted.ts";
 import type { Random } from "./random.ts";
+import { essence, isSame } from "./same.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 const STORE_PAUSE_MS = 10_000;
@@ -107,15 +94,6 @@ export interface ClientOptions {
   readonly tellsTwice: boolean;
 }
 
-/**
- * other-text: another text under the id of a message that the other side has. no-content: a valid seal around
- * nonsense. jump: keys ahead as far as the limit allows, or one further. receipt: for messages that are none of its
- * business. hello: the first message of all once more.
- */
-const MALICE = ["other-text", "no-content", "jump", "too-far", "receipt", "hello"] as const;
-/** Far beyond what people write in one turn here, so that no later message has the same key. */
-const JUMP = 600;
-
 /** Every sealed body is at least this long, and no sealed header: the keys of those are kept. */
 const BODY_BYTES_MIN = 100;
 
@@ -153,8 +131,6 @@ export function createClient(options: ClientOptions): Client {
   let frozen = { at: 0, until: 0 };
   /** Keys that opened something in this step. */
   let opened: string[] = [];
-  const hellos = new Map<ConversationId, Uint8Array>();
-  const jumped = new Set<ConversationId>();
   const crypto: CryptoBackend = {
     ...options.crypto,
     async seal(key, nonce, aad, plaintext) {
@@ -287,7 +263,7 @@ export function createClient(options: ClientOptions): Client {
     let stepped = await stepOf(entry, input);
     oracle.stepped(client, entry.id, input, stepped.effects);
     trace(
-      `${name}/${entry.id} ${describe(input)} -> ${stepped.effects.map(describeEffect).join(" ")}`,
+      `${name}/${entry.id} ${describeInput(input)} -> ${stepped.effects.map(describeEffect).join(" ")}`,
     );
     const early = bug === undefined ? undefined : ACTS_TOO_EARLY[bug];
     for (const effect of stepped.effects) if (effect.kind === early) execute(entry, effect);
@@ -333,80 +309,10 @@ export function createClient(options: ClientOptions): Client {
     const { slice, effects } = await step({ ...entry.slice, self: disk.self }, input, quiet);
     const commit = effects.find((one) => one.kind === "commit");
     const adds = commit?.change.addMessages.length ?? 0;
-    if (adds > 0) oracle.fail("I14", `${name} takes ${describe(input)} twice`);
+    if (adds > 0) oracle.fail("I14", `${name} takes ${describeInput(input)} twice`);
     if (!isSame(essence(slice), essence(entry.slice))) {
       oracle.fail("I14", `${name} changes when it is told ${input.kind} again`);
     }
-  }
-
-  async function forge(entry: Entry, how: Random): Promise<void> {
-    const { conversation } = entry.slice;
-    const target = targetOf(entry);
-    if (conversation?.peer.state !== "open" || target === undefined || client.diskFull) return;
-    const { peer, version } = conversation;
-    const [session, ...others] = peer.sessions;
-    if (session?.sending === undefined || peer.queue.address === undefined) return;
-    const trick = how.pick(MALICE);
-    const send = (blob: Uint8Array): void => {
-      trace(`${name}/${entry.id} forges ${trick}`);
-      // What is too far ahead is sealed with a key of no chain: it may be any, and the same twice.
-      if (trick !== "too-far") oracle.released(client, blob);
-      network.append(client, target, bytesToHex(how.bytes(16)), blob, () => undefined);
-    };
-    /** Its own state stays whole: what it sends is all that is wrong with it. */
-    const keep = (after: Session): void => {
-      const sessions = [after, ...others];
-      const next = { ...conversation, version: version + 1, peer: { ...peer, sessions } };
-      disk.conversations.set(entry.id, next);
-      entry.slice = { ...entry.slice, conversation: next };
-    };
-    if (trick === "hello") {
-      const first = hellos.get(entry.id);
-      if (first !== undefined) send(first);
-      return;
-    }
-    if (trick === "jump" || trick === "too-far") {
-      if (session.stepDue || session.helloHeader !== undefined) return;
-      if (trick === "jump" && jumped.has(entry.id)) return;
-      jumped.add(entry.id);
-      let { chainKey } = session.sending;
-      const by = trick === "jump" ? JUMP : JUMP_MAX + 1 + how.int(1_000);
-      // Nobody gets as far as the key of what is too far ahead.
-      const steps = trick === "jump" ? by : 0;
-      for (let n = 0; n < steps; n++) chainKey = hmacSha256(chainKey, Uint8Array.of(2));
-      const sending = { ...session.sending, chainKey, next: session.sending.next + by };
-      const ahead = await encrypt({ ...session, sending }, how.bytes(20), env());
-      if (trick === "jump") keep(ahead.session);
-      send(ahead.envelope);
-      return;
-    }
-    const content = contentOf(trick, entry, how);
-    if (content === undefined) return;
-    const sealed = await encrypt(session, content, env());
-    keep(sealed.session);
-    send(sealed.envelope);
-  }
-
-  function contentOf(
-    trick: "other-text" | "no-content" | "receipt",
-    entry: Entry,
-    how: Random,
-  ): Uint8Array | undefined {
-    if (trick === "no-content") return how.bytes(how.between(1, 60));
-    if (trick === "receipt") {
-      const ids = [...oracle.foreignIds(entry.id).slice(-8), bytesToHex(how.bytes(16))];
-      return encodeContent({ kind: "receipt", ids: ids.map((id) => asContentId(hexToBytes(id)!)) });
-    }
-    const there = [...(disk.messages.get(entry.id)?.values() ?? [])].filter(
-      (row) => !row.own || row.status === "delivered",
-    );
-    if (there.length === 0) return undefined;
-    return encodeContent({
-      kind: "text",
-      id: asContentId(hexToBytes(how.pick(there).id)!),
-      time: { ms: Math.floor(now()), counter: 0 },
-      text: `${MARKER} ${FORGED}`,
-    });
   }
 
   async function unblock(entry: Entry, first: Input): Promise<void> {
@@ -448,13 +354,13 @@ export function createClient(options: ClientOptions): Client {
         return;
       case "transmit":
         oracle.released(client, effect.blob);
-        if (effect.blob[0] === EnvelopeType.hello) hellos.set(id, effect.blob);
+        forger.sent(id, effect.blob);
         if (effect.path === "relay") append(entry, effect.id, effect.blob);
         else sendDirect(entry, effect.id, effect.blob);
         return;
       case "signal": {
         oracle.released(client, effect.blob);
-        const target = targetOf(entry);
+        const target = targetOf(entry.slice);
         if (target === undefined) return;
         network.signal(client, target, effect.blob, async (outcome) => {
           if (outcome === "away") await client.feed(id, { kind: "signalled", outcome });
@@ -530,7 +436,7 @@ export function createClient(options: ClientOptions): Client {
     const { id } = entry;
     const answer = (outcome: "ok" | "lost" | "gone" | "quota"): Promise<void> =>
       client.feed(id, { kind: "transmitted", id: envelopeId, path: "relay", outcome });
-    const target = targetOf(entry);
+    const target = targetOf(entry.slice);
     if (target === undefined) later(0, () => answer("gone"));
     else network.append(client, target, envelopeId, blob, answer);
   }
@@ -542,14 +448,6 @@ export function createClient(options: ClientOptions): Client {
     later(0, () =>
       client.feed(id, { kind: "transmitted", id: envelopeId, path: "direct", outcome: "lost" }),
     );
-  }
-
-  function targetOf(entry: Entry): SendTarget | undefined {
-    const peer = entry.slice.conversation?.peer;
-    const address = peer?.state === "open" ? peer.contact.addresses[0] : undefined;
-    if (peer?.state !== "open" || address === undefined) return undefined;
-    const { sendId, firstUse } = address;
-    return { sendId, sendSecret: peer.contact.sendSecret, firstUse };
   }
 
   /** One timer per conversation: the earliest wins, by the clock that never jumps. */
@@ -688,7 +586,7 @@ export function createClient(options: ClientOptions): Client {
     },
     async forge(id, how) {
       const entry = entries.get(id);
-      if (entry !== undefined && running) await guarded(() => forge(entry, how));
+      if (entry !== undefined && running) await guarded(() => forger.forge(entry, how));
     },
     async hub(up) {
       if (up === online) return;
@@ -746,66 +644,6 @@ export function createClient(options: ClientOptions): Client {
       }
     },
   };
+  const forger = createForger({ client, network, oracle, env, trace });
   return client;
-}
-
-/** What an input may change once only: not what is owed, nor what is sent because of it. */
-function essence({ conversation }: Slice): unknown {
-  const peer = conversation?.peer;
-  if (conversation === undefined || peer?.state !== "open") return peer?.state;
-  const kept = peer.sessions.map(({ id, receiving, skipped, turn, nextReceivingHeaderKey }) => ({
-    id,
-    receiving,
-    skipped,
-    turn,
-    nextReceivingHeaderKey,
-  }));
-  const { contact, received, helloSeen, spares, change } = peer;
-  const { unread, last, clock } = conversation;
-  return { kept, contact, received, helloSeen, own: spares.own, change, unread, last, clock };
-}
-
-/** The same values all the way down; states that share parts are told quickly. */
-function isSame(a: unknown, b: unknown): boolean {
-  if (Object.is(a, b)) return true;
-  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
-  if (a instanceof Uint8Array && b instanceof Uint8Array) return equalBytes(a, b);
-  const [left, right] = [Object.entries(a), Object.entries(b)];
-  return (
-    left.length === right.length &&
-    left.every(([key, value], index) => right[index]?.[0] === key && isSame(value, right[index][1]))
-  );
-}
-
-function describe(input: Input): string {
-  switch (input.kind) {
-    case "frame":
-      return `frame(${input.source.path}${"sequence" in input.source ? ` ${input.source.sequence}` : ""} ${input.blob.length}B type ${input.blob[0]})`;
-    case "transmitted":
-      return `transmitted(${input.path} ${input.outcome} ${input.id.slice(0, 6)})`;
-    case "hub":
-    case "direct":
-      return `${input.kind}(${input.up})`;
-    case "send-text":
-      return `send-text(${input.id.slice(0, 6)})`;
-    default:
-      return input.kind;
-  }
-}
-
-function describeEffect(effect: Effect): string {
-  switch (effect.kind) {
-    case "transmit":
-      return `transmit(${effect.path} ${effect.id.slice(0, 6)} ${effect.blob.length}B)`;
-    case "dropped":
-      return `dropped(${effect.reason})`;
-    case "ack":
-      return `ack(${effect.sequence})`;
-    case "commit":
-      return `commit(v${effect.change.expectedVersion + 1})`;
-    case "wake":
-      return "wake";
-    default:
-      return effect.kind;
-  }
 }

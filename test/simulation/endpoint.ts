@@ -1,4 +1,5 @@
 /** What the simulated network knows of a client, and what a client may ask of it. */
+import type { Slice } from "@sotto/protocol";
 import type { Faults } from "./faults.ts";
 import type { Invariant } from "./invariants.ts";
 import type { Random } from "./random.ts";
@@ -7,6 +8,15 @@ export interface SendTarget {
   readonly sendId: Uint8Array;
   readonly sendSecret: Uint8Array;
   readonly firstUse: Uint8Array;
+}
+
+/** Where the other side of a conversation reads; undefined until it has said so. */
+export function targetOf({ conversation }: Slice): SendTarget | undefined {
+  const peer = conversation?.peer;
+  const address = peer?.state === "open" ? peer.contact.addresses[0] : undefined;
+  if (peer?.state !== "open" || address === undefined) return undefined;
+  const { sendId, firstUse } = address;
+  return { sendId, sendSecret: peer.contact.sendSecret, firstUse };
 }
 
 /** What an oracle sees of the network and of the relay's disk. */

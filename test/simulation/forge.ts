@@ -1,0 +1,123 @@
+/**
+ * What a modified app could send: it has the keys of its own side, and says with them what ours never would.
+ * Owns: the tricks. Leaves to client.ts: the honest rest of the same installation.
+ */
+import { encrypt, hmacSha256, JUMP_MAX, type Session } from "@sotto/crypto";
+import type { ConversationId, Env, Slice } from "@sotto/protocol";
+import { asContentId, bytesToHex, encodeContent, EnvelopeType, hexToBytes } from "@sotto/wire";
+import type { Client } from "./client.ts";
+import { type Network, targetOf } from "./endpoint.ts";
+import { FORGED, MARKER, type Oracle } from "./oracle.ts";
+import type { Random } from "./random.ts";
+
+/**
+ * other-text: another text under the id of a message that the other side has. no-content: a valid seal around
+ * nonsense. jump: keys ahead as far as the limit allows, or one further. receipt: for messages that are none of its
+ * business. hello: the first message of all once more.
+ */
+const MALICE = ["other-text", "no-content", "jump", "too-far", "receipt", "hello"] as const;
+/** Far beyond what people write in one turn here, so that no later message has the same key. */
+const JUMP = 600;
+
+/** One conversation as it runs: its state is replaced by each trick that uses up a key. */
+export interface Forging {
+  readonly id: ConversationId;
+  slice: Slice;
+}
+
+export interface Forger {
+  /** An honest envelope left. */
+  sent(id: ConversationId, blob: Uint8Array): void;
+  forge(entry: Forging, how: Random): Promise<void>;
+}
+
+export interface ForgerOptions {
+  readonly client: Client;
+  readonly network: Network;
+  readonly oracle: Oracle;
+  readonly env: () => Env;
+  readonly trace: (line: string) => void;
+}
+
+export function createForger(options: ForgerOptions): Forger {
+  const { client, network, oracle, trace } = options;
+  const hellos = new Map<ConversationId, Uint8Array>();
+  const jumped = new Set<ConversationId>();
+
+  return {
+    forge,
+    sent(id, blob) {
+      if (blob[0] === EnvelopeType.hello) hellos.set(id, blob);
+    },
+  };
+
+  async function forge(entry: Forging, how: Random): Promise<void> {
+    const { conversation } = entry.slice;
+    const target = targetOf(entry.slice);
+    if (conversation?.peer.state !== "open" || target === undefined || client.diskFull) return;
+    const { peer, version } = conversation;
+    const [session, ...others] = peer.sessions;
+    if (session?.sending === undefined || peer.queue.address === undefined) return;
+    const trick = how.pick(MALICE);
+    const send = (blob: Uint8Array): void => {
+      trace(`${client.name}/${entry.id} forges ${trick}`);
+      // What is too far ahead is sealed with a key of no chain: it may be any, and the same twice.
+      if (trick !== "too-far") oracle.released(client, blob);
+      network.append(client, target, bytesToHex(how.bytes(16)), blob, () => undefined);
+    };
+    /** Its own state stays whole: what it sends is all that is wrong with it. */
+    const keep = (after: Session): void => {
+      const sessions = [after, ...others];
+      const next = { ...conversation, version: version + 1, peer: { ...peer, sessions } };
+      client.disk.conversations.set(entry.id, next);
+      entry.slice = { ...entry.slice, conversation: next };
+    };
+    if (trick === "hello") {
+      const first = hellos.get(entry.id);
+      if (first !== undefined) send(first);
+      return;
+    }
+    if (trick === "jump" || trick === "too-far") {
+      if (session.stepDue || session.helloHeader !== undefined) return;
+      if (trick === "jump" && jumped.has(entry.id)) return;
+      jumped.add(entry.id);
+      let { chainKey } = session.sending;
+      const by = trick === "jump" ? JUMP : JUMP_MAX + 1 + how.int(1_000);
+      // Nobody gets as far as the key of what is too far ahead.
+      const steps = trick === "jump" ? by : 0;
+      for (let n = 0; n < steps; n++) chainKey = hmacSha256(chainKey, Uint8Array.of(2));
+      const sending = { ...session.sending, chainKey, next: session.sending.next + by };
+      const ahead = await encrypt({ ...session, sending }, how.bytes(20), options.env());
+      if (trick === "jump") keep(ahead.session);
+      send(ahead.envelope);
+      return;
+    }
+    const content = contentOf(trick, entry, how);
+    if (content === undefined) return;
+    const sealed = await encrypt(session, content, options.env());
+    keep(sealed.session);
+    send(sealed.envelope);
+  }
+
+  function contentOf(
+    trick: "other-text" | "no-content" | "receipt",
+    entry: Forging,
+    how: Random,
+  ): Uint8Array | undefined {
+    if (trick === "no-content") return how.bytes(how.between(1, 60));
+    if (trick === "receipt") {
+      const ids = [...oracle.foreignIds(entry.id).slice(-8), bytesToHex(how.bytes(16))];
+      return encodeContent({ kind: "receipt", ids: ids.map((id) => asContentId(hexToBytes(id)!)) });
+    }
+    const there = [...(client.disk.messages.get(entry.id)?.values() ?? [])].filter(
+      (row) => !row.own || row.status === "delivered",
+    );
+    if (there.length === 0) return undefined;
+    return encodeContent({
+      kind: "text",
+      id: asContentId(hexToBytes(how.pick(there).id)!),
+      time: { ms: Math.floor(client.now()), counter: 0 },
+      text: `${MARKER} ${FORGED}`,
+    });
+  }
+}
