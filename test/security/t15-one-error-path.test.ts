@@ -64,11 +64,14 @@ const withByte = (at: number, value: number) => (bytes: Uint8Array) => {
   return changed;
 };
 
+/** Behind the mark, the length and as many bytes of content. */
+const endOfContent = (bytes: Uint8Array): number =>
+  12 + new DataView(bytes.buffer, bytes.byteOffset).getUint16(10);
+
 /** The frame of the post-quantum ratchet fills what padding there is: a body that has none of it is all zeros there. */
 const zeroedAfterContent = (bytes: Uint8Array): Uint8Array => {
   const changed = bytes.slice();
-  const content = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint16(2);
-  return changed.fill(0, content);
+  return changed.fill(0, endOfContent(bytes));
 };
 
 const WRONG = {
@@ -87,13 +90,15 @@ const WRONG = {
   "padding whose first bytes are no frame": [
     "malformed",
     {
-      body: (bytes: Uint8Array) => {
-        const content = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint16(2);
-        return withByte(content, 0x77)(zeroedAfterContent(bytes));
-      },
+      body: (bytes: Uint8Array) => withByte(endOfContent(bytes), 0x77)(zeroedAfterContent(bytes)),
     },
   ],
-  "a length beyond the end": ["malformed", { body: withByte(2, 0xff) }],
+  "a length beyond the end": ["malformed", { body: withByte(10, 0xff) }],
+  "a device list above the last version": ["malformed", { body: withByte(0, 1) }],
+  "a mark of no device list that is not zeros": [
+    "malformed",
+    { body: (bytes: Uint8Array) => withByte(9, 1)(bytes.slice().fill(0, 0, 10)) },
+  ],
   "a number too far ahead": [
     "too-far-ahead",
     {

@@ -617,7 +617,7 @@ describe("marks", () => {
   it.each([
     ["above the last version", LIST_VERSION_MAX + 1, prefix],
     ["of the highest version in two bytes", 0xffff, prefix],
-    ["below version 0", -1, prefix],
+    ["below version 0", -1, new Uint8Array(LIST_PREFIX_BYTES)],
     ["of no whole version", 3.5, prefix],
     ["of no list, with a prefix", 0, prefix],
     ["of no list, without its zeros", 0, new Uint8Array(0)],
