@@ -3,6 +3,9 @@
  * seed that shows it; `--from` with that number and `--cases 1` shows it again.
  */
 import { parseArgs } from "node:util";
+import { createWebCryptoEngine } from "@sotto/engines";
+import { nodeEngine } from "@sotto/engines/node";
+import { compareSpoilt } from "../../packages/engines/test/consensus.ts";
 import { runSchedule } from "../reference/schedule.ts";
 import { runOlmSchedule } from "./olm.ts";
 import { type Compared, comparePrimitives } from "./primitives.ts";
@@ -22,6 +25,17 @@ const seeds = Array.from({ length: cases }, (_, at) => from + at);
 const compared: Compared = new Map();
 for (const seed of seeds) await comparePrimitives(`primitives ${seed}`, compared);
 for (const [primitive, count] of compared) console.log(`${primitive}: ${count} answers equal ours`);
+
+const webCrypto = createWebCryptoEngine({ subtle: crypto.subtle, drafts: false });
+for (const engine of [nodeEngine, webCrypto]) {
+  const { taken, onlyByNoble, unsafe, differences } = await compareSpoilt(engine, cases, from);
+  const [first] = [...unsafe, ...differences];
+  if (first !== undefined) throw new Error(`a signature is judged otherwise: ${first}`);
+  console.log(
+    `signatures: ${cases} judged alike with ${engine.name} and without, ${taken} taken, ` +
+      `of these ${onlyByNoble} by noble alone`,
+  );
+}
 
 const olm = { byOlm: 0, byUs: 0, refused: 0, turns: 0 };
 for (const seed of seeds) {

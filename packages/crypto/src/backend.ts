@@ -41,7 +41,7 @@ export interface CryptoBackend {
   /** Ed25519: 32-byte seed to 32-byte public key. */
   signPublic(seed: Uint8Array): MaybePromise<Uint8Array>;
   sign(seed: Uint8Array, message: Uint8Array): MaybePromise<Uint8Array>;
-  /** Ed25519, strict (SPEC.md §1.1). */
+  /** Ed25519, strict: the same verdict from every engine (SPEC.md §1.1). */
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): MaybePromise<boolean>;
   /** ML-KEM-768: 64-byte seed to 1,184-byte public key. */
   kemPublic(seed: Uint8Array): MaybePromise<Uint8Array>;

@@ -20,7 +20,14 @@ export {
 } from "./membership-fold.ts";
 export * from "./membership.ts";
 export * from "./prekeys.ts";
-export { hkdfSha256, hmacSha256, isExchangeKey, isKemKey, sha256 } from "./primitives.ts";
+export {
+  hkdfSha256,
+  hmacSha256,
+  isExchangeKey,
+  isKemKey,
+  isSignatureForm,
+  sha256,
+} from "./primitives.ts";
 export { JUMP_MAX, OLD_CHAINS_MAX, SKIPPED_KEY_AGE_MS_MAX, SKIPPED_KEYS_MAX } from "./chains.ts";
 export * from "./sender-chain.ts";
 export * from "./session.ts";

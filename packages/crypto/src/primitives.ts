@@ -32,11 +32,14 @@ export const hkdfSha256 = (
  */
 const FIELD_PRIME = Uint8Array.from([0xed, ...Array.from({ length: 30 }, () => 0xff), 0x7f]);
 
-export function isCanonicalX25519(publicKey: Uint8Array): boolean {
-  if (publicKey.length !== 32) return false;
+export const isCanonicalX25519 = (publicKey: Uint8Array): boolean =>
+  publicKey.length === 32 && isBelow(publicKey, FIELD_PRIME);
+
+/** Both 32 bytes, little-endian. */
+function isBelow(bytes: Uint8Array, limits: Uint8Array): boolean {
   for (let index = 31; index >= 0; index--) {
-    const byte = publicKey[index] ?? 0;
-    const limit = FIELD_PRIME[index] ?? 0;
+    const byte = bytes[index] ?? 0;
+    const limit = limits[index] ?? 0;
     if (byte !== limit) return byte < limit;
   }
   return false;
@@ -58,7 +61,7 @@ const SMALL_ORDER_X25519: readonly Uint8Array[] = [
  * an exception from an engine always means a broken engine, never a bad key.
  */
 export const isExchangeKey = (publicKey: Uint8Array): boolean =>
-  isCanonicalX25519(publicKey) && !SMALL_ORDER_X25519.some((point) => equalBytes(point, publicKey));
+  isCanonicalX25519(publicKey) && !isAmong(publicKey, SMALL_ORDER_X25519);
 
 function hexKey(hex: string): Uint8Array {
   return hexToBytes(hex) ?? new Uint8Array(32);
@@ -77,19 +80,63 @@ export const ed25519Public = (seed: Uint8Array): Uint8Array => ed25519.getPublic
 export const ed25519Sign = (seed: Uint8Array, message: Uint8Array): Uint8Array =>
   ed25519.sign(message, seed);
 
+/** The order of the base point, 2^252 + 27742317777372353535851937790883648493, little-endian. */
+const GROUP_ORDER = hexKey("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+
+/** y = 1 and y = -1: the points with x = 0, of which only one sign is canonical. */
+const X_ZERO_ED25519: readonly Uint8Array[] = [
+  Uint8Array.from({ length: 32 }, (_, index) => (index === 0 ? 1 : 0)),
+  Uint8Array.from(FIELD_PRIME, (byte, index) => (index === 0 ? byte - 1 : byte)),
+];
+
+/** The y of the eight points of small order, each but y = 1 and y = -1 with two x. */
+const SMALL_ORDER_ED25519: readonly Uint8Array[] = [
+  new Uint8Array(32),
+  ...X_ZERO_ED25519,
+  ...[
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+  ].map(hexKey),
+];
+
+/**
+ * What can be said of key and signature without the curve: false when bytes alone are a reason to refuse. A key that
+ * passes is canonical and not of small order if it is a point at all, R is canonical if it is one, and S < L. Whatever
+ * engine then finds the equation of RFC 8032 §5.1.7 true, with the cofactor or without it, is of one mind with
+ * `ed25519Verify` (SPEC.md §1.2).
+ */
+export function isSignatureForm(publicKey: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== 32 || signature.length !== 64) return false;
+  const y = withoutSign(publicKey);
+  if (!isBelow(y, FIELD_PRIME) || isAmong(y, SMALL_ORDER_ED25519)) return false;
+  const point = signature.subarray(0, 32);
+  const pointY = withoutSign(point);
+  if (!isBelow(pointY, FIELD_PRIME)) return false;
+  if (!equalBytes(point, pointY) && isAmong(pointY, X_ZERO_ED25519)) return false;
+  return isBelow(signature.subarray(32), GROUP_ORDER);
+}
+
+/** The y of an encoded point. */
+function withoutSign(point: Uint8Array): Uint8Array {
+  const y = point.slice();
+  y[31] = (y[31] ?? 0) & 0x7f;
+  return y;
+}
+
+const isAmong = (bytes: Uint8Array, all: readonly Uint8Array[]): boolean =>
+  all.some((one) => equalBytes(one, bytes));
+
 /**
  * Canonical encodings, no small-order key, the equation with the cofactor (RFC 8032 §5.1.7). False for any malformed
- * input. Most platform engines leave the cofactor out: their verdict differs on signatures crafted by a key's owner.
+ * input. Most platform engines leave the cofactor out: they refuse some signatures crafted by a key's owner.
  */
-export function ed25519Verify(
+export const ed25519Verify = (
   publicKey: Uint8Array,
   message: Uint8Array,
   signature: Uint8Array,
-): boolean {
-  if (publicKey.length !== 32 || signature.length !== 64) return false;
-  if (!isSigningKey(publicKey)) return false;
-  return ed25519.verify(signature, message, publicKey, { zip215: false });
-}
+): boolean =>
+  isSignatureForm(publicKey, signature) &&
+  ed25519.verify(signature, message, publicKey, { zip215: false });
 
 /** Canonical, on the curve, not of small order. */
 export function isSigningKey(publicKey: Uint8Array): boolean {

@@ -10,7 +10,7 @@ import {
   sign,
   verify,
 } from "node:crypto";
-import { bytesToHex, hexToBytes, utf8ToBytes } from "@sotto/wire";
+import { bytesToHex, equalBytes, hexToBytes, utf8ToBytes } from "@sotto/wire";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { shake128 } from "@noble/hashes/sha3.js";
 import { describe, expect, it } from "vitest";
@@ -26,6 +26,7 @@ import {
   isCanonicalX25519,
   isExchangeKey,
   isKemKey,
+  isSignatureForm,
   isSigningKey,
   labelled,
   mlKemDecapsulate,
@@ -36,6 +37,7 @@ import {
   x25519Exchange,
   x25519Public,
 } from "#src/primitives.ts";
+import { craftedSignatures, TORSION } from "./ed25519-cases.ts";
 import { asyncBackend, flipBit, seededEntropy } from "./support.ts";
 import { der } from "./reference.ts";
 
@@ -341,6 +343,42 @@ describe("Ed25519, signatures that only the owner of a key can make", () => {
       expect(verify(null, message, publicKey, signature)).toBe(atOpenSsl);
     }
     expect(ed25519Verify(key, message, crafted(12_346n, exact.toBytes()))).toBe(false);
+  });
+
+  it("are judged by their parts: torsion anywhere in key and R, second encodings, S + L", () => {
+    const cases = craftedSignatures();
+    for (const { name, key: made, message: signed, signature, taken } of cases) {
+      expect(ed25519Verify(made, signed, signature), name).toBe(taken);
+      // What is taken passes, and not for its form alone.
+      expect(isSignatureForm(made, signature) || !taken, name).toBe(true);
+    }
+    expect(cases.filter(({ taken }) => taken).length).toBeGreaterThan(200);
+    expect(cases.filter(({ exact, taken }) => exact && !taken).length).toBeGreaterThan(100);
+  });
+
+  it("the form alone refuses what the curve could not: no more and no less", () => {
+    const signature = crafted(1n, ed25519.Point.BASE.toBytes());
+    const withR = (r: Uint8Array): Uint8Array => Uint8Array.of(...r, ...signature.slice(32));
+    const withS = (s: bigint): Uint8Array => Uint8Array.of(...signature.slice(0, 32), ...little(s));
+    for (const y of [0n, 1n, 2n, 9n, P - 2n, P - 1n, P, P + 1n, P + 18n]) {
+      for (const bytes of [little(y), flipBit(little(y), 255)]) {
+        const small = TORSION.some((point) => equalBytes(point.toBytes(), bytes));
+        const second = y >= P || ((y === 1n || y === P - 1n) && !equalBytes(bytes, little(y)));
+        expect(isSignatureForm(key, withR(bytes)), `R ${y}`).toBe(!second);
+        expect(isSignatureForm(bytes, signature), `A ${y}`).toBe(!second && !small);
+      }
+    }
+    for (const point of TORSION) {
+      expect(isSignatureForm(point.toBytes(), signature)).toBe(false);
+      expect(isSignatureForm(key, withR(point.toBytes()))).toBe(true);
+    }
+    for (const s of [0n, L - 1n, L, L + 1n, 1n << 252n, 1n << 253n, (1n << 256n) - 1n]) {
+      expect(isSignatureForm(key, withS(s)), `S ${s}`).toBe(s < L);
+    }
+    expect(isSignatureForm(key.slice(1), signature)).toBe(false);
+    expect(isSignatureForm(Uint8Array.of(...key, 0), signature)).toBe(false);
+    expect(isSignatureForm(key, signature.slice(1))).toBe(false);
+    expect(isSignatureForm(key, Uint8Array.of(...signature, 0))).toBe(false);
   });
 });
 

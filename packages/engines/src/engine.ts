@@ -7,13 +7,17 @@ import {
   type CryptoBackend,
   isExchangeKey,
   isKemKey,
+  isSignatureForm,
   type MaybePromise,
   nobleBackend,
 } from "@sotto/crypto";
 import { KEM_CIPHERTEXT_BYTES } from "@sotto/wire";
 
-/** Verifying is left out: every device must give the same verdict, so only noble ever does it. */
-export type Operations = Omit<CryptoBackend, "name" | "verify">;
+/**
+ * An engine's `verify` need only be right when it says yes: that [S]B = R + [k]A holds, with the cofactor or without it.
+ * A no is never the last word (see `verifyWith`).
+ */
+export type Operations = Omit<CryptoBackend, "name">;
 export type Operation = keyof Operations;
 
 /** The order in which engines are tried out: what a conversation waits for most comes first. */
@@ -22,6 +26,7 @@ export const OPERATIONS: readonly Operation[] = [
   "dhPublic",
   "seal",
   "open",
+  "verify",
   "sign",
   "decaps",
   "kemPublic",
@@ -86,7 +91,18 @@ export function guardedBackend(name: string, run: Run): CryptoBackend {
         (answer) => isBytes(answer, 64),
       );
     },
-    verify: (publicKey, message, signature) => nobleBackend.verify(publicKey, message, signature),
+    verify(publicKey, message, signature) {
+      if (!isSignatureForm(publicKey, signature)) return false;
+      return orElse(
+        () =>
+          run(
+            "verify",
+            (engine) => verifyWith(engine, publicKey, message, signature),
+            (answer) => typeof answer === "boolean",
+          ),
+        () => nobleBackend.verify(publicKey, message, signature),
+      );
+    },
     kemPublic(seed) {
       requireLength("seed", seed, KEM_SEED_BYTES);
       return run("kemPublic", (engine) => engine.kemPublic(seed), isKemKey);
@@ -139,6 +155,32 @@ export function backendOf({ name, operations }: Engine): CryptoBackend {
 }
 
 export const nobleEngine: Engine = { name: "noble", operations: nobleBackend };
+
+/**
+ * Every device must take exactly the same signatures, and platforms leave the cofactor out: what they take is a part
+ * of what noble takes, once the encodings are canonical, but not all of it. So their yes counts and their no does not.
+ */
+function verifyWith(
+  { verify }: Operations,
+  ...question: Parameters<CryptoBackend["verify"]>
+): MaybePromise<boolean> {
+  const answer = verify(...question);
+  if (verify === nobleBackend.verify) return answer;
+  // A yes that is none, such as bytes, passes here and then counts as a failure of the engine.
+  const settle = (given: boolean): MaybePromise<boolean> =>
+    given || nobleBackend.verify(...question);
+  return answer instanceof Promise ? answer.then(settle) : settle(answer);
+}
+
+/** `other` where `ask` throws or rejects. */
+function orElse<T>(ask: () => MaybePromise<T>, other: () => MaybePromise<T>): MaybePromise<T> {
+  try {
+    const answer = ask();
+    return answer instanceof Promise ? answer.catch(other) : answer;
+  } catch {
+    return other();
+  }
+}
 
 function requireFit<T>(answer: T, fits: (answer: T) => boolean): T {
   if (!fits(answer)) throw new Error("an answer that no working engine gives");

@@ -13,11 +13,13 @@ export type Verdict = "correct" | "wrong answer" | "missing" | "failed";
 
 export interface KnownAnswer {
   readonly ask: (engine: Operations) => MaybePromise<Uint8Array | undefined>;
-  /** The first 16 bytes of SHA-256 of the answer, in hex; REFUSED when the tag must not fit. */
+  /** The first 16 bytes of SHA-256 of the answer, in hex; REFUSED when tag or signature must not fit. */
   readonly expected: string;
 }
 
 const REFUSED = "refused";
+/** The digest of one byte, 1. */
+const TAKEN = "4bf5122f344554c53bde2ebb8cd2b7e3";
 const DIGEST_BYTES = 16;
 
 const hex = (digits: string): Uint8Array => hexToBytes(digits) ?? new Uint8Array(0);
@@ -50,6 +52,22 @@ const sign = (seed: Uint8Array, message: Uint8Array, expected: string): KnownAns
   ask: (engine) => engine.sign(seed, message),
   expected,
 });
+/** `change`: what is done to key, message and signature, all of which fit. Taken is one byte, 1. */
+const verify = (
+  seed: Uint8Array,
+  message: Uint8Array,
+  expected: string,
+  change: (...fitting: Signed) => Signed = (...fitting) => fitting,
+): KnownAnswer => ({
+  async ask(engine) {
+    const key = await nobleBackend.signPublic(seed);
+    const signature = await nobleBackend.sign(seed, message);
+    const taken = await engine.verify(...change(key, message, signature));
+    return taken ? Uint8Array.of(Number(taken)) : undefined;
+  },
+  expected,
+});
+type Signed = [key: Uint8Array, message: Uint8Array, signature: Uint8Array];
 const kemPublic = (seed: Uint8Array, expected: string): KnownAnswer => ({
   ask: (engine) => engine.kemPublic(seed),
   expected,
@@ -162,6 +180,39 @@ export const KNOWN_ANSWERS: Readonly<Record<Operation, readonly KnownAnswer[]>> 
     sign(ZEROS, series(47), "3d18733eff3644f1bc467ecc6f2ea668"),
     sign(ZEROS, series(48), "ec5d3499a991bde7ef54a14bb0605582"),
     sign(ONES, series(1_000), "35cf4682d88bd5c6cfc32b04f12b4640"),
+  ],
+  verify: [
+    verify(RFC_SEED, NONE, TAKEN),
+    verify(RFC_SEED_2, hex("72"), TAKEN),
+    verify(ZEROS, series(48), TAKEN),
+    verify(ONES, series(1_000), TAKEN),
+    // One bit in R, in S, in the message and in the key; the length of the message; a signature of nothing.
+    verify(RFC_SEED, series(64), REFUSED, (key, message, signature) => [
+      key,
+      message,
+      flipped(3)(signature),
+    ]),
+    verify(RFC_SEED, series(64), REFUSED, (key, message, signature) => [
+      key,
+      message,
+      flipped(40)(signature),
+    ]),
+    verify(RFC_SEED, series(64), REFUSED, (key, message, signature) => [
+      key,
+      flipped(63)(message),
+      signature,
+    ]),
+    verify(RFC_SEED, series(64), REFUSED, (key, message, signature) => [
+      flipped(-1)(key),
+      message,
+      signature,
+    ]),
+    verify(RFC_SEED, series(64), REFUSED, (key, message, signature) => [
+      key,
+      message.subarray(1),
+      signature,
+    ]),
+    verify(RFC_SEED, NONE, REFUSED, (key) => [key, NONE, new Uint8Array(64)]),
   ],
   kemPublic: [
     kemPublic(series(64), "0b7934c83125c788995e2ba6bd761e33"),

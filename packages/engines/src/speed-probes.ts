@@ -27,6 +27,11 @@ export async function speedProbeOf(operation: Operation): Promise<Probe> {
       return (engine) => engine.dhPublic(SECRET);
     case "signPublic":
       return (engine) => engine.signPublic(SECRET);
+    case "verify": {
+      const key = await nobleBackend.signPublic(SECRET);
+      const signature = await nobleBackend.sign(SECRET, MESSAGE);
+      return (engine) => engine.verify(key, MESSAGE, signature);
+    }
     case "sign":
       return (engine) => engine.sign(SECRET, MESSAGE);
     case "kemPublic":

@@ -74,6 +74,24 @@ function operationsOf(subtle: SubtleCrypto, drafts: boolean): Engine["operations
     return new Uint8Array(await subtle.sign("Ed25519", key, copyOf(message)));
   }
 
+  async function verify(
+    publicKey: Uint8Array,
+    message: Uint8Array,
+    signature: Uint8Array,
+  ): Promise<boolean> {
+    // All at once: what is checked is what was asked.
+    const [encoded, text, signed] = [copyOf(publicKey), copyOf(message), copyOf(signature)];
+    let key: CryptoKey;
+    try {
+      key = await orMissing(() => subtle.importKey("raw", encoded, "Ed25519", false, ["verify"]));
+    } catch (error) {
+      // Its word for bytes that are no point, where it looks at once. Nobody takes a signature for them.
+      if (nameOf(error) === "DataError") return false;
+      throw error;
+    }
+    return subtle.verify("Ed25519", key, signed, text);
+  }
+
   const importKem = (seed: Uint8Array): Promise<CryptoKey> =>
     orMissing(() => known.importKey("raw-seed", copyOf(seed), KEM, false, ["decapsulateBits"]));
 
@@ -131,6 +149,7 @@ function operationsOf(subtle: SubtleCrypto, drafts: boolean): Engine["operations
     dhPublic: (secret) => exchange(secret, BASE_POINT),
     signPublic,
     sign,
+    verify,
     ...(drafts ? { kemPublic, decaps, seal, open } : {}),
   };
 }

@@ -349,13 +349,35 @@ it("texts below SMALL_BYTES are noble's, those of it and above the engine's", as
   }
 });
 
-it("verifying is done by noble whatever the candidates offer", async () => {
-  const clock = steppedClock();
-  const gullible = {
-    name: "gullible",
-    operations: { ...quickEngine.operations, verify: () => true },
-  };
-  const backend = chooseBackend([gullible], clock);
-  await backend.choose();
-  expect(await backend.verify(SECRET, TEXT, new Uint8Array(64))).toBe(false);
+describe("a signature", () => {
+  const fitting = async () =>
+    [await nobleBackend.signPublic(SECRET), TEXT, await nobleBackend.sign(SECRET, TEXT)] as const;
+
+  it("is not judged by an engine that takes everything: it is out before it is chosen", async () => {
+    const gullible: Engine = { name: "gullible", operations: { verify: () => true } };
+    const backend = chooseBackend([gullible], steppedClock());
+    await backend.choose();
+    expect(verdictsOf(backend, "verify")).toEqual({ gullible: "wrong answer", noble: "correct" });
+    const [key, , signature] = await fitting();
+    expect(await backend.verify(key, SECRET, signature)).toBe(false);
+  });
+
+  it("that the chosen engine takes is taken, and noble is not asked", async () => {
+    const { backend, faulty } = await withFaulty(() => undefined);
+    const calls = faulty.calls.get("verify") ?? 0;
+    expect(await backend.verify(...(await fitting()))).toBe(true);
+    expect(faulty.calls.get("verify")).toBe(calls + 1);
+    expect(reportOf(backend, "verify").chosen).toBe("faulty");
+  });
+
+  it("that it does not take is put to noble, and that is no failure", async () => {
+    const { backend } = await withFaulty((operation) =>
+      operation === "verify" ? "wrong" : undefined,
+    );
+    for (let time = 0; time <= ENGINE_FAILURES_MAX; time++) {
+      expect(await backend.verify(...(await fitting()))).toBe(true);
+    }
+    expect(failuresOf(backend, "verify", "faulty")).toBe(0);
+    expect(reportOf(backend, "verify").chosen).toBe("faulty");
+  });
 });

@@ -21,6 +21,21 @@ const CASES: Readonly<Record<Operation, Case>> = {
   dhPublic: (engine, random) => engine.dhPublic(random(32)),
   signPublic: (engine, random) => engine.signPublic(random(32)),
   sign: (engine, random) => engine.sign(random(32), random(sizeOf(random))),
+  async verify(engine, random) {
+    const [seed, message] = [random(32), random(1 + sizeOf(random))];
+    const key = await nobleBackend.signPublic(seed);
+    const signature = await nobleBackend.sign(seed, message);
+    const [kind = 0, at = 0, bit = 0] = random(3);
+    const flip = (bytes: Uint8Array): Uint8Array =>
+      bytes.map((byte, index) => (index === at % bytes.length ? byte ^ (1 << (bit & 7)) : byte));
+    // Every fourth fits; of the others one bit is changed somewhere.
+    const taken = await engine.verify(
+      kind >> 6 === 1 ? flip(key) : key,
+      kind >> 6 === 2 ? flip(message) : message,
+      kind >> 6 === 3 ? flip(signature) : signature,
+    );
+    return taken ? "taken" : "refused";
+  },
   kemPublic: (engine, random) => engine.kemPublic(random(64)),
   async encaps(engine, random) {
     const key = await nobleBackend.kemPublic(random(64));

@@ -9,6 +9,7 @@ import {
 import { OPERATIONS } from "#src/engine.ts";
 import { judge } from "#src/known-answers.ts";
 import { beforeAll, describe, expect, it } from "vitest";
+import { compareCrafted, compareSpoilt } from "./consensus.ts";
 import { converse } from "./conversation.ts";
 import { differences, REFUSALS } from "./differential.ts";
 
@@ -26,6 +27,23 @@ describe.each([webCrypto, kernel])("$name", (engine) => {
       expect(await differences(engine, operation, CASES)).toEqual([]);
     },
   );
+});
+
+describe("signatures", () => {
+  const SPOILT = 500;
+
+  it("crafted by a key's owner are judged as by noble, which has the last word", async () => {
+    const { unsafe, differences, taken, onlyByNoble } = await compareCrafted(webCrypto);
+    expect({ unsafe, differences }).toEqual({ unsafe: [], differences: [] });
+    expect(onlyByNoble).toBeGreaterThan(100);
+    expect(taken - onlyByNoble).toBeGreaterThan(30);
+  });
+
+  it(`spoilt at random, ${SPOILT} of them, are too`, async () => {
+    const { unsafe, differences, taken, onlyByNoble } = await compareSpoilt(webCrypto, SPOILT);
+    expect({ unsafe, differences }).toEqual({ unsafe: [], differences: [] });
+    expect(taken - onlyByNoble).toBeGreaterThan(0);
+  });
 });
 
 describe("the choice of this browser", () => {

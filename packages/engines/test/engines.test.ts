@@ -81,7 +81,34 @@ describe("a platform that lacks something", () => {
 
   it("is not asked for drafts that make it print warnings", () => {
     const { operations } = createWebCryptoEngine({ subtle: crypto.subtle, drafts: false });
-    expect(Object.keys(operations).toSorted()).toEqual(["dh", "dhPublic", "sign", "signPublic"]);
+    expect(Object.keys(operations).toSorted()).toEqual([
+      "dh",
+      "dhPublic",
+      "sign",
+      "signPublic",
+      "verify",
+    ]);
+  });
+});
+
+describe("WebCrypto's word for a key that is no point", () => {
+  const inputs = [new Uint8Array(32), new Uint8Array(1), new Uint8Array(64)] as const;
+  const failing = (failure: Error) =>
+    createWebCryptoEngine({
+      subtle: { importKey: () => Promise.reject(failure) } as unknown as SubtleCrypto,
+      drafts: true,
+    }).operations;
+
+  it("is a no, which noble then says too", async () => {
+    expect(await failing(new DOMException("", "DataError")).verify?.(...inputs)).toBe(false);
+  });
+
+  it.each([
+    ["OperationError", DOMException],
+    ["NotSupportedError", MissingOperation],
+  ])("is no other: %s is a failure", async (name, expected) => {
+    const { verify } = failing(new DOMException("", name));
+    await expect(async () => verify?.(...inputs)).rejects.toThrow(expected);
   });
 });
 

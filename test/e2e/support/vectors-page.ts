@@ -7,6 +7,8 @@ import {
   runHkdf,
   runHmac,
 } from "../../../packages/crypto/test/wycheproof.ts";
+import { createWebCryptoEngine } from "@sotto/engines";
+import { compareCrafted, compareSpoilt } from "../../../packages/engines/test/consensus.ts";
 import { runPlatform } from "../../../packages/engines/test/platform-vectors.ts";
 
 const read: ReadVectors = async (file) => {
@@ -15,6 +17,10 @@ const read: ReadVectors = async (file) => {
   return response.text();
 };
 
+/** The page may be asked for more. */
+const SPOILT = Number(new URLSearchParams(location.search).get("spoilt") ?? 300);
+const webCrypto = createWebCryptoEngine({ subtle: crypto.subtle, drafts: true });
+
 async function runAll() {
   return {
     reference: await runBackend(read, nobleBackend),
@@ -22,6 +28,8 @@ async function runAll() {
     hmac: await runHmac(read, hmacSha256),
     aes256Gcm: await runAes256Gcm(read, nobleFileEngine),
     platform: await runPlatform(read, crypto.subtle),
+    crafted: await compareCrafted(webCrypto),
+    spoilt: await compareSpoilt(webCrypto, SPOILT),
   };
 }
 

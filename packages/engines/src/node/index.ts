@@ -1,6 +1,6 @@
 /**
  * OpenSSL through node:crypto: synchronous, so that a relay answers in the order it was asked.
- * Leaves out encapsulation, which would draw its own randomness, and verifying (crypto/SPEC.md §1.1).
+ * Leaves out encapsulation, which would draw its own randomness.
  * Spec: crypto/SPEC.md §1.
  */
 import {
@@ -12,6 +12,7 @@ import {
   diffieHellman,
   type KeyObject,
   sign as opensslSign,
+  verify as opensslVerify,
 } from "node:crypto";
 import type { CryptoBackend } from "@sotto/crypto";
 import { KEM_PUBLIC_BYTES } from "@sotto/wire";
@@ -20,6 +21,7 @@ import { backendOf, type Engine, MissingOperation, TAG_BYTES } from "../engine.t
 /** DER headers of RFC 8410 and RFC 9935 keys; the raw bytes follow. */
 const PRIVATE_X25519 = Buffer.from("302e020100300506032b656e04220420", "hex");
 const PUBLIC_X25519 = Buffer.from("302a300506032b656e032100", "hex");
+const PUBLIC_ED25519 = Buffer.from("302a300506032b6570032100", "hex");
 const PRIVATE_ED25519 = Buffer.from("302e020100300506032b657004220420", "hex");
 const SEED_ML_KEM = Buffer.from("3054020100300b060960864801650304040204428040", "hex");
 const AEAD = "chacha20-poly1305";
@@ -32,6 +34,9 @@ function privateKey(header: Buffer, secret: Uint8Array): KeyObject {
     key.fill(0);
   }
 }
+
+const publicKey = (header: Buffer, key: Uint8Array): KeyObject =>
+  createPublicKey({ key: Buffer.concat([header, key]), format: "der", type: "spki" });
 
 /** The last `length` bytes of the encoded public half are the key itself. */
 const rawPublic = (secret: KeyObject, length: number): Uint8Array =>
@@ -54,16 +59,14 @@ export const nodeEngine: Engine = {
       new Uint8Array(
         diffieHellman({
           privateKey: privateKey(PRIVATE_X25519, secret),
-          publicKey: createPublicKey({
-            key: Buffer.concat([PUBLIC_X25519, remotePublic]),
-            format: "der",
-            type: "spki",
-          }),
+          publicKey: publicKey(PUBLIC_X25519, remotePublic),
         }),
       ),
     signPublic: (seed) => rawPublic(privateKey(PRIVATE_ED25519, seed), 32),
     sign: (seed, message) =>
       new Uint8Array(opensslSign(null, message, privateKey(PRIVATE_ED25519, seed))),
+    verify: (key, message, signature) =>
+      opensslVerify(null, message, publicKey(PUBLIC_ED25519, key), signature),
     kemPublic: (seed) => rawPublic(kemKey(seed), KEM_PUBLIC_BYTES),
     decaps: (seed, ciphertext) => new Uint8Array(decapsulate(kemKey(seed), ciphertext)),
     seal(key, nonce, aad, plaintext) {
