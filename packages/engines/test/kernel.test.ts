@@ -12,10 +12,13 @@ import { seededEntropy, steppedClock } from "./support.ts";
 const SOURCE = fileURLToPath(new URL("../kernel/x25519.as", import.meta.url));
 const MODULE = fileURLToPath(new URL("../src/kernel-bytes.ts", import.meta.url));
 
+/** The compiler is JavaScript, and a machine with much else to do takes its time over it. */
+const COMPILING_MS = 60_000;
+
 let compiled: Awaited<ReturnType<typeof compileKernel>>;
 beforeAll(async () => {
   compiled = await compileKernel();
-});
+}, COMPILING_MS);
 
 it("is what kernel/x25519.as compiles to", () => {
   expect(readFileSync(MODULE, "utf8")).toBe(kernelModule(compiled.wasm));
