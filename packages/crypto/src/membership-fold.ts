@@ -26,9 +26,12 @@ export interface LoggedOp {
   readonly device: string;
   /** The operation that had made its actor a member. */
   readonly membership: string;
-  /** The one that had made its actor an admin; undefined where a member's right was enough. */
+  /** The one that had made its actor an admin, or HEIRSHIP; undefined where a member's right was enough. */
   readonly authority: string | undefined;
 }
+
+/** In place of a promotion, which an heir has not: what makes it one is judged anew for each of its operations. */
+export const HEIRSHIP = "heir";
 
 export interface Member {
   readonly account: AccountId;
@@ -95,8 +98,7 @@ export function judge(
   const membership = member.addedBy;
   if (!needsAdmin(state, action)) return { ok: true, membership, authority: undefined };
   if (!adminsOf(state).includes(member)) return { ok: false, reason: "not-allowed" };
-  // An heir has no promotion: its membership is what it acts on.
-  return { ok: true, membership, authority: member.promotedBy ?? member.addedBy };
+  return { ok: true, membership, authority: member.promotedBy ?? HEIRSHIP };
 }
 
 /** The state after an operation that all others are ancestors of. */
@@ -263,7 +265,10 @@ function segmentsOf(ops: readonly LoggedOp[]): readonly (readonly LoggedOp[])[] 
   return segments;
 }
 
-/** Whether a comes before b in one segment, or from an earlier one: -1 stands for everything earlier. */
+/** In place of a position in a segment: whatever came before all of it. */
+const EARLIER = -1;
+
+/** Whether a comes before b in one segment. Nothing of it comes before EARLIER. */
 type IsBefore = (a: number, b: number) => boolean;
 
 function foldSegment(draft: Draft, ops: readonly LoggedOp[]): void {
@@ -331,7 +336,10 @@ function listOf(action: GroupOp["action"]): keyof Changes {
   return action.role === "admin" ? "promotes" : "demotes";
 }
 
-/** Remove beats add, both beat promote, where they are concurrent: what is to hold must come after all that ends it. */
+/**
+ * Remove beats add, both beat promote, where they are concurrent: what is to hold must come after all that ends it. A
+ * promotion holds for a membership it knew of, or what came to nothing would make an admin of who is added again.
+ */
 function memberAfter(
   before: Member | undefined,
   { adds, removes, promotes, demotes }: Changes,
@@ -340,11 +348,9 @@ function memberAfter(
 ): Member | undefined {
   const outlasts = (one: number, ends: readonly number[]): boolean =>
     ends.every((end) => isBefore(end, one));
-  const kept = before !== undefined && outlasts(EARLIER, removes) ? before : undefined;
-  const added = firstOf(
-    adds.filter((add) => outlasts(add, removes)),
-    ops,
-  );
+  const kept = removes.length === 0 ? before : undefined;
+  const lasting = adds.filter((add) => outlasts(add, removes));
+  const added = firstOf(lasting, ops);
   const action = added?.op.action;
   const member =
     kept ??
@@ -353,15 +359,15 @@ function memberAfter(
       : undefined);
   if (member === undefined) return undefined;
   const ends = [...removes, ...demotes];
+  const isKnownTo = (promote: number): boolean =>
+    kept !== undefined || lasting.some((add) => isBefore(add, promote));
   const promoted = firstOf(
-    promotes.filter((promote) => outlasts(promote, ends)),
+    promotes.filter((promote) => outlasts(promote, ends) && isKnownTo(promote)),
     ops,
   );
-  const promotedBy = (outlasts(EARLIER, ends) ? kept?.promotedBy : undefined) ?? promoted?.id;
+  const promotedBy = (ends.length === 0 ? kept?.promotedBy : undefined) ?? promoted?.id;
   return { ...member, role: promotedBy === undefined ? "member" : "admin", promotedBy };
 }
-
-const EARLIER = -1;
 
 /** The one with the lowest lamport, then the lowest id. */
 function firstOf(indices: readonly number[], ops: readonly LoggedOp[]): LoggedOp | undefined {
@@ -404,10 +410,7 @@ function orderOf(ops: readonly LoggedOp[]): IsBefore {
       bits[at] = (bits[at] ?? 0) | (1 << (position & 31));
     }
   });
-  return (a, b) => {
-    if (a === EARLIER || b === EARLIER) return a !== b && a === EARLIER;
-    return (((bits[b * words + (a >> 5)] ?? 0) >>> (a & 31)) & 1) === 1;
-  };
+  return (a, b) => b !== EARLIER && (((bits[b * words + (a >> 5)] ?? 0) >>> (a & 31)) & 1) === 1;
 }
 
 /**
@@ -466,12 +469,14 @@ function voidedOf(cut: number, ops: readonly LoggedOp[], isBefore: IsBefore): re
   const ends = ops[cut];
   if (ends === undefined) return [];
   const positions = new Map(ops.map(({ id }, index) => [id, index]));
+  const positionOf = (grant: string | undefined): number =>
+    (grant === undefined ? undefined : positions.get(grant)) ?? EARLIER;
   const voided = new Set<number>();
   ops.forEach((logged, index) => {
     if (index === cut || isBefore(index, cut)) return;
-    const membership = positions.get(logged.membership) ?? EARLIER;
-    const authority =
-      logged.authority === undefined ? EARLIER : (positions.get(logged.authority) ?? EARLIER);
+    const membership = positionOf(logged.membership);
+    // An heir that knew of the cut was one in spite of it.
+    const authority = logged.authority === HEIRSHIP ? index : positionOf(logged.authority);
     if (
       voided.has(membership) ||
       voided.has(authority) ||

@@ -29,6 +29,7 @@ import {
   hexToBytes,
 } from "@sotto/wire";
 import { foldOps, judge, type LoggedOp } from "#src/membership-fold.ts";
+import type { ReferenceState } from "./fold-reference.ts";
 import { must, text } from "./support.ts";
 
 export type Action = Exclude<GroupAction, { kind: "create" }>;
@@ -81,11 +82,13 @@ export const rosterOf = ({ members }: GroupState): readonly string[] =>
   [...members.keys()].toSorted();
 
 /** What a state says, in one form. */
-export const told = ({ members, adders, revoked }: GroupState): string =>
+export const told = ({ members, adders, revoked }: ReferenceState): string =>
   JSON.stringify([
     [...members]
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([account, { role, addedBy, promotedBy }]) => [account, role, addedBy, promotedBy]),
+      .map(([account, { role, since, addedBy, promotedBy }]) => {
+        return [account, role, since, addedBy, promotedBy];
+      }),
     adders,
     [...revoked].toSorted(),
   ]);
@@ -122,6 +125,23 @@ export class Unsigned {
     const id = this.make(person, parents, action, device);
     if (id === undefined) throw new Error(`person ${person} may not ${action.kind}`);
     return id;
+  }
+
+  /** The founder adds `people` one after the other, none of whom is there: not judged, as thousands take long. */
+  grow(head: string, people: readonly number[]): string {
+    const [create = ""] = this.all.keys();
+    return people.reduce(
+      (parent, person) =>
+        this.#add(
+          0,
+          "device",
+          [parent],
+          { kind: "add", account: accountAt(person) },
+          create,
+          create,
+        ),
+      head,
+    );
   }
 
   stateOf(heads: readonly string[]): GroupState {
