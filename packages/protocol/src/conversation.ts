@@ -8,6 +8,7 @@ import {
   createInviteBundle,
   deriveInviteKeys,
   initiate,
+  NO_LIST_MARK,
   openInviteOffer,
   sealInviteOffer,
 } from "@sotto/crypto";
@@ -17,10 +18,8 @@ import {
   decodeBundle,
   encodeBundle,
   equalBytes,
-  FIRST_USE_BYTES,
   INVITE_SEED_BYTES,
   isName,
-  QUEUE_ID_BYTES,
   type QueueAddress,
   TEXT_BYTES_MAX,
   utf8ToBytes,
@@ -36,34 +35,34 @@ import {
   openPeer,
   orderKey,
 } from "./draft.ts";
+import { NO_DEVICES } from "./devices.ts";
 import { contentIdOf, enqueue, refuse, sealWaiting } from "./outbox.ts";
+import { carry } from "./pairs.ts";
+import { newQueue, requestQueue } from "./queue.ts";
 import { NO_SPARES } from "./repair.ts";
-import type { ConversationRecord, Instant, MessageRow, OwnQueue, Peer } from "./ports.ts";
+import type { ConversationRecord, Instant, MessageRow, Peer } from "./ports.ts";
 import type { Input } from "./step.ts";
-
-/** How long a queue lives at the relay without its owner: the longest the relay offers. */
-export const QUEUE_TTL_HOURS = 21 * 24;
 
 export const newConversation = (id: string, peer: Peer, now: Instant): ConversationRecord => ({
   id,
+  parent: undefined,
   version: 0,
   peer,
+  devices: NO_DEVICES,
   clock: { ms: 0, counter: 0 },
   createdAt: now,
   last: undefined,
   unread: 0,
 });
 
-const newQueue = (draft: Draft): OwnQueue => ({
-  queueId: draft.env.entropy(QUEUE_ID_BYTES),
-  firstUse: draft.env.entropy(FIRST_USE_BYTES),
-  address: undefined,
-});
-
-export async function startInvite(draft: Draft, expiresAt: Instant): Promise<void> {
+export async function startInvite(
+  draft: Draft,
+  { expiresAt, parent }: Extract<Input, { kind: "start-invite" }>,
+): Promise<void> {
   const { bundle, secrets } = await createInviteBundle(draft.self, draft.env);
   const queue = newQueue(draft);
   changeConversation(draft, {
+    parent,
     peer: {
       state: "invited",
       invite: {
@@ -94,7 +93,7 @@ export function inviteWakeAt(draft: Draft): Instant | undefined {
 /** Leaves the conversation as it was, with a counted reason, when the offer is not the inviter's. */
 export async function startAccept(
   draft: Draft,
-  { invite, blob }: Extract<Input, { kind: "start-accept" }>,
+  { invite, blob, parent }: Extract<Input, { kind: "start-accept" }>,
 ): Promise<boolean> {
   const { env, self } = draft;
   const offer = await openInviteOffer(invite.seed, blob, env.crypto);
@@ -103,7 +102,10 @@ export async function startAccept(
     return false;
   }
   const { bundle, address, name } = offer;
-  if (!equalBytes(accountIdOf(bundle.cert.rootKey), invite.accountId)) {
+  // One's own account is linked as a device, and nobody else is.
+  const isOwn = equalBytes(bundle.cert.rootKey, self.cert.rootKey);
+  const isInviter = equalBytes(accountIdOf(bundle.cert.rootKey), invite.accountId);
+  if (!isInviter || isOwn !== (parent !== undefined)) {
     drop(draft, "wrong-identity");
     return false;
   }
@@ -114,6 +116,7 @@ export async function startAccept(
   }
   const queue = newQueue(draft);
   changeConversation(draft, {
+    parent,
     peer: {
       state: "open",
       contact: {
@@ -132,6 +135,10 @@ export async function startAccept(
       owed: [],
       spares: NO_SPARES,
       change: undefined,
+      retired: false,
+      mark: NO_LIST_MARK,
+      announced: 0,
+      offeredAt: 0,
     },
   });
   requestQueue(draft, queue);
@@ -142,14 +149,11 @@ export async function startAccept(
 export async function askRelay(draft: Draft): Promise<void> {
   const { peer } = draft.conversation;
   if (peer.state !== "invited" && peer.state !== "open") return;
+  if (peer.state === "open" && peer.retired) return;
   if (peer.queue.address === undefined) requestQueue(draft, peer.queue);
   else if (peer.state === "invited" && !peer.invite.published) {
     await publishOffer(draft, peer, peer.queue.address);
   }
-}
-
-function requestQueue(draft: Draft, { queueId, firstUse }: OwnQueue): void {
-  draft.effects.push({ kind: "make-queue", queueId, firstUse, ttlHours: QUEUE_TTL_HOURS });
 }
 
 export async function onQueueReady(draft: Draft, address: QueueAddress): Promise<void> {
@@ -245,8 +249,9 @@ export async function sendText(draft: Draft, id: string, text: string): Promise<
   };
   changeConversation(draft, { clock: time });
   addMessage(draft, row);
-  if (peer.state === "notes") return;
-  await enqueue(draft, { kind: "text", id: contentIdOf(id), time, text }, row);
+  const content = { kind: "text", id: contentIdOf(id), time, text } as const;
+  if (peer.state === "notes") carry(draft, content);
+  else await enqueue(draft, content, row);
 }
 
 /** The own name changed: the other side is told. */
@@ -256,6 +261,8 @@ export async function onRename(draft: Draft, name: string): Promise<void> {
     return;
   }
   const { state } = draft.conversation.peer;
+  // Further pairs hear of it from the conversation.
+  if (draft.conversation.parent !== undefined) return;
   // While invited it waits for the one who joins: the offer at the relay may carry the old name.
   if (state !== "open" && state !== "invited") return;
   const time = tick(draft.conversation.clock, draft.env.now);

@@ -3,8 +3,9 @@
  * Owns: turning changes into one commit in front of all other effects. Leaves to the other files: deciding.
  * Spec: SPEC.md §3.
  */
-import { bytesToHex, type HybridTime } from "@sotto/wire";
+import { bytesToHex, equalBytes, type HybridTime } from "@sotto/wire";
 import type {
+  AccountDevices,
   ConversationRecord,
   Env,
   LiveState,
@@ -12,6 +13,8 @@ import type {
   MessageStatus,
   OutboxRow,
   Peer,
+  Post,
+  PostRow,
   SelfRecord,
   Slice,
 } from "./ports.ts";
@@ -19,15 +22,19 @@ import type { DropReason, Effect, Stepped } from "./step.ts";
 
 /** Contents waiting in one conversation; one more is refused. Receipts do not count: two full outboxes would never empty. */
 export const OUTBOX_MAX = 1_000;
+/** Posts of one step: a new pair gets everything that waits, and there are few others. */
+const POSTS_PER_STEP_MAX = 10_000;
 /** Characters of the newest message kept in the conversation's record, for the list. */
 export const PREVIEW_CHARACTERS_MAX = 200;
+
+const POST_ID_BYTES = 16;
 
 export type OpenPeer = Extract<Peer, { state: "open" }>;
 
 /** Lives for one step only; the one mutable thing in this package. */
 export interface Draft {
   readonly env: Env;
-  readonly self: SelfRecord;
+  self: SelfRecord;
   readonly base: Slice;
   conversation: ConversationRecord;
   live: LiveState;
@@ -38,6 +45,10 @@ export interface Draft {
   readonly putMessages: Map<string, MessageRow>;
   readonly putOutbox: Map<string, OutboxRow>;
   readonly deleteOutbox: Set<string>;
+  /** Own texts of another device that arrived. */
+  readonly delivered: Set<string>;
+  readonly addPosts: Pick<PostRow, "id" | "to" | "post">[];
+  readonly takePosts: Set<string>;
   dirty: boolean;
   readonly effects: Effect[];
 }
@@ -60,6 +71,9 @@ export function createDraft(
     putMessages: new Map(),
     putOutbox: new Map(),
     deleteOutbox: new Set(),
+    delivered: new Set(),
+    addPosts: [],
+    takePosts: new Set(),
     dirty: false,
     effects: [],
   };
@@ -69,6 +83,32 @@ export function changeConversation(draft: Draft, change: Partial<ConversationRec
   draft.conversation = { ...draft.conversation, ...change };
   draft.dirty = true;
 }
+
+export function changeDevices(draft: Draft, change: Partial<AccountDevices>): void {
+  changeConversation(draft, { devices: { ...draft.conversation.devices, ...change } });
+}
+
+/** Only in records of this account's own devices: their steps run one after another. */
+export function changeOwnDevices(draft: Draft, change: Partial<SelfRecord["devices"]>): void {
+  draft.self = { ...draft.self, devices: { ...draft.self.devices, ...change } };
+  draft.dirty = true;
+}
+
+export function post(draft: Draft, to: string, what: Post): void {
+  const id = bytesToHex(draft.env.entropy(POST_ID_BYTES));
+  draft.addPosts.push({ id, to, post: what });
+  draft.dirty = true;
+}
+
+/** No text goes out: a device may have been removed, or two lists of the account contradict each other. */
+export const isTextHeld = ({ conversation: { devices } }: Draft): boolean =>
+  devices.behind !== undefined || devices.fork !== undefined;
+
+/** A pair with another device of this account. */
+export const isOwnPair = ({ conversation: { parent, peer }, self }: Draft): boolean =>
+  parent !== undefined &&
+  peer.state === "open" &&
+  equalBytes(peer.contact.cert.rootKey, self.cert.rootKey);
 
 export function changeLive(draft: Draft, change: Partial<LiveState>): void {
   draft.live = { ...draft.live, ...change };
@@ -151,7 +191,12 @@ export function finish(draft: Draft): Stepped {
   if (!draft.dirty) {
     return { slice: { ...base, live }, effects: draft.effects };
   }
-  const conversation = { ...draft.conversation, version: expectedVersion + 1 };
+  const version = expectedVersion + 1;
+  const conversation = { ...draft.conversation, version };
+  const addPosts = draft.addPosts.map((row, index): PostRow => {
+    const sequence = version * POSTS_PER_STEP_MAX + index;
+    return { ...row, from: conversation.id, sequence };
+  });
   const commit: Effect = {
     kind: "commit",
     change: {
@@ -161,6 +206,10 @@ export function finish(draft: Draft): Stepped {
       putMessages: [...draft.putMessages.values()],
       putOutbox: [...draft.putOutbox.values()],
       deleteOutbox: [...draft.deleteOutbox],
+      delivered: [...draft.delivered],
+      addPosts,
+      takePosts: [...draft.takePosts],
+      self: self === base.self ? undefined : self,
     },
   };
   return { slice: { self, conversation, outbox, live }, effects: [commit, ...draft.effects] };

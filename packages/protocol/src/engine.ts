@@ -16,7 +16,18 @@ import {
   startAccept,
   startInvite,
 } from "./conversation.ts";
-import { changeConversation, createDraft, type Draft, finish } from "./draft.ts";
+import {
+  announce,
+  answerFork,
+  askAgain,
+  devicesWakeAt,
+  introduceContact,
+  linkMissing,
+  offerWay,
+  onRemoveDevice,
+  passOffers,
+} from "./devices.ts";
+import { changeConversation, changeDevices, createDraft, type Draft, finish } from "./draft.ts";
 import { onAnswer, onFrame } from "./inbox.ts";
 import {
   flush,
@@ -24,8 +35,10 @@ import {
   onTransmitted,
   outboxWakeAt,
   renewStale,
+  sealWaiting,
   sendReceipts,
 } from "./outbox.ts";
+import { onPost, spread, startFromPost } from "./pairs.ts";
 import type { Env, Slice } from "./ports.ts";
 import {
   contactWakeAt,
@@ -51,7 +64,9 @@ export const WAKE_MAX_MS = 24 * 3_600_000;
  * It is then a duplicate, whoever wrote the one that is stored.
  */
 export const asKnown = (input: Input): Input =>
-  input.kind === "frame" || input.kind === "send-text" ? { ...input, known: true } : input;
+  input.kind === "frame" || input.kind === "send-text" || input.kind === "post"
+    ? { ...input, known: true }
+    : input;
 
 /**
  * Never rejects for anything the network or a person can cause: that becomes a `dropped` effect.
@@ -71,6 +86,14 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
   await renewStale(draft);
   await sendReceipts(draft);
   await offerSpare(draft);
+  await announce(draft);
+  await askAgain(draft);
+  introduceContact(draft);
+  linkMissing(draft);
+  await offerWay(draft);
+  await passOffers(draft);
+  spread(draft);
+  await sealWaiting(draft);
   flush(draft);
   await keepContact(draft);
   const times = [
@@ -78,6 +101,7 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
     contactWakeAt(draft),
     inviteWakeAt(draft),
     repairDueAt(draft),
+    devicesWakeAt(draft),
   ].filter((at) => at !== undefined);
   if (times.length > 0) {
     const earliest = env.now + WAKE_MIN_MS;
@@ -89,7 +113,10 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
 
 function begin(slice: Slice, input: Input, env: Env): Draft | undefined {
   const isStart =
-    input.kind === "start-notes" || input.kind === "start-invite" || input.kind === "start-accept";
+    input.kind === "start-notes" ||
+    input.kind === "start-invite" ||
+    input.kind === "start-accept" ||
+    input.kind === "start-post";
   if (slice.conversation !== undefined) {
     const known = "known" in input;
     return isStart ? undefined : createDraft(slice, slice.conversation, env, known);
@@ -107,10 +134,15 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
     case "start-notes":
       break;
     case "start-invite":
-      await startInvite(draft, input.expiresAt);
+      await startInvite(draft, input);
       break;
     case "start-accept":
       return startAccept(draft, input);
+    case "start-post":
+      return startFromPost(draft, input.row);
+    case "post":
+      await onPost(draft, input.row);
+      break;
     case "queue-ready":
       await onQueueReady(draft, input.address);
       break;
@@ -124,13 +156,19 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
       await onRename(draft, input.name);
       break;
     case "mark-read":
-      if (draft.conversation.unread > 0) changeConversation(draft, { unread: 0 });
+      markRead(draft);
       break;
     case "mark-verified":
       markVerified(draft, input.verified);
       break;
     case "answer-change":
       await onAnswer(draft, input);
+      break;
+    case "answer-fork":
+      await answerFork(draft, input.compared);
+      break;
+    case "remove-device":
+      await onRemoveDevice(draft, input.device);
       break;
     case "frame":
       await onFrame(draft, input.blob, input.source);
@@ -161,4 +199,12 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
       break;
   }
   return true;
+}
+
+/** The person has seen what there is, changes of devices included. */
+function markRead(draft: Draft): void {
+  const { unread, devices } = draft.conversation;
+  if (unread > 0) changeConversation(draft, { unread: 0 });
+  const { added, removed } = devices.news;
+  if (added + removed > 0) changeDevices(draft, { news: { added: 0, removed: 0 } });
 }

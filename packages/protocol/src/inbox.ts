@@ -3,8 +3,17 @@
  * Owns: duplicates and what each content changes. Leaves to outbox.ts: sending receipts; to presence.ts: signals.
  * Spec: SPEC.md §7.
  */
-import { accept, decrypt, type Session, SESSIONS_MAX } from "@sotto/crypto";
-import { helloKeyOf, type OpenFailure } from "@sotto/crypto";
+import {
+  accept,
+  decrypt,
+  helloKeyOf,
+  isCurrent,
+  type ListMark,
+  NO_LIST_MARK,
+  type OpenFailure,
+  type Session,
+  SESSIONS_MAX,
+} from "@sotto/crypto";
 import {
   bytesToHex,
   concatBytes,
@@ -20,22 +29,22 @@ import {
   RECEIPT_IDS_MAX,
   TAG_BYTES,
 } from "@sotto/wire";
-import { accountIdOf } from "@sotto/crypto";
 import { merge, TIME_MS_MAX } from "./clock.ts";
+import { answerRequest, linkOwn, onList, onMark, onOffer } from "./devices.ts";
 import {
-  addMessage,
   changeConversation,
   changeLive,
   changePeer,
   compareTimes,
   type Draft,
   drop,
+  isOwnPair,
   type OpenPeer,
   openPeer,
-  orderKey,
+  post,
 } from "./draft.ts";
 import { sealWaiting, settle } from "./outbox.ts";
-import type { MessageRow } from "./ports.ts";
+import { endFurtherPairs, handUp, onSettled, showContent } from "./pairs.ts";
 import { onSignal } from "./presence.ts";
 import { answerChange, NO_SPARES, onNewHello, onPlea, onUnopened } from "./repair.ts";
 import type { Input, Source } from "./step.ts";
@@ -98,6 +107,12 @@ async function onHello(
     drop(draft, accepted.reason);
     return;
   }
+  // As in `startAccept`: one's own account joins as a device, and only by an invite that was made for it.
+  const isOwn = equalBytes(accepted.cert.rootKey, self.cert.rootKey);
+  if (isOwn !== (conversation.parent !== undefined)) {
+    drop(draft, "wrong-identity");
+    return;
+  }
   changeConversation(draft, {
     peer: {
       state: "open",
@@ -117,9 +132,14 @@ async function onHello(
       owed: [],
       spares: NO_SPARES,
       change: undefined,
+      retired: false,
+      mark: NO_LIST_MARK,
+      announced: 0,
+      offeredAt: 0,
     },
   });
-  onContent(draft, accepted.content, markOf(hello.message), source);
+  if (isOwn) await linkOwn(draft, accepted.cert, true);
+  await onContent(draft, accepted, markOf(hello.message), source);
   await sealWaiting(draft);
 }
 
@@ -136,7 +156,7 @@ async function onRenewal(
     // Begun with a bundle that is gone here: the other side believes in a session that nobody has.
     if (renewed.reason === "unexpected") onUnopened(draft);
   } else if (renewed.kind === "held") drop(draft, "wrong-identity");
-  else onContent(draft, renewed.content, markOf(hello.message), source);
+  else await onContent(draft, renewed, markOf(hello.message), source);
 }
 
 /** The person has decided about an identity change: what waited for it comes in. */
@@ -144,7 +164,13 @@ export async function onAnswer(
   draft: Draft,
   { rootKey, answer }: Extract<Input, { kind: "answer-change" }>,
 ): Promise<void> {
-  for (const frame of answerChange(draft, rootKey, answer)) {
+  const before = openPeer(draft)?.contact.cert.rootKey;
+  const frames = answerChange(draft, rootKey, answer);
+  const after = openPeer(draft)?.contact.cert.rootKey;
+  if (before !== undefined && after !== undefined && !equalBytes(before, after)) {
+    endFurtherPairs(draft);
+  }
+  for (const frame of frames) {
     await takeFrame(draft, frame, { path: "relay", sequence: 0n });
   }
 }
@@ -172,10 +198,10 @@ async function onMessage(draft: Draft, envelope: MessageEnvelope, source: Source
     drop(draft, opened.reason);
     // A key that was used for another message: the other side's ratchet went back, as one that is gone.
     const isReused = findReceived(peer.received, 0, envelope.tag) !== undefined;
-    if (opened.reason === "unknown-session" || isReused) onUnopened(draft);
+    if (opened.reason !== "duplicate" || isReused) onUnopened(draft);
     return;
   }
-  onContent(draft, opened.content, markOf(envelope), source);
+  await onContent(draft, opened, markOf(envelope), source);
 }
 
 /** Part of the prefix: type 1 | tag 8 | nonce 12. */
@@ -185,10 +211,7 @@ async function openWithAny(
   draft: Draft,
   peer: OpenPeer,
   envelope: MessageEnvelope,
-): Promise<
-  | { readonly ok: true; readonly content: Uint8Array }
-  | { readonly ok: false; readonly reason: OpenFailure }
-> {
+): Promise<({ readonly ok: true } & Said) | { readonly ok: false; readonly reason: OpenFailure }> {
   let reason: OpenFailure = "unknown-session";
   for (const session of peer.sessions) {
     const opened = await decrypt(session, envelope, draft.env);
@@ -209,7 +232,19 @@ const toFront = (
 ): readonly Session[] =>
   [after, ...sessions.filter((one) => one !== before)].slice(0, SESSIONS_MAX);
 
-function onContent(draft: Draft, bytes: Uint8Array, mark: Uint8Array, source: Source): void {
+/** What an envelope had in it. */
+interface Said {
+  readonly content: Uint8Array;
+  /** Which list of its account the sender knows. */
+  readonly mark: ListMark;
+}
+
+async function onContent(
+  draft: Draft,
+  said: Said,
+  mark: Uint8Array,
+  source: Source,
+): Promise<void> {
   // Whoever writes is there, and its queue answers for it again.
   changeLive(draft, {
     heardAt: draft.env.now,
@@ -217,7 +252,8 @@ function onContent(draft: Draft, bytes: Uint8Array, mark: Uint8Array, source: So
     unopenedAt: undefined,
     retryAt: Math.min(draft.live.retryAt, draft.env.now),
   });
-  const decoded = decodeContent(bytes);
+  await linkAnswered(draft);
+  const decoded = decodeContent(said.content);
   if (!decoded.ok || ("time" in decoded.value && decoded.value.time.ms > TIME_MS_MAX)) {
     remember(draft, mark, NO_CONTENT_ID);
     drop(draft, "malformed");
@@ -226,7 +262,11 @@ function onContent(draft: Draft, bytes: Uint8Array, mark: Uint8Array, source: So
   const content = decoded.value;
   if (content.kind === "receipt") {
     remember(draft, mark, NO_CONTENT_ID);
-    for (const id of content.ids) settle(draft, bytesToHex(id));
+    for (const id of content.ids) {
+      const settled = settle(draft, bytesToHex(id));
+      if (settled !== undefined) onSettled(draft, settled, source.path);
+    }
+    await showMark(draft, said.mark);
     return;
   }
   const peer = openPeer(draft);
@@ -235,54 +275,88 @@ function onContent(draft: Draft, bytes: Uint8Array, mark: Uint8Array, source: So
   const isNew = !draft.known && findReceived(peer.received, MARK_BYTES, content.id) === undefined;
   remember(draft, mark, content.id);
   oweReceipt(draft, content.id, source);
-  if (isNew) applyContent(draft, content, source);
+  if (isNew) await applyContent(draft, content, source);
   else drop(draft, "duplicate");
+  // After the content: it may be the very list that the mark is of.
+  await showMark(draft, said.mark);
 }
 
-function applyContent(
+/** The device whose invite this one took has answered, or one that was linked meanwhile has. */
+async function linkAnswered(draft: Draft): Promise<void> {
+  const peer = openPeer(draft);
+  if (peer === undefined || !isOwnPair(draft)) return;
+  const { cert } = peer.contact;
+  const { links, lists } = draft.self.devices;
+  const list = lists.at(-1);
+  if (links.some(({ conversation }) => conversation === draft.conversation.id)) return;
+  if (list === undefined || isCurrent(list, cert)) await linkOwn(draft, cert, false);
+}
+
+/** What the device of this pair knows of its account's list, where it is another than before. */
+async function showMark(draft: Draft, mark: ListMark): Promise<void> {
+  const peer = openPeer(draft);
+  if (peer === undefined) return;
+  const isSame = peer.mark.version === mark.version && equalBytes(peer.mark.prefix, mark.prefix);
+  if (isSame) return;
+  changePeer(draft, peer, { mark });
+  const { parent } = draft.conversation;
+  if (parent === undefined) await onMark(draft, mark, undefined);
+  else post(draft, parent, { kind: "mark", mark });
+}
+
+async function applyContent(
   draft: Draft,
   content: Exclude<Content, { kind: "receipt" }>,
   source: Source,
-): void {
+): Promise<void> {
   const peer = openPeer(draft);
   if (peer === undefined) return;
   changeConversation(draft, { clock: merge(draft.conversation.clock, content.time) });
-  if (content.kind === "text") {
-    const id = bytesToHex(content.id);
-    const row: MessageRow = {
-      id,
-      conversation: draft.conversation.id,
-      order: orderKey(content.time, accountIdOf(peer.contact.cert.rootKey), id),
-      own: false,
-      text: content.text,
-      sentAt: Math.min(content.time.ms, draft.env.now),
-      receivedAt: draft.env.now,
-      status: "received",
-      path: source.path,
-    };
-    addMessage(draft, row);
-    if (!draft.live.wanted) {
-      changeConversation(draft, { unread: draft.conversation.unread + 1 });
-    }
+  switch (content.kind) {
+    case "spare":
+      takeSpare(draft, peer, content);
+      return;
+    case "introduction":
+      takeIntroduction(draft, peer, content);
+      return;
+    case "request":
+      await answerRequest(draft, content.since);
+      return;
+    default:
+  }
+  if (draft.conversation.parent !== undefined) {
+    handUp(draft, content, source.path);
     return;
   }
-  if (content.kind === "spare") {
-    takeSpare(draft, peer, content);
-    return;
+  switch (content.kind) {
+    case "text":
+    case "profile":
+      showContent(draft, content, source.path);
+      return;
+    case "devices":
+      await onList(draft, content.list, undefined);
+      return;
+    case "offer":
+      onOffer(draft, content);
+      return;
+    case "contact":
+    case "carried":
+      drop(draft, "unexpected");
   }
-  // Of several names or addresses the latest said counts, whatever order they arrive in;
-  // but an introduction overtaken by a new name is still the only one that says where to write.
-  if (compareTimes(content.time, peer.contact.namedAt) < 0) {
-    if (content.kind === "introduction" && peer.contact.addresses.length === 0) {
-      changePeer(draft, peer, { contact: { ...peer.contact, addresses: content.addresses } });
-    }
-    return;
+}
+
+/** An introduction that was overtaken by a newer name is still the only one that says where to write. */
+function takeIntroduction(
+  draft: Draft,
+  peer: OpenPeer,
+  { name, time, addresses }: Extract<Content, { kind: "introduction" }>,
+): void {
+  const { contact } = peer;
+  if (compareTimes(time, contact.namedAt) >= 0) {
+    changePeer(draft, peer, { contact: { ...contact, name, namedAt: time, addresses } });
+  } else if (contact.addresses.length === 0) {
+    changePeer(draft, peer, { contact: { ...contact, addresses } });
   }
-  const contact = { ...peer.contact, name: content.name, namedAt: content.time };
-  changePeer(draft, peer, {
-    contact:
-      content.kind === "introduction" ? { ...contact, addresses: content.addresses } : contact,
-  });
 }
 
 /** The latest counts, and only one of the very device this conversation is with. */

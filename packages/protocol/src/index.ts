@@ -1,5 +1,14 @@
 /** What to do next, as data: the engine of the messenger without I/O. See SPEC.md. */
-export { QUEUE_TTL_HOURS } from "./conversation.ts";
+export { isListMark, type ListMark, NO_LIST_MARK } from "@sotto/crypto";
+export {
+  accountAddress,
+  ASK_AGAIN_MS,
+  LATER_LISTS_MAX,
+  MISSING_PATIENCE_MS,
+  NO_DEVICES,
+  OFFER_AGAIN_MS,
+  OFFERS_MAX,
+} from "./devices.ts";
 export { OUTBOX_MAX } from "./draft.ts";
 export { asKnown, step, WAKE_MAX_MS } from "./engine.ts";
 export { RECEIVED_MAX } from "./inbox.ts";
@@ -17,8 +26,10 @@ export {
   RECEIPT_ROWS_MAX,
   RESEND_AFTER_MS,
 } from "./outbox.ts";
+export { beginsContact } from "./pairs.ts";
 export * from "./ports.ts";
 export { NEGOTIATE_PAUSE_MS, NEGOTIATE_PAUSE_MS_MAX, PROBE_EVERY_MS } from "./presence.ts";
+export { QUEUE_TTL_HOURS } from "./queue.ts";
 export {
   HELD_FRAMES_MAX,
   HELLOS_SEEN_MAX,

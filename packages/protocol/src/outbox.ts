@@ -4,14 +4,16 @@
  * Leaves to inbox.ts: receipts that come in; to the shell: sockets.
  * Spec: SPEC.md §6.
  */
-import { encrypt } from "@sotto/crypto";
+import { encrypt, listMark, type ListMark, NO_LIST_MARK } from "@sotto/crypto";
 import {
   asContentId,
   bytesToHex,
   type Content,
+  type DeviceList,
   encodeContent,
   ENVELOPE_ID_BYTES,
   hexToBytes,
+  isEncodedText,
   RECEIPT_IDS_MAX,
 } from "@sotto/wire";
 import {
@@ -21,6 +23,7 @@ import {
   deleteOutbox,
   type Draft,
   isOutboxFull,
+  isTextHeld,
   type OpenPeer,
   openPeer,
   putMessage,
@@ -61,7 +64,21 @@ export async function enqueue(
   message: MessageRow | undefined,
 ): Promise<boolean> {
   if (isOutboxFull(draft)) return false;
-  await append(draft, bytesToHex(content.id), encodeContent(content), message);
+  const isForAll = content.kind === "text" || content.kind === "profile";
+  const row = { awaits: bytesToHex(content.id), message, spread: !isForAll };
+  await append(draft, row, encodeContent(content));
+  return true;
+}
+
+/** As `enqueue`, for what was encoded elsewhere and is for this pair alone. */
+export async function enqueueEncoded(
+  draft: Draft,
+  awaits: string,
+  content: Uint8Array,
+): Promise<boolean> {
+  if (draft.outbox.some((row) => row.awaits === awaits)) return true;
+  if (isOutboxFull(draft)) return false;
+  await append(draft, { awaits, message: undefined, spread: true }, content);
   return true;
 }
 
@@ -71,40 +88,35 @@ const canSeal = (draft: Draft): boolean => {
   return (
     peer !== undefined &&
     peer.change === undefined &&
+    !peer.retired &&
     peer.sessions.length > 0 &&
     peer.queue.address !== undefined
   );
 };
 
-async function append(
-  draft: Draft,
-  awaits: string | undefined,
-  content: Uint8Array,
-  message: MessageRow | undefined,
-): Promise<void> {
-  putOutbox(draft, { ...newRow(draft, awaits, message), content });
+type About = Pick<OutboxRow, "awaits" | "message" | "spread">;
+
+const UNCONFIRMED: About = { awaits: undefined, message: undefined, spread: true };
+
+async function append(draft: Draft, about: About, content: Uint8Array): Promise<void> {
+  putOutbox(draft, { ...newRow(draft, about), content });
   await sealWaiting(draft);
 }
 
-const newRow = (
-  draft: Draft,
-  awaits: string | undefined,
-  message: MessageRow | undefined,
-): OutboxRow => ({
+const newRow = (draft: Draft, about: About): OutboxRow => ({
+  ...about,
   id: bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES)),
   conversation: draft.conversation.id,
   sequence: (draft.outbox.at(-1)?.sequence ?? 0) + 1,
-  awaits,
   envelope: undefined,
   content: undefined,
-  message,
   createdAt: draft.env.now,
   relayedAt: undefined,
 });
 
 /** What is sealed already and is not confirmed: the relay's OK settles it. */
 export function enqueueSealed(draft: Draft, envelope: Uint8Array): void {
-  putOutbox(draft, { ...newRow(draft, undefined, undefined), envelope });
+  putOutbox(draft, { ...newRow(draft, UNCONFIRMED), envelope });
 }
 
 /** Seals everything that has waited for a session, in order. */
@@ -112,6 +124,7 @@ export async function sealWaiting(draft: Draft): Promise<void> {
   if (!canSeal(draft)) return;
   for (const row of draft.outbox) {
     if (row.content === undefined || row.envelope !== undefined) continue;
+    if (isTextHeld(draft) && isEncodedText(row.content)) continue;
     const envelope = await sealContent(draft, row.content);
     // The relay's OK settles a receipt; anything else may have to be sealed again.
     putOutbox(draft, {
@@ -148,10 +161,21 @@ export async function sealAgain(draft: Draft): Promise<void> {
   await sealWaiting(draft);
 }
 
+/** Nobody is there to open what was sealed: texts wait for another device, the rest is void. */
+export function unsealAll(draft: Draft): void {
+  for (const row of draft.outbox) {
+    if (row.content === undefined || row.message === undefined) forget(draft, row.id);
+    else if (row.envelope !== undefined) {
+      renew(draft, row, { ...row, envelope: undefined, relayedAt: undefined });
+    }
+  }
+}
+
 /** When this row is sealed anew, if nothing settles it before; undefined while there is no sign that it has to be. */
 function renewDueAt(draft: Draft, row: OutboxRow): Instant | undefined {
   const { env, live } = draft;
   if (row.content === undefined || row.envelope === undefined) return undefined;
+  if (isTextHeld(draft) && isEncodedText(row.content)) return undefined;
   if (live.inFlight.includes(row.id) || !(live.direct || isRelayOpen(draft))) return undefined;
   const times: Instant[] = [];
   const overtakenAt = live.overtaken.get(row.id);
@@ -178,15 +202,29 @@ async function sealContent(draft: Draft, content: Uint8Array): Promise<Uint8Arra
   const peer = openPeer(draft);
   const [session, ...others] = peer?.sessions ?? [];
   if (peer === undefined || session === undefined) throw new RangeError("no session to seal with");
-  const sealed = await encrypt(session, content, draft.env, { wide: draft.live.direct });
+  const sealed = await encrypt(session, content, draft.env, {
+    wide: draft.live.direct,
+    mark: ownMark(draft),
+  });
   changePeer(draft, peer, { sessions: [sealed.session, ...others] });
   return sealed.envelope;
 }
 
-/** A receipt named this content: it is on the other device. */
-export function settle(draft: Draft, contentId: string): void {
+const marks = new WeakMap<DeviceList, ListMark>();
+
+/** What every message says about the own list. Hashed once per list. */
+function ownMark({ self }: Draft): ListMark {
+  const newest = self.devices.lists.at(-1);
+  if (newest === undefined) return NO_LIST_MARK;
+  const mark = marks.get(newest) ?? listMark(newest);
+  marks.set(newest, mark);
+  return mark;
+}
+
+/** A receipt named this content: it is on the other device. Returns the row that waited for it, as it was. */
+export function settle(draft: Draft, contentId: string): OutboxRow | undefined {
   const row = draft.outbox.find((one) => one.awaits === contentId);
-  if (row === undefined) return;
+  if (row === undefined) return undefined;
   if (row.message !== undefined) {
     const path =
       row.relayedAt === undefined && draft.live.directSent.has(row.id) ? "direct" : "relay";
@@ -194,6 +232,22 @@ export function settle(draft: Draft, contentId: string): void {
   }
   forget(draft, row.id);
   markOvertaken(draft, row.sequence);
+  return row;
+}
+
+/** Another device of the account has this text; its own pair told so. Returns the row, as it was. */
+export function settleElsewhere(
+  draft: Draft,
+  contentId: string,
+  path: Path,
+): OutboxRow | undefined {
+  const row = draft.outbox.find((one) => one.awaits === contentId);
+  if (row?.message === undefined) return undefined;
+  const message = raiseStatus(row.message, "delivered", path);
+  if (message !== row.message) putMessage(draft, message);
+  if (openPeer(draft)?.retired === true) forget(draft, row.id);
+  else if (message !== row.message) putOutbox(draft, { ...row, message });
+  return row;
 }
 
 function markOvertaken(draft: Draft, sequence: number): void {
@@ -322,7 +376,7 @@ export async function sendReceipts(draft: Draft): Promise<void> {
   const said = new Set([...overLink, ...overRelay]);
   changePeer(draft, peer, { owed: peer.owed.filter((id) => !said.has(id)) });
   changeLive(draft, { receiptAt: draft.env.now, directOwed: [] });
-  if (overRelay.length > 0) await append(draft, undefined, receiptOf(overRelay), undefined);
+  if (overRelay.length > 0) await append(draft, UNCONFIRMED, receiptOf(overRelay));
   if (overLink.length === 0) return;
   const blob = await sealContent(draft, receiptOf(overLink));
   const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
@@ -345,7 +399,7 @@ const receiptsDueAt = (draft: Draft): Instant => draft.live.receiptAt + RECEIPT_
 /** Hands over what may go now, oldest first. */
 export function flush(draft: Draft): void {
   const peer = openPeer(draft);
-  if (peer === undefined || peer.change !== undefined) return;
+  if (peer === undefined || peer.change !== undefined || peer.retired) return;
   if (draft.live.direct && draft.env.now >= draft.live.linkRetryAt) flushDirect(draft);
   if (isRelayOpen(draft) && draft.env.now >= draft.live.retryAt) flushRelay(draft);
 }
@@ -430,7 +484,7 @@ export function outboxWakeAt(draft: Draft): Instant | undefined {
   const times: Instant[] = [];
   const { live } = draft;
   const peer = openPeer(draft);
-  if (peer === undefined || peer.change !== undefined) return undefined;
+  if (peer === undefined || peer.change !== undefined || peer.retired) return undefined;
   const canSay = hasReceiptRoom(draft) || peer.owed.some((id) => isOverLink(draft, id));
   if (peer.owed.length > 0 && canSeal(draft) && canSay) times.push(receiptsDueAt(draft));
   if (canSeal(draft)) {

@@ -5,7 +5,8 @@
  * Spec: SPEC.md §2.
  */
 import type { CryptoBackend, PrekeySecrets, Session, Turns } from "@sotto/crypto";
-import type { DeviceCert, HybridTime, QueueAddress } from "@sotto/wire";
+import type { ListMark } from "@sotto/crypto";
+import type { DeviceCert, DeviceList, HybridTime, PrekeyBundle, QueueAddress } from "@sotto/wire";
 
 /** Milliseconds since 1970. */
 export type Instant = number;
@@ -27,6 +28,23 @@ export type ConversationId = string;
 /** 16-byte ContentId in hex. */
 export type MessageId = string;
 
+/** An 8-byte device id in hex. */
+export type DeviceName = string;
+
+/** The conversation record that holds this device's pair with another device. */
+export interface DeviceLink {
+  readonly device: DeviceName;
+  readonly conversation: ConversationId;
+}
+
+/** What this device knows of its own account's devices. */
+export interface OwnDevices {
+  /** Ascending, without gaps, the newest last. Empty: this device has not been told (restored from the phrase). */
+  readonly lists: readonly DeviceList[];
+  /** Pairs with the account's other devices; at most DEVICES_MAX (wire). */
+  readonly links: readonly DeviceLink[];
+}
+
 /** This installation's long-term secrets. One record per store; changes only when the person changes it. */
 export interface SelfRecord {
   readonly name: string;
@@ -42,6 +60,7 @@ export interface SelfRecord {
   /** Ed25519, 32 bytes: the own relay's identity, pinned at first contact; undefined before it. */
   readonly relayKey: Uint8Array | undefined;
   readonly createdAt: Instant;
+  readonly devices: OwnDevices;
 }
 
 /** The queue that one contact writes to and this device reads. */
@@ -115,10 +134,43 @@ export interface IdentityChange {
   readonly at: Instant;
 }
 
+/** A way to a device that was passed on by others; used once the account's list names the device. */
+export interface DeviceOffer {
+  readonly bundle: PrekeyBundle;
+  readonly address: QueueAddress;
+}
+
+/** What a conversation knows of the devices of the account it is with. In a further pair: nothing. */
+export interface AccountDevices {
+  /** The newest list that follows from what was known; undefined until one came. */
+  readonly list: DeviceList | undefined;
+  /** Before there is a list: the first mark that the account's devices showed. */
+  readonly pinned: ListMark | undefined;
+  /** A newer version that one of them knows. No text goes out before this device knows it, too. */
+  readonly behind: number | undefined;
+  /** Version at which the account showed two different lists. No text goes out before the person has decided. */
+  readonly fork: number | undefined;
+  /** Pairs with its devices beyond the one of this record; at most DEVICES_MAX (wire). */
+  readonly links: readonly DeviceLink[];
+  /** Listed devices without a pair, and when that was first seen; at most DEVICES_MAX (wire). */
+  readonly missing: readonly { readonly device: DeviceName; readonly since: Instant }[];
+  /** Lists that came before those they follow; at most LATER_LISTS_MAX. */
+  readonly later: readonly DeviceList[];
+  /** At most OFFERS_MAX; the oldest gives way. */
+  readonly offers: readonly DeviceOffer[];
+  /** Encoded offers on their way to a device of the account that has no pair yet; at most OFFERS_MAX. */
+  readonly passing: readonly { readonly device: DeviceName; readonly content: Uint8Array }[];
+  /** Own devices that were told of this contact. */
+  readonly introduced: readonly DeviceName[];
+  /** Devices added and removed since the person last looked. */
+  readonly news: { readonly added: number; readonly removed: number };
+}
+
 /**
  * The life of a conversation. `notes` has no peer. `invited` waits for the one who holds the link.
  * `refused`, for good: `gone`, the invite was used up before this device could write (invitee's side);
- * `expired`, nobody used it in time (inviter's side).
+ * `expired`, nobody used it in time (inviter's side); `removed`, its account took the device of this further pair
+ * from its list.
  */
 export type Peer =
   | { readonly state: "notes" }
@@ -139,14 +191,28 @@ export type Peer =
       readonly owed: readonly MessageId[];
       readonly spares: Spares;
       readonly change: IdentityChange | undefined;
+      /** The device is in its account's list no more: nothing is sealed for it. Further pairs end instead. */
+      readonly retired: boolean;
+      /** What this device last showed to know of its account's list. */
+      readonly mark: ListMark;
+      /** Version of the own account's list that this device was last told. */
+      readonly announced: number;
+      /** When a way to this device was last passed on to the other one; 0 when it never was. */
+      readonly offeredAt: Instant;
     }
-  | { readonly state: "refused"; readonly reason: "gone" | "expired" };
+  | { readonly state: "refused"; readonly reason: "gone" | "expired" | "removed" };
 
 export interface ConversationRecord {
   readonly id: ConversationId;
+  /**
+   * Undefined for what is shown. Else this record is a further pair: with another device of the account that the
+   * conversation `parent` is with, or, when that is the notes, with another device of this account.
+   */
+  readonly parent: ConversationId | undefined;
   /** Raised by one with each commit; the store refuses a commit made on another version. */
   readonly version: number;
   readonly peer: Peer;
+  readonly devices: AccountDevices;
   /** Latest hybrid time seen or made here. */
   readonly clock: HybridTime;
   readonly createdAt: Instant;
@@ -201,7 +267,53 @@ export interface OutboxRow {
   readonly createdAt: Instant;
   /** When the relay last said OK; undefined when it has not. */
   readonly relayedAt: Instant | undefined;
+  /** The other devices have it, too: those of the account, and the own ones. */
+  readonly spread: boolean;
 }
+
+/**
+ * What one record has for another: stored with the commit that makes it, and gone with the commit that takes it, so
+ * that it is taken exactly once whatever happens between.
+ */
+export interface PostRow {
+  /** 16 random bytes in hex. */
+  readonly id: string;
+  readonly from: ConversationId;
+  /**
+   * A conversation, made by a `begin` when there is none of that id. Or `account:` and an account id in hex: the
+   * conversation shown for that account, made by a `contact`; anything else waits until there is one.
+   */
+  readonly to: string;
+  /** Rises with each post of `from`. */
+  readonly sequence: number;
+  readonly post: Post;
+}
+
+export type Post =
+  /** To a new further pair with the device of `cert`. */
+  | {
+      readonly kind: "begin";
+      readonly parent: ConversationId;
+      readonly name: string;
+      /** Without a true signature when only the list has named the device. */
+      readonly cert: DeviceCert;
+      /** Undefined: the other device is to begin, with what this pair offers it. */
+      readonly offer: DeviceOffer | undefined;
+    }
+  /** To a further pair: a way to its device has come. */
+  | { readonly kind: "offer"; readonly offer: DeviceOffer }
+  /** To a further pair: deliver this. */
+  | { readonly kind: "send"; readonly awaits: MessageId; readonly content: Uint8Array }
+  /** To a further pair: its device is no more. */
+  | { readonly kind: "end" }
+  /** From a further pair: its device sent this. */
+  | { readonly kind: "content"; readonly content: Uint8Array; readonly path: Path }
+  /** From a further pair: its device has this text. */
+  | { readonly kind: "settled"; readonly awaits: MessageId; readonly path: Path }
+  /** From a further pair: what its device knows of its account's list. */
+  | { readonly kind: "mark"; readonly mark: ListMark }
+  /** From a further pair: how the other device of the pair can reach this one. */
+  | { readonly kind: "reach"; readonly device: DeviceName; readonly content: Uint8Array };
 
 /** Everything a step on one conversation may read and change. */
 export interface Slice {
@@ -250,6 +362,8 @@ export interface LiveState {
   /** When this connection's relay first said that the queue of someone who never answered is no more. */
   readonly goneAt: Instant | undefined;
   readonly receiptAt: Instant;
+  /** When the account's devices were last asked for a list. */
+  readonly listAskedAt: Instant;
   readonly probedAt: Instant;
   /** The next try at a direct link, and how many failed since the last good one. */
   readonly negotiateAt: Instant;
@@ -276,6 +390,7 @@ export const INITIAL_LIVE: LiveState = {
   retryAt: 0,
   goneAt: undefined,
   receiptAt: 0,
+  listAskedAt: 0,
   probedAt: 0,
   negotiateAt: 0,
   negotiations: 0,
@@ -292,6 +407,13 @@ export interface Change {
   readonly putMessages: readonly MessageRow[];
   readonly putOutbox: readonly OutboxRow[];
   readonly deleteOutbox: readonly string[];
+  /** Own rows, written on another device: their sign becomes "delivered" where they are there. */
+  readonly delivered: readonly MessageId[];
+  readonly addPosts: readonly PostRow[];
+  /** Ids of posts that this change takes. */
+  readonly takePosts: readonly string[];
+  /** The own record, where the step changed it. */
+  readonly self: SelfRecord | undefined;
 }
 
 /** What tabs and screens are told after a commit, from whichever tab it came. */
@@ -329,6 +451,8 @@ export interface Store {
   loadAll(): Promise<{
     readonly conversations: readonly ConversationRecord[];
     readonly outbox: readonly OutboxRow[];
+    /** Not taken yet; by `from`, then `sequence`. */
+    readonly posts: readonly PostRow[];
     readonly damaged: number;
   }>;
   /** One transaction. Resolves after it is durable. */

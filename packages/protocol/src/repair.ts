@@ -9,6 +9,9 @@ import {
   createInviteBundle,
   helloKeyOf,
   initiate,
+  isCurrent,
+  type ListMark,
+  NO_LIST_MARK,
   openPlea,
   sealPlea,
   type Session,
@@ -18,6 +21,7 @@ import {
   asContentId,
   CONTENT_ID_BYTES,
   decodeBundle,
+  type DeviceCert,
   encodeBundle,
   encodeDeviceCert,
   equalBytes,
@@ -64,6 +68,7 @@ export async function offerSpare(draft: Draft): Promise<void> {
   const peer = openPeer(draft);
   const { env } = draft;
   if (peer === undefined || peer.change !== undefined || isOutboxFull(draft)) return;
+  if (peer.retired) return;
   const [session] = peer.sessions;
   if (session === undefined || session.helloHeader !== undefined) return;
   if (peer.queue.address === undefined) return;
@@ -76,7 +81,7 @@ export async function offerSpare(draft: Draft): Promise<void> {
   await enqueue(draft, { kind: "spare", id, time, bundle }, undefined);
 }
 
-async function addSpare(draft: Draft, peer: OpenPeer): Promise<PrekeyBundle> {
+export async function addSpare(draft: Draft, peer: OpenPeer): Promise<PrekeyBundle> {
   const { env, self } = draft;
   const { bundle, secrets } = await createInviteBundle(self, env);
   const own = [{ secrets, madeAt: env.now }, ...peer.spares.own].slice(0, SPARES_MAX);
@@ -95,9 +100,11 @@ export function onUnopened(draft: Draft): void {
 /** When a new session is begun, or asked for, if nothing opens before; undefined while there is no sign that it has to be. */
 export function repairDueAt(draft: Draft): Instant | undefined {
   const peer = openPeer(draft);
-  if (peer === undefined || peer.change !== undefined) return undefined;
-  const { spares, queue, sessions } = peer;
+  if (peer === undefined || peer.change !== undefined || peer.retired) return undefined;
+  const { spares, queue, sessions, contact } = peer;
   if (queue.address === undefined) return undefined;
+  // Nobody has said yet where the other side reads: that comes with what it offers to begin with.
+  if (spares.theirs === undefined && contact.addresses.length === 0) return undefined;
   const { now } = draft.env;
   const since = (at: Instant, pause: number): Instant => (at > now ? 0 : at + pause);
   const rested = Math.max(
@@ -159,7 +166,7 @@ async function plead(draft: Draft, peer: OpenPeer): Promise<void> {
 /** The other side has no session left, and says with what to begin a new one: at once, but for the pause. */
 export async function onPlea(draft: Draft, envelope: PleaEnvelope): Promise<void> {
   const peer = openPeer(draft);
-  if (peer === undefined || peer.change !== undefined) {
+  if (peer === undefined || peer.change !== undefined || peer.retired) {
     drop(draft, "unexpected");
     return;
   }
@@ -210,9 +217,12 @@ async function introduceAgain(draft: Draft): Promise<void> {
 
 /** What a HELLO in an open conversation came to. */
 export type Renewed =
-  | { readonly kind: "renewed"; readonly content: Uint8Array }
+  | { readonly kind: "renewed"; readonly content: Uint8Array; readonly mark: ListMark }
   | { readonly kind: "held" }
-  | { readonly kind: "refused"; readonly reason: "unexpected" | DropOf<typeof accept> };
+  | {
+      readonly kind: "refused";
+      readonly reason: "unexpected" | "unlisted" | "wrong-identity" | DropOf<typeof accept>;
+    };
 
 type DropOf<F extends (...args: never[]) => Promise<unknown>> = Extract<
   Awaited<ReturnType<F>>,
@@ -237,12 +247,18 @@ export async function onNewHello(
   if (spare === undefined) return { kind: "refused", reason: "unexpected" };
   const accepted = await accept(draft.self, spare.secrets, hello, draft.env);
   if (!accepted.ok) return { kind: "refused", reason: accepted.reason };
-  const { cert, session, content } = accepted;
+  const { cert, session, content, mark } = accepted;
   const { contact } = peer;
+  const isListed = isOfPair(draft, peer, cert);
   if (!equalBytes(cert.rootKey, contact.cert.rootKey)) {
+    // Only the first pair with somebody asks people: a further one is with a device that a list names.
+    if (draft.conversation.parent !== undefined) {
+      return { kind: "refused", reason: "wrong-identity" };
+    }
     hold(draft, peer, { cert, frames: [], at: draft.env.now }, blob);
     return { kind: "held" };
   }
+  if (!isListed) return { kind: "refused", reason: "unlisted" };
   changePeer(draft, peer, {
     // The same account may have a new device key: the certificate says that the root key stands for it.
     contact: equalBytes(encodeDeviceCert(cert), encodeDeviceCert(contact.cert))
@@ -257,8 +273,23 @@ export async function onNewHello(
     },
   });
   await sealAgain(draft);
-  return { kind: "renewed", content };
+  return { kind: "renewed", content, mark };
 }
+
+/** Of a listed account only the very device that this pair is with begins anew; before that, any of its account. */
+function isOfPair({ conversation }: Draft, peer: OpenPeer, cert: DeviceCert): boolean {
+  const { list } = conversation.devices;
+  if (peer.retired) return false;
+  if (conversation.parent === undefined && list === undefined) return true;
+  return isSameDevice(cert, peer.contact.cert) && (list === undefined || isCurrent(list, cert));
+}
+
+/** The same id and keys. What only a list has named has no true signature. */
+export const isSameDevice = (a: DeviceCert, b: DeviceCert): boolean =>
+  equalBytes(a.rootKey, b.rootKey) &&
+  equalBytes(a.deviceId, b.deviceId) &&
+  equalBytes(a.signingKey, b.signingKey) &&
+  equalBytes(a.dhKey, b.dhKey);
 
 /**
  * The new session sends. When both sides began at once, each has one that the other has not answered: both then
@@ -334,6 +365,8 @@ export function answerChange(
     sessions: [],
     owed: [],
     spares: { ...peer.spares, theirs: undefined },
+    mark: NO_LIST_MARK,
+    announced: 0,
   });
   // Nothing is known about where the new one is: it is asked at once.
   changeLive(draft, { presence: "unknown", probedAt: 0, signalSeen: 0, remotePeerId: undefined });

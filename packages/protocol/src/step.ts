@@ -1,6 +1,6 @@
 /** The engine's vocabulary: what can happen to a conversation, and what the shell must then do. Spec: SPEC.md §3. */
 import type { Invite, QueueAddress } from "@sotto/wire";
-import type { Change, ConversationId, Instant, Path, Slice } from "./ports.ts";
+import type { Change, ConversationId, DeviceName, Instant, Path, PostRow, Slice } from "./ports.ts";
 
 /** Where a blob came from; the acknowledgement goes back the same way. */
 export type Source =
@@ -15,6 +15,8 @@ export type Input =
       readonly kind: "start-invite";
       readonly id: ConversationId;
       readonly expiresAt: Instant;
+      /** The notes: for another device of this account, and nobody else. */
+      readonly parent?: ConversationId;
     }
   /** Begin: the invitee has fetched the sealed offer that belongs to `invite`. */
   | {
@@ -22,6 +24,17 @@ export type Input =
       readonly id: ConversationId;
       readonly invite: Invite;
       readonly blob: Uint8Array;
+      /** The notes: the invite is of another device of this account. */
+      readonly parent?: ConversationId;
+    }
+  /** Begin: what a `begin` or a `contact` asks for; `id` is new. */
+  | { readonly kind: "start-post"; readonly id: ConversationId; readonly row: PostRow }
+  /** Something another record has for this one. */
+  | {
+      readonly kind: "post";
+      readonly row: PostRow;
+      /** Made by `asKnown`. */
+      readonly known?: true;
     }
   /** The relay has made this conversation's queue. */
   | { readonly kind: "queue-ready"; readonly address: QueueAddress }
@@ -37,6 +50,14 @@ export type Input =
   | { readonly kind: "rename"; readonly name: string }
   | { readonly kind: "mark-read" }
   | { readonly kind: "mark-verified"; readonly verified: boolean }
+  /** To the notes: a device of this account is to speak for it no more. */
+  | { readonly kind: "remove-device"; readonly device: DeviceName }
+  /** The contact showed two lists (`fork`): the person trusts what its devices say now. */
+  | {
+      readonly kind: "answer-fork";
+      /** For a verified contact the safety numbers have to be compared again. */
+      readonly compared: boolean;
+    }
   /** Somebody else answers in the contact's place (`change`): the person has decided about that root key. */
   | {
       readonly kind: "answer-change";
@@ -119,7 +140,11 @@ export type DropReason =
   | "unexpected"
   | "expired"
   | "old-signal"
-  | "outbox-full";
+  | "outbox-full"
+  /** A device whose account does not list it, or does no more. */
+  | "unlisted"
+  /** A device list that is not the account's, or contradicts the one that is known. */
+  | "bad-list";
 
 export interface Stepped {
   readonly slice: Slice;

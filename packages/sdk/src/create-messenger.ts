@@ -11,6 +11,7 @@ import { createDirectLinks } from "./direct-links.ts";
 import { createLive, selectLive } from "./live.ts";
 import { type Leader, startLeader } from "./leader.ts";
 import {
+  type AcceptResult,
   type Conversation,
   type ConversationView,
   type Diagnostics,
@@ -267,6 +268,22 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     return { groups: digits.match(/.{5}/g) ?? [], qr };
   }
 
+  async function askInvite(
+    device: boolean,
+  ): Promise<{ readonly conversation: string; readonly url: string }> {
+    const conversation = bytesToHex(entropy(16));
+    const result = await run({ kind: "invite", conversation, device });
+    if (result.kind !== "invited") throw new MessengerError("usage", "unexpected answer");
+    return result;
+  }
+
+  async function askAccept(text: string, device: boolean): Promise<AcceptResult> {
+    const conversation = bytesToHex(entropy(16));
+    const result = await run({ kind: "accept", conversation, text, device });
+    if (result.kind !== "accepted") throw new MessengerError("usage", "unexpected answer");
+    return result.result;
+  }
+
   function createConversation(first: ConversationView): OpenConversation {
     const { id } = first;
     let timeline: LiveTimeline | undefined;
@@ -298,7 +315,9 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       },
       loadOlder: () => opened().loadOlder(),
       async markRead() {
-        if (conversation.view.value.unread > 0) await run({ kind: "mark-read", conversation: id });
+        const { unread, devices } = conversation.view.value;
+        if (unread + devices.added + devices.removed === 0) return;
+        await run({ kind: "mark-read", conversation: id });
       },
       setVisible(next) {
         if (next === visible) return;
@@ -323,6 +342,9 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       async answerIdentity(accountId, answer) {
         await run({ kind: "answer-identity", conversation: id, accountId, answer });
       },
+      async trustDevices({ compared = false } = {}) {
+        await run({ kind: "trust-devices", conversation: id, compared });
+      },
     };
     return { conversation, setVisible, close: () => timeline?.close() };
   }
@@ -344,14 +366,20 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       await run({ kind: "trust-relay" });
     },
     async invite() {
-      const result = await run({ kind: "invite", conversation: bytesToHex(entropy(16)) });
-      if (result.kind !== "invited") throw new MessengerError("usage", "unexpected answer");
-      return result;
+      return askInvite(false);
     },
     async accept(text) {
-      const result = await run({ kind: "accept", conversation: bytesToHex(entropy(16)), text });
-      if (result.kind !== "accepted") throw new MessengerError("usage", "unexpected answer");
-      return result.result;
+      return askAccept(text, false);
+    },
+    async linkDevice() {
+      const { url } = await askInvite(true);
+      return { url };
+    },
+    async joinDevices(text) {
+      return askAccept(text, true);
+    },
+    async removeDevice(id) {
+      await run({ kind: "remove-device", device: id });
     },
     conversation(id) {
       const known = conversations.get(id);

@@ -27,7 +27,7 @@ import {
 } from "./messenger.ts";
 import { type Entry, type Shell, type ShellOptions, startShell } from "./shell.ts";
 import type { Command, CommandResult, Snapshot } from "./tabs.ts";
-import { viewConversation } from "./views.ts";
+import { viewConversation, viewDevices } from "./views.ts";
 
 export const INVITE_LIFETIME_MS = 7 * 24 * 3_600_000;
 /** How long accepting an invite waits for the relay connection. */
@@ -72,8 +72,13 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
   const shell: Shell = await startShell({ ...options, changed });
 
   const snapshot = (): Snapshot => ({
-    me: { name: shell.self.name, accountId: bytesToBase32(accountIdOf(shell.self.cert.rootKey)) },
+    me: {
+      name: shell.self.name,
+      accountId: bytesToBase32(accountIdOf(shell.self.cert.rootKey)),
+      devices: viewDevices(shell.self),
+    },
     conversations: [...shell.entries.values()]
+      .filter(({ slice }) => slice.conversation?.parent === undefined)
       .map((entry) => view(entry))
       .filter((one) => one !== undefined)
       .toSorted((a, b) => b.lastAt - a.lastAt),
@@ -153,11 +158,13 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       case "trust-relay":
         return trustRelay();
       case "invite":
-        return invite(command.conversation);
-      case "accept": {
-        const result = await acceptInvite(command.conversation, command.text);
-        return { kind: "accepted", result };
-      }
+        return invite(command.conversation, command.device);
+      case "accept":
+        return { kind: "accepted", result: await acceptInvite(command) };
+      case "remove-device":
+        return removeDevice(command.device);
+      case "trust-devices":
+        return trustDevices(command);
       case "mark-read":
         return feed(command.conversation, { kind: "mark-read" });
       case "set-verified":
@@ -186,6 +193,31 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     }
     const { rootKey } = change.cert;
     return feed(conversation, { kind: "answer-change", rootKey, answer });
+  }
+
+  async function removeDevice(device: string): Promise<CommandResult> {
+    const isOther = viewDevices(shell.self).some((one) => one.id === device && !one.current);
+    if (!isOther) throw new MessengerError("usage", "no such other device");
+    return feed(requireNotes(), { kind: "remove-device", device });
+  }
+
+  async function trustDevices({
+    conversation,
+    compared,
+  }: Extract<Command, { kind: "trust-devices" }>): Promise<CommandResult> {
+    const record = shell.entries.get(conversation)?.slice.conversation;
+    const isVerified = record?.peer.state === "open" && record.peer.contact.verified;
+    if (record?.devices.fork === undefined || (isVerified && !compared)) {
+      throw new MessengerError("usage", "no conflict to answer in this way");
+    }
+    return feed(conversation, { kind: "answer-fork", compared });
+  }
+
+  function requireNotes(): string {
+    for (const [id, entry] of shell.entries) {
+      if (entry.slice.conversation?.peer.state === "notes") return id;
+    }
+    throw new MessengerError("storage", "no notes");
   }
 
   async function feed(id: string, input: Input): Promise<CommandResult> {
@@ -237,14 +269,15 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     return { kind: "done" };
   }
 
-  async function invite(id: string): Promise<CommandResult> {
+  async function invite(id: string, device: boolean): Promise<CommandResult> {
     if (!(await until(() => shell.self.relayKey !== undefined, RELAY_WAIT_MS))) {
       // Only before the very first contact: the link names the relay's key.
       throw new MessengerError("usage", "the relay has not been reached yet");
     }
     if (!shell.entries.has(id)) {
       const expiresAt = options.now() + INVITE_LIFETIME_MS;
-      const { commit } = await shell.begin(id, { kind: "start-invite", id, expiresAt });
+      const parent = device ? { parent: requireNotes() } : {};
+      const { commit } = await shell.begin(id, { kind: "start-invite", id, expiresAt, ...parent });
       requireStored(commit);
     }
     const entry = shell.entries.get(id);
@@ -253,27 +286,31 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     return { kind: "invited", conversation: id, url };
   }
 
-  async function acceptInvite(id: string, text: string): Promise<AcceptResult> {
+  async function acceptInvite({
+    conversation: id,
+    text,
+    device,
+  }: Extract<Command, { kind: "accept" }>): Promise<AcceptResult> {
     if (shell.entries.has(id)) return { ok: true, conversation: id };
     const link = linkToInvite(text);
     if (!link.ok) return { ok: false, reason: "malformed" };
     const { invite, origin } = link.value;
-    if (equalBytes(invite.accountId, accountIdOf(shell.self.cert.rootKey))) {
-      return { ok: false, reason: "own" };
-    }
+    const isOwn = equalBytes(invite.accountId, accountIdOf(shell.self.cert.rootKey));
+    if (isOwn !== device || isInvited(invite.seed)) return { ok: false, reason: "own" };
     const seed = bytesToHex(invite.seed);
     const known = conversationOfSeed(invite.seed);
     if (known !== undefined) return { ok: true, conversation: known };
-    const running = accepting.get(seed) ?? followInvite(id, invite, origin);
+    const parent = device ? { parent: requireNotes() } : {};
+    const running = accepting.get(seed) ?? followInvite({ id, invite, ...parent }, origin);
     accepting.set(seed, running);
     return running.finally(() => accepting.delete(seed));
   }
 
   async function followInvite(
-    id: string,
-    invite: Invite,
+    what: Pick<Extract<Input, { kind: "start-accept" }>, "id" | "invite" | "parent">,
     origin: string | undefined,
   ): Promise<AcceptResult> {
+    const { id, invite } = what;
     const isKnown = await until(() => shell.self.relayKey !== undefined, RELAY_WAIT_MS);
     const { relayKey } = shell.self;
     if (!isKnown || relayKey === undefined) return { ok: false, reason: "unreachable" };
@@ -286,9 +323,17 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     const offer = await shell.hub.fetchOffer(deriveInviteKeys(invite.seed).linkId);
     if (!offer.ok) return { ok: false, reason: offer.reason === "gone" ? "gone" : "unreachable" };
     const { blob } = offer;
-    const { begun, commit } = await shell.begin(id, { kind: "start-accept", id, invite, blob });
+    const { begun, commit } = await shell.begin(id, { kind: "start-accept", ...what, blob });
     if (!commit.ok) return { ok: false, reason: "storage" };
     return begun ? { ok: true, conversation: id } : { ok: false, reason: "forged" };
+  }
+
+  /** Made by this very device. */
+  function isInvited(seed: Uint8Array): boolean {
+    return [...shell.entries.values()].some(({ slice }) => {
+      const peer = slice.conversation?.peer;
+      return peer?.state === "invited" && equalBytes(peer.invite.seed, seed);
+    });
   }
 
   function conversationOfSeed(seed: Uint8Array): string | undefined {

@@ -18,6 +18,16 @@ export interface Me {
   readonly name: string;
   /** 32 characters of base32; identifies the account to people who compare. */
   readonly accountId: string;
+  /** This one and the account's others. Empty until a device that came back from its phrase was told of them. */
+  readonly devices: readonly DeviceView[];
+}
+
+export interface DeviceView {
+  /** 16 hexadecimal digits. */
+  readonly id: string;
+  readonly current: boolean;
+  /** Milliseconds since 1970, as the device that signed the list said. */
+  readonly addedAt: number;
 }
 
 /**
@@ -57,6 +67,18 @@ export interface ConversationView {
    * `answerIdentity`, or `setVerified` after comparing. Undefined while the contact is who it was.
    */
   readonly newIdentity: string | undefined;
+  /** The contact's devices beyond the one it came with. */
+  readonly devices: {
+    readonly others: number;
+    /** Added and removed since `markRead`. */
+    readonly added: number;
+    readonly removed: number;
+    /**
+     * The contact's devices contradict each other about who speaks for it: somebody may have its root key. No text is
+     * sent before `trustDevices`.
+     */
+    readonly conflict: boolean;
+  };
   readonly link: LinkState;
   readonly invite: InviteView | undefined;
 }
@@ -112,6 +134,11 @@ export interface Conversation {
    * a verified contact is to be replaced: that takes comparing and `setVerified`.
    */
   answerIdentity(accountId: string, answer: "accept" | "reject"): Promise<void>;
+  /**
+   * The person's decision about a `conflict`: what the contact's devices say from now on counts. Rejects with a
+   * "usage" error for a verified contact unless `compared`: the safety number was compared again.
+   */
+  trustDevices(options?: { readonly compared?: boolean }): Promise<void>;
 }
 
 export type AcceptResult =
@@ -173,6 +200,12 @@ export interface Messenger {
   invite(): Promise<{ readonly conversation: string; readonly url: string }>;
   /** A link, a code, or text that contains one. */
   accept(text: string): Promise<AcceptResult>;
+  /** A one-time link for another device of this account, which `restore` made: there it goes to `joinDevices`. */
+  linkDevice(): Promise<{ readonly url: string }>;
+  /** Another device's `linkDevice`. Refused as "own" when it is not of this account. */
+  joinDevices(text: string): Promise<AcceptResult>;
+  /** From the next message on nothing reaches that device. Rejects with a "usage" error for this one. */
+  removeDevice(id: string): Promise<void>;
   /** Undefined when there is no such conversation. */
   conversation(id: string): Conversation | undefined;
   close(): Promise<void>;

@@ -1,5 +1,5 @@
 /** This installation's identity: made silently at the first start, or out of a recovery phrase; never again. */
-import { type CryptoEnv, createOwnDevice, restoreDevice } from "@sotto/crypto";
+import { type CryptoEnv, createDeviceList, createOwnDevice, restoreDevice } from "@sotto/crypto";
 import type { SelfRecord, Store } from "@sotto/protocol";
 import { isName } from "@sotto/wire";
 import { MessengerError, RecoveryError } from "./messenger.ts";
@@ -33,6 +33,8 @@ export async function loadOrCreateSelf(
     readerSecret: env.entropy(32),
     relayKey: undefined,
     createdAt: env.now,
+    // A device that comes back from the phrase is told the list by another one, or by somebody who knows the account.
+    devices: { lists: phrase === undefined ? [await createDeviceList(own, env)] : [], links: [] },
   };
   const saved = await store.saveSelf(self);
   if (!saved.ok) throw new MessengerError("storage", `identity not stored: ${saved.reason}`);

@@ -5,7 +5,9 @@
  * Spec: protocol/SPEC.md §3.
  */
 import {
+  accountAddress,
   asKnown,
+  beginsContact,
   type CommitResult,
   type ConversationId,
   type ConversationRecord,
@@ -17,6 +19,7 @@ import {
   type Input,
   LOST_PAUSE_MS,
   type OutboxRow,
+  type PostRow,
   QUEUE_TTL_HOURS,
   QUOTA_PAUSE_MS,
   type SelfRecord,
@@ -25,13 +28,14 @@ import {
   type Stepped,
   type Store,
 } from "@sotto/protocol";
-import { createTurns } from "@sotto/crypto";
+import { accountIdOf, createTurns } from "@sotto/crypto";
 import type { Hub, HubEvents, HubState, SendTarget, Timers } from "@sotto/transport";
 import {
   asEnvelopeId,
   asLinkId,
   asQueueId,
   asSendId,
+  bytesToHex,
   EnvelopeType,
   equalBytes,
   hexToBytes,
@@ -44,6 +48,8 @@ import { createLane, type Lane } from "./lane.ts";
 const CONFLICTS_MAX = 3;
 /** Pause before a full disk is tried again. */
 export const STORE_PAUSE_MS = 10_000;
+/** Posts kept in memory for a record that is not there yet. */
+export const PARKED_POSTS_MAX = 1_000;
 /** As many as a queue holds at the relay; more are delivered again with the next connection. */
 export const REFUSED_FRAMES_MAX = 256;
 
@@ -59,6 +65,8 @@ export interface Entry {
   readonly unapplied: Map<StateKind, Input>;
   /** Deliveries that a full disk refused, by sequence; the relay keeps them until they are acknowledged. */
   readonly refusedFrames: Map<bigint, Input>;
+  /** Posts that a full disk refused, by id; the store keeps them until they are taken. */
+  readonly refusedPosts: Map<string, Input>;
   roundTripMs: number | undefined;
 }
 
@@ -123,7 +131,13 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   let online = false;
   let faults = 0;
   let cancelProbe: (() => void) | undefined;
+  /** Whatever may change the self record goes through this one: the notes, and pairs with own devices. */
   const selfLane = createLane();
+  /** Posts for accounts that no conversation is with yet. */
+  const parked: PostRow[] = [];
+  /** Posts that begin a record which a full disk refused, and what is for it. */
+  const unbegun: PostRow[] = [];
+  const accountLane = createLane();
 
   const turns = createTurns(options.crypto, options.entropy);
   const env = (): Parameters<typeof step>[2] => ({
@@ -153,8 +167,19 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     wake: undefined,
     unapplied: new Map(),
     refusedFrames: new Map(),
+    refusedPosts: new Map(),
     roundTripMs: undefined,
   });
+
+  const notesId = (): ConversationId | undefined =>
+    [...entries].find(([, { slice }]) => slice.conversation?.peer.state === "notes")?.[0];
+
+  const laneOf = (entry: Entry, parent: ConversationId | undefined): Lane => {
+    const isOwn =
+      entry.slice.conversation?.peer.state === "notes" ||
+      (parent !== undefined && parent === notesId());
+    return isOwn ? selfLane : entry.lane;
+  };
 
   for (const conversation of loaded.conversations) {
     const outbox = loaded.outbox.filter((row) => row.conversation === conversation.id);
@@ -179,9 +204,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       const stepped = await step({ ...entry.slice, self }, asked, env());
       const commit = await commitOf(stepped);
       if (commit.ok) {
-        entry.slice = stepped.slice;
-        const reasons = act(entry, stepped.effects);
-        options.changed();
+        const reasons = stored(entry, stepped);
         fillTurns();
         return { commit, dropped: reasons };
       }
@@ -190,6 +213,79 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       if (commit.reason === "known") asked = asKnown(asked);
       else await reload(entry, id);
     }
+  }
+
+  /** What follows from a commit that the store has. */
+  function stored(entry: Entry, stepped: Stepped): readonly DropReason[] {
+    entry.slice = stepped.slice;
+    const changes = stepped.effects.flatMap((one) => (one.kind === "commit" ? [one.change] : []));
+    const changedSelf = changes.find((change) => change.self !== undefined)?.self;
+    if (changedSelf !== undefined) adoptSelf(changedSelf);
+    const reasons = act(entry, stepped.effects);
+    for (const { addPosts } of changes) for (const row of addPosts) deliver(row);
+    // Every conversation has something to say about another list of the own devices.
+    if (changedSelf !== undefined) shell.feedAll({ kind: "wake" });
+    options.changed();
+    return reasons;
+  }
+
+  function adoptSelf(next: SelfRecord): void {
+    self = next;
+    for (const entry of entries.values()) entry.slice = { ...entry.slice, self };
+  }
+
+  /** To the record it is for: one that is there, one that it begins, or one that will be. */
+  function deliver(row: PostRow): void {
+    if (closed) return;
+    const entry = entries.get(row.to);
+    if (entry !== undefined) {
+      drive(row.to, { kind: "post", row });
+      return;
+    }
+    // One after another: two of them may be about somebody who is new here.
+    accountLane
+      .run(() => deliverNew(row))
+      .catch(() => {
+        faults++;
+      });
+  }
+
+  async function deliverNew(row: PostRow): Promise<void> {
+    const isForAccount = row.to.startsWith("account:");
+    const known = isForAccount ? idOfAccount(row.to) : entries.has(row.to) ? row.to : undefined;
+    if (known !== undefined) {
+      drive(known, { kind: "post", row });
+      return;
+    }
+    const begins = isForAccount ? beginsContact(row) : row.post.kind === "begin";
+    if (!begins) {
+      keep(isForAccount ? parked : unbegun, row);
+      return;
+    }
+    const id = isForAccount ? bytesToHex(options.entropy(16)) : row.to;
+    const { begun } = await shell.begin(id, { kind: "start-post", id, row });
+    if (!begun) {
+      keep(unbegun, row);
+      return;
+    }
+    for (const one of parked.splice(0)) deliver(one);
+  }
+
+  /** The store has them, too: beyond the limit they come with the next start. */
+  function keep(rows: PostRow[], row: PostRow): void {
+    if (rows.length >= PARKED_POSTS_MAX) count("outbox-full");
+    else rows.push(row);
+  }
+
+  /** The conversation shown for an account. */
+  function idOfAccount(address: string): ConversationId | undefined {
+    for (const [id, { slice }] of entries) {
+      const { conversation } = slice;
+      if (conversation?.parent !== undefined || conversation?.peer.state !== "open") continue;
+      if (accountAddress(accountIdOf(conversation.peer.contact.cert.rootKey)) === address)
+        return id;
+    }
+    return undefined;
   }
 
   async function commitOf(stepped: Stepped): Promise<CommitResult> {
@@ -230,11 +326,14 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   /** Everything that was refused while the disk was full, as it stands now. */
   function sayAgain(): void {
     for (const [id, entry] of entries) {
-      const inputs = [...entry.unapplied.values(), ...entry.refusedFrames.values()];
-      entry.unapplied.clear();
-      entry.refusedFrames.clear();
+      const { unapplied, refusedFrames, refusedPosts } = entry;
+      const inputs = [...unapplied.values(), ...refusedPosts.values(), ...refusedFrames.values()];
+      unapplied.clear();
+      refusedFrames.clear();
+      refusedPosts.clear();
       for (const input of inputs) drive(id, asOfNow(id, input));
     }
+    for (const row of unbegun.splice(0)) deliver(row);
   }
 
   function refuse(entry: Entry, input: Input): void {
@@ -242,7 +341,8 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       // A direct one comes again by itself: its sender takes the relay when nothing answers.
       if (input.source.path !== "relay" || entry.refusedFrames.size >= REFUSED_FRAMES_MAX) return;
       entry.refusedFrames.set(input.source.sequence, input);
-    } else if (isStateful(input)) entry.unapplied.set(input.kind, input);
+    } else if (input.kind === "post") entry.refusedPosts.set(input.row.id, input);
+    else if (isStateful(input)) entry.unapplied.set(input.kind, input);
     else entry.unapplied.set("hub", { kind: "hub", up: online });
   }
 
@@ -397,7 +497,8 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   async function feed(id: ConversationId, input: Input): Promise<FeedResult> {
     const entry = entries.get(id);
     if (entry === undefined || closed) return { commit: OK, dropped: [] };
-    const result = await entry.lane.run(() => runStep(entry, id, input));
+    const lane = laneOf(entry, entry.slice.conversation?.parent);
+    const result = await lane.run(() => runStep(entry, id, input));
     if (result.commit.ok) {
       if (isStateful(input)) entry.unapplied.delete(input.kind);
     } else if (result.commit.reason === "full" && !isRequest(input)) refuse(entry, input);
@@ -425,8 +526,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       if (result.ok) setStorage("ok");
       else if (result.reason === "full" || result.reason === "closed") setStorage(result.reason);
       if (!result.ok) return result;
-      self = next;
-      for (const entry of entries.values()) entry.slice = { ...entry.slice, self };
+      adoptSelf(next);
       options.changed();
       return result;
     });
@@ -476,6 +576,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       const entry = entryByQueue(queueId);
       const peer = entry?.slice.conversation?.peer;
       if (entry === undefined || (peer?.state !== "open" && peer?.state !== "invited")) return;
+      if (peer.state === "open" && peer.retired) return;
       void makeQueue(entry, { ...peer.queue, ttlHours: QUEUE_TTL_HOURS });
     },
   };
@@ -501,18 +602,16 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     },
     async begin(id, input) {
       const entry = createEntry(undefined, []);
-      const { commit } = await entry.lane.run(async () => {
-        const stepped = await step(entry.slice, input, env());
+      const { commit } = await laneOf(entry, parentIn(input)).run(async () => {
+        const stepped = await step({ ...entry.slice, self }, input, env());
         const result = await commitOf(stepped);
         if (!result.ok) return { commit: result };
-        entry.slice = stepped.slice;
         if (stepped.slice.conversation !== undefined) entries.set(id, entry);
-        act(entry, stepped.effects);
+        stored(entry, stepped);
         return { commit: result };
       });
       // The connection may have come or gone while nobody could tell this conversation.
       if (entry.slice.live.hub !== online) drive(id, { kind: "hub", up: online });
-      options.changed();
       return { begun: entries.get(id) === entry, commit };
     },
     feed,
@@ -538,6 +637,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   const hub = options.createHub(self, events);
   const direct = options.createDirectLinks(shell);
   hub.openQueues([...entries.values()].map(queueOf).filter((queue) => queue !== undefined));
+  for (const row of loaded.posts) deliver(row);
   return shell;
 }
 
@@ -547,13 +647,24 @@ const isStateful = (input: Input): input is Extract<Input, { kind: StateKind }> 
   input.kind === "direct" ||
   input.kind === "hub";
 
+const parentIn = (input: Extract<Input, { id: ConversationId }>): ConversationId | undefined => {
+  if (input.kind === "start-invite" || input.kind === "start-accept") return input.parent;
+  if (input.kind !== "start-post" || input.row.post.kind !== "begin") return undefined;
+  return input.row.post.parent;
+};
+
 /** What a person asks for is answered with the reason and asked again by them. */
 const isRequest = ({ kind }: Input): boolean =>
-  kind === "send-text" || kind === "mark-read" || kind === "mark-verified";
+  kind === "send-text" ||
+  kind === "mark-read" ||
+  kind === "mark-verified" ||
+  kind === "remove-device" ||
+  kind === "answer-fork";
 
 function queueOf(entry: Entry): ReturnType<typeof asQueueId> | undefined {
   const peer = entry.slice.conversation?.peer;
   if (peer?.state !== "open" && peer?.state !== "invited") return undefined;
+  if (peer.state === "open" && peer.retired) return undefined;
   return asQueueId(peer.queue.queueId);
 }
 

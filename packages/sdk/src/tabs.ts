@@ -32,8 +32,16 @@ export type Command =
   | { readonly kind: "rename"; readonly name: string }
   | { readonly kind: "trust-relay" }
   /** `conversation`: the id the new conversation shall have. */
-  | { readonly kind: "invite"; readonly conversation: string }
-  | { readonly kind: "accept"; readonly conversation: string; readonly text: string }
+  /** `device`: for another device of this account, and nobody else. */
+  | { readonly kind: "invite"; readonly conversation: string; readonly device: boolean }
+  | {
+      readonly kind: "accept";
+      readonly conversation: string;
+      readonly text: string;
+      readonly device: boolean;
+    }
+  | { readonly kind: "remove-device"; readonly device: string }
+  | { readonly kind: "trust-devices"; readonly conversation: string; readonly compared: boolean }
   | { readonly kind: "mark-read"; readonly conversation: string }
   | { readonly kind: "set-verified"; readonly conversation: string; readonly verified: boolean }
   | {

@@ -1,9 +1,10 @@
 /** From stored records and live knowledge to what screens show. Pure. */
 import { accountIdOf } from "@sotto/crypto";
-import type { ConversationRecord, LiveState, MessageRow, Peer } from "@sotto/protocol";
-import { bytesToBase32 } from "@sotto/wire";
+import type { ConversationRecord, LiveState, MessageRow, Peer, SelfRecord } from "@sotto/protocol";
+import { bytesToBase32, bytesToHex, equalBytes } from "@sotto/wire";
 import type {
   ConversationView,
+  DeviceView,
   HubState,
   InviteView,
   LinkState,
@@ -33,10 +34,23 @@ export function viewConversation(input: ViewInput): ConversationView {
     unread: record.unread,
     verified: peer.state === "open" && peer.contact.verified,
     newIdentity: newIdentityOf(peer),
+    devices: {
+      others: record.devices.links.length,
+      ...record.devices.news,
+      conflict: record.devices.fork !== undefined,
+    },
     link: viewLink(input),
     invite: input.invite,
   };
 }
+
+/** As the newest list that this device knows has them. */
+export const viewDevices = ({ devices, cert }: SelfRecord): readonly DeviceView[] =>
+  (devices.lists.at(-1)?.devices ?? []).map(({ id, addedAt }) => ({
+    id: bytesToHex(id),
+    current: equalBytes(id, cert.deviceId),
+    addedAt,
+  }));
 
 const newIdentityOf = (peer: Peer): string | undefined =>
   peer.state === "open" && peer.change !== undefined

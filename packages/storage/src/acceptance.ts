@@ -4,24 +4,28 @@
  * The test tools come from the caller, so that nothing shipped imports a test runner.
  * Spec: protocol/SPEC.md §2.
  */
-import type { MessageRow, Store, StoreEvent } from "@sotto/protocol";
+import type { MessageRow, PostRow, Store, StoreEvent } from "@sotto/protocol";
 import {
   INVITED_PEER,
   OPEN_PEER,
+  POSTS,
   sampleChange,
   sampleConversation,
   sampleMessage,
   sampleOutbox,
+  samplePost,
   sampleSelf,
 } from "./records.ts";
 
 export {
   INVITED_PEER,
   OPEN_PEER,
+  POSTS,
   sampleChange,
   sampleConversation,
   sampleMessage,
   sampleOutbox,
+  samplePost,
   sampleSelf,
 } from "./records.ts";
 
@@ -54,6 +58,13 @@ export function storeAcceptance(
       expect(await store.loadSelf()).toEqual(undefined);
     });
 
+    test("is the one of the last commit that had one", async (store) => {
+      await store.saveSelf(sampleSelf("Alice"));
+      await store.commit(sampleChange("a", 1, { self: sampleSelf("Alice B.") }));
+      await store.commit(sampleChange("a", 2));
+      expect(await store.loadSelf()).toEqual(sampleSelf("Alice B."));
+    });
+
     test("is the one saved last", async (store) => {
       expect(await store.saveSelf(sampleSelf("Alice"))).toEqual({ ok: true });
       const pinned = { ...sampleSelf("Alice B."), relayKey: new Uint8Array(32).fill(9) };
@@ -63,7 +74,7 @@ export function storeAcceptance(
   });
 
   tools.describe(`${name}: a commit`, () => {
-    test("writes record, rows and outbox together", async (store) => {
+    test("writes record, rows, outbox, posts and identity together", async (store) => {
       const change = sampleChange("a", 1, {
         conversation: {
           ...sampleConversation("a", 1, OPEN_PEER),
@@ -77,13 +88,17 @@ export function storeAcceptance(
         addMessages: [sampleMessage("a", 2)],
         putMessages: [sampleMessage("a", 1)],
         putOutbox: [sampleOutbox("a", 1)],
+        addPosts: [samplePost("a", 1)],
+        self: sampleSelf("Alice"),
       });
       expect(await store.commit(change)).toEqual({ ok: true });
       expect(await store.loadAll()).toEqual({
         conversations: [change.conversation],
         outbox: change.putOutbox,
+        posts: change.addPosts,
         damaged: 0,
       });
+      expect(await store.loadSelf()).toEqual(change.self);
       expect(await store.messages("a", { limit: 50 })).toEqual({
         rows: [...change.putMessages, ...change.addMessages],
         hasMore: false,
@@ -95,7 +110,9 @@ export function storeAcceptance(
         sampleConversation("invited", 1, INVITED_PEER),
         sampleConversation("notes", 1),
         sampleConversation("open", 1, OPEN_PEER),
+        { ...sampleConversation("pair", 1, OPEN_PEER), parent: "open" },
         sampleConversation("refused", 1, { state: "refused", reason: "expired" }),
+        sampleConversation("removed", 1, { state: "refused", reason: "removed" }),
         sampleConversation("taken", 1, { state: "refused", reason: "gone" }),
       ];
       for (const conversation of states) {
@@ -111,17 +128,30 @@ export function storeAcceptance(
       ["on a version that is not there yet", 3],
     ] as const) {
       test(`made ${sentence} is a conflict and writes nothing`, async (store) => {
-        await store.commit(sampleChange("a", 1));
-        await store.commit(sampleChange("a", 2, { putOutbox: [sampleOutbox("a", 1)] }));
+        const kept = sampleMessage("a", 3);
+        await store.commit(
+          sampleChange("a", 1, { addMessages: [kept], self: sampleSelf("Alice") }),
+        );
+        await store.commit(
+          sampleChange("a", 2, {
+            putOutbox: [sampleOutbox("a", 1)],
+            addPosts: [samplePost("a", 1)],
+          }),
+        );
         const before = await store.loadAll();
         const late = sampleChange("a", expectedVersion + 1, {
           putMessages: [sampleMessage("a", 1)],
           putOutbox: [sampleOutbox("a", 2)],
           deleteOutbox: [sampleOutbox("a", 1).id],
+          delivered: [kept.id],
+          addPosts: [samplePost("a", 2)],
+          takePosts: [samplePost("a", 1).id],
+          self: sampleSelf("Alice B."),
         });
         expect(await store.commit(late)).toEqual({ ok: false, reason: "conflict" });
         expect(await store.loadAll()).toEqual(before);
-        expect((await store.messages("a", { limit: 50 })).rows).toEqual([]);
+        expect((await store.messages("a", { limit: 50 })).rows).toEqual([kept]);
+        expect(await store.loadSelf()).toEqual(sampleSelf("Alice"));
       });
     }
 
@@ -156,7 +186,14 @@ export function storeAcceptance(
     ] as const) {
       test(`that adds a row under the id of ${whose} one is refused whole`, async (store) => {
         const kept = sampleMessage("a", 1, { own });
-        await store.commit(sampleChange("a", 1, { addMessages: [kept] }));
+        const waiting = sampleMessage("a", 4);
+        await store.commit(
+          sampleChange("a", 1, {
+            addMessages: [kept, waiting],
+            addPosts: [samplePost("a", 1)],
+            self: sampleSelf("Alice"),
+          }),
+        );
         const before = await store.loadAll();
         const told: StoreEvent[] = [];
         store.watch((event) => told.push(event));
@@ -165,10 +202,15 @@ export function storeAcceptance(
         const change = sampleChange("a", 2, {
           addMessages: [sampleMessage("a", 2), forged],
           putOutbox: [sampleOutbox("a", 1)],
+          delivered: [waiting.id],
+          addPosts: [samplePost("a", 2)],
+          takePosts: [samplePost("a", 1).id],
+          self: sampleSelf("Alice B."),
         });
         expect(await store.commit(change)).toEqual({ ok: false, reason: "known" });
         expect(await store.loadAll()).toEqual(before);
-        expect((await store.messages("a", { limit: 50 })).rows).toEqual([kept]);
+        expect((await store.messages("a", { limit: 50 })).rows).toEqual([kept, waiting]);
+        expect(await store.loadSelf()).toEqual(sampleSelf("Alice"));
         expect(told).toEqual([]);
       });
     }
@@ -251,6 +293,120 @@ export function storeAcceptance(
     });
   });
 
+  tools.describe(`${name}: posts`, () => {
+    test("of every kind are there until they are taken", async (store) => {
+      const rows = POSTS.map((post, at) => samplePost("a", at, post));
+      await store.commit(sampleChange("a", 1, { addPosts: rows }));
+      expect((await store.loadAll()).posts).toEqual(rows);
+      expect((await store.loadAll()).posts).toEqual(rows);
+    });
+
+    test("come back by sender, and each sender's in the order it made them", async (store) => {
+      const of = (from: string, ...sequences: readonly number[]): readonly PostRow[] =>
+        sequences.map((sequence) => samplePost(from, sequence));
+      await store.commit(sampleChange("b", 1, { addPosts: of("b", 10, 9) }));
+      await store.commit(sampleChange("a", 1, { addPosts: of("a", 12, 2, 101) }));
+      await store.commit(sampleChange("b", 2, { addPosts: of("b", 1) }));
+      const { posts } = await store.loadAll();
+      expect(posts).toEqual([...of("a", 2, 12, 101), ...of("b", 1, 9, 10)]);
+    });
+
+    test("are taken and answered in the commit of the conversation they are for", async (store) => {
+      const [taken, left] = [samplePost("a", 1), samplePost("a", 2)];
+      await store.commit(sampleChange("a", 1, { addPosts: [taken, left] }));
+      const change = sampleChange("pair-of-a", 1, {
+        addMessages: [sampleMessage("pair-of-a", 1)],
+        addPosts: [samplePost("pair-of-a", 1)],
+        takePosts: [taken.id],
+      });
+      expect(await store.commit(change)).toEqual({ ok: true });
+      const { conversations, posts } = await store.loadAll();
+      expect(conversations.map(({ id, version }) => [id, version])).toEqual([
+        ["a", 1],
+        ["pair-of-a", 1],
+      ]);
+      expect(posts).toEqual([left, ...change.addPosts]);
+    });
+
+    test("are taken by one of two rivals only", async (store) => {
+      const row = samplePost("a", 1);
+      await store.commit(sampleChange("a", 1, { addPosts: [row] }));
+      const results = await Promise.all(
+        [1, 2].map((at) =>
+          store.commit(
+            sampleChange("b", 1, { addPosts: [samplePost("b", at)], takePosts: [row.id] }),
+          ),
+        ),
+      );
+      const winner = results.findIndex((result) => result.ok) + 1;
+      expect(results.filter((result) => result.ok).length).toEqual(1);
+      expect((await store.loadAll()).posts).toEqual([samplePost("b", winner)]);
+    });
+
+    test("that are not there are taken without complaint", async (store) => {
+      const change = sampleChange("a", 1, { takePosts: ["nothing"] });
+      expect(await store.commit(change)).toEqual({ ok: true });
+    });
+  });
+
+  tools.describe(`${name}: rows delivered elsewhere`, () => {
+    test("are raised from every sign below, with the path they have", async (store) => {
+      const rows = (["queued", "failed", "relayed"] as const).map((status, at) =>
+        sampleMessage("a", at, { status, path: status === "relayed" ? "relay" : undefined }),
+      );
+      await store.commit(sampleChange("a", 1, { addMessages: rows }));
+      const told: StoreEvent[] = [];
+      store.watch((event) => told.push(event));
+      const delivered = rows.map(({ id }) => id);
+      await store.commit(sampleChange("a", 2, { delivered: [...delivered, ...delivered] }));
+      const raised = rows.map((row) => ({ ...row, status: "delivered" }) as const);
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual(raised);
+      expect(told).toEqual([{ conversation: "a", messages: raised }]);
+    });
+
+    test("stay as they are when they say so already, or are not own ones", async (store) => {
+      const rows = [
+        sampleMessage("a", 1, { status: "delivered", path: "direct" }),
+        sampleMessage("a", 2, { own: false, status: "received", path: "relay" }),
+        sampleMessage("a", 3, { own: false, status: "queued" }),
+      ];
+      await store.commit(sampleChange("a", 1, { addMessages: rows }));
+      const told: StoreEvent[] = [];
+      store.watch((event) => told.push(event));
+      await store.commit(sampleChange("a", 2, { delivered: rows.map(({ id }) => id) }));
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual(rows);
+      expect(told).toEqual([{ conversation: "a", messages: [] }]);
+    });
+
+    test("that are not there make no row, nor touch another conversation's", async (store) => {
+      const there = { ...sampleMessage("b", 1), id: sampleMessage("a", 1).id };
+      await store.commit(sampleChange("b", 1, { addMessages: [there] }));
+      const change = sampleChange("a", 1, { delivered: [there.id, "nothing"] });
+      expect(await store.commit(change)).toEqual({ ok: true });
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual([]);
+      expect((await store.messages("b", { limit: 50 })).rows).toEqual([there]);
+    });
+
+    test("are raised when the commit itself writes them, and told once", async (store) => {
+      const [added, put] = [sampleMessage("a", 1), sampleMessage("a", 2)];
+      await store.commit(sampleChange("a", 1, { addMessages: [put] }));
+      const told: StoreEvent[] = [];
+      store.watch((event) => told.push(event));
+      const change = sampleChange("a", 2, {
+        addMessages: [added],
+        putMessages: [{ ...put, status: "relayed", path: "relay" }],
+        delivered: [added.id, put.id],
+      });
+      await store.commit(change);
+      const raised = [
+        { ...added, status: "delivered" },
+        { ...put, status: "delivered", path: "relay" },
+      ] as const;
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual(raised);
+      expect(told).toEqual([{ conversation: "a", messages: raised }]);
+    });
+  });
+
   tools.describe(`${name}: a page of messages`, () => {
     const fill = async (store: Store, count: number): Promise<readonly MessageRow[]> => {
       const rows = Array.from({ length: count }, (_, at) => sampleMessage("a", at));
@@ -324,6 +480,31 @@ export function storeAcceptance(
       ]);
     });
 
+    test("tells an identity that changed, then the conversation it changed with", async (store) => {
+      const { seen } = record(store);
+      await store.commit(sampleChange("a", 1, { self: sampleSelf("Alice") }));
+      await store.commit(sampleChange("a", 2));
+      expect(seen).toEqual([
+        { conversation: undefined, messages: [] },
+        { conversation: "a", messages: [] },
+        { conversation: "a", messages: [] },
+      ]);
+    });
+
+    test("tells an identity after everything of its commit can be read", async (store) => {
+      const reads: Promise<unknown>[] = [];
+      const stop = store.watch(({ conversation }) => {
+        if (conversation === undefined) reads.push(store.loadSelf(), store.loadAll());
+      });
+      const change = sampleChange("a", 1, { self: sampleSelf("Alice") });
+      await store.commit(change);
+      stop();
+      expect(await Promise.all(reads)).toEqual([
+        change.self,
+        { conversations: [change.conversation], outbox: [], posts: [], damaged: 0 },
+      ]);
+    });
+
     test("tells after the commit can be read", async (store) => {
       const pages: Promise<unknown>[] = [];
       store.watch(() => pages.push(store.messages("a", { limit: 1 })));
@@ -386,12 +567,19 @@ export function storeAcceptance(
       const broken: object = { ...sampleMessage("a", 2), text: () => "not data" };
       const putMessages: MessageRow[] = [sampleMessage("a", 1)];
       putMessages.push(Object.assign(sampleMessage("a", 2), broken));
-      const failed = await store.commit(sampleChange("a", 1, { putMessages })).then(
+      const change = sampleChange("a", 1, {
+        putMessages,
+        addPosts: [samplePost("a", 1)],
+        self: sampleSelf("Alice"),
+      });
+      const failed = await store.commit(change).then(
         () => false,
         () => true,
       );
       expect(failed).toEqual(true);
-      expect((await store.loadAll()).conversations).toEqual([]);
+      const empty = { conversations: [], outbox: [], posts: [], damaged: 0 };
+      expect(await store.loadAll()).toEqual(empty);
+      expect(await store.loadSelf()).toEqual(undefined);
       expect((await store.messages("a", { limit: 50 })).rows).toEqual([]);
     });
   });

@@ -1,5 +1,5 @@
 /**
- * The store in IndexedDB. One transaction per commit: message rows, sessions and outbox together or not at all.
+ * The store in IndexedDB. One transaction per commit: message rows, sessions, outbox and posts together or not at all.
  * Owns: schema, durability, telling other tabs. Leaves to rows.ts: recognising damaged rows.
  * Spec: protocol/SPEC.md §2.
  */
@@ -9,20 +9,26 @@ import type {
   ConversationRecord,
   MessageRow,
   OutboxRow,
+  OwnDevices,
+  Peer,
+  PostRow,
   SelfRecord,
   Session,
   Spares,
   Store,
   StoreEvent,
 } from "@sotto/protocol";
-import { NO_SPARES } from "@sotto/protocol";
+import { NO_DEVICES, NO_LIST_MARK, NO_SPARES } from "@sotto/protocol";
 import { Dexie, type Table, type Transaction } from "dexie";
 import {
+  byOrigin,
   isConversation,
   isMessage,
   isOutbox,
+  isPost,
   isSelf,
   isStoreEvent,
+  rowsOf,
   withoutDamage,
 } from "./rows.ts";
 import { StorageError } from "./storage-error.ts";
@@ -54,10 +60,12 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     .stores({ messages: null, history: "[conversation+id], [conversation+order]" })
     .upgrade(moveHistory);
   db.version(3).upgrade(addRenewal);
+  db.version(4).stores({ posts: "id, from" }).upgrade(addDevices);
   const self: Table<SelfRecord, string> = db.table("self");
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
   const messages: Table<MessageRow, MessageKey> = db.table("history");
   const outbox: Table<OutboxRow, string> = db.table("outbox");
+  const posts: Table<PostRow, string> = db.table("posts");
 
   let closed = false;
   // Gone for good once the browser closed it (site data cleared, disk gone) or another tab needs it closed:
@@ -82,19 +90,33 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     if (isStoreEvent(data)) show(data);
   };
 
-  async function write(event: StoreEvent, run: () => Promise<CommitResult>): Promise<CommitResult> {
+  async function write(run: () => PromiseLike<Written>): Promise<CommitResult> {
     if (closed) return { ok: false, reason: "closed" };
-    let result: CommitResult;
+    let written: Written;
     try {
-      result = await run();
+      written = await run();
     } catch (error) {
       return { ok: false, reason: failureOf(error) ?? raise(error) };
     }
-    if (result.ok && !closed) {
+    if (!written.ok) return written;
+    for (const event of written.events) {
+      // A watcher of the event before may have closed the store.
+      if (closed) break;
       channel.postMessage(event);
       show(structuredClone(event));
     }
-    return result;
+    return { ok: true };
+  }
+
+  /** Within a transaction over `self`. */
+  async function putSelf(next: SelfRecord): Promise<StoreEvent> {
+    const known = await self.get(SELF_KEY);
+    // A damaged identity is put aside, not overwritten: its keys may be all that somebody has.
+    if (known !== undefined && !isSelf(known)) {
+      await self.put(known, `damaged-${await self.count()}`);
+    }
+    await self.put(next, SELF_KEY);
+    return { conversation: undefined, messages: [] };
   }
 
   async function read<T>(run: () => PromiseLike<T>): Promise<T> {
@@ -131,6 +153,30 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     }
   }
 
+  /** Within a transaction over every table it writes. */
+  async function commitWithin(change: Change): Promise<Written> {
+    const { conversation, delivered, self: nextSelf } = change;
+    const stored = await conversations.get(conversation.id);
+    if ((stored?.version ?? 0) !== change.expectedVersion) return { ok: false, reason: "conflict" };
+    const keys = change.addMessages.map((row): MessageKey => [row.conversation, row.id]);
+    const known = await messages.bulkGet(keys);
+    if (known.some((row) => row !== undefined)) return { ok: false, reason: "known" };
+    const arrived = await messages.bulkGet(
+      [...new Set(delivered)].map((id): MessageKey => [conversation.id, id]),
+    );
+    const rows = rowsOf(change, arrived.filter(isMessage));
+    const events: StoreEvent[] = [];
+    if (nextSelf !== undefined) events.push(await putSelf(nextSelf));
+    await conversations.put(conversation);
+    await messages.bulkPut([...rows]);
+    await outbox.bulkPut([...change.putOutbox]);
+    await outbox.bulkDelete([...change.deleteOutbox]);
+    await posts.bulkPut([...change.addPosts]);
+    await posts.bulkDelete([...change.takePosts]);
+    events.push({ conversation: conversation.id, messages: rows });
+    return { ok: true, events };
+  }
+
   return {
     loadSelf: () =>
       read(async () => {
@@ -138,21 +184,15 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
         return found === undefined || isSelf(found) ? found : "damaged";
       }),
     saveSelf: (next) =>
-      write({ conversation: undefined, messages: [] }, () =>
-        db.transaction("rw", self, async (): Promise<CommitResult> => {
-          const known = await self.get(SELF_KEY);
-          // A damaged identity is put aside, not overwritten: its keys may be all that somebody has.
-          if (known !== undefined && !isSelf(known)) {
-            await self.put(known, `damaged-${await self.count()}`);
-          }
-          await self.put(next, SELF_KEY);
-          return { ok: true };
+      write(() =>
+        db.transaction("rw", self, async (): Promise<Written> => {
+          return { ok: true, events: [await putSelf(next)] };
         }),
       ),
     loadAll: () =>
       read(async () => {
-        const [records, rows] = await db.transaction("r", conversations, outbox, () =>
-          Promise.all([conversations.toArray(), outbox.toArray()]),
+        const [records, rows, sent] = await db.transaction("r", conversations, outbox, posts, () =>
+          Promise.all([conversations.toArray(), outbox.toArray(), posts.toArray()]),
         );
         const whole = records.filter(isConversation);
         const mended = records
@@ -160,32 +200,21 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
           .map(withoutDamage)
           .filter((record) => record !== undefined);
         const waiting = rows.filter(isOutbox);
+        const untaken = sent.filter(isPost);
+        const skipped = rows.length - waiting.length + sent.length - untaken.length;
         return {
           conversations: [...whole, ...mended],
           outbox: waiting.toSorted((a, b) => a.sequence - b.sequence),
-          damaged: records.length - whole.length + rows.length - waiting.length,
+          posts: untaken.toSorted(byOrigin),
+          damaged: records.length - whole.length + skipped,
         };
       }),
-    commit: (change: Change) =>
-      write({ conversation: change.conversation.id, messages: rowsOf(change) }, () =>
-        db.transaction("rw", conversations, messages, outbox, async (): Promise<CommitResult> => {
-          const { conversation } = change;
-          const stored = await conversations.get(conversation.id);
-          if ((stored?.version ?? 0) !== change.expectedVersion) {
-            return { ok: false, reason: "conflict" };
-          }
-          const keys = change.addMessages.map((row): MessageKey => [row.conversation, row.id]);
-          const known = await messages.bulkGet(keys);
-          if (known.some((row) => row !== undefined)) {
-            return { ok: false, reason: "known" };
-          }
-          await conversations.put(conversation);
-          await messages.bulkPut(rowsOf(change));
-          await outbox.bulkPut([...change.putOutbox]);
-          await outbox.bulkDelete([...change.deleteOutbox]);
-          return { ok: true };
-        }),
-      ),
+    commit: (change: Change) => {
+      // The identity only where it is written: a commit need not wait for one who writes that.
+      const more = change.self === undefined ? [] : [self];
+      const tables = [conversations, messages, outbox, posts, ...more];
+      return write(() => db.transaction("rw", tables, () => commitWithin(change)));
+    },
     messages: (conversation, { before, limit }) =>
       read(async () => {
         const rows = await newestRows(conversation, before ?? ORDER_END, limit + 1);
@@ -209,10 +238,10 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
 
 type MessageKey = [conversation: string, id: string];
 
-const rowsOf = ({ addMessages, putMessages }: Change): MessageRow[] => [
-  ...addMessages,
-  ...putMessages,
-];
+/** What watchers are told, once it is durable. */
+type Written =
+  | { readonly ok: true; readonly events: readonly StoreEvent[] }
+  | Extract<CommitResult, { ok: false }>;
 
 const hasKey = ({ id, conversation }: MessageRow): boolean =>
   typeof id === "string" && typeof conversation === "string";
@@ -233,7 +262,7 @@ async function moveHistory(transaction: Transaction): Promise<void> {
 /** Sessions of before the post-quantum ratchet begin it now; conversations get their first spare bundles. */
 async function addRenewal(transaction: Transaction): Promise<void> {
   interface Old {
-    peer: {
+    peer?: {
       state: string;
       sessions?: { initiator: boolean; kem?: Session["kem"] }[];
       received?: Uint8Array;
@@ -245,7 +274,7 @@ async function addRenewal(transaction: Transaction): Promise<void> {
     .table("conversations")
     .toCollection()
     .modify(({ peer }: Old) => {
-      if (peer.state !== "open") return;
+      if (peer?.state !== "open") return;
       for (const session of peer.sessions ?? []) {
         const step: Session["kem"]["step"] = session.initiator
           ? { kind: "due" }
@@ -256,6 +285,36 @@ async function addRenewal(transaction: Transaction): Promise<void> {
       peer.received = new Uint8Array(0);
       peer.spares ??= NO_SPARES;
       peer.change = undefined;
+    });
+}
+
+/** Accounts of before had one device each, and nobody had made a list. */
+async function addDevices(transaction: Transaction): Promise<void> {
+  type Open = Extract<Peer, { state: "open" }>;
+  const identities: Table<object, string> = transaction.table("self");
+  const identity = await identities.get(SELF_KEY);
+  const devices: OwnDevices = { lists: [], links: [] };
+  if (identity !== undefined) await identities.put({ ...identity, devices }, SELF_KEY);
+  await transaction
+    .table("conversations")
+    .toCollection()
+    .modify((record: { peer?: { state: string } }) => {
+      Object.assign(record, { parent: undefined, devices: NO_DEVICES });
+      const { peer } = record;
+      if (peer?.state !== "open") return;
+      const fields: Pick<Open, "retired" | "mark" | "announced" | "offeredAt"> = {
+        retired: false,
+        mark: NO_LIST_MARK,
+        announced: 0,
+        offeredAt: 0,
+      };
+      Object.assign(peer, fields);
+    });
+  await transaction
+    .table("outbox")
+    .toCollection()
+    .modify((row: { spread?: boolean }) => {
+      row.spread = true;
     });
 }
 

@@ -8,10 +8,12 @@ import type {
   ConversationRecord,
   MessageRow,
   OutboxRow,
+  PostRow,
   SelfRecord,
   Store,
   StoreEvent,
 } from "@sotto/protocol";
+import { byOrigin, rowsOf } from "./rows.ts";
 import { StorageError } from "./storage-error.ts";
 
 export interface MemoryStoreOptions {
@@ -25,6 +27,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
   const messages = new Map<string, MessageRow>();
   const keyOf = (row: MessageRow): string => `${row.conversation}/${row.id}`;
   const outbox = new Map<string, OutboxRow>();
+  const posts = new Map<string, PostRow>();
   const watchers = new Set<(event: StoreEvent) => void>();
   let closed = false;
 
@@ -59,6 +62,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       return {
         conversations: structuredClone([...conversations.values()]),
         outbox: structuredClone([...outbox.values()]).toSorted((a, b) => a.sequence - b.sequence),
+        posts: structuredClone([...posts.values()]).toSorted(byOrigin),
         damaged: 0,
       };
     },
@@ -73,10 +77,19 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
         return { ok: false, reason: "known" };
       }
       conversations.set(conversation.id, conversation);
-      const shown = [...rows.addMessages, ...rows.putMessages];
+      const stored = [...new Set(rows.delivered)]
+        .map((id) => messages.get(`${conversation.id}/${id}`))
+        .filter((row) => row !== undefined);
+      const shown = rowsOf({ conversation, ...rows }, stored);
       for (const row of shown) messages.set(keyOf(row), row);
       for (const row of rows.putOutbox) outbox.set(row.id, row);
       for (const id of rows.deleteOutbox) outbox.delete(id);
+      for (const row of rows.addPosts) posts.set(row.id, row);
+      for (const id of rows.takePosts) posts.delete(id);
+      if (rows.self !== undefined) {
+        self = rows.self;
+        tell({ conversation: undefined, messages: [] });
+      }
       tell({ conversation: conversation.id, messages: shown });
       return { ok: true };
     },

@@ -1,15 +1,27 @@
 /** Small valid records for tests of stores: every field filled, bytes that tell them apart. */
 import type {
+  AccountDevices,
   Change,
   ConversationRecord,
+  DeviceLink,
+  DeviceOffer,
+  ListMark,
   MessageRow,
   OutboxRow,
   OwnQueue,
   Peer,
+  Post,
+  PostRow,
   SelfRecord,
   Session,
 } from "@sotto/protocol";
-import { asDeviceId, asSendId, type DeviceCert, type QueueAddress } from "@sotto/wire";
+import {
+  asDeviceId,
+  asSendId,
+  type DeviceCert,
+  type DeviceList,
+  type QueueAddress,
+} from "@sotto/wire";
 
 const bytes = (length: number, value: number): Uint8Array => new Uint8Array(length).fill(value);
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
@@ -23,6 +35,40 @@ const sampleCert = (seed: number): DeviceCert => ({
   signature: bytes(64, seed),
 });
 
+const deviceName = (seed: number): string => hex(seed, 2).repeat(8);
+
+const sampleLink = (seed: number): DeviceLink => ({
+  device: deviceName(seed),
+  conversation: `pair-${seed}`,
+});
+
+const sampleMark = (version: number): ListMark => ({ version, prefix: bytes(8, version) });
+
+const sampleList = (version: number): DeviceList => ({
+  rootKey: bytes(32, 50),
+  version,
+  previous: bytes(32, version - 1),
+  issuedAt: 1_700_000_000_000 + version,
+  devices: [
+    {
+      id: asDeviceId(bytes(8, 51)),
+      signingKey: bytes(32, 52),
+      dhKey: bytes(32, 53),
+      admin: true,
+      addedAt: 1_700_000_000_000,
+    },
+  ],
+  removed: [
+    {
+      id: asDeviceId(bytes(8, 54)),
+      signingKey: bytes(32, 55),
+      dhKey: bytes(32, 56),
+      removedAt: 1_700_000_000_001,
+    },
+  ],
+  signature: bytes(64, version),
+});
+
 export const sampleSelf = (name: string): SelfRecord => ({
   name,
   rootSecret: bytes(32, 1),
@@ -32,6 +78,7 @@ export const sampleSelf = (name: string): SelfRecord => ({
   readerSecret: bytes(32, 5),
   relayKey: undefined,
   createdAt: 1_700_000_000_000,
+  devices: { lists: [sampleList(1), sampleList(2)], links: [sampleLink(57)] },
 });
 
 const sampleAddress = (seed: number): QueueAddress => ({
@@ -40,6 +87,36 @@ const sampleAddress = (seed: number): QueueAddress => ({
   sendId: asSendId(bytes(24, seed)),
   firstUse: bytes(16, seed),
 });
+
+const sampleOffer = (seed: number): DeviceOffer => ({
+  bundle: {
+    cert: sampleCert(seed),
+    signedPrekey: { id: 1, key: bytes(32, seed), signature: bytes(64, seed) },
+    kemPrekey: {
+      id: 2,
+      key: bytes(1_184, seed),
+      oneTimeKey: bytes(32, seed),
+      leafIndex: 1,
+      proof: [bytes(32, seed)],
+      signature: bytes(64, seed),
+    },
+  },
+  address: sampleAddress(seed),
+});
+
+const SAMPLE_DEVICES: AccountDevices = {
+  list: sampleList(3),
+  pinned: sampleMark(2),
+  behind: 5,
+  fork: 4,
+  links: [sampleLink(60)],
+  missing: [{ device: deviceName(61), since: 1_700_000_000_000 }],
+  later: [sampleList(6)],
+  offers: [sampleOffer(62)],
+  passing: [{ device: deviceName(63), content: bytes(300, 64) }],
+  introduced: [deviceName(65)],
+  news: { added: 1, removed: 2 },
+};
 
 const sampleQueue = (seed: number): OwnQueue => ({
   queueId: bytes(24, seed),
@@ -118,6 +195,10 @@ export const OPEN_PEER: Peer = {
     pleaAt: 0,
   },
   change: { cert: sampleCert(45), frames: [bytes(256, 46)], at: 1_700_000_000_000 },
+  retired: true,
+  mark: sampleMark(3),
+  announced: 2,
+  offeredAt: 1_700_000_000_000,
 };
 
 export const INVITED_PEER: Peer = {
@@ -143,8 +224,10 @@ export const sampleConversation = (
   peer: Peer = { state: "notes" },
 ): ConversationRecord => ({
   id,
+  parent: undefined,
   version,
   peer,
+  devices: SAMPLE_DEVICES,
   clock: { ms: 1_700_000_000_000 + version, counter: 0 },
   createdAt: 1_700_000_000_000,
   last: undefined,
@@ -183,8 +266,34 @@ export const sampleOutbox = (
   message: sampleMessage(conversation, sequence),
   createdAt: 1_700_000_000_000,
   relayedAt: undefined,
+  spread: false,
   ...fields,
 });
+
+/** One of each kind. */
+export const POSTS: readonly Post[] = [
+  {
+    kind: "begin",
+    parent: "a",
+    name: "Bob",
+    cert: sampleCert(70),
+    offer: sampleOffer(71),
+  },
+  { kind: "begin", parent: "a", name: "", cert: sampleCert(72), offer: undefined },
+  { kind: "offer", offer: sampleOffer(73) },
+  { kind: "send", awaits: hex(74, 32), content: bytes(300, 74) },
+  { kind: "end" },
+  { kind: "content", content: bytes(300, 75), path: "relay" },
+  { kind: "settled", awaits: hex(76, 32), path: "direct" },
+  { kind: "mark", mark: sampleMark(7) },
+  { kind: "reach", device: deviceName(77), content: bytes(300, 77) },
+];
+
+export const samplePost = (
+  from: string,
+  sequence: number,
+  post: Post = { kind: "end" },
+): PostRow => ({ id: `${from}-post-${sequence}`, from, to: `pair-of-${from}`, sequence, post });
 
 /** The change that brings `id` from `version - 1` to `version`. */
 export const sampleChange = (
@@ -198,5 +307,9 @@ export const sampleChange = (
   putMessages: [],
   putOutbox: [],
   deleteOutbox: [],
+  delivered: [],
+  addPosts: [],
+  takePosts: [],
+  self: undefined,
   ...fields,
 });

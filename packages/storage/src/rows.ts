@@ -1,34 +1,48 @@
 /**
  * Is what the disk gave back still a row? Damaged rows are skipped and counted, so that one bad row
  * never keeps the rest of the history away.
- * Owns: one check per stored field; the compiler refuses a new field without one.
+ * Owns: one check per stored field, where the compiler refuses a new field without one; what all adapters do with rows.
  */
 import type {
+  AccountDevices,
+  Change,
   Contact,
   ConversationRecord,
+  DeviceLink,
+  DeviceOffer,
   IdentityChange,
   InviteSecrets,
+  ListMark,
   MessageRow,
+  MessageStatus,
   OutboxRow,
+  OwnDevices,
   OwnQueue,
   Peer,
+  Post,
+  PostRow,
   SelfRecord,
   Session,
   Spare,
   Spares,
   StoreEvent,
 } from "@sotto/protocol";
-import { NO_SPARES } from "@sotto/protocol";
+import { isListMark, NO_SPARES } from "@sotto/protocol";
 import {
   type DeviceCert,
   DEVICE_ID_BYTES,
+  type DeviceList,
   FIRST_USE_BYTES,
   type HybridTime,
   isBucket,
   KEM_CIPHERTEXT_BYTES,
   KEM_PUBLIC_BYTES,
+  LIST_HASH_BYTES,
+  type ListedDevice,
+  type PrekeyBundle,
   type QueueAddress,
   QUEUE_ID_BYTES,
+  type RemovedDevice,
   SEND_ID_BYTES,
   SIGNATURE_BYTES,
 } from "@sotto/wire";
@@ -70,6 +84,9 @@ const count: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 
 const key = bytes(32);
 /** ms 12 hex | counter 4 | author 40 | id 32: what the index sorts by. */
 const order: Check = (value) => typeof value === "string" && /^[0-9a-f]{88}$/.test(value);
+/** A device id in hex. */
+const deviceName: Check = (value) => typeof value === "string" && /^[0-9a-f]{16}$/.test(value);
+const path = oneOf("direct", "relay");
 
 const cert = record<DeviceCert>({
   rootKey: key,
@@ -87,6 +104,61 @@ const address = record<QueueAddress>({
   relayKey: key,
   sendId: bytes(SEND_ID_BYTES),
   firstUse: bytes(FIRST_USE_BYTES),
+});
+
+const deviceKeys = { id: bytes(DEVICE_ID_BYTES), signingKey: key, dhKey: key };
+
+const deviceList = record<DeviceList>({
+  rootKey: key,
+  version: count,
+  previous: bytes(LIST_HASH_BYTES),
+  issuedAt: count,
+  devices: list(record<ListedDevice>({ ...deviceKeys, admin: flag, addedAt: count })),
+  removed: list(record<RemovedDevice>({ ...deviceKeys, removedAt: count })),
+  signature: bytes(SIGNATURE_BYTES),
+});
+
+const markFields = record<ListMark>({ version: count, prefix: bytes() });
+const isMarkFields = (value: unknown): value is ListMark => markFields(value);
+const mark: Check = (value) => isMarkFields(value) && isListMark(value);
+
+const bundle = record<PrekeyBundle>({
+  cert,
+  signedPrekey: record<PrekeyBundle["signedPrekey"]>({
+    id: count,
+    key,
+    signature: bytes(SIGNATURE_BYTES),
+  }),
+  kemPrekey: record<PrekeyBundle["kemPrekey"]>({
+    id: count,
+    key: bytes(KEM_PUBLIC_BYTES),
+    oneTimeKey: optional(key),
+    leafIndex: count,
+    proof: list(key),
+    signature: bytes(SIGNATURE_BYTES),
+  }),
+});
+
+const offer = record<DeviceOffer>({ bundle, address });
+
+const links = list(record<DeviceLink>({ device: deviceName, conversation: text }));
+
+const ownDevices = record<OwnDevices>({ lists: list(deviceList), links });
+
+const accountDevices = record<AccountDevices>({
+  list: optional(deviceList),
+  pinned: optional(mark),
+  behind: optional(count),
+  fork: optional(count),
+  links,
+  missing: list(record<AccountDevices["missing"][number]>({ device: deviceName, since: count })),
+  later: list(deviceList),
+  offers: list(offer),
+  passing: list(
+    record<AccountDevices["passing"][number]>({ device: deviceName, content: bytes() }),
+  ),
+  introduced: list(deviceName),
+  news: record<AccountDevices["news"]>({ added: count, removed: count }),
 });
 
 const queue = record<OwnQueue>({
@@ -217,9 +289,13 @@ const peerByState: ReadonlyMap<unknown, Check> = new Map<Peer["state"], Check>([
       owed: list(text),
       spares,
       change: optional(record<IdentityChange>({ cert, frames: list(envelope), at: count })),
+      retired: flag,
+      mark,
+      announced: count,
+      offeredAt: count,
     }),
   ],
-  ["refused", record<PeerIn<"refused">>({ reason: oneOf("gone", "expired") })],
+  ["refused", record<PeerIn<"refused">>({ reason: oneOf("gone", "expired", "removed") })],
 ]);
 
 const peer: Check = (value) =>
@@ -234,12 +310,15 @@ const self = record<SelfRecord>({
   readerSecret: key,
   relayKey: optional(key),
   createdAt: count,
+  devices: ownDevices,
 });
 
 const conversation = record<ConversationRecord>({
   id: text,
+  parent: optional(text),
   version: count,
   peer,
+  devices: accountDevices,
   clock: time,
   createdAt: count,
   last: optional(
@@ -257,7 +336,7 @@ const message = record<MessageRow>({
   sentAt: count,
   receivedAt: count,
   status: oneOf("queued", "relayed", "delivered", "failed", "received"),
-  path: optional(oneOf("direct", "relay")),
+  path: optional(path),
 });
 
 const outboxRow = record<OutboxRow>({
@@ -270,6 +349,28 @@ const outboxRow = record<OutboxRow>({
   message: optional(message),
   createdAt: count,
   relayedAt: optional(count),
+  spread: flag,
+});
+
+type PostOf<Kind extends Post["kind"]> = Omit<Extract<Post, { kind: Kind }>, "kind">;
+
+const postByKind: ReadonlyMap<unknown, Check> = new Map<Post["kind"], Check>([
+  ["begin", record<PostOf<"begin">>({ parent: text, name: text, cert, offer: optional(offer) })],
+  ["offer", record<PostOf<"offer">>({ offer })],
+  ["send", record<PostOf<"send">>({ awaits: text, content: bytes() })],
+  ["end", () => true],
+  ["content", record<PostOf<"content">>({ content: bytes(), path })],
+  ["settled", record<PostOf<"settled">>({ awaits: text, path })],
+  ["mark", record<PostOf<"mark">>({ mark })],
+  ["reach", record<PostOf<"reach">>({ device: deviceName, content: bytes() })],
+]);
+
+const postRow = record<PostRow>({
+  id: text,
+  from: text,
+  to: text,
+  sequence: count,
+  post: (value) => isFields(value) && (postByKind.get(value["kind"])?.(value) ?? false),
 });
 
 const event = record<StoreEvent>({ conversation: optional(text), messages: list(message) });
@@ -300,4 +401,33 @@ export const isOutbox = (row: unknown): row is OutboxRow =>
   outboxRow(row) &&
   isFields(row) &&
   (row["envelope"] !== undefined || row["content"] !== undefined);
+export const isPost = (row: unknown): row is PostRow => postRow(row);
 export const isStoreEvent = (value: unknown): value is StoreEvent => event(value);
+
+/** The order in which posts are taken: each sender's in the order in which it made them. */
+export const byOrigin = (a: PostRow, b: PostRow): number =>
+  a.from === b.from ? a.sequence - b.sequence : a.from < b.from ? -1 : 1;
+
+const UNDELIVERED: ReadonlySet<MessageStatus> = new Set(["queued", "relayed", "failed"]);
+
+/** The row itself when it is not an own one, or says so already. */
+const asDelivered = (row: MessageRow): MessageRow =>
+  row.own && UNDELIVERED.has(row.status) ? { ...row, status: "delivered" } : row;
+
+/**
+ * What a commit writes to history and tells of it. `stored`: the rows that were there under the ids of
+ * `change.delivered`. Those that the commit itself writes are raised as well; those that need not be are left out.
+ */
+export function rowsOf(change: Change, stored: readonly MessageRow[]): readonly MessageRow[] {
+  const delivered = new Set(change.delivered);
+  const given = [...change.addMessages, ...change.putMessages].map((row) =>
+    delivered.has(row.id) ? asDelivered(row) : row,
+  );
+  const givenIds = new Set(given.map(({ id }) => id));
+  const raised = stored
+    .filter(({ id }) => !givenIds.has(id))
+    .map((row) => ({ row, next: asDelivered(row) }))
+    .filter(({ row, next }) => row !== next)
+    .map(({ next }) => next);
+  return [...given, ...raised];
+}

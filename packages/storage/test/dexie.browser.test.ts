@@ -1,15 +1,17 @@
-import type { MessageRow, OutboxRow, Store, StoreEvent } from "@sotto/protocol";
-import { NO_SPARES } from "@sotto/protocol";
+import type { MessageRow, OutboxRow, Peer, SelfRecord, Store, StoreEvent } from "@sotto/protocol";
+import { NO_DEVICES, NO_LIST_MARK, NO_SPARES } from "@sotto/protocol";
 import { cdp } from "vitest/browser";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { openDexieStore } from "@sotto/storage";
 import {
   INVITED_PEER,
   OPEN_PEER,
+  POSTS,
   sampleChange,
   sampleConversation,
   sampleMessage,
   sampleOutbox,
+  samplePost,
   sampleSelf,
   storeAcceptance,
 } from "@sotto/storage/acceptance";
@@ -45,6 +47,7 @@ describe("a Dexie store on disk", () => {
       conversation: sampleConversation("a", 1, OPEN_PEER),
       putMessages: [sampleMessage("a", 1)],
       putOutbox: [sampleOutbox("a", 1)],
+      addPosts: [samplePost("a", 2), samplePost("a", 1)],
     });
     await first.saveSelf(sampleSelf("Alice"));
     await first.commit(change);
@@ -54,6 +57,7 @@ describe("a Dexie store on disk", () => {
     expect(await second.loadAll()).toEqual({
       conversations: [change.conversation],
       outbox: change.putOutbox,
+      posts: change.addPosts.toReversed(),
       damaged: 0,
     });
     expect((await second.messages("a", { limit: 1 })).rows).toEqual(change.putMessages);
@@ -69,6 +73,10 @@ describe("a Dexie store on disk", () => {
         putMessages: [sampleMessage("a", 1)],
         putOutbox: [sampleOutbox("a", 1)],
         deleteOutbox: ["b"],
+        delivered: ["c"],
+        addPosts: [samplePost("a", 1)],
+        takePosts: ["d"],
+        self: sampleSelf("Alice"),
       }),
     );
     const writes = begin.mock.calls.filter(([, mode]) => mode === "readwrite");
@@ -99,14 +107,16 @@ describe("a Dexie store on disk", () => {
 
 describe("a crash of a Dexie store", () => {
   /** Which write of a commit is the last one before the crash. */
-  test.each(["conversations", "history", "outbox"])(
+  test.each(["self", "conversations", "history", "outbox", "posts"])(
     "at the write to %s leaves nothing of the commit",
     async (table) => {
       const name = newName();
       const store = await connect(name);
       const earlier = sampleChange("a", 1, {
-        putMessages: [sampleMessage("a", 1)],
+        putMessages: [sampleMessage("a", 0), sampleMessage("a", 1)],
         putOutbox: [sampleOutbox("a", 1)],
+        addPosts: [samplePost("a", 1)],
+        self: sampleSelf("Alice"),
       });
       await store.commit(earlier);
       const put = methodOf(IDBObjectStore.prototype, "put");
@@ -122,6 +132,10 @@ describe("a crash of a Dexie store", () => {
         putMessages: [sampleMessage("a", 1, { status: "relayed" }), sampleMessage("a", 2)],
         putOutbox: [sampleOutbox("a", 2)],
         deleteOutbox: [sampleOutbox("a", 1).id],
+        delivered: [sampleMessage("a", 0).id],
+        addPosts: [samplePost("a", 2)],
+        takePosts: [samplePost("a", 1).id],
+        self: sampleSelf("Alice B."),
       });
       expect(await store.commit(change)).toEqual({ ok: false, reason: "closed" });
       spy.mockRestore();
@@ -129,8 +143,10 @@ describe("a crash of a Dexie store", () => {
       expect(await again.loadAll()).toEqual({
         conversations: [earlier.conversation],
         outbox: earlier.putOutbox,
+        posts: earlier.addPosts,
         damaged: 0,
       });
+      expect(await again.loadSelf()).toEqual(earlier.self);
       expect((await again.messages("a", { limit: 50 })).rows).toEqual(earlier.putMessages);
       expect(await again.commit(change)).toEqual({ ok: true });
     },
@@ -192,15 +208,18 @@ describe("two connections to one Dexie store", () => {
     const seen: StoreEvent[] = [];
     reader.watch((event) => seen.push(event));
     await writer.saveSelf(sampleSelf("Alice"));
+    await writer.commit(sampleChange("b", 1, { self: sampleSelf("Alice B.") }));
     for (let version = 1; version <= 20; version++) {
       await writer.commit(
         sampleChange("a", version, { putMessages: [sampleMessage("a", version)] }),
       );
       await writer.commit(sampleChange("a", version));
     }
-    await vi.waitFor(() => expect(seen).toHaveLength(21));
+    await vi.waitFor(() => expect(seen).toHaveLength(23));
     expect(seen).toEqual([
       { conversation: undefined, messages: [] },
+      { conversation: undefined, messages: [] },
+      { conversation: "b", messages: [] },
       ...Array.from({ length: 20 }, (_, at) => ({
         conversation: "a",
         messages: [sampleMessage("a", at + 1)],
@@ -299,6 +318,114 @@ describe("damaged rows of a Dexie store", () => {
       ];
     });
 
+  /** Everything that may be wrong with a list of devices, a way to a device and a mark. */
+  const { devices: known } = sampleConversation("x", 1);
+  const badLists = [
+    ...broken(known.list ?? {}),
+    ...broken(known.list?.devices[0] ?? {}).map((one) => ({ ...known.list, devices: [one] })),
+    ...broken(known.list?.removed[0] ?? {}).map((one) => ({ ...known.list, removed: [one] })),
+  ];
+  const badLinks = [...broken(known.links[0] ?? {}), { device: "51", conversation: "pair" }];
+  const badMarks = [
+    ...broken(known.pinned ?? {}),
+    { version: 256, prefix: new Uint8Array(8) },
+    { version: 0, prefix: new Uint8Array(8).fill(1) },
+  ];
+  const [way] = known.offers;
+  const badOffers = [
+    ...broken(way ?? {}),
+    ...broken(way?.address ?? {}).map((address) => ({ ...way, address })),
+    ...[
+      ...broken(way?.bundle ?? {}),
+      ...broken(way?.bundle.signedPrekey ?? {}).map((one) => ({
+        ...way?.bundle,
+        signedPrekey: one,
+      })),
+      ...broken(way?.bundle.kemPrekey ?? {}, ["oneTimeKey"]).map((one) => ({
+        ...way?.bundle,
+        kemPrekey: one,
+      })),
+      {
+        ...way?.bundle,
+        kemPrekey: { ...way?.bundle.kemPrekey, key: new Uint8Array(1_185) },
+      },
+    ].map((bundle) => ({ ...way, bundle })),
+  ];
+
+  test("in what is known of devices are skipped and counted with their conversation", async () => {
+    const name = newName();
+    const store = await connect(name);
+    const whole = sampleConversation("whole", 1, OPEN_PEER);
+    await store.commit(sampleChange("whole", 1, { conversation: whole }));
+    const devices = [
+      ...broken(known, ["list", "pinned", "behind", "fork"]),
+      ...badLists.flatMap((list) => [
+        { ...known, list },
+        { ...known, later: [list] },
+      ]),
+      ...badLinks.map((link) => ({ ...known, links: [link] })),
+      ...badMarks.map((pinned) => ({ ...known, pinned })),
+      ...badOffers.map((offer) => ({ ...known, offers: [offer] })),
+      ...broken(known.missing[0] ?? {}).map((one) => ({ ...known, missing: [one] })),
+      ...broken(known.passing[0] ?? {}).map((one) => ({ ...known, passing: [one] })),
+      { ...known, introduced: ["not a name"] },
+      ...broken(known.news).map((news) => ({ ...known, news })),
+    ];
+    const record = sampleConversation("x", 1, OPEN_PEER);
+    const rows = [
+      ...devices.map((one) => ({ ...record, devices: one })),
+      ...badMarks.map((mark) => ({ ...record, peer: { ...OPEN_PEER, mark } })),
+    ].map((row, at) => ({ ...row, id: `x${at}` }));
+    expect(rows.length).toBeGreaterThan(150);
+    await putRaw(name, "conversations", rows);
+    const { conversations, damaged } = await store.loadAll();
+    expect(conversations).toEqual([whole]);
+    expect(damaged).toBe(rows.length);
+  });
+
+  test("among the posts are skipped and counted, whichever field is broken", async () => {
+    const name = newName();
+    const store = await connect(name);
+    const whole = POSTS.map((post, at) => samplePost("whole", at, post));
+    await store.commit(sampleChange("whole", 1, { addPosts: whole }));
+    const posts = [
+      ...POSTS.flatMap((post) => broken(post, post.kind === "begin" ? ["offer"] : [])),
+      ...badOffers.map((offer) => ({ kind: "offer", offer })),
+      ...badMarks.map((mark) => ({ kind: "mark", mark })),
+      { kind: "content", content: new Uint8Array(3), path: "satellite" },
+      { kind: "reach", device: "77", content: new Uint8Array(3) },
+      { kind: "of a later version" },
+    ].map((post) => ({ ...samplePost("x", 1), post }));
+    const { id: _, ...row } = samplePost("x", 1);
+    const rows = [...broken(row), ...posts].map((one, at) => ({ ...one, id: `x${at}` }));
+    expect(rows.length).toBeGreaterThan(80);
+    await putRaw(name, "posts", rows);
+    expect(await store.loadAll()).toEqual({
+      conversations: [sampleConversation("whole", 1)],
+      outbox: [],
+      posts: whole,
+      damaged: rows.length,
+    });
+  });
+
+  test("of history are neither raised nor told", async () => {
+    const name = newName();
+    const store = await connect(name);
+    const whole = sampleMessage("a", 1);
+    const damaged = { ...sampleMessage("a", 2), text: 7 };
+    await store.commit(sampleChange("a", 1, { addMessages: [whole] }));
+    await putRaw(name, "history", [damaged]);
+    const told: StoreEvent[] = [];
+    store.watch((event) => told.push(event));
+    await store.commit(sampleChange("a", 2, { delivered: [whole.id, damaged.id] }));
+    const raised = { ...whole, status: "delivered" };
+    expect(told).toEqual([{ conversation: "a", messages: [raised] }]);
+    const raw = await done(indexedDB.open(name));
+    const all: unknown[] = await done(raw.transaction("history").objectStore("history").getAll());
+    raw.close();
+    expect(all).toEqual([raised, damaged]);
+  });
+
   test("in conversations and outbox are skipped and counted, whichever field is broken", async () => {
     const name = newName();
     const store = await connect(name);
@@ -322,9 +449,10 @@ describe("damaged rows of a Dexie store", () => {
       ...broken(invite).map((one) => ({ ...INVITED_PEER, invite: one })),
     ];
     const { id: _, ...record } = sampleConversation("x", 1, OPEN_PEER);
-    const rows = [...broken(record, ["last"]), ...peers.map((peer) => ({ ...record, peer }))].map(
-      (row, at) => ({ ...row, id: `x${at}` }),
-    );
+    const rows = [
+      ...broken(record, ["last", "parent"]),
+      ...peers.map((peer) => ({ ...record, peer })),
+    ].map((row, at) => ({ ...row, id: `x${at}` }));
     const { id: __, ...sealed } = sampleOutbox("x", 1, { envelope: new Uint8Array(256) });
     const waiting = broken(sealed, ["awaits", "content", "message", "relayedAt"]).map(
       (row, at) => ({ ...row, id: `o${at}` }),
@@ -336,6 +464,7 @@ describe("damaged rows of a Dexie store", () => {
     expect(await store.loadAll()).toEqual({
       conversations: [whole.conversation],
       outbox: whole.putOutbox,
+      posts: [],
       damaged: rows.length + waiting.length + 1,
     });
   });
@@ -436,13 +565,33 @@ describe("damaged rows of a Dexie store", () => {
     expect(await (await connect(newName())).loadSelf()).toBeUndefined();
   });
 
-  test("that hold the identity are put aside when a new one is saved", async () => {
+  test("that hold the identity are told whatever is wrong with its devices", async () => {
+    const name = newName();
+    const store = await connect(name);
+    const self = sampleSelf("Alice");
+    const devices = [
+      ...broken(self.devices),
+      ...badLists.map((list) => ({ ...self.devices, lists: [list] })),
+      ...badLinks.map((link) => ({ ...self.devices, links: [link] })),
+    ];
+    const outcomes: unknown[] = [];
+    for (const one of [self.devices, ...devices]) {
+      await putRaw(name, "self", [{ ...self, devices: one }], "self");
+      outcomes.push(await store.loadSelf());
+    }
+    expect(outcomes).toEqual([self, ...devices.map(() => "damaged")]);
+  });
+
+  test.each([
+    ["saved", (store: Store, self: SelfRecord) => store.saveSelf(self)],
+    ["committed", (store: Store, self: SelfRecord) => store.commit(sampleChange("a", 1, { self }))],
+  ])("that hold the identity are put aside when a new one is %s", async (_, save) => {
     const name = newName();
     const store = await connect(name);
     const damaged = { ...sampleSelf("Alice"), rootSecret: new Uint8Array(31) };
     await putRaw(name, "self", [damaged], "self");
     expect(await store.loadSelf()).toBe("damaged");
-    await store.saveSelf(sampleSelf("Alice again"));
+    expect(await save(store, sampleSelf("Alice again"))).toEqual({ ok: true });
     await store.saveSelf(sampleSelf("Alice again"));
     expect(await store.loadSelf()).toEqual(sampleSelf("Alice again"));
     const raw = await done(indexedDB.open(name));
@@ -460,28 +609,30 @@ describe("a Dexie store of version 1", () => {
     const past = { ...future, time: { ms: 1_700_000_000_000, counter: 0 } };
     const damaged = { ...sampleMessage("a", 2), status: "read" };
     if (OPEN_PEER.state !== "open") throw new Error("samples");
-    const { spares: _, change: __, sessions, ...rest } = OPEN_PEER;
+    const { spares: _, change: __, sessions, ...rest } = peerWithoutDevices(OPEN_PEER);
     // Before the post-quantum ratchet, one session of each role.
     const [session] = sessions.map(({ kem: ___, ...one }) => one);
     const oldSessions = [session, { ...session, initiator: false }];
     const before = { ...rest, sessions: oldSessions } as unknown as typeof OPEN_PEER;
-    await put(old, "self", [sampleSelf("Alice")], "self");
+    const { devices: ____, ...self } = sampleSelf("Alice");
+    await put(old, "self", [self], "self");
     await put(old, "messages", [sampleMessage("a", 1), damaged, sampleMessage("b", 1)]);
     await put(old, "conversations", [
       { ...sampleConversation("a", 1, before), last: future },
       { ...sampleConversation("b", 1, OPEN_PEER), last: past },
       sampleConversation("c", 1),
+      { id: "damaged" },
     ]);
     old.close();
     const openedAt = Date.now();
     const store = await connect(name);
-    expect(await store.loadSelf()).toEqual(sampleSelf("Alice"));
+    expect(await store.loadSelf()).toEqual({ ...self, devices: { lists: [], links: [] } });
     expect((await store.messages("a", { limit: 50 })).rows).toEqual([sampleMessage("a", 1)]);
     expect((await store.messages("b", { limit: 50 })).rows).toEqual([sampleMessage("b", 1)]);
     const change = sampleChange("a", 2, { addMessages: [sampleMessage("a", 2)] });
     expect(await store.commit(change)).toEqual({ ok: false, reason: "known" });
     const { conversations, damaged: count } = await store.loadAll();
-    expect(count).toBe(0);
+    expect(count).toBe(1);
     const [a, b, c] = conversations;
     expect(a?.last?.at).toBeGreaterThanOrEqual(openedAt);
     expect(a?.last?.at).toBeLessThanOrEqual(Date.now());
@@ -501,6 +652,82 @@ describe("a Dexie store of version 1", () => {
       db.createObjectStore("conversations", { keyPath: "id" });
       const messages = db.createObjectStore("messages", { keyPath: "id" });
       messages.createIndex("[conversation+order]", ["conversation", "order"]);
+      db.createObjectStore("outbox", { keyPath: "id" }).createIndex("conversation", "conversation");
+    };
+    return done(request);
+  }
+});
+
+describe("a Dexie store of version 3", () => {
+  test("knows one device of everybody, and posts nothing again that waits", async () => {
+    const name = newName();
+    const old = await oldDatabase(name);
+    if (OPEN_PEER.state !== "open") throw new Error("samples");
+    const peer = peerWithoutDevices(OPEN_PEER);
+    const { devices: _, ...self } = sampleSelf("Alice");
+    const putAside = { ...self, rootSecret: new Uint8Array(31) };
+    await put(old, "self", [putAside], "damaged-1");
+    await put(old, "self", [self], "self");
+    const records = [
+      sampleConversation("invited", 1, INVITED_PEER),
+      sampleConversation("notes", 1),
+      sampleConversation("open", 1, OPEN_PEER),
+    ];
+    const oldRecords = records.map(({ parent: __, devices: ___, ...record }) => ({
+      ...record,
+      peer: record.peer.state === "open" ? peer : record.peer,
+    }));
+    await put(old, "conversations", [...oldRecords, { id: "damaged" }]);
+    const row = sampleOutbox("open", 1);
+    const { spread: __, ...oldRow } = row;
+    await put(old, "outbox", [oldRow]);
+    await put(old, "history", [sampleMessage("open", 1)]);
+    old.close();
+    const store = await connect(name);
+    expect(await store.loadSelf()).toEqual({ ...self, devices: { lists: [], links: [] } });
+    expect(await store.loadAll()).toEqual({
+      conversations: oldRecords.map((record) => ({
+        ...record,
+        parent: undefined,
+        devices: NO_DEVICES,
+        peer:
+          record.peer.state === "open"
+            ? { ...peer, retired: false, mark: NO_LIST_MARK, announced: 0, offeredAt: 0 }
+            : record.peer,
+      })),
+      outbox: [{ ...row, spread: true }],
+      posts: [],
+      damaged: 1,
+    });
+    expect((await store.messages("open", { limit: 50 })).rows).toEqual([sampleMessage("open", 1)]);
+    const change = sampleChange("open", 2, { addPosts: [samplePost("open", 1)] });
+    expect(await store.commit(change)).toEqual({ ok: true });
+    expect((await store.loadAll()).posts).toEqual(change.addPosts);
+    const raw = await done(indexedDB.open(name));
+    const aside: unknown = await done(raw.transaction("self").objectStore("self").get("damaged-1"));
+    raw.close();
+    expect(aside).toEqual(putAside);
+  });
+
+  test("may be empty", async () => {
+    const name = newName();
+    const old = await oldDatabase(name);
+    old.close();
+    const store = await connect(name);
+    expect(await store.loadSelf()).toBeUndefined();
+    const empty = { conversations: [], outbox: [], posts: [], damaged: 0 };
+    expect(await store.loadAll()).toEqual(empty);
+  });
+
+  /** As the third version of the adapter made it. */
+  function oldDatabase(name: string): Promise<IDBDatabase> {
+    const request = indexedDB.open(name, 30);
+    request.onupgradeneeded = () => {
+      const db = request.result;
+      db.createObjectStore("self");
+      db.createObjectStore("conversations", { keyPath: "id" });
+      const history = db.createObjectStore("history", { keyPath: ["conversation", "id"] });
+      history.createIndex("[conversation+order]", ["conversation", "order"]);
       db.createObjectStore("outbox", { keyPath: "id" }).createIndex("conversation", "conversation");
     };
     return done(request);
@@ -536,6 +763,16 @@ describe("a long history in a Dexie store", () => {
     expect((await store.loadAll()).outbox).toEqual(rows);
   });
 });
+
+type OpenPeer = Extract<Peer, { state: "open" }>;
+
+/** An open peer as it was while accounts had one device. */
+function peerWithoutDevices(
+  peer: OpenPeer,
+): Omit<OpenPeer, "retired" | "mark" | "announced" | "offeredAt"> {
+  const { retired: _, mark: __, announced: ___, offeredAt: ____, ...rest } = peer;
+  return rest;
+}
 
 /** Writes past the adapter, as a fault of the disk or another version of the app would. */
 async function putRaw(

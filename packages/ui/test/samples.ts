@@ -43,6 +43,7 @@ export function aView(values: Partial<ConversationView> = {}): ConversationView 
     unread: 0,
     verified: false,
     newIdentity: undefined,
+    devices: { others: 0, added: 0, removed: 0, conflict: false },
     link: { state: "relayed" },
     invite: undefined,
     ...values,

@@ -3,9 +3,35 @@
  * Spec: SPEC.md §6.
  */
 import { ADDRESSES_MAX, type QueueAddress, readAddress, writeAddress } from "./address.ts";
-import { asContentId, CONTENT_ID_BYTES, type ContentId } from "./brand.ts";
-import { BUNDLE_BYTES_MAX, decodeBundle, encodeBundle, type PrekeyBundle } from "./bundle.ts";
+import {
+  ACCOUNT_ID_BYTES,
+  type AccountId,
+  asAccountId,
+  asContentId,
+  asDeviceId,
+  CONTENT_ID_BYTES,
+  type ContentId,
+  DEVICE_ID_BYTES,
+  type DeviceId,
+} from "./brand.ts";
+import {
+  BUNDLE_BYTES_MAX,
+  decodeBundle,
+  decodeDeviceCert,
+  DEVICE_CERT_BYTES,
+  type DeviceCert,
+  encodeBundle,
+  encodeDeviceCert,
+  type PrekeyBundle,
+} from "./bundle.ts";
 import { type ByteReader, createWriter, decodeWith, type Decoded, refuse } from "./bytes.ts";
+import {
+  decodeDeviceList,
+  DEVICE_LIST_BYTES_MAX,
+  type DeviceList,
+  encodeDeviceList,
+  LIST_VERSION_MAX,
+} from "./device-list.ts";
 
 /** Longer text is a file. 16 KiB of UTF-8. */
 export const TEXT_BYTES_MAX = 16_384;
@@ -15,6 +41,8 @@ export const NAME_BYTES_MAX = 256;
 /** Ids acknowledged by one receipt. */
 export const RECEIPT_IDS_MAX = 256;
 export const CONTENT_BYTES_MAX = 20_480;
+/** What is carried is at most the largest text: kind 1 | id 16 | time 8 | length 2 | text. A receipt is smaller. */
+export const CARRIED_BYTES_MAX = 27 + TEXT_BYTES_MAX;
 
 /**
  * Hybrid logical clock: wall milliseconds, then a counter that keeps causality when wall clocks do not.
@@ -54,11 +82,66 @@ export type Content =
       readonly id: ContentId;
       readonly time: HybridTime;
       readonly bundle: PrekeyBundle;
+    }
+  /** One version of a device list: of the sender's account, or of the receiver's, for a device that has lost it. */
+  | {
+      readonly kind: "devices";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly list: DeviceList;
+    }
+  /** Asks for the lists of the receiver's account after version `since`; 0: for the newest. */
+  | {
+      readonly kind: "request";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly since: number;
+    }
+  /** How to reach the device that the bundle is of; for `device` of `account`, passed on by others on the way. */
+  | {
+      readonly kind: "offer";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly account: AccountId;
+      readonly device: DeviceId;
+      readonly address: QueueAddress;
+      readonly bundle: PrekeyBundle;
+    }
+  /** Between devices of one account: somebody it talks to. */
+  | {
+      readonly kind: "contact";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly name: string;
+      readonly verified: boolean;
+      readonly cert: DeviceCert;
+      readonly list: DeviceList | undefined;
+    }
+  /** Between devices of one account: what was said to `account`, or by whom it was received there. */
+  | {
+      readonly kind: "carried";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly account: AccountId;
+      readonly content: Extract<Content, { kind: "text" | "receipt" }>;
     };
 
 export type ContentKind = Content["kind"];
+type ContentOf<Kind extends ContentKind> = Extract<Content, { kind: Kind }>;
+type Carried = ContentOf<"carried">["content"];
 
-const Kind = { text: 1, receipt: 2, introduction: 3, profile: 4, spare: 7 } as const;
+const Kind = {
+  text: 1,
+  receipt: 2,
+  introduction: 3,
+  profile: 4,
+  devices: 5,
+  request: 6,
+  spare: 7,
+  offer: 8,
+  contact: 9,
+  carried: 10,
+} as const;
 
 export function encodeContent(content: Content): Uint8Array<ArrayBuffer> {
   const writer = createWriter().u8(Kind[content.kind]);
@@ -75,6 +158,21 @@ export function encodeContent(content: Content): Uint8Array<ArrayBuffer> {
       return writer.text(content.name).done();
     case "spare":
       return writer.block(encodeBundle(content.bundle)).done();
+    case "devices":
+      return writer.block(encodeDeviceList(content.list)).done();
+    case "request":
+      return writer.u16(content.since).done();
+    case "offer":
+      writer.raw(content.account).raw(content.device);
+      return writeAddress(writer, content.address).block(encodeBundle(content.bundle)).done();
+    case "contact":
+      writer.text(content.name).u8(content.verified ? 1 : 0);
+      writer.raw(encodeDeviceCert(content.cert));
+      return writer
+        .block(content.list === undefined ? new Uint8Array(0) : encodeDeviceList(content.list))
+        .done();
+    case "carried":
+      return writer.raw(content.account).block(encodeContent(content.content)).done();
     case "introduction":
       writer.text(content.name).u8(content.addresses.length);
       for (const address of content.addresses) writeAddress(writer, address);
@@ -85,23 +183,34 @@ export function encodeContent(content: Content): Uint8Array<ArrayBuffer> {
 export const decodeContent = (bytes: Uint8Array): Decoded<Content> =>
   decodeWith(bytes, CONTENT_BYTES_MAX, (reader): Content => {
     const kind = reader.u8();
-    if (kind === Kind.receipt) {
-      const count = reader.u16();
-      if (count === 0 || count > RECEIPT_IDS_MAX) refuse("malformed");
-      return { kind: "receipt", ids: Array.from({ length: count }, () => readId(reader)) };
-    }
+    if (kind === Kind.receipt) return readReceipt(reader);
+    if (kind === Kind.text) return readText(reader);
     const id = readId(reader);
-    const time = { ms: reader.u48(), counter: reader.u16() };
+    const time = readTime(reader);
     switch (kind) {
-      case Kind.text:
-        return { kind: "text", id, time, text: reader.text(TEXT_BYTES_MAX) };
       case Kind.profile:
         return { kind: "profile", id, time, name: readName(reader) };
-      case Kind.spare: {
-        const bundle = decodeBundle(reader.block(BUNDLE_BYTES_MAX));
-        return bundle.ok
-          ? { kind: "spare", id, time, bundle: bundle.value }
-          : refuse(bundle.reason);
+      case Kind.spare:
+        return { kind: "spare", id, time, bundle: readBundle(reader) };
+      case Kind.devices:
+        return { kind: "devices", id, time, list: readList(reader.block(DEVICE_LIST_BYTES_MAX)) };
+      case Kind.request: {
+        const since = reader.u16();
+        return since <= LIST_VERSION_MAX
+          ? { kind: "request", id, time, since }
+          : refuse("malformed");
+      }
+      case Kind.offer: {
+        const account = readAccount(reader);
+        const device = asDeviceId(reader.take(DEVICE_ID_BYTES));
+        const address = readAddress(reader);
+        return { kind: "offer", id, time, account, device, address, bundle: readBundle(reader) };
+      }
+      case Kind.contact:
+        return { kind: "contact", id, time, ...readContact(reader) };
+      case Kind.carried: {
+        const account = readAccount(reader);
+        return { kind: "carried", id, time, account, content: readCarried(reader) };
       }
       case Kind.introduction: {
         const name = readName(reader);
@@ -127,7 +236,66 @@ export const isName = (name: string): boolean =>
   // eslint-disable-next-line no-control-regex -- control characters are what is being refused
   !/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(name);
 
+/** True for an encoded text, whatever else is right about it. */
+export const isEncodedText = (content: Uint8Array): boolean => content[0] === Kind.text;
+
+const readAccount = (reader: ByteReader): AccountId => asAccountId(reader.take(ACCOUNT_ID_BYTES));
+
+const valueOf = <T>(decoded: Decoded<T>): T =>
+  decoded.ok ? decoded.value : refuse(decoded.reason);
+
+const readBundle = (reader: ByteReader): PrekeyBundle =>
+  valueOf(decodeBundle(reader.block(BUNDLE_BYTES_MAX)));
+
+const readList = (bytes: Uint8Array): DeviceList => valueOf(decodeDeviceList(bytes));
+
+function readContact(
+  reader: ByteReader,
+): Pick<ContentOf<"contact">, "name" | "verified" | "cert" | "list"> {
+  const name = readName(reader);
+  const verified = reader.u8();
+  if (verified > 1) refuse("malformed");
+  const cert = valueOf(decodeDeviceCert(reader.take(DEVICE_CERT_BYTES)));
+  const list = reader.block(DEVICE_LIST_BYTES_MAX);
+  return {
+    name,
+    verified: verified === 1,
+    cert,
+    list: list.length === 0 ? undefined : readList(list),
+  };
+}
+
+/** Reads the two kinds itself instead of any content: what is carried carries nothing, so nothing nests. */
+const readCarried = (reader: ByteReader): Carried =>
+  valueOf(
+    decodeWith(reader.block(CARRIED_BYTES_MAX), CARRIED_BYTES_MAX, (inner): Carried => {
+      switch (inner.u8()) {
+        case Kind.text:
+          return readText(inner);
+        case Kind.receipt:
+          return readReceipt(inner);
+        default:
+          return refuse("malformed");
+      }
+    }),
+  );
+
+function readReceipt(reader: ByteReader): ContentOf<"receipt"> {
+  const count = reader.u16();
+  if (count === 0 || count > RECEIPT_IDS_MAX) refuse("malformed");
+  return { kind: "receipt", ids: Array.from({ length: count }, () => readId(reader)) };
+}
+
+const readText = (reader: ByteReader): ContentOf<"text"> => ({
+  kind: "text",
+  id: readId(reader),
+  time: readTime(reader),
+  text: reader.text(TEXT_BYTES_MAX),
+});
+
 const readId = (reader: ByteReader): ContentId => asContentId(reader.take(CONTENT_ID_BYTES));
+
+const readTime = (reader: ByteReader): HybridTime => ({ ms: reader.u48(), counter: reader.u16() });
 
 function readName(reader: ByteReader): string {
   const name = reader.text(NAME_BYTES_MAX);

@@ -17,6 +17,7 @@ import {
   BUCKETS,
   compareBytes,
   type Content,
+  type ContentKind,
   decodeAddress,
   decodeBundle,
   decodeContent,
@@ -213,22 +214,60 @@ const offer: fc.Arbitrary<InviteOffer> = record({ bundle, address, name });
 const time = record({ ms: u48, counter: u16 });
 const contentId = of(16).map(asContentId);
 
-const content: fc.Arbitrary<Content> = fc.oneof(
-  record({ kind: fc.constant("text" as const), id: contentId, time, text }),
-  record({
-    kind: fc.constant("receipt" as const),
-    ids: fc.array(contentId, { minLength: 1, maxLength: RECEIPT_IDS_MAX, size: "small" }),
-  }),
-  record({
-    kind: fc.constant("introduction" as const),
-    id: contentId,
-    time,
+const accountId = of(20).map(asAccountId);
+type ContentOf<Kind extends ContentKind> = fc.Arbitrary<Extract<Content, { kind: Kind }>>;
+/** What stands behind the kind of every content but a receipt. */
+const head = { id: contentId, time };
+
+const textContent: ContentOf<"text"> = record({ kind: fc.constant("text"), ...head, text });
+const receipt: ContentOf<"receipt"> = record({
+  kind: fc.constant("receipt"),
+  ids: fc.array(contentId, { minLength: 1, maxLength: RECEIPT_IDS_MAX, size: "small" }),
+});
+
+/** One per kind: the compiler refuses a new content without one. */
+const contentByKind: { readonly [Kind in ContentKind]: ContentOf<Kind> } = {
+  text: textContent,
+  receipt,
+  introduction: record({
+    kind: fc.constant("introduction"),
+    ...head,
     name,
     addresses: fc.array(address, { minLength: 1, maxLength: ADDRESSES_MAX }),
   }),
-  record({ kind: fc.constant("profile" as const), id: contentId, time, name }),
-  record({ kind: fc.constant("spare" as const), id: contentId, time, bundle }),
-);
+  profile: record({ kind: fc.constant("profile"), ...head, name }),
+  devices: record({ kind: fc.constant("devices"), ...head, list: deviceList }),
+  request: record({
+    kind: fc.constant("request"),
+    ...head,
+    since: fc.integer({ min: 0, max: LIST_VERSION_MAX }),
+  }),
+  spare: record({ kind: fc.constant("spare"), ...head, bundle }),
+  offer: record({
+    kind: fc.constant("offer"),
+    ...head,
+    account: accountId,
+    device: of(8).map(asDeviceId),
+    address,
+    bundle,
+  }),
+  contact: record({
+    kind: fc.constant("contact"),
+    ...head,
+    name,
+    verified: fc.boolean(),
+    cert,
+    list: fc.option(deviceList, { nil: undefined }),
+  }),
+  carried: record({
+    kind: fc.constant("carried"),
+    ...head,
+    account: accountId,
+    content: fc.oneof(textContent, receipt),
+  }),
+};
+
+const content: fc.Arbitrary<Content> = fc.oneof(...Object.values(contentByKind));
 
 const mediaSegment = fc.stringMatching(/^[a-z0-9][a-z0-9!#$&^_.+-]{0,40}$/);
 
@@ -392,7 +431,6 @@ const frame: fc.Arbitrary<Framed> = record({
   ),
 });
 
-const accountId = of(20).map(asAccountId);
 const bare = <Kind extends string>(kind: Kind): fc.Arbitrary<{ readonly kind: Kind }> =>
   record({ kind: fc.constant(kind) });
 const action: fc.Arbitrary<Exclude<GroupAction, { kind: "create" }>> = fc.oneof(

@@ -16,9 +16,11 @@ import {
   bucketFor,
   BUCKETS,
   BUNDLE_BYTES_MAX,
+  CARRIED_BYTES_MAX,
   concatBytes,
   type Content,
   CONTENT_BYTES_MAX,
+  createWriter,
   decodeAddress,
   decodeBundle,
   decodeContent,
@@ -30,7 +32,12 @@ import {
   decodeInviteOffer,
   decodeSignal,
   DEVICE_CERT_BYTES,
+  DEVICE_LIST_BYTES_MAX,
+  type DeviceCert,
   deviceCertBody,
+  type DeviceList,
+  DEVICES_EVER_MAX,
+  DEVICES_MAX,
   DIRECT_FRAME_BYTES_MAX,
   encodeAddress,
   encodeBundle,
@@ -57,9 +64,11 @@ import {
   INVITE_TEXT_CHARACTERS_MAX,
   inviteToLink,
   isBucket,
+  isEncodedText,
   isName,
   isRelayUrl,
   linkToInvite,
+  LIST_VERSION_MAX,
   MERKLE_PROOF_MAX,
   NAME_BYTES_MAX,
   NAME_CHARACTERS_MAX,
@@ -88,6 +97,27 @@ const address: QueueAddress = {
   sendId: asSendId(bytes(24)),
   firstUse: bytes(16),
 };
+const cert: DeviceCert = {
+  rootKey: bytes(32),
+  deviceId: asDeviceId(bytes(8)),
+  signingKey: bytes(32),
+  dhKey: bytes(32),
+  issuedAt: 1,
+  signature: bytes(64),
+};
+const bundle = (kem: Partial<PrekeyBundle["kemPrekey"]> = {}, signedId = 0): PrekeyBundle => ({
+  cert,
+  signedPrekey: { id: signedId, key: bytes(32), signature: bytes(64) },
+  kemPrekey: {
+    id: 0,
+    key: bytes(1_184),
+    oneTimeKey: bytes(32),
+    leafIndex: 0,
+    proof: [],
+    signature: bytes(64),
+    ...kem,
+  },
+});
 const urlOf = (length: number): string => `https://${"a".repeat(length - 8)}`;
 
 describe("an envelope", () => {
@@ -184,27 +214,6 @@ describe("an address", () => {
 });
 
 describe("certificates and bundles", () => {
-  const cert = {
-    rootKey: bytes(32),
-    deviceId: asDeviceId(bytes(8)),
-    signingKey: bytes(32),
-    dhKey: bytes(32),
-    issuedAt: 1,
-    signature: bytes(64),
-  };
-  const bundle = (kem: Partial<PrekeyBundle["kemPrekey"]> = {}, signedId = 0): PrekeyBundle => ({
-    cert,
-    signedPrekey: { id: signedId, key: bytes(32), signature: bytes(64) },
-    kemPrekey: {
-      id: 0,
-      key: bytes(1_184),
-      oneTimeKey: bytes(32),
-      leafIndex: 0,
-      proof: [],
-      signature: bytes(64),
-      ...kem,
-    },
-  });
   const proof = (depth: number): Uint8Array[] => times(depth, bytes(32));
 
   it("have a certificate of one size, of which the signature covers all but itself", () => {
@@ -374,26 +383,76 @@ describe("a content", () => {
   const id = asContentId(bytes(16));
   const time = { ms: 1, counter: 1 };
   const read = (content: Content): unknown => decodeContent(encodeContent(content));
+  const account = asAccountId(bytes(ACCOUNT_ID_BYTES));
+  const list: DeviceList = {
+    rootKey: bytes(32),
+    version: 1,
+    previous: bytes(32, 0),
+    issuedAt: 1,
+    devices: [
+      {
+        id: asDeviceId(bytes(8)),
+        signingKey: bytes(32),
+        dhKey: bytes(32),
+        admin: true,
+        addedAt: 1,
+      },
+    ],
+    removed: [],
+    signature: bytes(64),
+  };
+  /** The first `fixed` bytes as they are, `block` behind its length in place of what stood there. */
+  const withBlock = (content: Content, fixed: number, block: Uint8Array): Uint8Array<ArrayBuffer> =>
+    createWriter().raw(encodeContent(content).subarray(0, fixed)).block(block).done();
+  /** Kind, id and time. */
+  const HEAD = 25;
+  const devices: Content = { kind: "devices", id, time, list };
+  const spare: Content = { kind: "spare", id, time, bundle: bundle() };
+  const offer = (fields: Partial<Extract<Content, { kind: "offer" }>> = {}): Content => ({
+    kind: "offer",
+    id,
+    time,
+    account,
+    device: asDeviceId(bytes(8)),
+    address,
+    bundle: bundle(),
+    ...fields,
+  });
+  const contact: Content = { kind: "contact", id, time, name: "A", verified: true, cert, list };
+  /** Offsets in `contact`: its name has one byte. */
+  const CONTACT = { verified: HEAD + 3, cert: HEAD + 4, list: HEAD + 4 + DEVICE_CERT_BYTES };
+  /** Offset of the bundle's length in `offer()`. */
+  const OFFER_BUNDLE = encodeContent(offer()).length - 2 - encodeBundle(bundle()).length;
+  const text = (length: number): Extract<Content, { kind: "text" }> => ({
+    kind: "text",
+    id,
+    time,
+    text: "x".repeat(length),
+  });
+  const carried = (content: Extract<Content, { kind: "carried" }>["content"]): Content => ({
+    kind: "carried",
+    id,
+    time,
+    account,
+    content,
+  });
+  /** A content that carries these bytes, whatever they are. */
+  const carrying = (inner: Uint8Array): unknown =>
+    decodeContent(withBlock(carried(text(0)), HEAD + ACCOUNT_ID_BYTES, inner));
 
   it(`of text holds ${TEXT_BYTES_MAX} bytes`, () => {
-    const text = (length: number): Content => ({
-      kind: "text",
-      id,
-      time,
-      text: "x".repeat(length),
-    });
     expect(read(text(TEXT_BYTES_MAX))).toMatchObject(ok);
     expect(read(text(TEXT_BYTES_MAX + 1))).toEqual(refused("too-large"));
   });
 
   it("of text counts bytes, not characters", () => {
-    const text = (count: number): Content => ({ kind: "text", id, time, text: "界".repeat(count) });
-    expect(read(text(5_461))).toMatchObject(ok);
-    expect(read(text(5_462))).toEqual(refused("too-large"));
+    const wide = (count: number): Content => ({ ...text(0), text: "界".repeat(count) });
+    expect(read(wide(5_461))).toMatchObject(ok);
+    expect(read(wide(5_462))).toEqual(refused("too-large"));
   });
 
   it("of text is refused when it is not UTF-8", () => {
-    const encoded = encodeContent({ kind: "text", id, time, text: "A" });
+    const encoded = encodeContent(text(1));
     expect(decodeContent(encoded.with(encoded.length - 1, 0xff))).toEqual(refused("malformed"));
   });
 
@@ -419,8 +478,9 @@ describe("a content", () => {
     expect(read(introduction(ADDRESSES_MAX + 1))).toEqual(refused("malformed"));
   });
 
-  it.each(["profile", "introduction"] as const)("with a name (%s) checks it", (kind) => {
-    const named = (name: string): Content => ({ kind, id, time, name, addresses: [address] });
+  it.each(["profile", "introduction", "contact"] as const)("with a name (%s) checks it", (kind) => {
+    const rest = { addresses: [address], verified: false, cert, list: undefined };
+    const named = (name: string): Content => ({ kind, id, time, name, ...rest });
     expect(read(named("a".repeat(NAME_CHARACTERS_MAX)))).toMatchObject(ok);
     expect(read(named("a".repeat(NAME_CHARACTERS_MAX + 1)))).toEqual(refused("malformed"));
     expect(read(named("😀".repeat(NAME_CHARACTERS_MAX)))).toMatchObject(ok);
@@ -428,13 +488,180 @@ describe("a content", () => {
     expect(read(named("a".repeat(NAME_BYTES_MAX + 1)))).toEqual(refused("too-large"));
   });
 
-  it.each([0, 5, 255])("of kind %d is unknown", (kind) => {
-    const encoded = encodeContent({ kind: "text", id, time, text: "" });
+  it.each([0, 11, 255])("of kind %d is unknown", (kind) => {
+    const encoded = encodeContent(text(0));
     expect(decodeContent(encoded.with(0, kind))).toEqual(refused("unknown-type"));
   });
 
+  it(`that asks for lists names a version of 0 to ${LIST_VERSION_MAX}`, () => {
+    const request = (since: number): Content => ({ kind: "request", id, time, since });
+    expect(read(request(0))).toEqual({ ok: true, value: request(0) });
+    expect(read(request(LIST_VERSION_MAX))).toMatchObject(ok);
+    expect(read(request(LIST_VERSION_MAX + 1))).toEqual(refused("malformed"));
+    expect(read(request(0xffff))).toEqual(refused("malformed"));
+  });
+
+  it.each([
+    ["devices", devices, HEAD, DEVICE_LIST_BYTES_MAX],
+    ["spare", spare, HEAD, BUNDLE_BYTES_MAX],
+    ["offer", offer(), OFFER_BUNDLE, BUNDLE_BYTES_MAX],
+    ["contact", contact, CONTACT.list, DEVICE_LIST_BYTES_MAX],
+  ] as const)("of kind %s refuses a block for what is wrong in it", (_, content, fixed, max) => {
+    const holding = (block: Uint8Array): unknown => decodeContent(withBlock(content, fixed, block));
+    const inner = encodeContent(content).subarray(fixed + 2);
+    expect(holding(inner)).toEqual({ ok: true, value: content });
+    expect(holding(bytes(1))).toEqual(refused("truncated"));
+    expect(holding(inner.subarray(0, -1))).toEqual(refused("truncated"));
+    expect(holding(concatBytes(inner, bytes(1)))).toEqual(refused("trailing"));
+    expect(holding(inner.with(0, 2))).toEqual(refused("unknown-type"));
+    expect(holding(concatBytes(inner, bytes(max - inner.length)))).toEqual(refused("trailing"));
+    expect(holding(concatBytes(inner, bytes(max + 1 - inner.length)))).toEqual(
+      refused("too-large"),
+    );
+  });
+
+  it("of kinds with a bundle or a list is refused when the block is empty, but for a contact's", () => {
+    const nothing = bytes(0);
+    for (const [content, fixed] of [
+      [devices, HEAD],
+      [spare, HEAD],
+      [offer(), OFFER_BUNDLE],
+    ] as const) {
+      expect(decodeContent(withBlock(content, fixed, nothing))).toEqual(refused("truncated"));
+    }
+    const alone = { ...contact, list: undefined };
+    expect(decodeContent(withBlock(contact, CONTACT.list, nothing))).toEqual({
+      ok: true,
+      value: alone,
+    });
+    expect(encodeContent(alone)).toEqual(withBlock(contact, CONTACT.list, nothing));
+  });
+
+  it("holds the largest list, bundle, address and name there can be", () => {
+    const keys = { id: asDeviceId(bytes(8)), signingKey: bytes(32), dhKey: bytes(32) };
+    const full: DeviceList = {
+      ...list,
+      devices: times(DEVICES_MAX, { ...keys, admin: true, addedAt: 1 }),
+      removed: times(DEVICES_EVER_MAX - DEVICES_MAX, { ...keys, removedAt: 1 }),
+    };
+    const name = "😀".repeat(NAME_CHARACTERS_MAX);
+    const largest: readonly Content[] = [
+      { ...devices, list: full },
+      { ...contact, name, list: full },
+      offer({
+        address: { ...address, relayUrl: urlOf(RELAY_URL_BYTES_MAX) },
+        bundle: bundle({ proof: times(MERKLE_PROOF_MAX, bytes(32)) }),
+      }),
+      carried(text(TEXT_BYTES_MAX)),
+      carried({ kind: "receipt", ids: times(RECEIPT_IDS_MAX, id) }),
+    ];
+    for (const content of largest) {
+      expect(encodeContent(content).length).toBeLessThanOrEqual(CONTENT_BYTES_MAX);
+      expect(read(content), content.kind).toEqual({ ok: true, value: content });
+    }
+  });
+
+  it("that offers is refused when its address or its bundle is none", () => {
+    const at = (relayUrl: string): Content => offer({ address: { ...address, relayUrl } });
+    expect(read(at(urlOf(RELAY_URL_BYTES_MAX)))).toMatchObject(ok);
+    expect(read(at(urlOf(RELAY_URL_BYTES_MAX + 1)))).toEqual(refused("too-large"));
+    expect(read(at("http://relay.example"))).toEqual(refused("malformed"));
+    expect(read(offer({ bundle: bundle({ leafIndex: 1 }) }))).toEqual(refused("malformed"));
+    expect(read(offer({ bundle: bundle({}, NO_PREKEY_ID) }))).toEqual(refused("malformed"));
+  });
+
+  it("that is a contact says with 0 or 1 whether it is verified", () => {
+    const encoded = encodeContent(contact);
+    expect(decodeContent(encoded)).toEqual({ ok: true, value: contact });
+    expect(decodeContent(encoded.with(CONTACT.verified, 0))).toEqual({
+      ok: true,
+      value: { ...contact, verified: false },
+    });
+    expect(decodeContent(encoded.with(CONTACT.verified, 2))).toEqual(refused("malformed"));
+    expect(decodeContent(encoded.with(CONTACT.verified, 255))).toEqual(refused("malformed"));
+  });
+
+  it("that is a contact is refused for what is wrong in its certificate", () => {
+    const encoded = encodeContent(contact);
+    expect(decodeContent(encoded.with(CONTACT.cert, 2))).toEqual(refused("unknown-type"));
+    expect(decodeContent(encoded.with(CONTACT.cert + 1, 1))).toEqual(refused("malformed"));
+    expect(decodeContent(encoded.subarray(0, CONTACT.list - 1))).toEqual(refused("truncated"));
+  });
+
+  it(`carries a text or a receipt of at most ${CARRIED_BYTES_MAX} bytes`, () => {
+    expect(encodeContent(text(TEXT_BYTES_MAX))).toHaveLength(CARRIED_BYTES_MAX);
+    expect(read(carried(text(TEXT_BYTES_MAX)))).toMatchObject(ok);
+    expect(read(carried(text(TEXT_BYTES_MAX + 1)))).toEqual(refused("too-large"));
+    const receipt = (count: number): Content => carried({ kind: "receipt", ids: times(count, id) });
+    expect(read(receipt(0))).toEqual(refused("malformed"));
+    expect(read(receipt(1))).toMatchObject(ok);
+    expect(read(receipt(RECEIPT_IDS_MAX))).toMatchObject(ok);
+    expect(read(receipt(RECEIPT_IDS_MAX + 1))).toEqual(refused("malformed"));
+    const front = encodeContent(text(0));
+    const padded = (size: number): unknown =>
+      carrying(concatBytes(front, bytes(size - front.length)));
+    expect(padded(CARRIED_BYTES_MAX)).toEqual(refused("trailing"));
+    expect(padded(CARRIED_BYTES_MAX + 1)).toEqual(refused("too-large"));
+  });
+
+  it("that carries is refused for what is wrong in what it carries", () => {
+    expect(carrying(bytes(0))).toEqual(refused("truncated"));
+    for (const inner of [text(1), { kind: "receipt", ids: [id] }] as const) {
+      const encoded = encodeContent(inner);
+      expect(carrying(encoded)).toEqual({ ok: true, value: carried(inner) });
+      expect(carrying(encoded.subarray(0, -1))).toEqual(refused("truncated"));
+      expect(carrying(concatBytes(encoded, bytes(1)))).toEqual(refused("trailing"));
+    }
+    expect(carrying(encodeContent(text(1)).with(HEAD + 2, 0xff))).toEqual(refused("malformed"));
+  });
+
+  it("carries nothing but texts and receipts, and nothing that carries", () => {
+    const others: readonly Content[] = [
+      { kind: "introduction", id, time, name: "A", addresses: [address] },
+      { kind: "profile", id, time, name: "A" },
+      { kind: "request", id, time, since: 1 },
+      devices,
+      spare,
+      offer(),
+      contact,
+      carried(text(1)),
+    ];
+    for (const other of others) {
+      expect(read(other), other.kind).toMatchObject(ok);
+      expect(carrying(encodeContent(other)), other.kind).toEqual(refused("malformed"));
+    }
+    for (const kind of [0, 11, 255]) {
+      expect(carrying(encodeContent(text(1)).with(0, kind)), `${kind}`).toEqual(
+        refused("malformed"),
+      );
+    }
+  });
+
+  it("that carries itself again and again is left at the first kind inside", () => {
+    let nested = encodeContent(carried(text(0)));
+    while (nested.length < CARRIED_BYTES_MAX - 64) {
+      nested = withBlock(carried(text(0)), HEAD + ACCOUNT_ID_BYTES, nested);
+    }
+    expect(decodeContent(nested)).toEqual(refused("malformed"));
+    // Also when nothing further in is right.
+    expect(carrying(Uint8Array.of(10))).toEqual(refused("malformed"));
+  });
+
+  it("is known for a text by its first byte", () => {
+    expect(isEncodedText(encodeContent(text(0)))).toBe(true);
+    expect(isEncodedText(Uint8Array.of(1))).toBe(true);
+    expect(isEncodedText(bytes(0))).toBe(false);
+    for (const other of [
+      { kind: "receipt", ids: [id] },
+      { kind: "profile", id, time, name: "A" },
+      carried(text(0)),
+    ] as const) {
+      expect(isEncodedText(encodeContent(other)), other.kind).toBe(false);
+    }
+  });
+
   it(`is not looked into past ${CONTENT_BYTES_MAX} bytes`, () => {
-    const encoded = encodeContent({ kind: "text", id, time, text: "" });
+    const encoded = encodeContent(text(0));
     const padded = (size: number): Uint8Array => concatBytes(encoded, bytes(size - encoded.length));
     expect(decodeContent(padded(CONTENT_BYTES_MAX))).toEqual(refused("trailing"));
     expect(decodeContent(padded(CONTENT_BYTES_MAX + 1))).toEqual(refused("too-large"));

@@ -225,6 +225,8 @@ export const en = {
       "old-signal": "out of date",
       "outbox-full": "too many waiting",
       expired: "after the end of an invite",
+      unlisted: "of a device that is not listed",
+      "bad-list": "device lists that do not fit",
     },
     damaged: "Damaged rows skipped",
     faults: "Steps that failed",

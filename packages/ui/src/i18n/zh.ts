@@ -213,6 +213,8 @@ export const zh: Catalog = {
       "old-signal": "已过时",
       "outbox-full": "等候的过多",
       expired: "邀请过期后到达",
+      unlisted: "来自未列入名单的设备",
+      "bad-list": "设备名单不符",
     },
     damaged: "跳过的损坏记录",
     faults: "失败的步骤",

@@ -1,0 +1,309 @@
+/** Several devices of one account: every text reaches all of them once, and none that was removed (SPEC.md §10). */
+import { addDevice, createDeviceList, createOwnDevice, nobleBackend } from "@sotto/crypto";
+import { LATER_LISTS_MAX, MISSING_PATIENCE_MS } from "@sotto/protocol";
+import { bytesToHex } from "@sotto/wire";
+import { describe, expect, it } from "vitest";
+import { entropy } from "./fixture.ts";
+import { createFleet, type Fleet, type Machine, start } from "./fleet.ts";
+
+interface Two {
+  readonly fleet: Fleet;
+  /** Ann's two devices, and Bob. */
+  readonly ann: Machine;
+  readonly tab: Machine;
+  readonly bob: Machine;
+}
+
+async function twoDevices(): Promise<Two> {
+  const fleet = createFleet();
+  const ann = await fleet.person("Ann");
+  const bob = await fleet.person("Bob");
+  for (const machine of [ann, bob]) await start(machine);
+  await fleet.connect(ann, bob);
+  const tab = await fleet.sibling(ann, "Ann's tablet");
+  await start(tab);
+  await fleet.link(ann, tab);
+  await fleet.pass(1_000);
+  return { fleet, ann, tab, bob };
+}
+
+describe("a second device", () => {
+  it("has a pair with everybody the first one talks to", async () => {
+    const { ann, tab, bob } = await twoDevices();
+    expect(ann.self.devices.lists.map(({ version }) => version)).toEqual([1, 2]);
+    expect(tab.self.devices.lists.at(-1)).toEqual(ann.self.devices.lists.at(-1));
+    const atBob = bob.chatWith(ann);
+    expect(bob.pairsOf(atBob)).toHaveLength(1);
+    const pair = bob.peerIn(bob.pairsOf(atBob)[0]!);
+    expect(pair.contact.cert).toEqual(tab.self.cert);
+    expect(pair.sessions).toHaveLength(1);
+    expect(tab.peerIn(tab.chatWith(bob)).contact.cert).toEqual(bob.self.cert);
+    expect(bob.slices.get(atBob)?.conversation?.devices.news).toEqual({ added: 1, removed: 0 });
+  });
+
+  it("gets what the contact writes, and shows what the first one wrote", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    await bob.write(bob.chatWith(ann), "to both");
+    await fleet.settle();
+    const said = await ann.write(ann.chatWith(bob), "from the first");
+    await fleet.pass(1_000);
+    await tab.write(tab.chatWith(bob), "from the second");
+    await fleet.pass(1_000);
+    const all = ["to both", "from the first", "from the second"];
+    expect(ann.shown(ann.chatWith(bob))).toEqual(all);
+    expect(tab.shown(tab.chatWith(bob))).toEqual(all);
+    expect(bob.shown(bob.chatWith(ann))).toEqual(all);
+    expect(tab.status(tab.chatWith(bob), said)).toBe("delivered");
+    expect(ann.status(ann.chatWith(bob), said)).toBe("delivered");
+    expect([...ann.posts.keys(), ...tab.posts.keys(), ...bob.posts.keys()]).toEqual([]);
+  });
+
+  it("and a second one of the contact's meet without having been told of each other at first", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const phone = await fleet.sibling(bob, "Bob's phone");
+    await start(phone);
+    await fleet.link(bob, phone);
+    await fleet.pass(1_000);
+    for (const [writer, text] of [
+      [ann, "1"],
+      [tab, "2"],
+      [bob, "3"],
+      [phone, "4"],
+    ] as const) {
+      await writer.write(writer.chatWith(writer === ann || writer === tab ? bob : ann), text);
+      await fleet.pass(1_000);
+    }
+    for (const [reader, other] of [
+      [ann, bob],
+      [tab, bob],
+      [bob, ann],
+      [phone, ann],
+    ] as const) {
+      expect(reader.shown(reader.chatWith(other))).toEqual(["1", "2", "3", "4"]);
+    }
+  });
+
+  it("of both sides at once find each other after a while", async () => {
+    const fleet = createFleet();
+    const ann = await fleet.person("Ann");
+    const bob = await fleet.person("Bob");
+    for (const machine of [ann, bob]) await start(machine);
+    await fleet.connect(ann, bob);
+    const tab = await fleet.sibling(ann, "Ann's tablet");
+    const phone = await fleet.sibling(bob, "Bob's phone");
+    for (const machine of [tab, phone]) await start(machine);
+    // Neither side hears of the other's before both are there.
+    fleet.offline.add(bob);
+    await fleet.link(ann, tab);
+    fleet.offline.delete(bob);
+    fleet.offline.add(ann);
+    await fleet.link(bob, phone);
+    fleet.offline.delete(ann);
+    await fleet.pass(3 * MISSING_PATIENCE_MS);
+    await tab.write(tab.chatWith(bob), "tablet to phone");
+    await phone.write(phone.chatWith(ann), "phone to tablet");
+    await fleet.pass(1_000);
+    expect(phone.shown(phone.chatWith(ann)).toSorted()).toEqual([
+      "phone to tablet",
+      "tablet to phone",
+    ]);
+    expect(tab.shown(tab.chatWith(bob)).toSorted()).toEqual(["phone to tablet", "tablet to phone"]);
+  });
+
+  it("shares the notes", async () => {
+    const { fleet, ann, tab } = await twoDevices();
+    await ann.write(ann.notes, "milk");
+    await tab.write(tab.notes, "bread");
+    await fleet.settle();
+    expect(ann.shown(ann.notes)).toEqual(["milk", "bread"]);
+    expect(tab.shown(tab.notes)).toEqual(["milk", "bread"]);
+  });
+
+  it("hears of a contact that the first one meets later", async () => {
+    const { fleet, ann, tab } = await twoDevices();
+    const cy = await fleet.person("Cy");
+    await start(cy);
+    await fleet.connect(ann, cy);
+    await fleet.pass(1_000);
+    expect(tab.peerIn(tab.chatWith(cy)).contact.name).toBe("Cy");
+    await cy.write(cy.chatWith(ann), "hello");
+    await fleet.settle();
+    expect(tab.shown(tab.chatWith(cy))).toEqual(["hello"]);
+  });
+
+  it("and a third one have a pair, too", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const phone = await fleet.sibling(ann, "Ann's phone");
+    await start(phone);
+    await fleet.link(tab, phone);
+    await fleet.pass(3 * MISSING_PATIENCE_MS);
+    for (const machine of [ann, tab, phone]) {
+      expect(machine.self.devices.links).toHaveLength(2);
+      expect(machine.self.devices.lists.at(-1)?.version).toBe(3);
+    }
+    await phone.write(phone.chatWith(bob), "from the third");
+    await fleet.pass(1_000);
+    for (const machine of [ann, tab]) {
+      expect(machine.shown(machine.chatWith(bob))).toEqual(["from the third"]);
+    }
+  });
+
+  it("loses nothing over restarts at any point", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const atBob = bob.chatWith(ann);
+    fleet.offline.add(tab);
+    await bob.write(atBob, "while the tablet sleeps");
+    await fleet.settle();
+    for (const machine of fleet.machines) machine.restart();
+    fleet.offline.delete(tab);
+    await fleet.pass(1_000);
+    expect(tab.shown(tab.chatWith(bob))).toEqual(["while the tablet sleeps"]);
+    expect(ann.shown(ann.chatWith(bob))).toEqual(["while the tablet sleeps"]);
+  });
+});
+
+describe("a removed device", () => {
+  const nameOf = (machine: Machine): string => bytesToHex(machine.self.cert.deviceId);
+  const toward = (fleet: Fleet, from: Machine, to: Machine): number =>
+    fleet.released(from).filter((one) => one.to === to).length;
+
+  it("gets nothing from the next message on", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    await ann.feed(ann.notes, { kind: "remove-device", device: nameOf(tab) });
+    toward(fleet, ann, tab);
+    await ann.write(ann.chatWith(bob), "without the tablet");
+    await fleet.pass(1_000);
+    expect(toward(fleet, ann, tab)).toBe(0);
+    toward(fleet, bob, tab);
+    await bob.write(bob.chatWith(ann), "good");
+    await fleet.pass(1_000);
+    expect(toward(fleet, bob, tab)).toBe(0);
+    expect(tab.shown(tab.chatWith(bob))).toEqual([]);
+    expect(bob.pairsOf(bob.chatWith(ann))).toEqual([]);
+    const ended = [...bob.slices.values()].filter(
+      ({ conversation }) => conversation?.peer.state === "refused",
+    );
+    expect(ended).toHaveLength(1);
+    expect(ended[0]?.outbox).toEqual([]);
+  });
+
+  it("cannot write any more either", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    await ann.feed(ann.notes, { kind: "remove-device", device: nameOf(tab) });
+    await fleet.pass(1_000);
+    await tab.write(tab.chatWith(bob), "still here?");
+    await fleet.pass(1_000);
+    expect(bob.shown(bob.chatWith(ann))).toEqual([]);
+  });
+
+  it("may be the one it all began with", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const atBob = bob.chatWith(ann);
+    fleet.offline.add(ann);
+    const waiting = await bob.write(atBob, "before");
+    await tab.feed(tab.notes, { kind: "remove-device", device: nameOf(ann) });
+    await fleet.pass(1_000);
+    expect(bob.peerIn(atBob)).toMatchObject({ retired: true, sessions: [] });
+    expect(bob.status(atBob, waiting)).toBe("delivered");
+    toward(fleet, bob, ann);
+    const said = await bob.write(atBob, "after");
+    await fleet.settle();
+    await tab.write(tab.chatWith(bob), "yes");
+    await fleet.pass(1_000);
+    expect(toward(fleet, bob, ann)).toBe(0);
+    expect(bob.status(atBob, said)).toBe("delivered");
+    expect(tab.shown(tab.chatWith(bob))).toEqual(["before", "after", "yes"]);
+    expect(bob.shown(atBob)).toEqual(["before", "after", "yes"]);
+    expect(bob.slices.get(atBob)?.outbox).toEqual([]);
+  });
+
+  it("leaves what waits to the devices that come later", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const atBob = bob.chatWith(ann);
+    await tab.feed(tab.notes, { kind: "remove-device", device: nameOf(ann) });
+    await fleet.pass(1_000);
+    fleet.offline.add(tab);
+    const said = await bob.write(atBob, "for whoever comes");
+    await fleet.pass(1_000);
+    expect(bob.status(atBob, said)).toBe("queued");
+    fleet.offline.delete(tab);
+    await fleet.pass(1_000);
+    expect(bob.status(atBob, said)).toBe("delivered");
+  });
+
+  it("does not come back with a list that leaves it in", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const old = ann.self.devices.lists.at(-1)!;
+    await ann.feed(ann.notes, { kind: "remove-device", device: nameOf(tab) });
+    await fleet.pass(1_000);
+    const env = { now: fleet.now, entropy, crypto: nobleBackend };
+    const another = await createOwnDevice(env);
+    const forged = await addDevice(old, another.cert, true, ann.self.rootSecret, env);
+    expect(forged.ok).toBe(false);
+    expect(bob.slices.get(bob.chatWith(ann))?.conversation?.devices.list?.version).toBe(3);
+  });
+});
+
+describe("lists that do not fit", () => {
+  it("hold every text until the person has decided", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const atBob = bob.chatWith(ann);
+    // Whoever has the root secret signs another second list, and shows it to the tablet alone.
+    const env = { now: fleet.now + 5, entropy, crypto: nobleBackend };
+    const [first] = ann.self.devices.lists;
+    const other = await addDevice(first!, tab.self.cert, false, ann.self.rootSecret, env);
+    if (!other.ok) throw new Error(other.reason);
+    tab.self = { ...tab.self, devices: { ...tab.self.devices, lists: [other.list] } };
+    await tab.write(tab.chatWith(bob), "from another history");
+    await fleet.pass(1_000);
+    expect(bob.slices.get(atBob)?.conversation?.devices.fork).toBe(2);
+    const held = await bob.write(atBob, "held");
+    await fleet.pass(1_000);
+    expect(bob.status(atBob, held)).toBe("queued");
+    expect(ann.shown(ann.chatWith(bob))).not.toContain("held");
+    await bob.feed(atBob, { kind: "answer-fork", compared: false });
+    await fleet.pass(1_000);
+    expect(bob.status(atBob, held)).toBe("delivered");
+    expect(ann.shown(ann.chatWith(bob))).toContain("held");
+  });
+
+  it("hold it for a verified contact until the numbers were compared", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const atBob = bob.chatWith(ann);
+    await bob.feed(atBob, { kind: "mark-verified", verified: true });
+    const env = { now: fleet.now + 5, entropy, crypto: nobleBackend };
+    const other = await createDeviceList(ann.self, env);
+    tab.self = { ...tab.self, devices: { ...tab.self.devices, lists: [other] } };
+    const forged = await addDevice(other, tab.self.cert, true, ann.self.rootSecret, env);
+    if (!forged.ok) throw new Error(forged.reason);
+    tab.self = { ...tab.self, devices: { ...tab.self.devices, lists: [forged.list] } };
+    await tab.write(tab.chatWith(bob), "hm");
+    await fleet.pass(1_000);
+    expect(bob.slices.get(atBob)?.conversation?.devices.fork).toBe(2);
+    await bob.feed(atBob, { kind: "answer-fork", compared: false });
+    expect(bob.slices.get(atBob)?.conversation?.devices.fork).toBe(2);
+    await bob.feed(atBob, { kind: "answer-fork", compared: true });
+    expect(bob.slices.get(atBob)?.conversation?.devices.fork).toBeUndefined();
+  });
+
+  it("that come before those they follow are kept, and texts wait for all of them", async () => {
+    const { fleet, ann, bob } = await twoDevices();
+    const atBob = bob.chatWith(ann);
+    // Everything on its way to Bob arrives, but in the opposite order.
+    fleet.offline.add(bob);
+    for (let count = 0; count < 3; count++) {
+      const next = await fleet.sibling(ann, `device ${count}`);
+      await start(next);
+      await fleet.link(ann, next);
+    }
+    expect(ann.self.devices.lists.at(-1)?.version).toBe(5);
+    fleet.waiting.splice(0, fleet.waiting.length, ...fleet.waiting.toReversed());
+    fleet.offline.delete(bob);
+    await fleet.pass(1_000);
+    const { devices } = bob.slices.get(atBob)!.conversation!;
+    expect(devices).toMatchObject({ behind: undefined, later: [], fork: undefined });
+    expect(devices.list?.version).toBe(5);
+    expect(LATER_LISTS_MAX).toBeGreaterThan(3);
+    expect(bob.pairsOf(atBob)).toHaveLength(4);
+  });
+});
