@@ -38,7 +38,6 @@ import {
   applyOp,
   type Denial,
   deviceKey,
-  EMPTY_GROUP,
   foldOps,
   type GroupState,
   isCut,
@@ -52,6 +51,9 @@ export const LOG_OPS_MAX = 10_000;
 /** Operations that wait for their parents, in all and by one account. */
 export const HELD_OPS_MAX = 512;
 export const HELD_OPS_PER_ACCOUNT_MAX = 64;
+
+/** Version and two counts. */
+const PAGE_FRAME_BYTES = 3;
 
 interface HeldOp {
   readonly op: GroupOp;
@@ -234,12 +236,12 @@ export function pagesSince(log: GroupLog, heads: readonly OpId[]): readonly Grou
   const pages: GroupPage[] = [];
   let certs = new Map<string, DeviceCert>();
   let ops: Uint8Array[] = [];
-  let sizeBytes = 0;
+  let sizeBytes = PAGE_FRAME_BYTES;
   const finish = (): void => {
     if (ops.length > 0) pages.push({ certs: [...certs.values()], ops });
     certs = new Map();
     ops = [];
-    sizeBytes = 0;
+    sizeBytes = PAGE_FRAME_BYTES;
   };
   for (const [id, { op }] of log.ops) {
     if (known.has(id)) continue;
@@ -247,9 +249,10 @@ export function pagesSince(log: GroupLog, heads: readonly OpId[]): readonly Grou
     const signer = bytesToHex(op.signer);
     const cert = log.certs.get(signer);
     if (cert === undefined) throw new RangeError("an operation without its certificate");
-    const added = bytes.length + 2 + (certs.has(signer) ? 0 : encodeDeviceCert(cert).length);
-    if (ops.length >= PAGE_OPS_MAX || sizeBytes + added > GROUP_PAGE_BYTES_MAX - 3) finish();
-    sizeBytes += bytes.length + 2 + (certs.has(signer) ? 0 : encodeDeviceCert(cert).length);
+    const addedBytes = (): number =>
+      2 + bytes.length + (certs.has(signer) ? 0 : encodeDeviceCert(cert).length);
+    if (ops.length >= PAGE_OPS_MAX || sizeBytes + addedBytes() > GROUP_PAGE_BYTES_MAX) finish();
+    sizeBytes += addedBytes();
     certs.set(signer, cert);
     ops.push(bytes);
   }
@@ -435,13 +438,12 @@ function stateBehind(log: GroupLog, parents: readonly string[]): GroupState {
   const known = parents.length === 1 && only !== undefined ? log.headStates.get(only) : undefined;
   if (known !== undefined) return known;
   const behind = ancestorsOf(log, parents);
-  if (behind.size === 0) return EMPTY_GROUP;
   return foldOps([...log.ops.values()].filter(({ id }) => behind.has(id)));
 }
 
-/** The operations named, as far as they are here, and all behind them. */
+/** The operations named, and all behind those that are here. */
 function ancestorsOf(log: GroupLog, ids: readonly string[]): ReadonlySet<string> {
-  const found = new Set<string>(ids.filter((id) => log.ops.has(id)));
+  const found = new Set(ids);
   for (const id of found) {
     // A set grows while it is walked: each is visited once.
     for (const parent of log.ops.get(id)?.parents ?? []) found.add(parent);

@@ -29,12 +29,19 @@ import {
 } from "@sotto/crypto";
 import {
   asAccountId,
+  asDeviceId,
   asOpId,
   bytesToHex,
   decodeGroupOp,
+  type DeviceCert,
+  deviceCertBody,
+  encodeDeviceCert,
+  encodeGroupOp,
   encodeGroupPage,
+  GROUP_PAGE_BYTES_MAX,
   type GroupOp,
   groupOpBody,
+  PAGE_OPS_MAX,
   PARENTS_MAX,
 } from "@sotto/wire";
 import * as fc from "fast-check";
@@ -69,6 +76,23 @@ function forged(own: OwnDevice, op: Omit<GroupOp, "signature" | "signer">): Grou
   return { ...full, signature: ed25519Sign(own.signingSecret, message) };
 }
 
+/** `device` with another certificate of the same account. */
+function certified(device: OwnDevice, changed: Partial<DeviceCert>): OwnDevice {
+  const cert = { ...device.cert, ...changed };
+  const signed = labelled(LABELS.deviceCert, deviceCertBody(cert));
+  return { ...device, cert: { ...cert, signature: ed25519Sign(device.rootSecret, signed) } };
+}
+
+const idsOf = (log: GroupLog) => log.heads.map((head) => asOpId(Buffer.from(head, "hex")));
+
+/** `log` with nothing but these operations, signed by nobody. */
+function holding(log: GroupLog, ops: readonly GroupOp[]): GroupLog {
+  const [first] = [...log.ops.values()];
+  if (first === undefined) throw new Error("an empty log");
+  const logged = ops.map((op, index) => ({ ...first, op, id: `${index}` }));
+  return { ...log, ops: new Map(logged.map((one) => [one.id, one])) };
+}
+
 /** One person with keys and `count - 1` accounts. */
 async function crowd(
   count: number,
@@ -92,6 +116,10 @@ describe("a group", () => {
     const second = await createGroup(own, env);
     expect(second.log.group).not.toEqual(log.group);
     expect(must(openLog(op, own.cert)).log).toEqual(log);
+    const name = hex(log.group);
+    expect(log.ops.get(name)).toMatchObject({ id: name, membership: name, authority: name });
+    expect([...log.headStates]).toEqual([[name, log.state]]);
+    expect(op.action.kind === "create" && op.action.salt).toHaveLength(16);
   });
 
   it("begins with a create that its signer signed, and with nothing else", async () => {
@@ -99,6 +127,11 @@ describe("a group", () => {
     const [alice, bob] = [await createOwnDevice(env), await createOwnDevice(env)];
     const { log, op } = await createGroup(alice, env);
     expect(openLog(op, bob.cert)).toEqual({ ok: false, reason: "unknown-signer" });
+    const badCert = { ...alice.cert, signature: flipBit(alice.cert.signature, 0) };
+    expect(openLog({ ...op, signer: signerOf(badCert) }, badCert)).toEqual({
+      ok: false,
+      reason: "unknown-signer",
+    });
     const tampered = { ...op, signature: flipBit(op.signature, 3) };
     expect(openLog(tampered, alice.cert)).toEqual({ ok: false, reason: "bad-signature" });
     const added = must(await makeOp(log, alice, { kind: "add", account: accountOf(bob) }, env));
@@ -116,6 +149,74 @@ describe("a group", () => {
     expect(pages).toHaveLength(5);
     for (const page of pages) expect(encodeGroupPage(page).length).toBeLessThanOrEqual(20_000);
     expect(stateHash(copyOf(log))).toEqual(stateHash(log));
+  });
+
+  it("fills each page to the last byte and the last operation, and no further", async () => {
+    const env = seededEnv("full pages");
+    const own = await createOwnDevice(env);
+    const { log } = await createGroup(own, env);
+    const [create] = opsOf(log);
+    if (create === undefined) throw new Error("no create");
+    const id = asOpId(new Uint8Array(32));
+    const sized = (parents: number, action: Action): GroupOp => ({
+      ...create,
+      parents: Array.from({ length: parents }, () => id),
+      lamport: 1,
+      action,
+    });
+    const bytesOf = (op: GroupOp): number => encodeGroupOp(op).length;
+    const rotate: Action = { kind: "rotateTopic" };
+    const policy: Action = { kind: "policy", adders: "members" };
+    const least = 2 + bytesOf(sized(0, rotate));
+    expect(bytesOf(sized(1, policy))).toBe(bytesOf(sized(0, rotate)) + 33);
+    // Parents give steps of 32 bytes, policies single ones.
+    const count = 32;
+    const spare = GROUP_PAGE_BYTES_MAX - 3 - encodeDeviceCert(own.cert).length - count * least;
+    const parents = Math.floor(spare / 32);
+    const filling = (policies: number): readonly GroupOp[] =>
+      Array.from({ length: count }, (_, index) =>
+        sized(
+          Math.floor(parents / count) + (index < parents % count ? 1 : 0),
+          index < policies ? policy : rotate,
+        ),
+      );
+    const exact = pagesSince(holding(log, filling(spare % 32)), []);
+    expect(exact.map(({ ops }) => ops.length)).toEqual([count]);
+    for (const page of exact) expect(encodeGroupPage(page)).toHaveLength(GROUP_PAGE_BYTES_MAX);
+    const over = pagesSince(holding(log, filling((spare % 32) + 1)), []);
+    expect(over.map(({ ops }) => ops.length)).toEqual([count - 1, 1]);
+    for (const { certs } of over) expect(certs).toEqual([own.cert]);
+
+    const small = (length: number): GroupLog =>
+      holding(
+        log,
+        Array.from({ length }, () => sized(1, rotate)),
+      );
+    const lengths = (from: GroupLog) => pagesSince(from, []).map(({ ops }) => ops.length);
+    expect(lengths(small(PAGE_OPS_MAX))).toEqual([PAGE_OPS_MAX]);
+    expect(lengths(small(2 * PAGE_OPS_MAX + 1))).toEqual([PAGE_OPS_MAX, PAGE_OPS_MAX, 1]);
+
+    // With a certificate for each.
+    const others = await Promise.all(
+      Array.from({ length: 3 }, () => restoreDevice(own.rootSecret, env)),
+    );
+    const certs = new Map([own, ...others].map(({ cert }) => [hex(signerOf(cert)), cert]));
+    const each = holding(
+      { ...log, certs },
+      filling(0).map((op, index) => ({
+        ...op,
+        signer: signerOf(at([own, ...others], index % 4).cert),
+      })),
+    );
+    const pages = pagesSince(each, []);
+    for (const page of pages) expect(encodeGroupPage(page).length).toBeLessThanOrEqual(20_000);
+    expect(pages.map((page) => [page.certs.length, page.ops.length])).toEqual([
+      [4, count - 1],
+      [1, 1],
+    ]);
+    expect(() => pagesSince({ ...log, certs: new Map() }, [])).toThrow(
+      "an operation without its certificate",
+    );
   });
 
   it("holds 1,000 members and not one more", async () => {
@@ -189,11 +290,16 @@ describe("an operation", () => {
     const cert = { ...alice.cert, rootKey: neutral, signingKey: neutral, signature };
     const weak = { ...op, signer: signerOf(cert), signature };
     expect(receiveOp(log, weak, [cert])).toEqual({ ok: false, reason: "unknown-signer" });
-    const halfWeak = { ...alice.cert, signingKey: neutral };
-    expect(receiveOp(log, { ...op, signer: signerOf(halfWeak), signature }, [halfWeak])).toEqual({
-      ok: false,
-      reason: "unknown-signer",
-    });
+    // Certified by an account that is genuine, too.
+    const unknown = { ok: false, reason: "unknown-signer" };
+    for (const bad of [{ signingKey: neutral }, { dhKey: new Uint8Array(32) }]) {
+      const { cert: half } = certified(alice, bad);
+      const own = forged({ ...alice, cert: half }, op);
+      expect(receiveOp(log, { ...own, signature }, [half])).toEqual(unknown);
+      expect(receiveOp(log, own, [half])).toEqual(unknown);
+    }
+    const fine = certified(alice, { deviceId: asDeviceId(new Uint8Array(8)) });
+    expect(must(receiveOp(log, forged(fine, op), [fine.cert])).state).toBe("accepted");
   });
 
   it("of a removed admin is refused when it names the removal, and has no effect when it does not", async () => {
@@ -226,6 +332,52 @@ describe("an operation", () => {
     expect(stateHash(other)).toEqual(stateHash(taken));
   });
 
+  it("is judged by what it names and not by what stands beside it", async () => {
+    const env = seededEnv("behind");
+    const { people, log } = await foundGroup(1, env);
+    const own = at(people, 0);
+    const [one, two, three] = await Promise.all(
+      [1, 2, 3].map(async (index) =>
+        must(await makeOp(log, own, { kind: "add", account: someAccount(index) }, env)),
+      ),
+    );
+    if (one === undefined || two === undefined || three === undefined) throw new Error("not made");
+    const all = [one, two, three].reduce(
+      (grown, { op }) => must(receiveOp(grown, op, [])).log,
+      log,
+    );
+    expect(all.heads).toHaveLength(3);
+    const raise = (index: number, ...made: readonly { readonly id: Uint8Array }[]): GroupOp =>
+      forged(own, {
+        group: log.group,
+        parents: made.map(({ id }) => asOpId(id)).toSorted((a, b) => Buffer.compare(a, b)),
+        lamport: 2,
+        action: { kind: "role", account: someAccount(index), role: "admin" },
+      });
+    const nothing = { ok: false, reason: "no-effect" };
+    // Whoever was added beside is not there yet.
+    expect(receiveOp(all, raise(2, one), [])).toEqual(nothing);
+    expect(receiveOp(all, raise(3, one, two), [])).toEqual(nothing);
+    expect(receiveOp(all, raise(1, two, three), [])).toEqual(nothing);
+    for (const index of [1, 2]) {
+      const taken = must(receiveOp(all, raise(index, one, two), [])).log;
+      expect(taken.state.members.get(hex(someAccount(index)))?.role).toBe("admin");
+      expect([...taken.headStates.keys()].toSorted()).toEqual(taken.heads);
+    }
+    // From far back: everything after is beside it.
+    const early = forged(own, {
+      group: log.group,
+      parents: idsOf(log),
+      lamport: 1,
+      action: { kind: "add", account: someAccount(1) },
+    });
+    const late = await did(all, own, { kind: "remove", account: someAccount(1) }, env);
+    expect(receiveOp(late, { ...early, lamport: 2 }, []).ok).toBe(false);
+    expect(must(receiveOp(late, early, [])).state).toBe("known");
+    const again = forged(own, { ...early, action: { kind: "add", account: someAccount(4) } });
+    expect(must(receiveOp(late, again, [])).log.state.members.size).toBe(4);
+  });
+
   it("has one id whatever its signature, so that nobody makes two of one", async () => {
     const env = seededEnv("malleable");
     const { people, log } = await foundGroup(1, env);
@@ -254,7 +406,6 @@ describe("an operation", () => {
     expect(one.log.heads).toHaveLength(1);
     expect(stateHash(copyOf(one.log))).toEqual(stateHash(one.log));
     expect(forksOf(one.log)).toHaveLength(1);
-    expect(forksOf(log)).toEqual([]);
   });
 
   it("is taken in up to 10,000 in all", async () => {
@@ -297,6 +448,51 @@ describe("what has come before its parents", () => {
     expect(stateHash(all)).toEqual(stateHash(three.log));
   });
 
+  it("waits for each of its parents, in pages too", async () => {
+    const env = seededEnv("two parents");
+    const { people, log } = await foundGroup(1, env);
+    const own = at(people, 0);
+    const [one, two] = await Promise.all(
+      [1, 2].map(async (index) =>
+        must(await makeOp(log, own, { kind: "add", account: someAccount(index) }, env)),
+      ),
+    );
+    if (one === undefined || two === undefined) throw new Error("not made");
+    const both = must(receiveOp(one.log, two.op, [])).log;
+    const last = must(await makeOp(both, own, { kind: "rotateTopic" }, env));
+    for (const [first, second] of [
+      [one, two],
+      [two, one],
+    ] as const) {
+      const some = must(receiveOp(log, first.op, [])).log;
+      const waiting = must(receiveOp(some, last.op, []));
+      expect(waiting.state).toBe("held");
+      expect(must(receiveOp(waiting.log, second.op, [])).log).toMatchObject({
+        heads: last.log.heads,
+        held: new Map(),
+      });
+      const none = must(receiveOp(log, last.op, [])).log;
+      const half = must(receiveOp(none, first.op, [])).log;
+      expect(half.held.size).toBe(1);
+      expect(stateHash(must(receiveOp(half, second.op, [])).log)).toEqual(stateHash(last.log));
+    }
+  });
+
+  it("is dropped when it turns out to be refused, and keeps nothing else from coming", async () => {
+    const env = seededEnv("held, refused");
+    const { people, log } = await foundGroup(2, env);
+    const [alice, bob] = [at(people, 0), at(people, 1)];
+    const one = must(await makeOp(log, alice, { kind: "rotateTopic" }, env));
+    const action: Action = { kind: "rotateTopic" };
+    const refused = forged(bob, { group: log.group, parents: [one.id], lamport: 3, action });
+    const waiting = must(receiveOp(log, refused, [bob.cert])).log;
+    const two = must(await makeOp(one.log, alice, { kind: "rotateTopic" }, env));
+    const both = must(receiveOp(waiting, two.op, [])).log;
+    const all = must(receiveOp(both, one.op, [])).log;
+    expect(all.held.size).toBe(0);
+    expect(all.heads).toEqual(two.log.heads);
+  });
+
   it("is at most 64 by one account and 512 in all", async () => {
     const env = seededEnv("held limits");
     const { people, log } = await foundGroup(3, env);
@@ -308,24 +504,31 @@ describe("what has come before its parents", () => {
         lamport: 1 + index,
         action: { kind: "rotateTopic" },
       });
-    let current = log;
-    for (let index = 0; index < HELD_OPS_PER_ACCOUNT_MAX; index++) {
-      current = must(receiveOp(current, orphan(bob, index), [bob.cert])).log;
-    }
-    const full = { ok: false, reason: "held-full" };
-    expect(receiveOp(current, orphan(bob, HELD_OPS_PER_ACCOUNT_MAX), [bob.cert])).toEqual(full);
-    const held = new Map(current.held);
-    const [one] = [...held.values()];
+    const first = must(receiveOp(log, orphan(bob, 0), [bob.cert])).log;
+    const [one] = [...first.held.values()];
     if (one === undefined) throw new Error("nothing held");
-    for (let index = held.size; index < HELD_OPS_MAX - 1; index++) {
-      held.set(`${index}`, { ...one, account: `${index % 10}` });
-    }
-    current = must(receiveOp({ ...current, held }, orphan(carol, 0), [carol.cert])).log;
+    /** Of `count` accounts in turn besides what Bob has. */
+    const filled = (ofBob: number, ofOthers: number): GroupLog => {
+      const held = new Map(first.held);
+      for (let index = 1; index < ofBob; index++) held.set(`bob ${index}`, one);
+      for (let index = 0; index < ofOthers; index++) {
+        held.set(`${index}`, { ...one, account: `${index % 10}` });
+      }
+      return { ...first, held };
+    };
+    const full = { ok: false, reason: "held-full" };
+    const next = orphan(bob, 1);
+    const most = HELD_OPS_PER_ACCOUNT_MAX;
+    expect(must(receiveOp(filled(most - 1, 300), next, [bob.cert])).log.held.size).toBe(most + 300);
+    expect(receiveOp(filled(most, 300), next, [bob.cert])).toEqual(full);
+    expect(must(receiveOp(filled(most, 300), orphan(carol, 0), [carol.cert])).state).toBe("held");
+    const room = filled(1, HELD_OPS_MAX - 2);
+    const current = must(receiveOp(room, orphan(carol, 0), [carol.cert])).log;
     expect(current.held.size).toBe(HELD_OPS_MAX);
     expect(receiveOp(current, orphan(carol, 1), [carol.cert])).toEqual(full);
     // A full hold keeps nobody from bringing what is complete.
-    const next = must(await makeOp(log, alice, { kind: "rotateTopic" }, env));
-    expect(must(receiveOp(current, next.op, [])).state).toBe("accepted");
+    const whole = must(await makeOp(log, alice, { kind: "rotateTopic" }, env));
+    expect(must(receiveOp(current, whole.op, [])).state).toBe("accepted");
   });
 
   it("puts its signer ahead until it is resolved or its signer is out; strangers put nobody ahead", async () => {
@@ -361,7 +564,78 @@ describe("what has come before its parents", () => {
   });
 });
 
+describe("heads that a message named", () => {
+  it("are awaited until they have come, one after the other, and only those", async () => {
+    const env = seededEnv("awaited");
+    const { people, log } = await foundGroup(2, env);
+    const [alice, bob] = [at(people, 0), at(people, 1)];
+    const one = must(await makeOp(log, alice, { kind: "rotateTopic" }, env));
+    const two = must(await makeOp(one.log, alice, { kind: "rotateTopic" }, env));
+    const [create, head] = [hex(log.group), at(log.heads, 0)];
+    const [first, second] = [hex(one.id).slice(0, 16), hex(two.id)];
+    const awaitedBy = (awaiting: GroupLog) => awaiting.awaited.get(hex(accountOf(bob)));
+    const awaiting = awaitHeads(log, accountOf(bob), [create, head.slice(0, 16), first, second]);
+    expect(awaitedBy(awaiting)).toEqual([first, second]);
+    const half = must(receiveOp(awaiting, one.op, [])).log;
+    expect(awaitedBy(half)).toEqual([second]);
+    expect(membersAhead(half)).toEqual([accountOf(bob)]);
+    const all = must(receiveOp(half, two.op, [])).log;
+    expect(all.awaited.size).toBe(0);
+    // The next message says that nothing is missing any more.
+    expect(awaitHeads(awaiting, accountOf(alice), [head]).awaited.size).toBe(1);
+    expect(awaitHeads(awaiting, accountOf(bob), [head]).awaited.size).toBe(0);
+    const many = Array.from({ length: PARENTS_MAX + 1 }, (_, index) =>
+      index.toString(16).padStart(16, "0"),
+    );
+    expect(awaitedBy(awaitHeads(log, accountOf(bob), many))).toEqual(many.slice(0, PARENTS_MAX));
+  });
+
+  it("are known by their first 8 bytes or by all of them, heads still or not", async () => {
+    const env = seededEnv("prefixes");
+    const { people, log } = await foundGroup(1, env);
+    const later = await did(log, at(people, 0), { kind: "rotateTopic" }, env);
+    const [old, head] = [at(log.heads, 0), at(later.heads, 0)];
+    for (const known of [old, head]) {
+      expect(hasHead(later, known)).toBe(true);
+      expect(hasHead(later, known.slice(0, 16))).toBe(true);
+      const other = known.startsWith("0") ? "1" : "0";
+      expect(hasHead(later, `${other}${known.slice(1)}`)).toBe(false);
+      expect(hasHead(later, `${other}${known.slice(1, 16)}`)).toBe(false);
+      expect(hasHead(later, known.slice(16, 32))).toBe(false);
+    }
+    expect(() => headsHash({ ...log, heads: ["no id"] })).toThrow("a key that is not hex");
+  });
+});
+
 describe("devices", () => {
+  it("that sign operations beside each other are found with two of them, others are not", async () => {
+    const env = seededEnv("forks");
+    const { people, log } = await foundGroup(2, env);
+    const [alice, bob] = [at(people, 0), at(people, 1)];
+    const tablet = await restoreDevice(alice.rootSecret, env);
+    const one = must(await makeOp(log, alice, { kind: "rotateTopic" }, env));
+    const other = must(await makeOp(log, tablet, { kind: "rotateTopic" }, env));
+    const leave = must(await makeOp(log, bob, { kind: "leave" }, env));
+    const honest = [other, leave].reduce(
+      (grown, { op }) => must(receiveOp(grown, op, [tablet.cert, bob.cert])).log,
+      one.log,
+    );
+    expect(forksOf(await did(honest, alice, { kind: "rotateTopic" }, env))).toEqual([]);
+    const twin = must(await makeOp(log, alice, { kind: "add", account: someAccount(1) }, env));
+    const forked = must(receiveOp(honest, twin.op, [])).log;
+    const more = must(await makeOp(log, alice, { kind: "add", account: someAccount(2) }, env));
+    const twice = must(receiveOp(forked, more.op, [])).log;
+    for (const seen of [forked, twice]) {
+      expect(forksOf(seen)).toEqual([
+        {
+          account: accountOf(alice),
+          device: hex(alice.cert.deviceId),
+          ops: [one.id, twin.id],
+        },
+      ]);
+    }
+  });
+
   it("of one account act for it each; a revoked one does not", async () => {
     const env = seededEnv("devices");
     const { people, log } = await foundGroup(2, env);
