@@ -39,7 +39,10 @@ export interface DeviceLink {
 
 /** What this device knows of its own account's devices. */
 export interface OwnDevices {
-  /** Ascending, without gaps, the newest last. Empty: this device has not been told (restored from the phrase). */
+  /**
+   * Ascending, without gaps, the newest last; at most LIST_VERSION_MAX (wire), and 10 kB each at the very most.
+   * Empty: this device has not been told (restored from the phrase).
+   */
   readonly lists: readonly DeviceList[];
   /** Pairs with the account's other devices; at most DEVICES_MAX (wire). */
   readonly links: readonly DeviceLink[];
@@ -160,7 +163,7 @@ export interface AccountDevices {
   readonly offers: readonly DeviceOffer[];
   /** Encoded offers on their way to a device of the account that has no pair yet; at most OFFERS_MAX. */
   readonly passing: readonly { readonly device: DeviceName; readonly content: Uint8Array }[];
-  /** Own devices that were told of this contact. */
+  /** Own devices that were told of this contact; at most DEVICES_MAX (wire). */
   readonly introduced: readonly DeviceName[];
   /** Devices added and removed since the person last looked. */
   readonly news: { readonly added: number; readonly removed: number };
@@ -420,7 +423,7 @@ export interface Change {
 export interface StoreEvent {
   /** Undefined when the self record changed. */
   readonly conversation: ConversationId | undefined;
-  /** Rows added and put by the commit, so that an open timeline need not read again. */
+  /** Rows added, put and raised by the commit, so that an open timeline need not read again. */
   readonly messages: readonly MessageRow[];
 }
 
