@@ -56,21 +56,26 @@ export async function agreeAsInitiator(
   const { crypto } = env;
   if (!(await verifyBundle(bundle, crypto))) return undefined;
   const { cert, signedPrekey, kemPrekey } = bundle;
+  const { oneTimeKey } = kemPrekey;
   const ephemeralSecret = env.entropy(32);
-  const ephemeralKey = await crypto.dhPublic(ephemeralSecret);
-  const { ciphertext, sharedSecret } = await crypto.encaps(kemPrekey.key, env.entropy(32));
+  const kemRandomness = env.entropy(32);
+  // All at once: none needs another, and an engine may work beside this thread.
+  const [ephemeralKey, dhIdentity, dhPrekey, dhStatic, dhOneTime, { ciphertext, sharedSecret }] =
+    await Promise.all([
+      crypto.dhPublic(ephemeralSecret),
+      crypto.dh(ephemeralSecret, cert.dhKey),
+      crypto.dh(ephemeralSecret, signedPrekey.key),
+      crypto.dh(own.dhSecret, signedPrekey.key),
+      oneTimeKey === undefined ? undefined : crypto.dh(ephemeralSecret, oneTimeKey),
+      crypto.encaps(kemPrekey.key, kemRandomness),
+    ]);
   const opening = concatBytes(
     openingHeader(signedPrekey.id, oneTimeIdOf(bundle), kemPrekey.id),
     ephemeralKey,
     ciphertext,
   );
   const bundleHash = bundleHashOf(bundle);
-  const identity = identityKeys(
-    await crypto.dh(ephemeralSecret, cert.dhKey),
-    await crypto.dh(ephemeralSecret, signedPrekey.key),
-    sharedSecret,
-    bundleHash,
-  );
+  const identity = identityKeys(dhIdentity, dhPrekey, sharedSecret, bundleHash);
   const sealedIdentity = await crypto.seal(
     identity.seal,
     ZERO_NONCE,
@@ -78,14 +83,7 @@ export async function agreeAsInitiator(
     encodeDeviceCert(own.cert),
   );
   const transcript = transcriptOf(own.cert, cert, bundleHash, opening);
-  const agreed = deriveAgreed(
-    identity.next,
-    await crypto.dh(own.dhSecret, signedPrekey.key),
-    kemPrekey.oneTimeKey === undefined
-      ? undefined
-      : await crypto.dh(ephemeralSecret, kemPrekey.oneTimeKey),
-    transcript,
-  );
+  const agreed = deriveAgreed(identity.next, dhStatic, dhOneTime, transcript);
   return { agreed, helloHeader: concatBytes(opening, sealedIdentity) };
 }
 
@@ -107,27 +105,24 @@ export async function agreeAsResponder(
     return undefined;
   }
   const opening = hello.header.slice(0, OPENING_BYTES);
-  const sharedSecret = await crypto.decaps(secrets.kemSeed, hello.kemCiphertext);
-  const identity = identityKeys(
-    await crypto.dh(own.dhSecret, hello.ephemeralKey),
-    await crypto.dh(secrets.signedPrekeySecret, hello.ephemeralKey),
-    sharedSecret,
-    secrets.bundleHash,
-  );
+  const [dhIdentity, dhPrekey, sharedSecret] = await Promise.all([
+    crypto.dh(own.dhSecret, hello.ephemeralKey),
+    crypto.dh(secrets.signedPrekeySecret, hello.ephemeralKey),
+    crypto.decaps(secrets.kemSeed, hello.kemCiphertext),
+  ]);
+  const identity = identityKeys(dhIdentity, dhPrekey, sharedSecret, secrets.bundleHash);
   const opened = await crypto.open(identity.seal, ZERO_NONCE, opening, hello.sealedIdentity);
   const decoded = opened === undefined ? undefined : decodeDeviceCert(opened);
   if (decoded === undefined || !decoded.ok) return undefined;
   const cert = decoded.value;
   if (!(await verifyDeviceCert(cert, crypto))) return undefined;
+  const { oneTimeSecret } = secrets;
+  const [dhStatic, dhOneTime] = await Promise.all([
+    crypto.dh(secrets.signedPrekeySecret, cert.dhKey),
+    oneTimeSecret === undefined ? undefined : crypto.dh(oneTimeSecret, hello.ephemeralKey),
+  ]);
   const transcript = transcriptOf(cert, own.cert, secrets.bundleHash, opening);
-  const agreed = deriveAgreed(
-    identity.next,
-    await crypto.dh(secrets.signedPrekeySecret, cert.dhKey),
-    secrets.oneTimeSecret === undefined
-      ? undefined
-      : await crypto.dh(secrets.oneTimeSecret, hello.ephemeralKey),
-    transcript,
-  );
+  const agreed = deriveAgreed(identity.next, dhStatic, dhOneTime, transcript);
   return { agreed, cert };
 }
 

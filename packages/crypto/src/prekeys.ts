@@ -79,8 +79,10 @@ export async function createPrekeyBatch(
     const oneTimeSecret = env.entropy(32);
     const kemSeed = env.entropy(64);
     const id = randomPrekeyId(env);
-    const oneTimeKey = await env.crypto.dhPublic(oneTimeSecret);
-    const key = await env.crypto.kemPublic(kemSeed);
+    const [oneTimeKey, key] = await Promise.all([
+      env.crypto.dhPublic(oneTimeSecret),
+      env.crypto.kemPublic(kemSeed),
+    ]);
     pairs.push({ oneTimeSecret, kemSeed, id, oneTimeKey, key });
   }
   const levels = merkleLevels(pairs.map(leafOf));
@@ -110,8 +112,10 @@ export async function createInviteBundle(
   own: OwnDevice,
   env: CryptoEnv,
 ): Promise<{ readonly bundle: PrekeyBundle; readonly secrets: PrekeySecrets }> {
-  const signed = await createSignedPrekey(own, env);
-  const [pair] = await createPrekeyBatch(own, 1, env);
+  const [signed, [pair]] = await Promise.all([
+    createSignedPrekey(own, env),
+    createPrekeyBatch(own, 1, env),
+  ]);
   if (pair === undefined) throw new RangeError("empty batch");
   const bundle = { cert: own.cert, signedPrekey: signed.part, kemPrekey: pair.part };
   const secrets = {
@@ -132,7 +136,6 @@ export const bundleHashOf = (bundle: PrekeyBundle): Uint8Array =>
 /** Certificate, signed prekey and KEM prekey: all signed by the one device, all keys well formed. */
 export async function verifyBundle(bundle: PrekeyBundle, crypto: CryptoBackend): Promise<boolean> {
   const { cert, signedPrekey, kemPrekey } = bundle;
-  if (!(await verifyDeviceCert(cert, crypto))) return false;
   if (!isExchangeKey(signedPrekey.key) || !isKemKey(kemPrekey.key)) return false;
   const { oneTimeKey } = kemPrekey;
   if (oneTimeKey !== undefined && !isExchangeKey(oneTimeKey)) return false;
@@ -140,13 +143,13 @@ export async function verifyBundle(bundle: PrekeyBundle, crypto: CryptoBackend):
     oneTimeKey === undefined
       ? lastResortMessage(kemPrekey.id, kemPrekey.key)
       : batchMessage(climb(leafOf({ ...kemPrekey, oneTimeKey }), kemPrekey));
-  return (
-    (await crypto.verify(
-      cert.signingKey,
-      signedPrekeyMessage(signedPrekey.id, signedPrekey.key),
-      signedPrekey.signature,
-    )) && crypto.verify(cert.signingKey, kemMessage, kemPrekey.signature)
-  );
+  const prekeyMessage = signedPrekeyMessage(signedPrekey.id, signedPrekey.key);
+  const verdicts = await Promise.all([
+    verifyDeviceCert(cert, crypto),
+    crypto.verify(cert.signingKey, prekeyMessage, signedPrekey.signature),
+    crypto.verify(cert.signingKey, kemMessage, kemPrekey.signature),
+  ]);
+  return verdicts.every((taken) => taken);
 }
 
 const idBytes = (id: number): Uint8Array => createWriter().u32(id).done();

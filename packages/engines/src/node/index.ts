@@ -38,9 +38,12 @@ function privateKey(header: Buffer, secret: Uint8Array): KeyObject {
 const publicKey = (header: Buffer, key: Uint8Array): KeyObject =>
   createPublicKey({ key: Buffer.concat([header, key]), format: "der", type: "spki" });
 
-/** The last `length` bytes of the encoded public half are the key itself. */
-const rawPublic = (secret: KeyObject, length: number): Uint8Array =>
-  new Uint8Array(createPublicKey(secret).export({ format: "der", type: "spki" }).subarray(-length));
+/** As a JWK: OpenSSL's encoder of DER takes as long as the multiplication. The secret half stays where it is. */
+function curvePublic(secret: KeyObject): Uint8Array {
+  const { x } = createPublicKey(secret).export({ format: "jwk" });
+  if (x === undefined) throw new Error("no public half");
+  return new Uint8Array(Buffer.from(x, "base64url"));
+}
 
 /** Older versions of Node and of its OpenSSL have no ML-KEM. */
 function kemKey(seed: Uint8Array): KeyObject {
@@ -54,7 +57,7 @@ function kemKey(seed: Uint8Array): KeyObject {
 export const nodeEngine: Engine = {
   name: "node",
   operations: {
-    dhPublic: (secret) => rawPublic(privateKey(PRIVATE_X25519, secret), 32),
+    dhPublic: (secret) => curvePublic(privateKey(PRIVATE_X25519, secret)),
     dh: (secret, remotePublic) =>
       new Uint8Array(
         diffieHellman({
@@ -62,12 +65,16 @@ export const nodeEngine: Engine = {
           publicKey: publicKey(PUBLIC_X25519, remotePublic),
         }),
       ),
-    signPublic: (seed) => rawPublic(privateKey(PRIVATE_ED25519, seed), 32),
+    signPublic: (seed) => curvePublic(privateKey(PRIVATE_ED25519, seed)),
     sign: (seed, message) =>
       new Uint8Array(opensslSign(null, message, privateKey(PRIVATE_ED25519, seed))),
     verify: (key, message, signature) =>
       opensslVerify(null, message, publicKey(PUBLIC_ED25519, key), signature),
-    kemPublic: (seed) => rawPublic(kemKey(seed), KEM_PUBLIC_BYTES),
+    kemPublic(seed) {
+      const encoded = createPublicKey(kemKey(seed)).export({ format: "der", type: "spki" });
+      // The key itself is what stands last.
+      return new Uint8Array(encoded.subarray(-KEM_PUBLIC_BYTES));
+    },
     decaps: (seed, ciphertext) => new Uint8Array(decapsulate(kemKey(seed), ciphertext)),
     seal(key, nonce, aad, plaintext) {
       const cipher = createCipheriv(AEAD, key, nonce, { authTagLength: TAG_BYTES });
