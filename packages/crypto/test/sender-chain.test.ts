@@ -12,8 +12,10 @@ import {
   type GroupLog,
   type GroupOpened,
   JUMP_MAX,
+  LABELS,
   makeOp,
   type MemberDevice,
+  MEMBERS_MAX,
   openFromGroup,
   type OwnDevice,
   receiveOp,
@@ -33,17 +35,23 @@ import {
   asDeviceId,
   BUCKETS,
   bytesToHex,
+  concatBytes,
   CONTENT_BYTES_MAX,
+  createWriter,
   decodeEnvelope,
   decodeGroupEnvelope,
   decodeGroupKey,
   encodeGroupKey,
   type GroupEnvelope,
   type GroupKey,
+  hexToBytes,
+  PARENTS_MAX,
 } from "@sotto/wire";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { chainStep } from "#src/chains.ts";
+import { deviceKey } from "#src/membership-fold.ts";
+import { aeadSeal, ed25519Sign, hmacSha256, labelled, sha256 } from "#src/primitives.ts";
 import { referenceGroupSeal } from "./group-reference.ts";
 import { accountOf, at, did, foundGroup } from "./group-support.ts";
 import {
@@ -511,6 +519,315 @@ describe("kinds of envelopes", () => {
     ).toBe(false);
   });
 });
+
+describe("what a member with the chain seals that keeps to no rule", () => {
+  /** Ids, ascending from `first`. */
+  const ids = (count: number, first = 1): readonly string[] =>
+    Array.from({ length: count }, (_, index) => (first + index).toString(16).padStart(64, "0"));
+  const knowing = (log: GroupLog, heads: readonly string[]): GroupLog => {
+    const [any] = [...log.ops.values()];
+    if (any === undefined) throw new Error("an empty log");
+    return { ...log, ops: new Map([...log.ops, ...heads.map((id) => [id, any] as const)]) };
+  };
+  const listOf = (heads: readonly string[]): Uint8Array =>
+    concatBytes(Uint8Array.of(heads.length), ...heads.map((id) => hexToBytes(id) ?? text("")));
+
+  it("is refused by its tag, its header or its body, each with its own reason", async () => {
+    const { env, log, alice, bob } = await party("no rule");
+    const { chain, receiver } = await dealt(log, alice, bob, env);
+    const head = hexToBytes(log.heads[0]?.slice(0, 16) ?? "") ?? text("");
+    const content = createWriter().u16(2).raw(text("hi")).done();
+    const plain = { flags: 0, head, body: concatBytes(content, new Uint8Array(122)) };
+    const listed = { flags: 1, head: new Uint8Array(8) };
+    const withList = (heads: readonly string[]) =>
+      openFromGroup(
+        receiver,
+        crafted(chain, { ...listed, body: concatBytes(listOf(heads), content) }, env),
+        knowing(log, heads),
+        env,
+      );
+    const opened = (made: Partial<Crafted>) =>
+      openFromGroup(receiver, crafted(chain, { ...plain, ...made }, env), log, env);
+    const refused = (reason: string) => ({ ok: false, reason });
+
+    expect(must(await opened({})).content).toEqual(text("hi"));
+    expect(await opened({ tag: new Uint8Array(8) })).toEqual(refused("bad-tag"));
+    // A header with bits that no version has is none.
+    expect(await opened({ flags: 4 })).toEqual(refused("unknown-chain"));
+    expect(await opened({ bodyKey: new Uint8Array(32) })).toEqual(refused("bad-tag"));
+    const ending = (bytes: Uint8Array) => opened({ body: concatBytes(content, bytes) });
+    expect(await ending(Uint8Array.of(0, 0, 1))).toEqual(refused("malformed"));
+    expect((await ending(new Uint8Array(0))).ok).toBe(true);
+    expect(await opened({ body: Uint8Array.of(0, 3, 1, 2) })).toEqual(refused("malformed"));
+    // Only the signature, and less than one.
+    expect(await opened({ body: new Uint8Array(0) })).toEqual(refused("malformed"));
+    expect(await opened({ body: new Uint8Array(0), signature: new Uint8Array(63) })).toEqual(
+      refused("malformed"),
+    );
+    expect(await opened({ body: new Uint8Array(0), signature: new Uint8Array(64) })).toEqual(
+      refused("bad-signature"),
+    );
+
+    // A list of what a header names by itself, of too many, or out of order.
+    for (const count of [2, PARENTS_MAX]) {
+      expect(must(await withList(ids(count))).content, `${count}`).toEqual(text("hi"));
+    }
+    for (const heads of [
+      [],
+      ids(1),
+      ids(PARENTS_MAX + 1),
+      ids(3).toReversed(),
+      [...ids(1), ...ids(1)],
+    ]) {
+      expect(await withList(heads)).toEqual(refused("malformed"));
+    }
+  });
+
+  it("ends no chain with a message that others came after", async () => {
+    const { env, log, alice, bob } = await party("ends late");
+    const { chain, receiver } = await dealt(log, alice, bob, env);
+    const { envelopes } = await sealAll(chain, log, numbered(3), env);
+    const seen = must(await open(receiver, at(envelopes, 2), log, env)).sender;
+    const message = { n: 0, heads: log.heads, content: text("0"), nonce: env.entropy(12) };
+    const said = (last: boolean) =>
+      open(seen, Uint8Array.from(referenceGroupSeal(chain, { ...message, last })), log, env);
+    expect(await said(true)).toEqual({ ok: false, reason: "malformed" });
+    expect((await said(false)).ok).toBe(true);
+    // What was said to be the end, is: others before it open, none after it.
+    let ended = receiver;
+    let { chainKey } = chain;
+    for (let n = 0; n < 3; n++) ({ chainKey } = chainStep(chainKey));
+    const end = referenceGroupSeal({ ...chain, chainKey }, { ...message, n: 3, last: true });
+    ended = must(await open(ended, Uint8Array.from(end), log, env)).sender;
+    for (const index of [1, 0, 2]) {
+      ended = must(await open(ended, at(envelopes, index), log, env)).sender;
+      expect(await open(ended, at(envelopes, index), log, env)).toEqual({
+        ok: false,
+        reason: "duplicate",
+      });
+    }
+    const { chainKey: beyond } = chainStep(chainKey);
+    const after = referenceGroupSeal(
+      { ...chain, chainKey: beyond },
+      { ...message, n: 4, last: false },
+    );
+    expect(await open(ended, Uint8Array.from(after), log, env)).toEqual({
+      ok: false,
+      reason: "malformed",
+    });
+  });
+
+  it("names the lowest 16 heads when there are more", async () => {
+    const { env, log, alice, bob } = await party("seventeen");
+    const heads = ids(PARENTS_MAX + 1);
+    const wide = { ...knowing(log, heads), heads };
+    const { chain, receiver } = await dealt(wide, alice, bob, env);
+    const { envelope } = must(await sealForGroup(chain, wide, text("wide"), env));
+    expect(await open(receiver, envelope, log, env)).toEqual({
+      ok: false,
+      reason: "unknown-heads",
+      heads: heads.slice(0, PARENTS_MAX),
+    });
+    const sixteen = knowing(log, heads.slice(0, PARENTS_MAX));
+    expect(must(await open(receiver, envelope, sixteen, env)).content).toEqual(text("wide"));
+    const most = new Uint8Array(CONTENT_BYTES_MAX).fill(1);
+    const largest = must(await sealForGroup(chain, wide, most, env)).envelope;
+    expect(must(await open(receiver, largest, wide, env)).content).toEqual(most);
+    await expect(sealForGroup(chain, { ...log, heads: ["no id"] }, most, env)).rejects.toThrow(
+      "an id that is not hex",
+    );
+  });
+});
+
+describe("what is kept of a sender", () => {
+  const days = (count: number): number => NOW + count * 24 * 3_600_000;
+
+  it("is the chains beside the one that is used, each with its own keys", async () => {
+    const { env, log, alice, bob } = await party("beside");
+    const one = await dealt(log, alice, bob, env);
+    expect(one.receiver.chains.map(({ skipped, end }) => [skipped, end])).toEqual([
+      [[], undefined],
+    ]);
+    const two = await dealt(log, alice, bob, env);
+    const both = takeRecord(one.receiver, two.record, env.now) ?? one.receiver;
+    const [first, second] = await Promise.all(
+      [one, two].map(async ({ chain }) => (await sealAll(chain, log, numbered(2), env)).envelopes),
+    );
+    if (first === undefined || second === undefined) throw new Error("not sealed");
+    let current = both;
+    for (const envelope of [at(first, 1), at(second, 0), at(first, 0), at(second, 1)]) {
+      current = must(await open(current, envelope, log, env)).sender;
+    }
+    expect(current.chains.map(({ chainId }) => chainId)).toEqual([
+      one.chain.chainId,
+      two.chain.chainId,
+    ]);
+    expect(CHAIN_AGE_MS_MAX).toBe(86_400_000);
+  });
+
+  it("is the newest chain however old, and an older one for 15 days", async () => {
+    const { env, log, alice, bob } = await party("newest");
+    const one = await dealt(log, alice, bob, env);
+    const { envelope } = must(await sealForGroup(one.chain, log, text("late"), env));
+    const late = { ...env, now: days(40) };
+    expect((await open(one.receiver, envelope, log, late)).ok).toBe(true);
+    const two = await dealt(log, alice, bob, env);
+    const at15 = takeRecord(one.receiver, two.record, days(15));
+    expect(at15?.chains).toHaveLength(2);
+    expect(takeRecord(one.receiver, two.record, days(15) + 1)?.chains).toHaveLength(1);
+  });
+
+  it("is each key for its own 14 days", async () => {
+    const { env, log, alice, bob } = await party("own days");
+    const { chain, receiver } = await dealt(log, alice, bob, env);
+    const { envelopes } = await sealAll(chain, log, numbered(4), env);
+    const on = (day: number) => ({ ...env, now: days(day) });
+    const early = must(await open(receiver, at(envelopes, 1), log, on(0))).sender;
+    const both = must(await open(early, at(envelopes, 3), log, on(5))).sender;
+    const keysAt = async (day: number, more = 0) => {
+      const now = days(day) + more;
+      const fresh = await dealt(log, alice, bob, env);
+      return takeRecord(both, fresh.record, now)?.chains[0]?.skipped.map(({ n }) => n);
+    };
+    expect(await keysAt(14)).toEqual([0, 2]);
+    expect(await keysAt(14, 1)).toEqual([2]);
+    expect((await open(both, at(envelopes, 2), log, on(19))).ok).toBe(true);
+    expect(await open(both, at(envelopes, 0), log, on(15))).toEqual({
+      ok: false,
+      reason: "duplicate",
+    });
+  });
+
+  it("is 2,000 keys over all its chains, and the oldest chain's go first", async () => {
+    const { env, log, alice, bob } = await party("all chains");
+    const { receiver } = await dealt(log, alice, bob, env);
+    const [chain] = receiver.chains;
+    if (chain === undefined) throw new Error("no chain");
+    const { record } = await dealt(log, alice, bob, env);
+    const kept = (...counts: readonly number[]) => {
+      const chains = counts.map((count, index) => ({
+        ...chain,
+        skipped: Array.from({ length: count }, (_, n) => ({
+          n: 10_000 * index + n,
+          key: new Uint8Array(32),
+          at: NOW,
+        })),
+      }));
+      const after = takeRecord({ ...receiver, chains }, record, NOW)?.chains ?? [];
+      return after.map(({ skipped }) => [skipped.length, skipped[0]?.n]);
+    };
+    expect(kept(1_000, 1_000)).toEqual([
+      [1_000, 0],
+      [1_000, 10_000],
+      [0, undefined],
+    ]);
+    expect(kept(1_000, 1_001)).toEqual([
+      [999, 1],
+      [1_001, 10_000],
+      [0, undefined],
+    ]);
+    expect(kept(300, 500, 1_900)).toEqual([
+      [0, undefined],
+      [100, 10_400],
+      [1_900, 20_000],
+      [0, undefined],
+    ]);
+  });
+});
+
+describe("when a chain ends, by what the log says", () => {
+  it("in a full group it is looked up whether who has it was dropped", async () => {
+    const { env, log, alice, bob } = await party("full");
+    const { chain } = await dealt(log, alice, bob, env);
+    const [[, any] = []] = [...log.state.members];
+    if (any === undefined) throw new Error("no members");
+    const without = (count: number, gone: string): GroupLog => {
+      const members = new Map(log.state.members);
+      members.delete(gone);
+      for (let index = members.size; index < count; index++) members.set(`filler ${index}`, any);
+      return { ...log, state: { ...log.state, members } };
+    };
+    const [bobs, alices] = [bob, alice].map((own) => bytesToHex(accountOf(own)));
+    if (bobs === undefined || alices === undefined) throw new Error("no names");
+    expect(rotationDue(chain, without(MEMBERS_MAX, bobs), NOW)).toBe("membership");
+    expect(rotationDue(chain, without(MEMBERS_MAX, "nobody"), NOW)).toBeUndefined();
+    expect(rotationDue(chain, without(MEMBERS_MAX - 1, bobs), NOW)).toBeUndefined();
+    const full = without(MEMBERS_MAX, "nobody");
+    const revoked = new Set([deviceKey(bobs, bytesToHex(bob.cert.deviceId))]);
+    const lost = { ...full, state: { ...full.state, revoked } };
+    expect(rotationDue(chain, lost, NOW)).toBe("membership");
+    // Of somebody who has not got it.
+    const others = new Set([deviceKey(alices, bytesToHex(bob.cert.deviceId))]);
+    const fine = { ...full, state: { ...full.state, revoked: others } };
+    expect(rotationDue(chain, fine, NOW)).toBeUndefined();
+  });
+
+  it("after as many messages as the group allows now", async () => {
+    const { env, log, alice, bob } = await party("as many");
+    const { chain } = await dealt(log, alice, bob, env);
+    const after = (next: number, ended = false) => rotationDue({ ...chain, next, ended }, log, NOW);
+    expect(after(CHAIN_MESSAGES_MAX - 1)).toBeUndefined();
+    expect(after(CHAIN_MESSAGES_MAX)).toBe("messages");
+    expect(after(CHAIN_MESSAGES_MAX + 1)).toBe("messages");
+    expect(after(1, true)).toBe("messages");
+  });
+
+  it("is dealt to members only, one by one, and used in its own group only", async () => {
+    const { env, log, alice, bob, carol } = await party("dealt to");
+    const { chain } = await dealt(log, alice, bob, env);
+    const stranger = {
+      account: asAccountId(new Uint8Array(20).fill(200)),
+      device: bob.cert.deviceId,
+    };
+    for (const to of [
+      [deviceOf(carol), stranger],
+      [stranger, deviceOf(carol)],
+    ]) {
+      expect(dealChain(chain, log, to, NOW)).toEqual({ ok: false, reason: "not-a-member" });
+    }
+    const both = must(dealChain(chain, log, [deviceOf(carol), deviceOf(alice)], NOW)).chain;
+    expect(both.dealt.size).toBe(3);
+    const elsewhere = { ...log, group: (await party("dealt elsewhere")).log.group };
+    const refused = { ok: false, reason: "not-a-member" };
+    expect(await sealForGroup(chain, elsewhere, text("x"), env)).toEqual(refused);
+    expect(dealChain(chain, elsewhere, [deviceOf(bob)], NOW)).toEqual(refused);
+  });
+});
+
+interface Crafted {
+  readonly flags: number;
+  readonly head: Uint8Array;
+  readonly body: Uint8Array;
+  readonly tag: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly bodyKey: Uint8Array;
+}
+
+/** The chain's next message as §11.9 has it, but for what is given; in no bucket. */
+function crafted(
+  chain: SendingChain,
+  made: Pick<Crafted, "flags" | "head" | "body"> & Partial<Crafted>,
+  env: CryptoEnv,
+): GroupEnvelope {
+  const counter = createWriter().u32(chain.next).done();
+  const genuine = hmacSha256(chain.headerKey, concatBytes(text(LABELS.groupTag), counter));
+  const tag = made.tag ?? genuine.slice(0, 8);
+  const nonce = env.entropy(12);
+  const prefix = concatBytes(Uint8Array.of(5), tag, nonce);
+  const header = concatBytes(counter, made.head, Uint8Array.of(made.flags));
+  const context = concatBytes(chain.group, chain.account, chain.device, chain.chainId);
+  const hash = sha256(concatBytes(prefix, header, made.body));
+  const message = labelled(LABELS.groupMessage, context, hash);
+  const signature = made.signature ?? ed25519Sign(chain.signingSecret, message);
+  const sealedHeader = aeadSeal(chain.headerKey, nonce, concatBytes(context, prefix), header);
+  const sealedBody = aeadSeal(
+    made.bodyKey ?? chainStep(chain.chainKey).messageKey,
+    nonce,
+    concatBytes(context, prefix, sealedHeader),
+    concatBytes(made.body, signature),
+  );
+  return { tag, nonce, sealedHeader, sealedBody, prefix };
+}
 
 /** Seals one message at each of `numbers`, ascending; beyond 500 as a sender does that ends no chain. */
 async function sealAt(
