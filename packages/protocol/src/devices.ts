@@ -424,6 +424,12 @@ export function onOffer(draft: Draft, offer: Extract<Content, { kind: "offer" }>
     takeOffer(draft, { bundle: offer.bundle, address: offer.address });
     return;
   }
+  // Only the ways of the two accounts of this conversation pass through it, each towards the other one.
+  const isOwn = equalBytes(offer.bundle.cert.rootKey, self.cert.rootKey);
+  if (!isOwn && !(isForOwn && equalBytes(offer.bundle.cert.rootKey, root))) {
+    drop(draft, "wrong-identity");
+    return;
+  }
   const content = encodeContent(offer);
   const awaits = bytesToHex(offer.id);
   if (isForOwn) {

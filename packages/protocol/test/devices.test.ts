@@ -1,9 +1,16 @@
 /** Several devices of one account: every text reaches all of them once, and none that was removed (SPEC.md §10). */
-import { addDevice, createDeviceList, createOwnDevice, nobleBackend } from "@sotto/crypto";
+import {
+  accountIdOf,
+  addDevice,
+  createDeviceList,
+  createInviteBundle,
+  createOwnDevice,
+  nobleBackend,
+} from "@sotto/crypto";
 import { LATER_LISTS_MAX, MISSING_PATIENCE_MS } from "@sotto/protocol";
-import { bytesToHex } from "@sotto/wire";
+import { asContentId, bytesToHex, encodeContent } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
-import { entropy } from "./fixture.ts";
+import { entropy, messageId } from "./fixture.ts";
 import { createFleet, type Fleet, type Machine, start } from "./fleet.ts";
 
 interface Two {
@@ -241,6 +248,41 @@ describe("a removed device", () => {
     const forged = await addDevice(old, another.cert, true, ann.self.rootSecret, env);
     expect(forged.ok).toBe(false);
     expect(bob.slices.get(bob.chatWith(ann))?.conversation?.devices.list?.version).toBe(3);
+  });
+});
+
+describe("a way to a device", () => {
+  it("is not passed on when it leads to somebody else", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const cy = await fleet.person("Cy");
+    await start(cy);
+    await fleet.connect(ann, cy);
+    await fleet.pass(1_000);
+    const before = tab.peerIn(tab.chatWith(cy));
+    // Bob knows a bundle of Cy's, and has a queue: together they would lead Ann's tablet astray.
+    const env = { now: fleet.now, entropy, crypto: nobleBackend };
+    const { bundle } = await createInviteBundle(cy.self, env);
+    const atBob = bob.chatWith(ann);
+    const content = {
+      kind: "offer",
+      id: asContentId(entropy(16)),
+      time: { ms: fleet.now, counter: 0 },
+      account: accountIdOf(ann.self.cert.rootKey),
+      device: tab.self.cert.deviceId,
+      address: bob.peerIn(atBob).queue.address!,
+      bundle,
+    } as const;
+    const row = {
+      id: messageId(),
+      from: atBob,
+      to: atBob,
+      sequence: 1,
+      post: { kind: "send", awaits: bytesToHex(content.id), content: encodeContent(content) },
+    } as const;
+    await bob.feed(atBob, { kind: "post", row });
+    await fleet.pass(1_000);
+    expect(ann.dropped).toContain("wrong-identity");
+    expect(tab.peerIn(tab.chatWith(cy)).contact.addresses).toEqual(before.contact.addresses);
   });
 });
 
