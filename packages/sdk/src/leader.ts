@@ -99,6 +99,9 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     return viewConversation({
       record,
       live,
+      others: record.devices.links
+        .map((link) => shell.entries.get(link.conversation)?.slice.live)
+        .filter((one) => one !== undefined),
       hub: shell.hub.state,
       waiting: outbox.filter((row) => row.message !== undefined && row.relayedAt === undefined)
         .length,

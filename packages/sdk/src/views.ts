@@ -14,6 +14,8 @@ import type {
 export interface ViewInput {
   readonly record: ConversationRecord;
   readonly live: LiveState;
+  /** Of the contact's other devices. */
+  readonly others: readonly LiveState[];
   readonly hub: HubState;
   /** Outbox rows that await a receipt and that the relay has not taken. */
   readonly waiting: number;
@@ -67,15 +69,20 @@ export function viewMessage(row: MessageRow): MessageView {
   return { id, own, text, sentAt, status, path };
 }
 
-function viewLink({ record, live, hub, waiting, roundTripMs }: ViewInput): LinkState {
+function viewLink({ record, live, others, hub, waiting, roundTripMs }: ViewInput): LinkState {
   const { peer } = record;
   if (peer.state === "notes") return { state: "notes" };
   if (peer.state === "invited" || peer.state === "refused") return { state: "invited" };
   if (live.direct) return { state: "direct", roundTripMs };
   switch (hub) {
     case "online":
-      if (live.presence === "away") return { state: "away" };
-      return live.presence === "online" ? { state: "relayed" } : { state: "connecting" };
+      // Whoever has several devices is there while one of them is.
+      if ([live, ...others].some(({ presence }) => presence === "online")) {
+        return { state: "relayed" };
+      }
+      return [live, ...others].some(({ presence }) => presence === "away")
+        ? { state: "away" }
+        : { state: "connecting" };
     case "connecting":
       return { state: "connecting" };
     case "offline":

@@ -1,14 +1,15 @@
-import { type ConversationRecord, INITIAL_LIVE, type Peer } from "@sotto/protocol";
+import { type ConversationRecord, INITIAL_LIVE, type LiveState, type Peer } from "@sotto/protocol";
 import { INVITED_PEER, OPEN_PEER, sampleConversation } from "@sotto/storage/acceptance";
 import { describe, expect, test } from "vitest";
 import { viewConversation } from "#src/views.ts";
 
-const view = (record: ConversationRecord) =>
+const view = (record: ConversationRecord, others: readonly LiveState[] = []) =>
   viewConversation({
     record,
     live: INITIAL_LIVE,
     hub: "online",
     waiting: 0,
+    others,
     roundTripMs: undefined,
     invite: undefined,
   });
@@ -30,5 +31,17 @@ describe("what a list shows of a conversation", () => {
     const last = { time: { ms: 2 ** 46, counter: 0 }, at, text: "hello", own: false };
     expect(view({ ...record, last }).lastAt).toBe(at);
     expect(view(record).lastAt).toBe(record.createdAt);
+  });
+
+  test("is somebody there while one of their devices is", () => {
+    const record = sampleConversation("a", 1, OPEN_PEER);
+    const with_ = (...presences: LiveState["presence"][]) =>
+      view(
+        record,
+        presences.map((presence) => ({ ...INITIAL_LIVE, presence })),
+      ).link.state;
+    expect(with_()).toBe("connecting");
+    expect(with_("away", "unknown")).toBe("away");
+    expect(with_("away", "online")).toBe("relayed");
   });
 });
