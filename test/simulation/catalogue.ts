@@ -37,6 +37,7 @@ const CALM: Partial<Faults> = {
   relayDiskFull: 0,
   relayRotMean: 0,
   sessionLoss: 0,
+  putBackMean: 0,
   evictionMean: 0,
   evilReplay: 0,
   evilSwap: 0,
@@ -56,6 +57,8 @@ const LINKS: Partial<Faults> = {
 };
 const DISORDER: Partial<Faults> = { ...CALM, reorder: 0.3, duplicate: 0.2 };
 const MALICE: Partial<Faults> = { ...CALM, forgeMean: 1_500 };
+const LOSSES: Partial<Faults> = { ...CALM, sessionLoss: 0.9, clientCrashMean: 4_000 };
+const OLD_STORES: Partial<Faults> = { ...CALM, putBackMean: 4_000 };
 
 const CHAINS = "packages/crypto/src/chains.ts";
 const SESSION = "packages/crypto/src/session.ts";
@@ -173,6 +176,18 @@ export const CATALOGUE: readonly Entry[] = [
       },
     ],
     killer: { invariant: "I5", faults: CALM },
+  },
+  {
+    id: "nonce-from-counter",
+    what: "the nonce follows from the place in the chain",
+    how: [
+      {
+        file: SESSION,
+        from: "const nonce = env.entropy(NONCE_BYTES);",
+        to: "const nonce = new Uint8Array(NONCE_BYTES).fill(sending.next);",
+      },
+    ],
+    killer: { invariant: "I5", faults: OLD_STORES },
   },
   {
     id: "old-chains-unlimited",
@@ -360,6 +375,26 @@ export const CATALOGUE: readonly Entry[] = [
       file: "packages/protocol/test/outbox.test.ts",
       test: "gets IN_FLIGHT_MAX envelopes at a time",
     },
+  },
+  {
+    id: "reused-key-ignored",
+    what: "another message under a key that was used says nothing about its sender",
+    how: [
+      {
+        file: INBOX,
+        from: "const isReused = findReceived(peer.received, 0, envelope.tag) !== undefined;",
+        to: "const isReused = false;",
+      },
+    ],
+    killer: { file: "packages/protocol/test/repair.test.ts", test: "an old state" },
+  },
+  {
+    id: "plea-not-made",
+    what: "a device without sessions and spares waits for the other side to begin",
+    how: [
+      { file: "packages/protocol/src/repair.ts", from: "    await plead(draft, peer);\n", to: "" },
+    ],
+    killer: { invariant: "I4", faults: LOSSES },
   },
   {
     id: "timer-spins",

@@ -65,6 +65,11 @@ export interface Client extends Endpoint {
   crash(why: string): void;
   /** Loses everything it had stored. */
   evict(): void;
+  /** On disk; the client is not running. */
+  loseSessions(id: ConversationId, withSpares: boolean): void;
+  copyStore(): Disk;
+  /** From now on it has what it had when this was copied. */
+  putBack(store: Disk): void;
   begin(id: ConversationId, input: Extract<Input, { id: ConversationId }>): Promise<boolean>;
   feed(id: ConversationId, input: Input): Promise<void>;
   rename(name: string): Promise<void>;
@@ -109,6 +114,7 @@ export function createClient(options: ClientOptions): Client {
       readerSecret: new Uint8Array(32),
       relayKey: options.relayKey,
       createdAt: 0,
+      devices: { lists: [], links: [] },
     },
     conversations: new Map(),
     outbox: new Map(),
@@ -531,12 +537,15 @@ export function createClient(options: ClientOptions): Client {
           disk.conversations.set(id, { ...conversation, peer });
         }
       }
-      for (const [id, conversation] of disk.conversations) {
-        const { peer } = conversation;
-        if (peer.state !== "open" || !oracle.couldRepair(client, id)) continue;
-        if (decisions.fires("session-loss", options.faults().sessionLoss) === undefined) continue;
-        trace(`${name}/${id} loses its sessions`);
-        disk.conversations.set(id, { ...conversation, peer: { ...peer, sessions: [] } });
+      for (const id of disk.conversations.keys()) {
+        if (!oracle.couldRepair(client, id)) continue;
+        const how = decisions.fires("session-loss", options.faults().sessionLoss);
+        if (how === undefined) continue;
+        client.loseSessions(id, how.chance(0.5));
+        const other = how.chance(0.25) ? oracle.across(client, id) : undefined;
+        if (other === undefined) continue;
+        other.client.crash("with its sessions");
+        other.client.loseSessions(other.id, how.chance(0.5));
       }
       for (const [id, conversation] of disk.conversations) {
         const slice = restartSlice(conversation);
@@ -560,6 +569,30 @@ export function createClient(options: ClientOptions): Client {
       client.crash("and loses everything");
       oracle.evicted(client);
       for (const rows of [disk.conversations, disk.outbox, disk.messages]) rows.clear();
+    },
+    loseSessions(id, withSpares) {
+      const conversation = disk.conversations.get(id);
+      if (conversation?.peer.state !== "open") return;
+      trace(`${name}/${id} loses its sessions${withSpares ? " and spares" : ""}`);
+      const { spares } = conversation.peer;
+      const none = { ...spares, own: [], theirs: undefined, usedAt: 0, askedAt: 0, pleaAt: 0 };
+      const peer = { ...conversation.peer, sessions: [], spares: withSpares ? none : spares };
+      disk.conversations.set(id, { ...conversation, peer });
+    },
+    copyStore: () => ({
+      self: disk.self,
+      conversations: new Map(disk.conversations),
+      outbox: copyRows(disk.outbox),
+      messages: copyRows(disk.messages),
+    }),
+    putBack(store) {
+      client.crash("and gets an older store back");
+      oracle.putBack(client, store);
+      disk.self = store.self;
+      for (const rows of [disk.conversations, disk.outbox, disk.messages]) rows.clear();
+      for (const [id, record] of store.conversations) disk.conversations.set(id, record);
+      for (const [id, rows] of copyRows(store.outbox)) disk.outbox.set(id, rows);
+      for (const [id, rows] of copyRows(store.messages)) disk.messages.set(id, rows);
     },
     async begin(id, input) {
       if (!running || entries.has(id)) return false;
@@ -644,6 +677,18 @@ export function createClient(options: ClientOptions): Client {
       }
     },
   };
-  const forger = createForger({ client, network, oracle, env, trace });
+  const forger = createForger({
+    client,
+    network,
+    oracle,
+    env,
+    trace,
+    mayBeForgotten: () => options.faults().putBackMean > 0,
+  });
   return client;
 }
+
+const copyRows = <Row>(
+  rows: ReadonlyMap<ConversationId, ReadonlyMap<string, Row>>,
+): Map<ConversationId, Map<string, Row>> =>
+  new Map(Array.from(rows, ([id, own]) => [id, new Map(own)]));

@@ -28,8 +28,10 @@ export interface Faults {
   readonly crashAtBoundary: number;
   /** Mean time until one client loses everything it had stored. */
   readonly evictionMean: number;
-  /** Chance that the sessions of one conversation are gone after a crash of a client. */
+  /** Chance that the sessions of one conversation are gone after a crash of a client; perhaps its spares and the other side's, too. */
   readonly sessionLoss: number;
+  /** Mean time between copies of a client's whole store that are put back some time later. */
+  readonly putBackMean: number;
   readonly duplicate: number;
   /** Chance that a frame overtakes or falls behind others. */
   readonly reorder: number;
@@ -124,6 +126,7 @@ export function drawFaults(random: Random): Faults {
     evilForge: maybe(evil, () => random.next() * 0.1),
     evilLie: maybe(evil, () => random.next() * 0.1),
     forgeMean: maybe(0.25, every(500, 8_000)),
+    putBackMean: maybe(0.08, every(5_000, 40_000)),
   };
 }
 
@@ -140,6 +143,7 @@ export const healed = (faults: Faults): Faults => ({
   crashAtBoundary: 0,
   evictionMean: 0,
   sessionLoss: 0,
+  putBackMean: 0,
   duplicate: 0,
   reorder: 0,
   straggler: 0,
@@ -183,6 +187,7 @@ export const isPlain = (faults: Faults): boolean =>
     faults.evilForge +
     faults.relayRotMean +
     faults.sessionLoss +
+    faults.putBackMean +
     faults.slow +
     faults.clockJumpMean +
     faults.clockFreezeMean ===

@@ -37,6 +37,8 @@ export interface ForgerOptions {
   readonly oracle: Oracle;
   readonly env: () => Env;
   readonly trace: (line: string) => void;
+  /** Whether the other side may forget a message it had, because its store is put back: then nothing is forged under its id. */
+  readonly mayBeForgotten: () => boolean;
 }
 
 export function createForger(options: ForgerOptions): Forger {
@@ -109,6 +111,7 @@ export function createForger(options: ForgerOptions): Forger {
       const ids = [...oracle.foreignIds(entry.id).slice(-8), bytesToHex(how.bytes(16))];
       return encodeContent({ kind: "receipt", ids: ids.map((id) => asContentId(hexToBytes(id)!)) });
     }
+    if (options.mayBeForgotten()) return undefined;
     const there = [...(client.disk.messages.get(entry.id)?.values() ?? [])].filter(
       (row) => !row.own || row.status === "delivered",
     );

@@ -65,7 +65,10 @@ export function createFullNetwork(options: NetworkOptions): Network {
   const disk = createMemoryDisk();
   const { evilReplay, evilSwap, evilCut, evilForge, evilLie, relayRotMean } = options.faults;
   const tampers = evilReplay + evilSwap + evilCut + evilForge + evilLie + relayRotMean > 0;
-  const watch = createRelayWatch(options.watch, disk, !tampers);
+  const watch = createRelayWatch(options.watch, disk, {
+    strict: !tampers,
+    idsAreOnce: options.faults.putBackMean === 0,
+  });
   let backup: MemoryDisk | undefined;
   const readerSecrets = new Map<Endpoint, Uint8Array>();
   const sendSecret = random.bytes(32);

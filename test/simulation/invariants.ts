@@ -7,7 +7,7 @@ export const INVARIANTS = {
   I2: "nothing is stored, counted or shown twice, and nothing stored is rewritten",
   I3: "both sides keep one order, and a sign only goes up",
   I4: "in peace both sides have the same history, names and nothing left to send",
-  I5: "no (key, nonce) and no message key is released with two plaintexts",
+  I5: "no (key, nonce) is released with two plaintexts, nor a message key but for a store that was put back",
   I6: "what a device keeps opens nothing that it opened before, and holds no key that did",
   I7: "every turn has a key of its own, and a copied state reads at most one that began after it was copied",
   I8: "everything that others can make grow has its limit, on clients and relay",
@@ -31,5 +31,5 @@ export const KNOWN_LIMITS = [
 export const NOT_YET = {
   I11: "there are no groups, so no epoch keys",
   I12: "a change of identity holds the conversation; its tests are packages/protocol/test/repair.test.ts",
-  I16: "a store that was put back is not recognised: nothing says to it how far its chains went",
+  I16: "a store that was put back learns only from the other side how far its chains went; until then it sends on them, and the runs count how often",
 } as const;

@@ -46,6 +46,7 @@ const first = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 const startedAt = performance.now();
 let [failed, steps, accepted, simulatedMs, shrinks] = [0, 0, 0, 0, 0];
+let [putBack, oldKeys, gone] = [0, 0, 0];
 const faults = new Map<string, number>();
 
 for (let seed = first; seed < first + count; seed++) {
@@ -56,6 +57,9 @@ for (let seed = first; seed < first + count; seed++) {
   });
   steps += result.steps;
   accepted += result.accepted;
+  putBack += result.restored.stores;
+  oldKeys += result.restored.oldKeys;
+  gone += result.restored.gone;
   simulatedMs += result.simulatedMs;
   for (const { kind } of result.decisions) {
     if (!ACTS.includes(kind)) faults.set(kind, (faults.get(kind) ?? 0) + 1);
@@ -73,6 +77,11 @@ process.exitCode = failed === 0 ? 0 : 1;
 
 function report(done: number): void {
   const seconds = (performance.now() - startedAt) / 1_000;
+  if (putBack > 0) {
+    console.log(
+      `${putBack} stores put back, ${gone} texts gone with them, ${oldKeys} messages under keys of before (I16)`,
+    );
+  }
   const injected = [...faults.values()].reduce((sum, one) => sum + one, 0);
   console.log(
     `${done} seeds, ${failed} failed, ${injected} faults, ${steps} steps, ${accepted} messages, ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours, ${(done / seconds).toFixed(1)} seeds/s`,

@@ -38,7 +38,7 @@ import {
   TAG_BYTES,
   utf8ToBytes,
 } from "@sotto/wire";
-import type { Client } from "./client.ts";
+import type { Client, Disk } from "./client.ts";
 import type { Invariant } from "./invariants.ts";
 import type { Random } from "./random.ts";
 import { keyOfBlob } from "./relay-watch.ts";
@@ -60,6 +60,8 @@ const TURNS_EXPOSED_MAX = 1;
 const SPARES_MAX = 4;
 
 const MARKER_BYTES = utf8ToBytes(MARKER);
+/** What an AEAD puts behind what it sealed. */
+const TAG_END_BYTES = 16;
 
 const RANK: Readonly<Record<MessageStatus, number>> = {
   queued: 0,
@@ -76,11 +78,21 @@ export interface Pair {
   readonly inviteeId: ConversationId;
 }
 
+/** Of stores that were put back. */
+export interface Restored {
+  readonly stores: number;
+  /** Messages sent under keys that had been used for others (I16). */
+  readonly oldKeys: number;
+  /** Texts that nobody has: their author's store did not know them yet, and they had not arrived. */
+  readonly gone: number;
+}
+
 export interface Oracle {
   /** `I1: what happened`, each once. */
   readonly failures: readonly string[];
   readonly broken: ReadonlySet<Invariant>;
   readonly accepted_: number;
+  readonly restored: Restored;
   fail(this: void, invariant: Invariant, what: string): void;
   /** Bytes on a socket or on the relay's disk (I10). */
   carried(this: void, bytes: Uint8Array): void;
@@ -108,8 +120,17 @@ export interface Oracle {
   join(pair: Pair): void;
   /** Ids of texts that are none of this conversation's. */
   foreignIds(id: ConversationId): readonly string[];
-  /** Whether both sides could begin anew if one lost its sessions now. */
+  /** An older store of this client's is about to take the place of the one it has. */
+  putBack(client: Client, store: Disk): void;
+  /** Whether everybody this client writes to knows it by now: an older store than that knows too little to go on. */
+  canGoBack(client: Client): boolean;
+  /** Whether both sides could begin anew if either lost its sessions now. */
   couldRepair(client: Client, id: ConversationId): boolean;
+  /** Where the other side of this conversation keeps it. */
+  across(
+    client: Client,
+    id: ConversationId,
+  ): { readonly client: Client; readonly id: ConversationId } | undefined;
   isSettled(): boolean;
   atTheEnd(expectedDrops: ReadonlySet<DropReason>): Promise<void>;
 }
@@ -141,18 +162,22 @@ export function createOracle(options: OracleOptions): Oracle {
   const broken = new Set<Invariant>();
   const pairs: Pair[] = [];
   const accepted = new Map<string, Accepted>();
-  const blobByTag = new Map<string, Uint8Array>();
-  const seals = new Map<string, string>();
+  const seals = new Map<string, { readonly key: string; readonly nonce: string }>();
+  const bodies = new Map<string, { readonly tag: string; readonly life: number }>();
   const released = new Map<string, string>();
   const wakes = new Map<string, { second: number; count: number }>();
   const given = new Map<string, readonly string[]>();
-  const handled = new Set<string>();
+  const handled = new Map<Client, Set<string>>();
   const opened = new Map<string, Uint8Array[]>();
   const usedKeys = new Map<Client, Set<string>>();
   const evicted = new Set<Client>();
+  const lives = new Map<Client, number>();
+  /** Rows that were stored and are not, because an older store was put back. */
+  const lost = new Map<string, Set<string>>();
+  const restored = { stores: 0, oldKeys: 0, gone: 0 };
   const copies: Copy[] = [];
   const ratchetKeys = new Map<string, Uint8Array>();
-  const turnedTo = new Set<string>();
+  const turnedTo = new Map<string, number>();
 
   /** Where the other side of this conversation keeps it. */
   function across(
@@ -169,6 +194,21 @@ export function createOracle(options: OracleOptions): Oracle {
     }
     return undefined;
   }
+
+  /** Each side knows where the other one reads: whatever else is lost, they can begin anew. */
+  const isAcquainted = (pair: Pair): boolean =>
+    [
+      pair.inviter.disk.conversations.get(pair.inviterId)?.peer,
+      pair.invitee.disk.conversations.get(pair.inviteeId)?.peer,
+    ].every(
+      (peer) =>
+        peer?.state === "open" &&
+        peer.queue.address !== undefined &&
+        peer.contact.addresses.length > 0,
+    );
+
+  const hasLost = (client: Client, id: ConversationId, row: string): boolean =>
+    lost.get(`${client.name}/${id}`)?.has(row) === true;
 
   const isWhole = (pair: Pair): boolean => !evicted.has(pair.inviter) && !evicted.has(pair.invitee);
 
@@ -192,6 +232,7 @@ export function createOracle(options: OracleOptions): Oracle {
     const other = across(client, id);
     if (other === undefined || evicted.has(other.client)) return;
     if (other.client.disk.messages.get(other.id)?.has(row.id) === true) return;
+    if (hasLost(other.client, other.id, row.id)) return;
     oracle.fail("I1", `${client.name} says delivered, but ${row.id.slice(0, 6)} is not stored`);
   }
 
@@ -230,9 +271,12 @@ export function createOracle(options: OracleOptions): Oracle {
       if (before === session.ownRatchetKey) continue;
       ratchetKeys.set(name, session.ownRatchetKey);
       const key = bytesToHex(session.ownRatchetKey);
-      if (turnedTo.has(key))
+      const life = lives.get(client) ?? 0;
+      // A spare that an older store brought back is answered with the same key once more.
+      const isRevived = session.stepDue && (turnedTo.get(key) ?? life) < life;
+      if (turnedTo.has(key) && !isRevived)
         oracle.fail("I7", `${client.name} turns to a ratchet key that was used`);
-      turnedTo.add(key);
+      turnedTo.set(key, life);
     }
   }
 
@@ -240,27 +284,30 @@ export function createOracle(options: OracleOptions): Oracle {
   function checkRelease(client: Client, blob: Uint8Array): void {
     const at = blob[0] === EnvelopeType.hello ? HELLO_HEADER_BYTES : 0;
     const isMessage = blob[at] === EnvelopeType.message;
-    const tags = [bytesToHex(blob.subarray(-16))];
+    const body = bytesToHex(blob.subarray(-TAG_END_BYTES));
+    const tags = [body];
     if (isMessage) {
       const end = at + MESSAGE_HEADER_BYTES;
-      tags.push(bytesToHex(blob.subarray(end - 16, end)));
+      tags.push(bytesToHex(blob.subarray(end - TAG_END_BYTES, end)));
     }
     for (const tag of tags) {
       const use = seals.get(tag);
       if (use === undefined) continue;
-      const before = released.get(use);
+      const name = `${use.key}/${use.nonce}`;
+      const before = released.get(name);
       if (before !== undefined && before !== tag) {
         oracle.fail("I5", `${client.name} releases two texts under one key and nonce`);
       }
-      released.set(use, tag);
+      released.set(name, tag);
     }
-    if (!isMessage) return;
-    const tag = bytesToHex(blob.subarray(at + 1, at + 1 + TAG_BYTES));
-    const before = blobByTag.get(tag);
-    if (before === undefined) blobByTag.set(tag, blob);
-    else if (before !== blob && bytesToHex(before.subarray(-16)) !== tags[0]) {
-      oracle.fail("I5", `${client.name} uses a message key for two messages`);
-    }
+    const key = isMessage ? seals.get(body)?.key : undefined;
+    if (key === undefined) return;
+    const life = lives.get(client) ?? 0;
+    const before = bodies.get(key);
+    if (before === undefined) bodies.set(key, { tag: body, life });
+    else if (before.tag === body) return;
+    else if (before.life < life) restored.oldKeys++;
+    else oracle.fail("I5", `${client.name} uses a message key for two messages`);
   }
 
   const env = () => ({
@@ -309,6 +356,7 @@ export function createOracle(options: OracleOptions): Oracle {
   const oracle: Oracle = {
     failures,
     broken,
+    restored,
     get accepted_() {
       return accepted.size;
     },
@@ -347,7 +395,8 @@ export function createOracle(options: OracleOptions): Oracle {
       }
     },
     sealed(key, nonce, sealed) {
-      seals.set(bytesToHex(sealed.subarray(-16)), `${bytesToHex(key)}/${bytesToHex(nonce)}`);
+      const tag = bytesToHex(sealed.subarray(-TAG_END_BYTES));
+      seals.set(tag, { key: bytesToHex(key), nonce: bytesToHex(nonce) });
     },
     released(client, blob) {
       const { rootSecret, signingSecret, dhSecret } = client.disk.self;
@@ -388,7 +437,8 @@ export function createOracle(options: OracleOptions): Oracle {
       }
     },
     handled(client, id, blob, keys) {
-      handled.add(`${client.name}/${keyOfBlob(blob)}`);
+      const stored = handled.get(client) ?? new Set();
+      handled.set(client, stored.add(keyOfBlob(blob)));
       if (keys.length === 0) return;
       const used = usedKeys.get(client) ?? new Set();
       usedKeys.set(client, used);
@@ -399,7 +449,7 @@ export function createOracle(options: OracleOptions): Oracle {
     acknowledges(client, name) {
       const keys = given.get(`${client.name}/${name}`);
       if (keys === undefined) return;
-      if (keys.some((key) => handled.has(`${client.name}/${key}`))) return;
+      if (keys.some((key) => handled.get(client)?.has(key))) return;
       oracle.fail("I13", `${client.name} confirms what it has not stored`);
     },
     copied(client, id) {
@@ -410,6 +460,31 @@ export function createOracle(options: OracleOptions): Oracle {
     evicted(client) {
       evicted.add(client);
     },
+    canGoBack(client) {
+      const own = pairs.filter((pair) => pair.inviter === client || pair.invitee === client);
+      return own.filter(isWhole).length === own.length && own.every(isAcquainted);
+    },
+    putBack(client, store) {
+      restored.stores++;
+      lives.set(client, (lives.get(client) ?? 0) + 1);
+      for (const [id, rows] of client.disk.messages) {
+        const name = `${client.name}/${id}`;
+        const without = lost.get(name) ?? new Set();
+        lost.set(name, without);
+        for (const row of rows.keys()) {
+          if (store.messages.get(id)?.has(row) !== true) without.add(row);
+        }
+        // What it had opened, it can open again: it knows nothing of it.
+        opened.delete(name);
+      }
+      usedKeys.delete(client);
+      handled.delete(client);
+      for (const [id, { peer }] of store.conversations) {
+        for (const session of peer.state === "open" ? peer.sessions : []) {
+          ratchetKeys.set(`${client.name}/${id}/${bytesToHex(session.id)}`, session.ownRatchetKey);
+        }
+      }
+    },
     join(pair) {
       pairs.push(pair);
     },
@@ -418,19 +493,14 @@ export function createOracle(options: OracleOptions): Oracle {
         .filter(([, one]) => one.conversation.slice(-1) !== id.slice(-1))
         .map(([messageId]) => messageId);
     },
+    across,
     couldRepair(client, id) {
-      const other = across(client, id);
-      const sides = [
-        client.disk.conversations.get(id),
-        other?.client.disk.conversations.get(other.id),
-      ];
-      return sides.every(
-        (side) =>
-          side?.peer.state === "open" &&
-          side.peer.spares.theirs !== undefined &&
-          side.peer.sessions[0] !== undefined &&
-          side.peer.sessions[0].helloHeader === undefined,
+      const pair = pairs.find(
+        (one) =>
+          (one.inviter === client && one.inviterId === id) ||
+          (one.invitee === client && one.inviteeId === id),
       );
+      return pair !== undefined && isWhole(pair) && isAcquainted(pair);
     },
     isSettled() {
       return pairs.filter(isWhole).every((pair) => {
@@ -468,25 +538,33 @@ export function createOracle(options: OracleOptions): Oracle {
     const short = `${id.slice(0, 6)} of ${author.name}`;
     if (evicted.has(author)) return;
     const own = author.disk.messages.get(conversation)?.get(id);
+    const other = across(author, conversation);
+    if (other === undefined) return;
+    const there = other.client.disk.messages.get(other.id)?.get(id);
     if (own === undefined) {
+      if (hasLost(author, conversation, id)) {
+        if (there === undefined) restored.gone++;
+        return;
+      }
       oracle.fail("I1", `accepted message ${short} is gone from its author`);
       return;
     }
-    const other = across(author, conversation);
-    if (other === undefined || evicted.has(other.client)) return;
-    const there = other.client.disk.messages.get(other.id)?.get(id);
+    if (evicted.has(other.client)) return;
     if (own.status !== "delivered") oracle.fail("I4", `message ${short} ends as ${own.status}`);
-    if (there === undefined) oracle.fail("I1", `accepted message ${short} never arrived`);
-    else if (there.text !== text || there.order !== own.order) {
+    if (there === undefined) {
+      if (hasLost(other.client, other.id, id)) return;
+      oracle.fail("I1", `accepted message ${short} never arrived`);
+    } else if (there.text !== text || there.order !== own.order) {
       oracle.fail("I2", `message ${short} arrived changed`);
     }
   }
 
   /** I4. */
   function checkPair(pair: Pair): void {
-    const here = shown(pair.inviter, pair.inviterId);
-    const there = shown(pair.invitee, pair.inviteeId);
-    const label = `${pair.inviter.name}-${pair.invitee.name}`;
+    const { inviter, inviterId, invitee, inviteeId } = pair;
+    const here = shown(inviter, inviterId, invitee, inviteeId);
+    const there = shown(invitee, inviteeId, inviter, inviterId);
+    const label = `${inviter.name}-${invitee.name}`;
     if (here.join() !== there.join()) oracle.fail("I4", `${label} see different conversations`);
     for (const [client, id, other] of [
       [pair.inviter, pair.inviterId, pair.invitee],
@@ -507,10 +585,19 @@ export function createOracle(options: OracleOptions): Oracle {
     }
   }
 
-  const shown = (client: Client, id: ConversationId): readonly string[] =>
-    [...(client.disk.messages.get(id)?.values() ?? [])]
+  /** In order; without what only this side still has because the other one's store is older. */
+  const shown = (
+    client: Client,
+    id: ConversationId,
+    other: Client,
+    otherId: ConversationId,
+  ): readonly string[] => {
+    const there = other.disk.messages.get(otherId);
+    return [...(client.disk.messages.get(id)?.values() ?? [])]
+      .filter((row) => there?.has(row.id) === true || !hasLost(other, otherId, row.id))
       .map((row) => row.order)
       .toSorted((a, b) => (a < b ? -1 : 1));
+  };
 
   return oracle;
 }

@@ -33,6 +33,23 @@ it("a queue that was asked for twice and refused once is read all the same", asy
   expect(failures).toEqual([]);
 });
 
+it.each([1, 2, 3, 5, 6, 7])(
+  "older stores that are put back heal, and both sides without a session or a spare (seed %i)",
+  async (seed) => {
+    const faults = {
+      phaseMs: 40_000,
+      putBackMean: 6_000,
+      sessionLoss: 0.5,
+      clientCrashMean: 8_000,
+      clockJumpMean: 0,
+    };
+    const { failures, restored, decisions } = await simulate(seed, { faults });
+    expect(failures).toEqual([]);
+    expect(restored.stores).toBeGreaterThan(0);
+    expect(decisions.some(({ kind }) => kind === "session-loss")).toBe(true);
+  },
+);
+
 it("says what it leaves out", () => {
   expect(Object.keys(NOT_YET)).toEqual(["I11", "I12", "I16"]);
   expect(KNOWN_LIMITS).toHaveLength(1);

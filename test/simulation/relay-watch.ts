@@ -31,8 +31,18 @@ export interface RelayWatch {
 export const keyOfBlob = (blob: Uint8Array): string =>
   `${blob.length}/${bytesToHex(blob.subarray(0, 24))}/${bytesToHex(blob.subarray(-8))}`;
 
-/** `strict`: nobody tampers with what the relay gives, so that its own accounts can be taken at their word. */
-export function createRelayWatch(watch: Watch, disk: MemoryDisk, strict: boolean): RelayWatch {
+export interface WatchOptions {
+  /** Nobody tampers with what the relay gives, so that its own accounts can be taken at their word. */
+  readonly strict: boolean;
+  /** Nobody's store goes back, so that an id stands for the same bytes for ever. */
+  readonly idsAreOnce: boolean;
+}
+
+export function createRelayWatch(
+  watch: Watch,
+  disk: MemoryDisk,
+  { strict, idsAreOnce }: WatchOptions,
+): RelayWatch {
   const durable = new Set<string>();
   const confirmed = new Set<string>();
   const given = new Map<string, string>();
@@ -67,7 +77,7 @@ export function createRelayWatch(watch: Watch, disk: MemoryDisk, strict: boolean
     },
     saidOk(blob) {
       const key = keyOfBlob(blob);
-      if (durable.has(key) || confirmed.has(key) || !strict) return;
+      if (durable.has(key) || confirmed.has(key) || !strict || !idsAreOnce) return;
       watch.fail("I1", "the relay says OK to what a crash would take");
     },
     begun() {

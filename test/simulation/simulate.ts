@@ -12,7 +12,7 @@ import { identitiesFor } from "./identities.ts";
 import type { Invariant } from "./invariants.ts";
 import { createThinNetwork } from "./thin-network.ts";
 import { createFullNetwork } from "./full-network.ts";
-import { createOracle, MARKER, type Pair } from "./oracle.ts";
+import { createOracle, MARKER, type Pair, type Restored } from "./oracle.ts";
 import type { PlantedBug } from "./planted.ts";
 import { createRandom, type Random } from "./random.ts";
 import { createScheduler } from "./scheduler.ts";
@@ -42,6 +42,7 @@ export interface RunResult {
   readonly steps: number;
   readonly events: number;
   readonly accepted: number;
+  readonly restored: Restored;
   /** Virtual ms of the whole run. */
   readonly simulatedMs: number;
   /** Virtual ms from the end of the faults until everything had settled. */
@@ -59,6 +60,8 @@ const TELLS_TWICE_EVERY = 4;
 export const ACTS: readonly string[] = ["write", "look", "rename", "copy"];
 
 const HARMLESS: readonly DropReason[] = ["duplicate", "old-signal", "unknown-session"];
+/** What a chain that went back looks like from the other side, and a bundle that was used and forgotten. */
+const WITH_OLD_STORES: readonly DropReason[] = [...HARMLESS, "malformed", "bad-tag", "unexpected"];
 const WITH_TAMPERING: readonly DropReason[] = [
   ...HARMLESS,
   "malformed",
@@ -163,7 +166,9 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     oracle.fail("I9", `settles only ${Math.round(settledAt - faults.phaseMs)} ms after the faults`);
   }
   network.atTheEnd();
-  await oracle.atTheEnd(new Set(isTampered(faults) ? WITH_TAMPERING : HARMLESS));
+  const haveLost = oracle.restored.stores + losses() > 0;
+  const mayDrop = haveLost ? WITH_OLD_STORES : HARMLESS;
+  await oracle.atTheEnd(new Set(isTampered(faults) ? WITH_TAMPERING : mayDrop));
   return {
     seed,
     failures: oracle.failures,
@@ -173,9 +178,14 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     steps: clients.reduce((sum, client) => sum + client.steps, 0),
     events: scheduler.events,
     accepted: oracle.accepted_,
+    restored: oracle.restored,
     simulatedMs: scheduler.now,
     settledAfterMs: settledAt === undefined ? undefined : settledAt - faults.phaseMs,
   };
+
+  function losses(): number {
+    return decisions.taken.filter((one) => one.kind === "session-loss").length;
+  }
 
   function skewOf(): number {
     const how = decisions.fires("skew", faults.clockSkewMax === 0 ? 0 : 1);
@@ -267,7 +277,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     again(own.int(3_000), look);
     again(own.int(faults.phaseMs), copy);
     // A rename that the device forgets in a crash is told to nobody: the app repeats nothing either.
-    const forgets = faults.clientCrashMean + faults.crashAtBoundary + faults.evictionMean > 0;
+    const { clientCrashMean, crashAtBoundary, evictionMean, putBackMean } = faults;
+    const forgets = clientCrashMean + crashAtBoundary + evictionMean + putBackMean > 0;
     if (!forgets && own.chance(0.3)) again(own.int(faults.phaseMs), rename);
   }
 
@@ -322,6 +333,15 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     often("eviction", faults.evictionMean, (how) => {
       // One is enough: with nobody left there is nothing to see.
       if (evictions++ === 0) how.pick(clients).evict();
+    });
+    often("put-back", faults.putBackMean, (how) => {
+      const client = how.pick(clients);
+      if (!oracle.canGoBack(client)) return;
+      trace(`${client.name} is copied`);
+      const store = client.copyStore();
+      scheduler.after(how.exponential(faults.phaseMs / 5), () => {
+        if (!healing && oracle.canGoBack(client)) client.putBack(store);
+      });
     });
     often("link-drop", faults.linkDropMean, (how) => network.breakLink(how.pick(clients)));
     often("clock-jump", faults.clockJumpMean, (how) => {
