@@ -158,6 +158,9 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
     case "mark-read":
       markRead(draft);
       break;
+    case "devices-seen":
+      markDevicesSeen(draft, input);
+      break;
     case "mark-verified":
       markVerified(draft, input.verified);
       break;
@@ -201,10 +204,13 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
   return true;
 }
 
-/** The person has seen what there is, changes of devices included. */
 function markRead(draft: Draft): void {
-  const { unread, devices } = draft.conversation;
-  if (unread > 0) changeConversation(draft, { unread: 0 });
-  const { added, removed } = devices.news;
-  if (added + removed > 0) changeDevices(draft, { news: { added: 0, removed: 0 } });
+  if (draft.conversation.unread > 0) changeConversation(draft, { unread: 0 });
+}
+
+/** Reading messages is not noticing this: what is on screen counts as read by itself. */
+function markDevicesSeen(draft: Draft, seen: Extract<Input, { kind: "devices-seen" }>): void {
+  const { added, removed } = draft.conversation.devices.news;
+  if (added + removed === 0 || added !== seen.added || removed !== seen.removed) return;
+  changeDevices(draft, { news: { added: 0, removed: 0 } });
 }

@@ -49,6 +49,8 @@ export type Input =
     }
   | { readonly kind: "rename"; readonly name: string }
   | { readonly kind: "mark-read" }
+  /** The person has seen that so many devices were added and removed; what came since is still news. */
+  | { readonly kind: "devices-seen"; readonly added: number; readonly removed: number }
   | { readonly kind: "mark-verified"; readonly verified: boolean }
   /** To the notes: a device of this account is to speak for it no more. */
   | { readonly kind: "remove-device"; readonly device: DeviceName }

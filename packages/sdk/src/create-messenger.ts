@@ -315,9 +315,13 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       },
       loadOlder: () => opened().loadOlder(),
       async markRead() {
-        const { unread, devices } = conversation.view.value;
-        if (unread + devices.added + devices.removed === 0) return;
+        if (conversation.view.value.unread === 0) return;
         await run({ kind: "mark-read", conversation: id });
+      },
+      async markDevicesSeen() {
+        const { added, removed } = conversation.view.value.devices;
+        if (added + removed === 0) return;
+        await run({ kind: "devices-seen", conversation: id, added, removed });
       },
       setVisible(next) {
         if (next === visible) return;

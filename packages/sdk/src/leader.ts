@@ -170,6 +170,10 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
         return trustDevices(command);
       case "mark-read":
         return feed(command.conversation, { kind: "mark-read" });
+      case "devices-seen": {
+        const { conversation, added, removed } = command;
+        return feed(conversation, { kind: "devices-seen", added, removed });
+      }
       case "set-verified":
         return feed(command.conversation, { kind: "mark-verified", verified: command.verified });
       case "answer-identity":

@@ -70,7 +70,7 @@ export interface ConversationView {
   /** The contact's devices beyond the one it came with. */
   readonly devices: {
     readonly others: number;
-    /** Added and removed since `markRead`. */
+    /** Added and removed since `markDevicesSeen`. In the notes: devices of the own account. */
     readonly added: number;
     readonly removed: number;
     /**
@@ -121,6 +121,8 @@ export interface Conversation {
   send(text: string): Promise<string>;
   loadOlder(): Promise<void>;
   markRead(): Promise<void>;
+  /** The person has seen `devices.added` and `devices.removed` as they are now; what comes later is news again. */
+  markDevicesSeen(): Promise<void>;
   /** While on screen a direct link is wanted. */
   setVisible(visible: boolean): void;
   /** With a `newIdentity`, the number of that one. Undefined until the other side is known. */

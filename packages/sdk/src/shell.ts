@@ -657,6 +657,7 @@ const parentIn = (input: Extract<Input, { id: ConversationId }>): ConversationId
 const isRequest = ({ kind }: Input): boolean =>
   kind === "send-text" ||
   kind === "mark-read" ||
+  kind === "devices-seen" ||
   kind === "mark-verified" ||
   kind === "remove-device" ||
   kind === "answer-fork";

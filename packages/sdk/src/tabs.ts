@@ -43,6 +43,13 @@ export type Command =
   | { readonly kind: "remove-device"; readonly device: string }
   | { readonly kind: "trust-devices"; readonly conversation: string; readonly compared: boolean }
   | { readonly kind: "mark-read"; readonly conversation: string }
+  /** `added`, `removed`: what the person saw. */
+  | {
+      readonly kind: "devices-seen";
+      readonly conversation: string;
+      readonly added: number;
+      readonly removed: number;
+    }
   | { readonly kind: "set-verified"; readonly conversation: string; readonly verified: boolean }
   | {
       readonly kind: "answer-identity";
