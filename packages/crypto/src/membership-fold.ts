@@ -424,16 +424,9 @@ function effectiveOf(ops: readonly LoggedOp[], isBefore: IsBefore): readonly boo
   ops.forEach((logged, index) => {
     if (isCut(logged.op.action)) voidedBy.set(index, voidedOf(index, ops, isBefore));
   });
-  const edges = new Map<number, readonly number[]>();
-  for (const [cut, targets] of voidedBy) {
-    edges.set(
-      cut,
-      targets.filter((target) => voidedBy.has(target)),
-    );
-  }
-  const undecided = new Set(edges.keys());
+  const undecided = new Set(voidedBy.keys());
   while (undecided.size > 0) {
-    const decided = sourcesOf(undecided, edges);
+    const decided = sourcesOf(undecided, voidedBy);
     for (const cut of decided) undecided.delete(cut);
     for (const cut of decided) {
       for (const target of voidedBy.get(cut) ?? []) {
@@ -468,9 +461,8 @@ export function isCut(action: GroupOp["action"]): boolean {
 function voidedOf(cut: number, ops: readonly LoggedOp[], isBefore: IsBefore): readonly number[] {
   const ends = ops[cut];
   if (ends === undefined) return [];
-  const positions = new Map(ops.map(({ id }, index) => [id, index]));
-  const positionOf = (grant: string | undefined): number =>
-    (grant === undefined ? undefined : positions.get(grant)) ?? EARLIER;
+  const positions = new Map<string | undefined, number>(ops.map(({ id }, index) => [id, index]));
+  const positionOf = (grant: string | undefined): number => positions.get(grant) ?? EARLIER;
   const voided = new Set<number>();
   ops.forEach((logged, index) => {
     if (index === cut || isBefore(index, cut)) return;
@@ -504,7 +496,10 @@ function endsRightOf(
   return !isGrantedAfter(membership);
 }
 
-/** The nodes of all strongly connected components that no undecided node outside points into. */
+/**
+ * The nodes of all strongly connected components of undecided ones that no undecided node outside points into.
+ * `edges`: to other nodes too, which do not count.
+ */
 function sourcesOf(
   undecided: ReadonlySet<number>,
   edges: ReadonlyMap<number, readonly number[]>,
