@@ -1,10 +1,12 @@
 /**
  * X25519 (RFC 7748 §5) on integers of fixed size: no branch and no address depends on a secret.
- * Owns: the field, the ladder, wiping what it used. Leaves to src/kernel.ts: which points are refused.
+ * Owns: the field, the ladder, multiples of the base point, wiping what it used. Leaves to src/kernel.ts: which points
+ * are refused, and preparing the table before the first multiple of the base point.
  *
  * AssemblyScript. A field element is ten signed limbs of 8 bytes in memory, of 26 and 25 bits in turn: the sum of
- * limb[i] * 2^ceil(25.5 i), modulo p = 2^255 - 19. "Reduced" limbs are at most about 2^25 and 2^24 in size; sums and
- * differences of two reduced elements may be multiplied: the largest sum of products stays below 2^60.
+ * limb[i] * 2^ceil(25.5 i), modulo p = 2^255 - 19. "Reduced" limbs are at most about 2^25 and 2^24 in size. A product
+ * of two reduced elements adds up to less than 2^58; of a sum of m and a sum of n of them to m * n times that. No more
+ * than 3 * 4 occur, and 2^62 is what `reduce` can take.
  */
 
 // Input and output, 32 bytes each.
@@ -23,8 +25,37 @@ const C: usize = 688;
 const D: usize = 768;
 const E: usize = 848;
 const F: usize = 928;
-const END: usize = 1008;
 const ELEMENT_BYTES: usize = 80;
+// A point of the curve -x^2 + y^2 = 1 + d x^2 y^2, on which additions are cheapest, as X, Y, Z and T = X Y / Z.
+const POINT_BYTES: usize = 320;
+const QX: usize = 1008;
+const QY: usize = 1088;
+const QZ: usize = 1168;
+const QT: usize = 1248;
+// Another one, while the table is made.
+const PX: usize = 1328;
+const PY: usize = 1408;
+const PZ: usize = 1488;
+const PT: usize = 1568;
+// What of a point with Z = 1 is added to another: y + x, y - x, 2 d x y.
+const PLUS: usize = 1648;
+const MINUS: usize = 1728;
+const TWISTED: usize = 1808;
+/** 2 d, while the table is made. */
+const TWO_D: usize = 1888;
+/** The same three with limbs of 4 bytes, as the table has them. */
+const PACKED: usize = 1968;
+const PACKED_BYTES: usize = 120;
+const PACKED_ELEMENT_BYTES: usize = 40;
+/** The secret in 64 digits from -8 to 8, 8 bytes each: the sum of digit[i] * 16^i. */
+const DIGITS: usize = 2088;
+const DIGITS_END: usize = 2600;
+const END: usize = 2600;
+/** ROWS times ENTRIES points: j + 1 times 2^(16 row) times the base point. Kept. */
+const TABLE: usize = 2600;
+const ROWS: i32 = 16;
+const ENTRIES: i32 = 8;
+const ROW_BYTES: usize = 960;
 
 const MASK_26: i64 = (1 << 26) - 1;
 const MASK_25: i64 = (1 << 25) - 1;
@@ -42,6 +73,180 @@ export function exchange(): void {
   pack(RESULT, X2);
   wipe(SECRET, RESULT);
   wipe(X1, END);
+}
+
+/** Fills the table. Nothing in it is secret. */
+export function prepare(): void {
+  setBytes(TWO_D, 0xebd69b9426b2f159, 0x00e0149a8283b156, 0x198e80f2eef3d130, 0x2406d9dc56dffce7);
+  // The base point: y = 4/5.
+  setBytes(PX, 0xc9562d608f25d51a, 0x692cc7609525a7b2, 0xc0a4e231fdd6dc5c, 0x216936d3cd6e53fe);
+  setBytes(PY, 0x6666666666666658, 0x6666666666666666, 0x6666666666666666, 0x6666666666666666);
+  setSmall(PZ, 1);
+  multiply(PT, PX, PY);
+  for (let row: i32 = 0; row < ROWS; row++) {
+    copyPoint(QX, PX);
+    const first = TABLE + usize(row) * ROW_BYTES;
+    for (let entry: i32 = 0; entry < ENTRIES; entry++) {
+      const at = first + usize(entry) * PACKED_BYTES;
+      invert(F, QZ);
+      multiply(QX, QX, F);
+      multiply(QY, QY, F);
+      multiply(QT, QX, QY);
+      setSmall(QZ, 1);
+      add(PLUS, QY, QX);
+      subtract(MINUS, QY, QX);
+      multiply(TWISTED, QT, TWO_D);
+      packElement(at, PLUS);
+      packElement(at + PACKED_ELEMENT_BYTES, MINUS);
+      packElement(at + 2 * PACKED_ELEMENT_BYTES, TWISTED);
+      unpackElement(PLUS, first);
+      unpackElement(MINUS, first + PACKED_ELEMENT_BYTES);
+      unpackElement(TWISTED, first + 2 * PACKED_ELEMENT_BYTES);
+      addPoint();
+    }
+    copyPoint(QX, PX);
+    doubleTimes(16);
+    copyPoint(PX, QX);
+  }
+  wipe(X1, END);
+}
+
+/** RESULT = SECRET * base point, as `exchange` with u = 9 gives it; then all but result and table is zero again. */
+export function publicKey(): void {
+  recode();
+  setSmall(QX, 0);
+  setSmall(QY, 1);
+  setSmall(QZ, 1);
+  setSmall(QT, 0);
+  for (let pass: i32 = 3; pass >= 0; pass--) {
+    doubleTimes(4);
+    for (let row: i32 = 0; row < ROWS; row++) {
+      choose(TABLE + usize(row) * ROW_BYTES, load<i64>(DIGITS + usize(32 * row + 8 * pass)));
+      addPoint();
+    }
+  }
+  // u = (1 + y) / (1 - y). No secret leads to the point with y = 1: its multiple would be one of the order.
+  subtract(E, QZ, QY);
+  invert(F, E);
+  add(E, QZ, QY);
+  multiply(X2, E, F);
+  pack(RESULT, X2);
+  wipe(SECRET, RESULT);
+  wipe(X1, END);
+}
+
+/** DIGITS of SECRET, with the bits that X25519 sets and clears. */
+function recode(): void {
+  store<u8>(SECRET, load<u8>(SECRET) & 248);
+  store<u8>(SECRET, (load<u8>(SECRET, 31) & 127) | 64, 31);
+  let secret: usize = SECRET;
+  let carry: i64 = 0;
+  for (let at: usize = DIGITS; at < DIGITS_END; at += 16) {
+    const byte: i64 = load<u8>(secret);
+    secret++;
+    const low = (byte & 15) + carry;
+    carry = (low + 8) >> 4;
+    store<i64>(at, low - (carry << 4));
+    const high = (byte >> 4) + carry;
+    carry = (high + 8) >> 4;
+    store<i64>(at, high - (carry << 4), 8);
+  }
+  // What passes the highest digit stays in it: it is 8 at most, for the secret is below 2^255.
+  store<i64>(DIGITS_END - 8, load<i64>(DIGITS_END - 8) + (carry << 4));
+}
+
+/** PLUS, MINUS and TWISTED of `digit` times the first point of the row. Every entry is read. */
+function choose(row: usize, digit: i64): void {
+  const negative = digit >> 63;
+  const size = (digit ^ negative) - negative;
+  wipe(PACKED, PACKED + PACKED_BYTES);
+  // Of nothing: 1, 1 and 0.
+  const none = ((size - 1) >> 63) & 1;
+  store<i64>(PACKED, none);
+  store<i64>(PACKED, none, PACKED_ELEMENT_BYTES);
+  let from = row;
+  for (let entry: i32 = 0; entry < ENTRIES; entry++) {
+    const mask = ((size ^ i64(entry + 1)) - 1) >> 63;
+    for (let at: usize = 0; at < PACKED_BYTES; at += 8) {
+      store<i64>(PACKED + at, load<i64>(PACKED + at) | (mask & load<i64>(from + at)));
+    }
+    from += PACKED_BYTES;
+  }
+  unpackElement(PLUS, PACKED);
+  unpackElement(MINUS, PACKED + PACKED_ELEMENT_BYTES);
+  unpackElement(TWISTED, PACKED + 2 * PACKED_ELEMENT_BYTES);
+  swap(PLUS, MINUS, negative);
+  for (let at: usize = 0; at < ELEMENT_BYTES; at += 8) {
+    store<i64>(TWISTED + at, (load<i64>(TWISTED + at) ^ negative) - negative);
+  }
+}
+
+/** Q += the point of PLUS, MINUS and TWISTED. Complete: right for any two points (Hisil et al. 2008, §3.1). */
+function addPoint(): void {
+  subtract(A, QY, QX);
+  multiply(A, A, MINUS);
+  add(B, QY, QX);
+  multiply(B, B, PLUS);
+  multiply(C, QT, TWISTED);
+  add(D, QZ, QZ);
+  subtract(E, B, A);
+  subtract(F, D, C);
+  add(D, D, C);
+  add(B, B, A);
+  multiply(QX, E, F);
+  multiply(QY, D, B);
+  multiply(QT, E, B);
+  multiply(QZ, F, D);
+}
+
+/** Q = 2^count * Q (RFC 8032 §5.1.4). */
+function doubleTimes(count: i32): void {
+  for (let done: i32 = 0; done < count; done++) {
+    square(A, QX);
+    square(B, QY);
+    square(C, QZ);
+    add(C, C, C);
+    add(D, QX, QY);
+    square(D, D);
+    add(F, A, B);
+    subtract(E, F, D);
+    subtract(D, A, B);
+    add(C, C, D);
+    multiply(QX, E, C);
+    multiply(QY, D, F);
+    multiply(QT, E, F);
+    multiply(QZ, C, D);
+  }
+}
+
+/** Four elements that stand one behind the other. */
+function copyPoint(out: usize, a: usize): void {
+  for (let at: usize = 0; at < POINT_BYTES; at += 8) store<i64>(out + at, load<i64>(a + at));
+}
+
+function packElement(out: usize, a: usize): void {
+  let to = out;
+  for (let at: usize = 0; at < ELEMENT_BYTES; at += 8) {
+    store<i32>(to, i32(load<i64>(a + at)));
+    to += 4;
+  }
+}
+
+function unpackElement(out: usize, a: usize): void {
+  let from = a;
+  for (let at: usize = 0; at < ELEMENT_BYTES; at += 8) {
+    store<i64>(out + at, i64(load<i32>(from)));
+    from += 4;
+  }
+}
+
+/** An element from four words of 8 bytes, little-endian. */
+function setBytes(out: usize, w0: u64, w1: u64, w2: u64, w3: u64): void {
+  store<u64>(PACKED, w0);
+  store<u64>(PACKED, w1, 8);
+  store<u64>(PACKED, w2, 16);
+  store<u64>(PACKED, w3, 24);
+  unpack(out, PACKED);
 }
 
 /** Montgomery's ladder: X2 / Z2 = u of SECRET * POINT. */

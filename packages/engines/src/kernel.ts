@@ -11,36 +11,37 @@ import type { CryptoBackend, MaybePromise } from "@sotto/crypto";
 const SECRET_AT = 0;
 const POINT_AT = 32;
 const RESULT_AT = 64;
-/** u = 9 (RFC 7748 §4.1). */
-const BASE_POINT = Uint8Array.from({ length: 32 }, (_, index) => (index === 0 ? 9 : 0));
 
-type Exchange = (secret: Uint8Array, point: Uint8Array) => Uint8Array;
+interface Kernel {
+  exchange(secret: Uint8Array, point: Uint8Array): Uint8Array;
+  publicKey(secret: Uint8Array): Uint8Array;
+}
 
 /** Compiles at the first call; synchronous from the second on. */
 export function createKernelEngine(): Engine {
-  let loading: Promise<Exchange> | undefined;
-  let loaded: Exchange | undefined;
+  let loading: Promise<Kernel> | undefined;
+  let loaded: Kernel | undefined;
 
-  const exchange = (secret: Uint8Array, point: Uint8Array): MaybePromise<Uint8Array> => {
-    if (loaded !== undefined) return loaded(secret, point);
+  const ask = (call: (kernel: Kernel) => Uint8Array): MaybePromise<Uint8Array> => {
+    if (loaded !== undefined) return call(loaded);
     loading ??= load();
     return loading.then((ready) => {
       loaded = ready;
-      return ready(secret, point);
+      return call(ready);
     });
   };
   return {
     name: "kernel",
     operations: {
-      dh: exchange,
-      dhPublic: (secret) => exchange(secret, BASE_POINT),
+      dh: (secret, point) => ask((kernel) => kernel.exchange(secret, point)),
+      dhPublic: (secret) => ask((kernel) => kernel.publicKey(secret)),
     },
   };
 }
 
 export const kernelBackend: CryptoBackend = backendOf(createKernelEngine());
 
-async function load(): Promise<Exchange> {
+async function load(): Promise<Kernel> {
   let exports: WebAssembly.Exports;
   try {
     const { instance } = await WebAssembly.instantiate(base64ToBytes(KERNEL_BASE64));
@@ -48,18 +49,37 @@ async function load(): Promise<Exchange> {
   } catch (error) {
     throw new MissingOperation(error);
   }
-  const { memory, exchange } = exports;
-  if (!(memory instanceof WebAssembly.Memory) || typeof exchange !== "function") {
+  const { memory, exchange, prepare, publicKey } = exports;
+  if (
+    !(memory instanceof WebAssembly.Memory) ||
+    typeof exchange !== "function" ||
+    typeof prepare !== "function" ||
+    typeof publicKey !== "function"
+  ) {
     throw new MissingOperation();
   }
   const bytes = new Uint8Array(memory.buffer);
-  return (secret, point) => {
-    bytes.set(secret, SECRET_AT);
-    bytes.set(point, POINT_AT);
-    exchange();
-    // The kernel wipes all it used but this.
+  // The kernel wipes all it used but this.
+  const takeResult = (): Uint8Array => {
     const result = bytes.slice(RESULT_AT, RESULT_AT + 32);
     bytes.fill(0, RESULT_AT, RESULT_AT + 32);
     return result;
+  };
+  let prepared = false;
+  return {
+    exchange(secret, point) {
+      bytes.set(secret, SECRET_AT);
+      bytes.set(point, POINT_AT);
+      exchange();
+      return takeResult();
+    },
+    publicKey(secret) {
+      // Once, and it takes as long as some ten exchanges.
+      if (!prepared) prepare();
+      prepared = true;
+      bytes.set(secret, SECRET_AT);
+      publicKey();
+      return takeResult();
+    },
   };
 }

@@ -165,6 +165,9 @@ export const KNOWN_ANSWERS: Readonly<Record<Operation, readonly KnownAnswer[]>> 
     dhPublic(ONES, "6095c95684574cd706de01009ead92d5"),
     dhPublic(series(32, 53, 11), "67b54e26d73f7acc34967bc2ffbee7ad"),
     dhPublic(series(32, 17, 7), "d471c230cd1b9e1c26cc8a24da8adb49"),
+    // For those that take half a byte at a time, with a sign: every one the least, and every other one.
+    dhPublic(framed(0x88, 0x88, 0x88), "f8cab77c960554e84b2d75698bcc39ca"),
+    dhPublic(framed(0x78, 0x78, 0x78), "edf7441e6bdf766be83c257e753bfe16"),
   ],
   signPublic: [
     // RFC 8032 §7.1, tests 1 and 2.
