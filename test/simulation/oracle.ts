@@ -122,7 +122,7 @@ export interface Oracle {
   foreignIds(id: ConversationId): readonly string[];
   /** An older store of this client's is about to take the place of the one it has. */
   putBack(client: Client, store: Disk): void;
-  /** Whether everybody this client writes to knows it by now: an older store than that knows too little to go on. */
+  /** Whether it has a contact in each of its conversations: an older store than that has too little to go on with. */
   canGoBack(client: Client): boolean;
   /** Whether both sides could begin anew if either lost its sessions now. */
   couldRepair(client: Client, id: ConversationId): boolean;
@@ -462,7 +462,10 @@ export function createOracle(options: OracleOptions): Oracle {
     },
     canGoBack(client) {
       const own = pairs.filter((pair) => pair.inviter === client || pair.invitee === client);
-      return own.filter(isWhole).length === own.length && own.every(isAcquainted);
+      return own.every((pair) => {
+        const id = pair.inviter === client ? pair.inviterId : pair.inviteeId;
+        return isWhole(pair) && client.disk.conversations.get(id)?.peer.state === "open";
+      });
     },
     putBack(client, store) {
       restored.stores++;
