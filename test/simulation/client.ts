@@ -2,9 +2,11 @@
  * One simulated installation: the real engine, a disk that survives crashes, memory that does not.
  * Owns: the loop (commit, then act), timers, crash points. It follows sdk/shell.ts effect by effect.
  */
-import type { CryptoBackend, OwnDevice } from "@sotto/crypto";
+import { accountIdOf, createDeviceList, type CryptoBackend, type OwnDevice } from "@sotto/crypto";
 import {
+  accountAddress,
   asKnown,
+  beginsContact,
   type ConversationId,
   type ConversationRecord,
   type DropReason,
@@ -14,6 +16,7 @@ import {
   LOST_PAUSE_MS,
   type MessageRow,
   type OutboxRow,
+  type PostRow,
   QUOTA_PAUSE_MS,
   type SelfRecord,
   type Slice,
@@ -41,6 +44,7 @@ export interface Disk {
   readonly conversations: Map<ConversationId, ConversationRecord>;
   readonly outbox: Map<ConversationId, Map<string, OutboxRow>>;
   readonly messages: Map<ConversationId, Map<string, MessageRow>>;
+  readonly posts: Map<string, PostRow>;
 }
 
 interface Entry {
@@ -83,6 +87,8 @@ export interface Client extends Endpoint {
 export interface ClientOptions {
   readonly name: string;
   readonly device: OwnDevice;
+  /** Of an account that may have others: it signs their list. Left out, the account knows no list. */
+  readonly isFirst?: boolean;
   readonly relayKey: Uint8Array;
   readonly crypto: CryptoBackend;
   readonly scheduler: Scheduler;
@@ -114,11 +120,12 @@ export function createClient(options: ClientOptions): Client {
       readerSecret: new Uint8Array(32),
       relayKey: options.relayKey,
       createdAt: 0,
-      devices: { lists: [], links: [] },
+      devices: { lists: [], links: [], reach: [] },
     },
     conversations: new Map(),
     outbox: new Map(),
     messages: new Map(),
+    posts: new Map(),
   };
   const dropped = new Map<DropReason, number>();
   let entries = new Map<ConversationId, Entry>();
@@ -216,9 +223,50 @@ export function createClient(options: ClientOptions): Client {
     for (const row of [...change.addMessages, ...change.putMessages]) messages.set(row.id, row);
     for (const row of change.putOutbox) outbox.set(row.id, row);
     for (const row of change.deleteOutbox) outbox.delete(row);
+    for (const one of change.delivered) {
+      const row = messages.get(one);
+      if (row !== undefined) messages.set(one, { ...row, status: "delivered" });
+    }
     disk.messages.set(id, messages);
     disk.outbox.set(id, outbox);
+    for (const row of change.takePosts) disk.posts.delete(row);
+    for (const row of change.addPosts) disk.posts.set(row.id, row);
+    if (change.self !== undefined) disk.self = change.self;
     return "ok";
+  }
+
+  /** To the record it is for: one that is there, one that it begins, or one that will be. */
+  async function deliverPost(row: PostRow): Promise<void> {
+    if (!disk.posts.has(row.id)) return;
+    const isForAccount = row.to.startsWith("account:");
+    const known = isForAccount ? idOfAccount(row.to) : row.to;
+    if (known !== undefined && entries.has(known)) {
+      await client.feed(known, { kind: "post", row });
+      return;
+    }
+    // What waits for a record that is not there yet is looked at again when one begins.
+    if (!(isForAccount ? beginsContact(row) : row.post.kind === "begin")) return;
+    const id = isForAccount ? bytesToHex(random.bytes(8)) : row.to;
+    if (await client.begin(id, { kind: "start-post", id, row })) deliverAll();
+  }
+
+  function deliverAll(): void {
+    for (const row of [...disk.posts.values()].toSorted((a, b) => a.sequence - b.sequence)) {
+      later(0, () => deliverPost(row));
+    }
+  }
+
+  function idOfAccount(address: string): ConversationId | undefined {
+    if (address === accountAddress(accountIdOf(device.cert.rootKey))) {
+      return [...entries.keys()].find((id) => disk.conversations.get(id)?.peer.state === "notes");
+    }
+    for (const [id, { slice }] of entries) {
+      const { conversation } = slice;
+      if (conversation?.parent !== undefined || conversation?.peer.state !== "open") continue;
+      const { rootKey } = conversation.peer.contact.cert;
+      if (accountAddress(accountIdOf(rootKey)) === address) return id;
+    }
+    return undefined;
   }
 
   /** What planted bugs do to a step's result. */
@@ -266,6 +314,7 @@ export function createClient(options: ClientOptions): Client {
     }
     steps++;
     opened = [];
+    const before = entry.slice.conversation;
     let stepped = await stepOf(entry, input);
     oracle.stepped(client, entry.id, input, stepped.effects);
     trace(
@@ -300,6 +349,14 @@ export function createClient(options: ClientOptions): Client {
     }
     if (options.tellsTwice) await tellAgain(entry, input);
     boundary("after the commit");
+    const change = stepped.effects.find((one) => one.kind === "commit")?.change;
+    for (const row of change?.addPosts ?? []) later(0, () => deliverPost(row));
+    const wasOpen = before?.peer.state === "open";
+    // Somebody is known from here on: what waits for that is for this conversation.
+    if (!wasOpen && change?.conversation.peer.state === "open") deliverAll();
+    if (change?.self !== undefined) {
+      for (const id of entries.keys()) later(0, () => client.feed(id, { kind: "wake" }));
+    }
     for (const effect of stepped.effects) {
       if (effect.kind === early) continue;
       execute(entry, effect);
@@ -312,7 +369,10 @@ export function createClient(options: ClientOptions): Client {
     if (input.kind !== "frame" && input.kind !== "send-text" && input.kind !== "queue-ready")
       return;
     const quiet = { ...env(), crypto: options.crypto };
-    const { slice, effects } = await step({ ...entry.slice, self: disk.self }, input, quiet);
+    // Where nothing waits for a receipt only the store knows what was written.
+    const isStored = input.kind === "send-text" && disk.messages.get(entry.id)?.has(input.id);
+    const told = isStored === true ? asKnown(input) : input;
+    const { slice, effects } = await step({ ...entry.slice, self: disk.self }, told, quiet);
     const commit = effects.find((one) => one.kind === "commit");
     const adds = commit?.change.addMessages.length ?? 0;
     if (adds > 0) oracle.fail("I14", `${name} takes ${describeInput(input)} twice`);
@@ -472,6 +532,7 @@ export function createClient(options: ClientOptions): Client {
 
   const queueOf = (entry: Entry): string | undefined => {
     const peer = entry.slice.conversation?.peer;
+    if (peer?.state === "open" && peer.retired) return undefined;
     return peer?.state === "open" || peer?.state === "invited"
       ? bytesToHex(peer.queue.queueId)
       : undefined;
@@ -552,6 +613,12 @@ export function createClient(options: ClientOptions): Client {
         entries.set(id, { id, slice, wake: undefined, blocked: undefined });
       }
       trace(`${name} starts`);
+      const isNew = options.isFirst === true && disk.self.devices.lists.length === 0;
+      if (isNew && disk.conversations.size === 0) {
+        const list = await createDeviceList(device, env());
+        disk.self = { ...disk.self, devices: { ...disk.self.devices, lists: [list] } };
+      }
+      deliverAll();
       network.connect(client);
     },
     crash(why) {
@@ -568,7 +635,7 @@ export function createClient(options: ClientOptions): Client {
     evict() {
       client.crash("and loses everything");
       oracle.evicted(client);
-      for (const rows of [disk.conversations, disk.outbox, disk.messages]) rows.clear();
+      for (const rows of [disk.conversations, disk.outbox, disk.messages, disk.posts]) rows.clear();
     },
     loseSessions(id, withSpares) {
       const conversation = disk.conversations.get(id);
@@ -584,12 +651,14 @@ export function createClient(options: ClientOptions): Client {
       conversations: new Map(disk.conversations),
       outbox: copyRows(disk.outbox),
       messages: copyRows(disk.messages),
+      posts: new Map(disk.posts),
     }),
     putBack(store) {
       client.crash("and gets an older store back");
       oracle.putBack(client, store);
       disk.self = store.self;
-      for (const rows of [disk.conversations, disk.outbox, disk.messages]) rows.clear();
+      for (const rows of [disk.conversations, disk.outbox, disk.messages, disk.posts]) rows.clear();
+      for (const [id, row] of store.posts) disk.posts.set(id, row);
       for (const [id, record] of store.conversations) disk.conversations.set(id, record);
       for (const [id, rows] of copyRows(store.outbox)) disk.outbox.set(id, rows);
       for (const [id, rows] of copyRows(store.messages)) disk.messages.set(id, rows);
@@ -659,6 +728,7 @@ export function createClient(options: ClientOptions): Client {
       const entry = entryByQueue(queueId);
       const peer = entry?.slice.conversation?.peer;
       if (entry === undefined || (peer?.state !== "open" && peer?.state !== "invited")) return;
+      if (peer.state === "open" && peer.retired) return;
       makeQueue(entry.id, peer.queue.queueId, peer.queue.firstUse);
     },
     async signalled(queueId, blob) {

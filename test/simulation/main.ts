@@ -1,7 +1,7 @@
 /**
  * `npm run simulate -- --seeds N --from S`: many seeds. `--seed X --trace`: one run, line by line.
  * `--faults a:1,b:2` lets only these happen, as a reduced failure prints them; `--bug name` plants one; `--real` uses
- * the real cipher suite; `--no-shrink` leaves failures as they are.
+ * the real cipher suite; `--devices` gives people several devices; `--no-shrink` leaves failures as they are.
  */
 import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,6 +11,7 @@ import { nobleBackend } from "@sotto/crypto";
 import { PLANTED_BUGS } from "./planted.ts";
 import { listOf, shrink } from "./shrink.ts";
 import { ACTS, type RunOptions, simulate } from "./simulate.ts";
+import { simulateDevices } from "./simulate-devices.ts";
 
 /** Failures reduced in one call: with more there is one cause. */
 const SHRINKS_MAX = 3;
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     trace: { type: "boolean", default: false },
     faults: { type: "string" },
     bug: { type: "string" },
+    devices: { type: "boolean", default: false },
     real: { type: "boolean", default: false },
     shrink: { type: "boolean", default: true },
   },
@@ -41,7 +43,8 @@ const options: RunOptions = {
     ? {}
     : { only: new Set(values.faults === "none" ? [] : values.faults.split(",")) }),
 };
-const settings = `${bug === undefined ? "" : ` --bug ${bug}`}${values.real ? " --real" : ""}`;
+const run = values.devices ? simulateDevices : simulate;
+const settings = `${values.devices ? " --devices" : ""}${bug === undefined ? "" : ` --bug ${bug}`}${values.real ? " --real" : ""}`;
 const first = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 const startedAt = performance.now();
@@ -51,7 +54,7 @@ const faults = new Map<string, number>();
 
 for (let seed = first; seed < first + count; seed++) {
   if (seed > first && (seed - first) % PROGRESS_EVERY === 0) report(seed - first);
-  const result = await simulate(seed, {
+  const result = await run(seed, {
     ...options,
     ...(values.trace ? { trace: (line: string) => console.log(line) } : {}),
   });
@@ -89,12 +92,12 @@ function report(done: number): void {
 }
 
 async function reduce(seed: number): Promise<void> {
-  const shrunk = await shrink(seed, options);
+  const shrunk = await shrink(seed, options, undefined, run);
   if (shrunk === undefined) return;
   const { invariant, only, from, runs } = shrunk;
   const lines: string[] = [];
   const trace = (line: string): void => void lines.push(line);
-  await simulate(seed, { ...options, only: new Set(only), trace });
+  await run(seed, { ...options, only: new Set(only), trace });
   const file = join(tmpdir(), `sotto-seed-${seed}.trace`);
   writeFileSync(file, `${lines.join("\n")}\n`);
   console.log(`  ${invariant} needs ${only.length} of ${from} (${runs} runs); trace in ${file}`);

@@ -22,8 +22,9 @@ export async function shrink(
   seed: number,
   options: RunOptions = {},
   runsMax = RUNS_MAX,
+  run = simulate,
 ): Promise<Shrunk | undefined> {
-  const first = await simulate(seed, options);
+  const first = await run(seed, options);
   const [invariant] = first.broken;
   if (invariant === undefined) return undefined;
   let result = first;
@@ -33,7 +34,7 @@ export async function shrink(
   async function fails(ids: readonly string[]): Promise<boolean> {
     if (runs >= runsMax) return false;
     runs++;
-    const next = await simulate(seed, { ...options, only: new Set(ids) });
+    const next = await run(seed, { ...options, only: new Set(ids) });
     if (!next.broken.has(invariant as Invariant)) return false;
     result = next;
     return true;

@@ -7,6 +7,7 @@ import { bytesToHex } from "@sotto/wire";
 import { type Client, createClient } from "./client.ts";
 import { createDecisions, type Decision } from "./decisions.ts";
 import { createEvilRelay } from "./evil-relay.ts";
+import { startFaults } from "./fault-schedule.ts";
 import { drawFaults, type Faults, healed, isPlain, isTampered, PHASE_MS } from "./faults.ts";
 import { identitiesFor } from "./identities.ts";
 import type { Invariant } from "./invariants.ts";
@@ -52,8 +53,8 @@ export interface RunResult {
 /** After the network healed everything has to arrive within this. */
 export const HEAL_PHASE_MS = 120_000;
 /** Rarer repairs (a pause after QUOTA, a content sealed anew) take this long at most. */
-const REPAIR_PHASE_MS = 3 * 3_600_000;
-const EVENTS_MAX = 400_000;
+export const REPAIR_PHASE_MS = 3 * 3_600_000;
+export const EVENTS_MAX = 400_000;
 /** Every so many seeds everything is told to the engine twice: it doubles what a step costs. */
 const TELLS_TWICE_EVERY = 4;
 /** What people do; everything else that is decided is a fault. */
@@ -137,7 +138,20 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     if (decisions.fires("slow", faults.slow) !== undefined) network.setSlow(client, true);
   }
   for (const pair of pairs) startPair(pair);
-  startFaults();
+  startFaults({
+    faults,
+    decisions,
+    scheduler,
+    network,
+    clients,
+    oracle,
+    trace,
+    isHealing: () => healing,
+    canWipe: haveAllAccepted,
+    wiped() {
+      wipes++;
+    },
+  });
 
   await scheduler.runUntil(faults.phaseMs, () => scheduler.events > EVENTS_MAX);
   healing = true;
@@ -285,83 +299,5 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   /** Before, a disk that is lost takes the offer with it, and nobody can use the invite until it is back. */
   function haveAllAccepted(): boolean {
     return pairs.every(({ invitee, inviteeId }) => invitee.disk.conversations.has(inviteeId));
-  }
-
-  function startFaults(): void {
-    const often = (kind: string, mean: number, run: (how: Random) => void): void => {
-      if (mean === 0) return;
-      const event = decisions.next(kind);
-      scheduler.after(event.random.exponential(mean), () => {
-        if (healing) return;
-        if (event.take()) run(event.random);
-        often(kind, mean, run);
-      });
-    };
-    often("disconnect", faults.disconnectMean / clients.length, (how) => {
-      network.disconnect(how.pick(clients));
-    });
-    often("partition", faults.partitionMean, (how) => {
-      const client = how.pick(clients);
-      network.partition(client, true);
-      scheduler.after(how.exponential(faults.phaseMs / 10), () => network.partition(client, false));
-    });
-    often("clog", faults.clogMean / clients.length, (how) => {
-      const direction = how.pick(["up", "down", "both"] as const);
-      // Now and then beyond everything that waits for an answer.
-      // The model of the hub client asks for no sign of life, so it would wait for all of it.
-      const mean = how.chance(0.1) && faults.stack === "full" ? 3_600_000 : 3_000;
-      network.clog(how.pick(clients), direction, how.exponential(mean));
-    });
-    if (faults.relayRestore > 0) scheduler.after(faults.phaseMs / 8, () => network.backUp());
-    if (faults.relayRestore > 0) scheduler.after(faults.phaseMs / 2, () => network.backUp());
-    often("relay-crash", faults.relayCrashMean, (how) => {
-      const drawn = how.chance(faults.relayWipe)
-        ? "wiped"
-        : how.chance(faults.relayRestore)
-          ? "restored"
-          : "kept";
-      const fate = faults.stack === "full" && haveAllAccepted() ? drawn : "kept";
-      wipes += fate === "kept" ? 0 : 1;
-      network.crashRelay(fate, how);
-      scheduler.after(how.exponential(2_000), () => network.startRelay());
-    });
-    often("relay-rot", faults.relayRotMean, (how) => network.rot(how));
-    often("client-crash", faults.clientCrashMean / clients.length, (how) => {
-      how.pick(clients).crash("by chance");
-    });
-    let evictions = 0;
-    often("eviction", faults.evictionMean, (how) => {
-      // One is enough: with nobody left there is nothing to see.
-      if (evictions++ === 0) how.pick(clients).evict();
-    });
-    often("put-back", faults.putBackMean, (how) => {
-      const client = how.pick(clients);
-      if (!oracle.canGoBack(client)) return;
-      trace(`${client.name} is copied`);
-      const store = client.copyStore();
-      scheduler.after(how.exponential(faults.phaseMs / 5), () => {
-        if (!healing && oracle.canGoBack(client)) client.putBack(store);
-      });
-    });
-    often("link-drop", faults.linkDropMean, (how) => network.breakLink(how.pick(clients)));
-    often("clock-jump", faults.clockJumpMean, (how) => {
-      const size = how.pick([2_000, 600_000, 86_400_000, 365 * 86_400_000]);
-      const ms = Math.round((how.next() * 2 - 1) * size);
-      const client = how.pick(clients);
-      trace(`${client.name} clock jumps ${ms} ms`);
-      client.jump(ms);
-    });
-    often("clock-freeze", faults.clockFreezeMean, (how) => {
-      const client = how.pick(clients);
-      trace(`${client.name} clock freezes`);
-      client.freeze(Math.round(how.exponential(5_000)));
-    });
-    often("disk-full", faults.diskFullMean, (how) => {
-      const client = how.pick(clients);
-      client.diskFull = true;
-      scheduler.after(how.exponential(3_000), () => {
-        client.diskFull = false;
-      });
-    });
   }
 }

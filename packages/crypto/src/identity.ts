@@ -11,6 +11,7 @@ import {
   DEVICE_ID_BYTES,
   type DeviceCert,
   deviceCertBody,
+  equalBytes,
 } from "@sotto/wire";
 import type { CryptoBackend, CryptoEnv } from "./backend.ts";
 import { LABELS } from "./labels.ts";
@@ -52,6 +53,16 @@ export async function restoreDevice(rootSecret: Uint8Array, env: CryptoEnv): Pro
 
 export const accountIdOf = (rootKey: Uint8Array): AccountId =>
   asAccountId(sha256(labelled(LABELS.account, rootKey)).slice(0, ACCOUNT_ID_BYTES));
+
+/** The same id and keys of the same account. What only a list has named has no certificate yet. */
+export const isSameDevice = (
+  a: Pick<DeviceCert, "rootKey" | "deviceId" | "signingKey" | "dhKey">,
+  b: Pick<DeviceCert, "rootKey" | "deviceId" | "signingKey" | "dhKey">,
+): boolean =>
+  equalBytes(a.rootKey, b.rootKey) &&
+  equalBytes(a.deviceId, b.deviceId) &&
+  equalBytes(a.signingKey, b.signingKey) &&
+  equalBytes(a.dhKey, b.dhKey);
 
 /** True when the root key signed it and every key in it is well formed. */
 export async function verifyDeviceCert(cert: DeviceCert, crypto: CryptoBackend): Promise<boolean> {

@@ -33,3 +33,4 @@ export * from "./sender-chain.ts";
 export * from "./session.ts";
 export * from "./signal.ts";
 export * from "./turns.ts";
+export * from "./way.ts";

@@ -25,6 +25,7 @@ export const LABELS = {
   hubAuth: "sotto/1 hub auth",
   hubSend: "sotto/1 hub send",
   plea: "sotto/1 plea",
+  way: "sotto/1 way",
   safetyNumber: "sotto/1 safety number",
   fileChunk: "sotto/1 file chunk",
   fileNode: "sotto/1 file node",

@@ -11,11 +11,14 @@ import {
   createDeviceList,
   followList,
   isCurrent,
+  isSameDevice,
   judgeMark,
   LIST_PREFIX_BYTES,
   listHash,
   type ListMark,
+  openWay,
   removeDevice,
+  sealWay,
   verifyDeviceList,
 } from "@sotto/crypto";
 import {
@@ -25,6 +28,7 @@ import {
   CONTENT_ID_BYTES,
   type Content,
   type DeviceCert,
+  DEVICES_MAX,
   type DeviceList,
   encodeBundle,
   encodeContent,
@@ -56,8 +60,9 @@ import type {
   DeviceName,
   DeviceOffer,
   Instant,
+  MessageId,
 } from "./ports.ts";
-import { addSpare, isSameDevice } from "./repair.ts";
+import { addSpare } from "./repair.ts";
 
 /** Ways to devices that no list names yet, or that wait for a pair: one from each device of both accounts. */
 export const OFFERS_MAX = 32;
@@ -80,6 +85,8 @@ export const NO_DEVICES: AccountDevices = {
   later: [],
   offers: [],
   passing: [],
+  told: [],
+  asked: [],
   introduced: [],
   news: { added: 0, removed: 0 },
 };
@@ -119,7 +126,18 @@ export async function onList(
   ask: ConversationId | undefined,
 ): Promise<void> {
   const root = rootOf(draft);
-  if (root === undefined || !equalBytes(list.rootKey, root)) {
+  if (root === undefined) return;
+  if (!isNotes(draft) && equalBytes(list.rootKey, draft.self.cert.rootKey)) {
+    const content = {
+      kind: "devices",
+      id: newContentId(draft),
+      time: nextTime(draft),
+      list,
+    } as const;
+    toNotes(draft, encodeContent(content));
+    return;
+  }
+  if (!equalBytes(list.rootKey, root)) {
     drop(draft, "bad-list");
     return;
   }
@@ -252,10 +270,12 @@ function adoptList(draft: Draft, list: DeviceList): void {
     retire(draft, peer);
   }
   noteMissing(draft, listed, draft.env.now);
+  const { told } = draft.conversation.devices;
+  changeDevices(draft, { told: told.filter(({ device }) => listed.has(device)) });
   const { offers } = draft.conversation.devices;
   if (offers.length > 0) {
     changeDevices(draft, { offers: [] });
-    for (const offer of offers) takeOffer(draft, offer);
+    for (const offer of offers) considerOffer(draft, offer);
   }
 }
 
@@ -309,7 +329,55 @@ export async function onMark(
     case "fork":
       if (devices.fork === undefined) changeDevices(draft, { fork: mark.version });
       return;
+    case "older":
+    case "none":
+      await tellBack(draft, known, ask);
+      return;
     default:
+  }
+}
+
+/**
+ * A device of the account does not know its own list: those that could tell it may be gone. `via`: the record of the
+ * pair with it. Between own devices that is what `announce` does.
+ */
+async function tellBack(
+  draft: Draft,
+  list: DeviceList,
+  via: ConversationId | undefined,
+): Promise<void> {
+  if (isNotes(draft)) return;
+  const device =
+    via === undefined
+      ? deviceHere(draft)
+      : linksOf(draft).find(({ conversation }) => conversation === via)?.device;
+  const { told } = draft.conversation.devices;
+  const before = told.find((one) => one.device === device)?.version ?? 0;
+  if (device === undefined || before >= list.version) return;
+  const content = {
+    kind: "devices",
+    id: newContentId(draft),
+    time: nextTime(draft),
+    list,
+  } as const;
+  if (via === undefined) await enqueue(draft, content, undefined);
+  else {
+    const awaits = bytesToHex(content.id);
+    post(draft, via, { kind: "send", awaits, content: encodeContent(content) });
+  }
+  const others = told.filter((one) => one.device !== device);
+  changeDevices(draft, { told: [...others, { device, version: list.version }] });
+}
+
+/** After a list was followed: to every device but the one that told it, whose pair is in the record `source`. */
+export async function tellAll(draft: Draft, source: ConversationId): Promise<void> {
+  const { list } = draft.conversation.devices;
+  const peer = openPeer(draft);
+  if (list === undefined || list.version < 2 || peer === undefined || isNotes(draft)) return;
+  const isHere = draft.conversation.id !== source && peer.sessions.length > 0;
+  if (isHere && peer.mark.version < list.version) await tellBack(draft, list, undefined);
+  for (const { conversation } of linksOf(draft)) {
+    if (conversation !== source) await tellBack(draft, list, conversation);
   }
 }
 
@@ -414,24 +482,28 @@ export function introduceContact(draft: Draft): void {
 }
 
 /** A way to a device: used when it is for this one, else passed on towards the device it is for. */
-export function onOffer(draft: Draft, offer: Extract<Content, { kind: "offer" }>): void {
+export async function onOffer(
+  draft: Draft,
+  offer: Extract<Content, { kind: "offer" }>,
+): Promise<void> {
   const { self } = draft;
   const root = rootOf(draft);
   if (root === undefined) return;
   const device = bytesToHex(offer.device);
   const isForOwn = equalBytes(offer.account, accountIdOf(self.cert.rootKey));
-  if (isForOwn && device === nameOf(self.cert)) {
-    takeOffer(draft, { bundle: offer.bundle, address: offer.address });
-    return;
-  }
-  // Only the ways of the two accounts of this conversation pass through it, each towards the other one.
-  const isOwn = equalBytes(offer.bundle.cert.rootKey, self.cert.rootKey);
-  if (!isOwn && !(isForOwn && equalBytes(offer.bundle.cert.rootKey, root))) {
+  const isOfOwn = equalBytes(offer.cert.rootKey, self.cert.rootKey);
+  // Only what is between the two accounts of this conversation passes through it.
+  if (!isOfOwn && !equalBytes(offer.cert.rootKey, root)) {
     drop(draft, "wrong-identity");
     return;
   }
   const content = encodeContent(offer);
   const awaits = bytesToHex(offer.id);
+  if (isForOwn && device === nameOf(self.cert)) {
+    if (!isOfOwn || isNotes(draft)) await takeOffer(draft, offer);
+    else toNotes(draft, content);
+    return;
+  }
   if (isForOwn) {
     const link = self.devices.links.find((one) => one.device === device);
     if (link === undefined) drop(draft, "unlisted");
@@ -442,9 +514,20 @@ export function onOffer(draft: Draft, offer: Extract<Content, { kind: "offer" }>
     drop(draft, "unexpected");
     return;
   }
-  const passing = draft.conversation.devices.passing.filter((one) => one.device !== device);
-  changeDevices(draft, { passing: [...passing, { device, content }].slice(-OFFERS_MAX) });
+  const from = nameOf(offer.cert);
+  const others = draft.conversation.devices.passing.filter(
+    (one) => one.device !== device || one.from !== from,
+  );
+  changeDevices(draft, { passing: [...others, { device, from, content }].slice(-OFFERS_MAX) });
 }
+
+/** What a contact's device has about the own account. */
+const toNotes = (draft: Draft, content: Uint8Array): void =>
+  post(draft, accountAddress(accountIdOf(draft.self.cert.rootKey)), {
+    kind: "content",
+    content,
+    path: "relay",
+  });
 
 /** What was to be passed on to devices that have a pair by now. */
 export async function passOffers(draft: Draft): Promise<void> {
@@ -464,16 +547,21 @@ export async function passOffers(draft: Draft): Promise<void> {
   if (kept.length < passing.length) changeDevices(draft, { passing: kept });
 }
 
-function takeOffer(draft: Draft, offer: DeviceOffer): void {
+async function takeOffer(
+  draft: Draft,
+  { cert, way }: Extract<Content, { kind: "offer" }>,
+): Promise<void> {
+  if (equalBytes(cert.deviceId, draft.self.cert.deviceId)) return;
+  const opened = await openWay(draft.self, cert, way, draft.env.crypto);
+  if (opened === undefined) drop(draft, "wrong-identity");
+  else considerOffer(draft, opened);
+}
+
+/** Of a listed device; or kept until a list names it. */
+function considerOffer(draft: Draft, offer: DeviceOffer): void {
   const { cert } = offer.bundle;
-  const root = rootOf(draft);
   const list = listOf(draft);
   const device = nameOf(cert);
-  if (root === undefined || !equalBytes(cert.rootKey, root)) {
-    drop(draft, "wrong-identity");
-    return;
-  }
-  if (equalBytes(cert.deviceId, draft.self.cert.deviceId)) return;
   if (list === undefined || !isCurrent(list, cert)) {
     const isGone = list?.removed.some(({ id }) => equalBytes(id, cert.deviceId)) === true;
     if (isGone) drop(draft, "unlisted");
@@ -584,8 +672,8 @@ export async function offerWay(draft: Draft): Promise<void> {
     time: nextTime(draft),
     account: accountIdOf(cert.rootKey),
     device: asDeviceId(cert.deviceId),
-    address,
-    bundle,
+    cert: self.cert,
+    way: await sealWay(self, cert, { bundle, address }, env),
   });
   const device = nameOf(cert);
   if (conversation.parent === undefined) await spreadWay(draft, device, content);
@@ -600,6 +688,7 @@ export async function spreadWay(
 ): Promise<void> {
   const awaits = bytesToHex(content.slice(1, 1 + CONTENT_ID_BYTES));
   const own = draft.self.devices.links;
+  if (isNotes(draft)) askContacts(draft, device, content);
   const links = isNotes(draft) ? own : [...own, ...draft.conversation.devices.links];
   for (const link of links) {
     if (link.device === device) continue;
@@ -608,6 +697,46 @@ export async function spreadWay(
   const peer = openPeer(draft);
   if (peer === undefined || peer.sessions.length === 0 || deviceHere(draft) === device) return;
   await enqueueEncoded(draft, awaits, content);
+}
+
+/** The second time round, or when there is no other own device: contacts have pairs with both. */
+function askContacts(draft: Draft, device: DeviceName, content: Uint8Array): void {
+  const { reach, links } = draft.self.devices;
+  const isFirst = !reach.some((one) => one.device === device);
+  const hasOthers = links.some((one) => one.device !== device);
+  const entry = { device, content: isFirst && hasOthers ? new Uint8Array(0) : content };
+  const others = reach.filter((one) => one.device !== device);
+  changeOwnDevices(draft, { reach: [...others, entry].slice(-DEVICES_MAX) });
+}
+
+/** An own device answered: nobody need be asked for a way to it any more. */
+export function onReached(draft: Draft, via: ConversationId): void {
+  const { reach, links } = draft.self.devices;
+  const device = links.find(({ conversation }) => conversation === via)?.device;
+  if (!isNotes(draft) || !reach.some((one) => one.device === device)) return;
+  changeOwnDevices(draft, { reach: reach.filter((one) => one.device !== device) });
+}
+
+/** Ways to own devices that this contact is to pass on: once each, to all of its devices. */
+export async function passOwn(draft: Draft): Promise<void> {
+  const peer = openPeer(draft);
+  const { reach } = draft.self.devices;
+  const { asked, links } = draft.conversation.devices;
+  if (draft.conversation.parent !== undefined || peer === undefined) return;
+  if (reach.length === 0 && asked.length === 0) return;
+  const idOf = (content: Uint8Array): MessageId =>
+    bytesToHex(content.slice(1, 1 + CONTENT_ID_BYTES));
+  const due = reach.filter(({ content }) => content.length > 0);
+  for (const { content } of due) {
+    const awaits = idOf(content);
+    if (asked.includes(awaits)) continue;
+    if (peer.sessions.length > 0 && !peer.retired) await enqueueEncoded(draft, awaits, content);
+    for (const { conversation } of links) {
+      post(draft, conversation, { kind: "send", awaits, content });
+    }
+  }
+  const next = due.map(({ content }) => idOf(content));
+  if (next.join() !== asked.join()) changeDevices(draft, { asked: next });
 }
 
 /** When pairs are to be begun, ways offered or lists asked for again. */

@@ -26,6 +26,7 @@ import {
   offerWay,
   onRemoveDevice,
   passOffers,
+  passOwn,
 } from "./devices.ts";
 import { changeConversation, changeDevices, createDraft, type Draft, finish } from "./draft.ts";
 import { onAnswer, onFrame } from "./inbox.ts";
@@ -92,6 +93,7 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
   linkMissing(draft);
   await offerWay(draft);
   await passOffers(draft);
+  await passOwn(draft);
   spread(draft);
   await sealWaiting(draft);
   flush(draft);

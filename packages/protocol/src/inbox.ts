@@ -30,7 +30,7 @@ import {
   TAG_BYTES,
 } from "@sotto/wire";
 import { merge, TIME_MS_MAX } from "./clock.ts";
-import { answerRequest, linkOwn, onList, onMark, onOffer } from "./devices.ts";
+import { answerRequest, linkOwn, onList, onMark, onOffer, tellAll } from "./devices.ts";
 import {
   changeConversation,
   changeLive,
@@ -335,9 +335,10 @@ async function applyContent(
       return;
     case "devices":
       await onList(draft, content.list, undefined);
+      await tellAll(draft, draft.conversation.id);
       return;
     case "offer":
-      onOffer(draft, content);
+      await onOffer(draft, content);
       return;
     case "contact":
     case "carried":

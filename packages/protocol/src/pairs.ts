@@ -26,7 +26,9 @@ import {
   onList,
   onMark,
   onOffer,
+  onReached,
   spreadWay,
+  tellAll,
   useOffer,
 } from "./devices.ts";
 import {
@@ -160,6 +162,7 @@ export async function onPost(draft: Draft, row: PostRow): Promise<void> {
       return;
     }
     case "mark":
+      onReached(draft, from);
       await onMark(draft, what.mark, from);
       return;
     case "reach":
@@ -209,7 +212,7 @@ function ownAddressOf({ conversation, self }: Draft, content: Content): string |
       return addressOf(accountIdOf(content.cert.rootKey));
     case "offer":
       return equalBytes(content.account, own)
-        ? addressOf(accountIdOf(content.bundle.cert.rootKey))
+        ? addressOf(accountIdOf(content.cert.rootKey))
         : accountAddress(content.account);
     default:
       return undefined;
@@ -230,7 +233,11 @@ async function onHandedUp(
   const content = decoded.value;
   const own = draft.self.devices.links.find(({ conversation }) => conversation === from);
   const isOfContact = draft.conversation.devices.links.some((link) => link.conversation === from);
-  if (own === undefined && !isOfContact) {
+  // What contacts have about this account: lists and ways vouch for themselves.
+  const isAboutOwn =
+    draft.conversation.peer.state === "notes" &&
+    (content.kind === "devices" || content.kind === "offer");
+  if (own === undefined && !isOfContact && !isAboutOwn) {
     drop(draft, "unlisted");
     return;
   }
@@ -242,10 +249,11 @@ async function onHandedUp(
       else drop(draft, "unexpected");
       return;
     case "devices":
-      await onList(draft, content.list, from);
+      await onList(draft, content.list, own === undefined && !isOfContact ? undefined : from);
+      await tellAll(draft, from);
       return;
     case "offer":
-      onOffer(draft, content);
+      await onOffer(draft, content);
       return;
     case "contact":
       if (own !== undefined) await onContactAgain(draft, content, own.device);

@@ -46,6 +46,8 @@ export interface OwnDevices {
   readonly lists: readonly DeviceList[];
   /** Pairs with the account's other devices; at most DEVICES_MAX (wire). */
   readonly links: readonly DeviceLink[];
+  /** Encoded offers to own devices that no other own device could pass on: contacts are asked. At most DEVICES_MAX. */
+  readonly reach: readonly { readonly device: DeviceName; readonly content: Uint8Array }[];
 }
 
 /** This installation's long-term secrets. One record per store; changes only when the person changes it. */
@@ -162,7 +164,16 @@ export interface AccountDevices {
   /** At most OFFERS_MAX; the oldest gives way. */
   readonly offers: readonly DeviceOffer[];
   /** Encoded offers on their way to a device of the account that has no pair yet; at most OFFERS_MAX. */
-  readonly passing: readonly { readonly device: DeviceName; readonly content: Uint8Array }[];
+  readonly passing: readonly {
+    readonly device: DeviceName;
+    /** The device it is of. */
+    readonly from: DeviceName;
+    readonly content: Uint8Array;
+  }[];
+  /** Which version of its own list each of its devices was told from here; at most DEVICES_MAX (wire). */
+  readonly told: readonly { readonly device: DeviceName; readonly version: number }[];
+  /** Ids of those of `reach` that this contact was asked to pass on; at most DEVICES_MAX (wire). */
+  readonly asked: readonly MessageId[];
   /** Own devices that were told of this contact; at most DEVICES_MAX (wire). */
   readonly introduced: readonly DeviceName[];
   /** Devices added and removed since the person last looked. */

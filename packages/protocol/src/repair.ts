@@ -10,6 +10,7 @@ import {
   helloKeyOf,
   initiate,
   isCurrent,
+  isSameDevice,
   type ListMark,
   NO_LIST_MARK,
   openPlea,
@@ -283,13 +284,6 @@ function isOfPair({ conversation }: Draft, peer: OpenPeer, cert: DeviceCert): bo
   if (conversation.parent === undefined && list === undefined) return true;
   return isSameDevice(cert, peer.contact.cert) && (list === undefined || isCurrent(list, cert));
 }
-
-/** The same id and keys. What only a list has named has no true signature. */
-export const isSameDevice = (a: DeviceCert, b: DeviceCert): boolean =>
-  equalBytes(a.rootKey, b.rootKey) &&
-  equalBytes(a.deviceId, b.deviceId) &&
-  equalBytes(a.signingKey, b.signingKey) &&
-  equalBytes(a.dhKey, b.dhKey);
 
 /**
  * The new session sends. When both sides began at once, each has one that the other has not answered: both then

@@ -6,9 +6,10 @@ import {
   createInviteBundle,
   createOwnDevice,
   nobleBackend,
+  sealWay,
 } from "@sotto/crypto";
-import { LATER_LISTS_MAX, MISSING_PATIENCE_MS } from "@sotto/protocol";
-import { asContentId, bytesToHex, encodeContent } from "@sotto/wire";
+import { LATER_LISTS_MAX, MISSING_PATIENCE_MS, OFFER_AGAIN_MS } from "@sotto/protocol";
+import { asContentId, bytesToHex, type DeviceCert, encodeContent } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import { entropy, messageId } from "./fixture.ts";
 import { createFleet, type Fleet, type Machine, start } from "./fleet.ts";
@@ -169,8 +170,9 @@ describe("a second device", () => {
   });
 });
 
+const nameOf = (machine: Machine): string => bytesToHex(machine.self.cert.deviceId);
+
 describe("a removed device", () => {
-  const nameOf = (machine: Machine): string => bytesToHex(machine.self.cert.deviceId);
   const toward = (fleet: Fleet, from: Machine, to: Machine): number =>
     fleet.released(from).filter((one) => one.to === to).length;
 
@@ -252,37 +254,69 @@ describe("a removed device", () => {
 });
 
 describe("a way to a device", () => {
-  it("is not passed on when it leads to somebody else", async () => {
+  it("is neither passed on nor used when it leads to somebody else", async () => {
     const { fleet, ann, tab, bob } = await twoDevices();
     const cy = await fleet.person("Cy");
     await start(cy);
     await fleet.connect(ann, cy);
     await fleet.pass(1_000);
     const before = tab.peerIn(tab.chatWith(cy));
-    // Bob knows a bundle of Cy's, and has a queue: together they would lead Ann's tablet astray.
+    // Bob knows a bundle of Cy's, and has a queue: together they would lead Ann and her tablet astray.
     const env = { now: fleet.now, entropy, crypto: nobleBackend };
     const { bundle } = await createInviteBundle(cy.self, env);
     const atBob = bob.chatWith(ann);
-    const content = {
-      kind: "offer",
-      id: asContentId(entropy(16)),
-      time: { ms: fleet.now, counter: 0 },
-      account: accountIdOf(ann.self.cert.rootKey),
-      device: tab.self.cert.deviceId,
-      address: bob.peerIn(atBob).queue.address!,
-      bundle,
-    } as const;
-    const row = {
-      id: messageId(),
-      from: atBob,
-      to: atBob,
-      sequence: 1,
-      post: { kind: "send", awaits: bytesToHex(content.id), content: encodeContent(content) },
-    } as const;
-    await bob.feed(atBob, { kind: "post", row });
-    await fleet.pass(1_000);
-    expect(ann.dropped).toContain("wrong-identity");
+    const address = bob.peerIn(atBob).queue.address!;
+    const offer = async (target: Machine, cert: DeviceCert) => {
+      const content = {
+        kind: "offer",
+        id: asContentId(entropy(16)),
+        time: { ms: fleet.now, counter: 0 },
+        account: accountIdOf(ann.self.cert.rootKey),
+        device: target.self.cert.deviceId,
+        cert,
+        way: await sealWay(bob.self, target.self.cert, { bundle, address }, env),
+      } as const;
+      const row = {
+        id: messageId(),
+        from: atBob,
+        to: atBob,
+        sequence: 1,
+        post: { kind: "send", awaits: bytesToHex(content.id), content: encodeContent(content) },
+      } as const;
+      await bob.feed(atBob, { kind: "post", row });
+      await fleet.pass(1_000);
+    };
+    const refusals = (machine: Machine): number =>
+      machine.dropped.filter((one) => one === "wrong-identity").length;
+    await offer(tab, cy.self.cert);
+    expect([refusals(ann), refusals(tab)]).toEqual([1, 0]);
+    // In his own name it travels, but what is in it is not his.
+    await offer(tab, bob.self.cert);
+    expect([refusals(ann), refusals(tab)]).toEqual([1, 1]);
+    await offer(ann, bob.self.cert);
+    expect([refusals(ann), refusals(tab)]).toEqual([2, 1]);
     expect(tab.peerIn(tab.chatWith(cy)).contact.addresses).toEqual(before.contact.addresses);
+    expect(bob.pairsOf(atBob)).toHaveLength(1);
+  });
+
+  it("between own devices is found through a contact when the one between them is gone", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const phone = await fleet.sibling(ann, "Ann's phone");
+    await start(phone);
+    await fleet.link(tab, phone);
+    await fleet.pass(1_000);
+    // Ann's first device and her phone know each other from the list alone, and the tablet is removed.
+    expect(ann.self.devices.links).toHaveLength(1);
+    await phone.feed(phone.notes, { kind: "remove-device", device: nameOf(tab) });
+    await fleet.pass(1_000);
+    expect(ann.self.devices.lists.at(-1)?.version).toBe(4);
+    await fleet.pass(3 * OFFER_AGAIN_MS);
+    expect(bob.pairsOf(bob.chatWith(ann))).toHaveLength(1);
+    await phone.write(phone.notes, "here");
+    await fleet.pass(1_000);
+    expect(ann.shown(ann.notes)).toEqual(["here"]);
+    expect(ann.self.devices.reach).toEqual([]);
+    expect(phone.self.devices.reach).toEqual([]);
   });
 });
 

@@ -70,7 +70,7 @@ export async function createSide(name: string): Promise<Side> {
     readerSecret: entropy(32),
     relayKey: RELAY_KEY,
     createdAt: START,
-    devices: { lists: [], links: [] },
+    devices: { lists: [], links: [], reach: [] },
   };
   const messages = new Map<string, MessageRow>();
   const outbox = new Map<string, OutboxRow>();

@@ -149,7 +149,7 @@ export function createFleet(): Fleet {
     readerSecret: entropy(32),
     relayKey: new Uint8Array(32).fill(9),
     createdAt: fleet.now,
-    devices: { lists, links: [] },
+    devices: { lists, links: [], reach: [] },
   });
 
   async function invite(
@@ -325,6 +325,7 @@ export function createFleet(): Fleet {
     }
 
     function idOfAccount(address: string): ConversationId | undefined {
+      if (address === accountAddress(accountIdOf(machine.self.cert.rootKey))) return notes;
       for (const [id, { conversation }] of machine.slices) {
         if (conversation?.parent !== undefined || conversation?.peer.state !== "open") continue;
         const { rootKey } = conversation.peer.contact.cert;

@@ -34,7 +34,11 @@ export async function loadOrCreateSelf(
     relayKey: undefined,
     createdAt: env.now,
     // A device that comes back from the phrase is told the list by another one, or by somebody who knows the account.
-    devices: { lists: phrase === undefined ? [await createDeviceList(own, env)] : [], links: [] },
+    devices: {
+      lists: phrase === undefined ? [await createDeviceList(own, env)] : [],
+      links: [],
+      reach: [],
+    },
   };
   const saved = await store.saveSelf(self);
   if (!saved.ok) throw new MessengerError("storage", `identity not stored: ${saved.reason}`);

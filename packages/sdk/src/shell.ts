@@ -217,12 +217,16 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
 
   /** What follows from a commit that the store has. */
   function stored(entry: Entry, stepped: Stepped): readonly DropReason[] {
+    const wasOpen = entry.slice.conversation?.peer.state === "open";
     entry.slice = stepped.slice;
     const changes = stepped.effects.flatMap((one) => (one.kind === "commit" ? [one.change] : []));
     const changedSelf = changes.find((change) => change.self !== undefined)?.self;
     if (changedSelf !== undefined) adoptSelf(changedSelf);
     const reasons = act(entry, stepped.effects);
     for (const { addPosts } of changes) for (const row of addPosts) deliver(row);
+    // Somebody is known from here on: what waited for that is for this conversation.
+    const isOpen = stepped.slice.conversation?.peer.state === "open";
+    if (isOpen && !wasOpen) for (const row of parked.splice(0)) deliver(row);
     // Every conversation has something to say about another list of the own devices.
     if (changedSelf !== undefined) shell.feedAll({ kind: "wake" });
     options.changed();
@@ -266,9 +270,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     const { begun } = await shell.begin(id, { kind: "start-post", id, row });
     if (!begun) {
       keep(unbegun, row);
-      return;
     }
-    for (const one of parked.splice(0)) deliver(one);
   }
 
   /** The store has them, too: beyond the limit they come with the next start. */
@@ -279,6 +281,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
 
   /** The conversation shown for an account. */
   function idOfAccount(address: string): ConversationId | undefined {
+    if (address === accountAddress(accountIdOf(self.cert.rootKey))) return notesId();
     for (const [id, { slice }] of entries) {
       const { conversation } = slice;
       if (conversation?.parent !== undefined || conversation?.peer.state !== "open") continue;

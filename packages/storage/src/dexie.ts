@@ -293,7 +293,7 @@ async function addDevices(transaction: Transaction): Promise<void> {
   type Open = Extract<Peer, { state: "open" }>;
   const identities: Table<object, string> = transaction.table("self");
   const identity = await identities.get(SELF_KEY);
-  const devices: OwnDevices = { lists: [], links: [] };
+  const devices: OwnDevices = { lists: [], links: [], reach: [] };
   if (identity !== undefined) await identities.put({ ...identity, devices }, SELF_KEY);
   await transaction
     .table("conversations")

@@ -78,7 +78,11 @@ export const sampleSelf = (name: string): SelfRecord => ({
   readerSecret: bytes(32, 5),
   relayKey: undefined,
   createdAt: 1_700_000_000_000,
-  devices: { lists: [sampleList(1), sampleList(2)], links: [sampleLink(57)] },
+  devices: {
+    lists: [sampleList(1), sampleList(2)],
+    links: [sampleLink(57)],
+    reach: [{ device: deviceName(65), content: bytes(300, 66) }],
+  },
 });
 
 const sampleAddress = (seed: number): QueueAddress => ({
@@ -113,7 +117,9 @@ const SAMPLE_DEVICES: AccountDevices = {
   missing: [{ device: deviceName(61), since: 1_700_000_000_000 }],
   later: [sampleList(6)],
   offers: [sampleOffer(62)],
-  passing: [{ device: deviceName(63), content: bytes(300, 64) }],
+  passing: [{ device: deviceName(63), from: deviceName(67), content: bytes(300, 64) }],
+  told: [{ device: deviceName(68), version: 2 }],
+  asked: [hex(69, 32)],
   introduced: [deviceName(65)],
   news: { added: 1, removed: 2 },
 };

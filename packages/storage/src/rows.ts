@@ -143,7 +143,11 @@ const offer = record<DeviceOffer>({ bundle, address });
 
 const links = list(record<DeviceLink>({ device: deviceName, conversation: text }));
 
-const ownDevices = record<OwnDevices>({ lists: list(deviceList), links });
+const ownDevices = record<OwnDevices>({
+  lists: list(deviceList),
+  links,
+  reach: list(record<OwnDevices["reach"][number]>({ device: deviceName, content: bytes() })),
+});
 
 const accountDevices = record<AccountDevices>({
   list: optional(deviceList),
@@ -155,8 +159,14 @@ const accountDevices = record<AccountDevices>({
   later: list(deviceList),
   offers: list(offer),
   passing: list(
-    record<AccountDevices["passing"][number]>({ device: deviceName, content: bytes() }),
+    record<AccountDevices["passing"][number]>({
+      device: deviceName,
+      from: deviceName,
+      content: bytes(),
+    }),
   ),
+  told: list(record<AccountDevices["told"][number]>({ device: deviceName, version: count })),
+  asked: list(text),
   introduced: list(deviceName),
   news: record<AccountDevices["news"]>({ added: count, removed: count }),
 });

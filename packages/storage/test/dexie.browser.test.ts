@@ -626,7 +626,10 @@ describe("a Dexie store of version 1", () => {
     old.close();
     const openedAt = Date.now();
     const store = await connect(name);
-    expect(await store.loadSelf()).toEqual({ ...self, devices: { lists: [], links: [] } });
+    expect(await store.loadSelf()).toEqual({
+      ...self,
+      devices: { lists: [], links: [], reach: [] },
+    });
     expect((await store.messages("a", { limit: 50 })).rows).toEqual([sampleMessage("a", 1)]);
     expect((await store.messages("b", { limit: 50 })).rows).toEqual([sampleMessage("b", 1)]);
     const change = sampleChange("a", 2, { addMessages: [sampleMessage("a", 2)] });
@@ -684,7 +687,10 @@ describe("a Dexie store of version 3", () => {
     await put(old, "history", [sampleMessage("open", 1)]);
     old.close();
     const store = await connect(name);
-    expect(await store.loadSelf()).toEqual({ ...self, devices: { lists: [], links: [] } });
+    expect(await store.loadSelf()).toEqual({
+      ...self,
+      devices: { lists: [], links: [], reach: [] },
+    });
     expect(await store.loadAll()).toEqual({
       conversations: oldRecords.map((record) => ({
         ...record,

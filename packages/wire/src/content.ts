@@ -2,17 +2,29 @@
  * What is inside a sealed envelope. Every content but a receipt carries an id and is sent until a receipt names it.
  * Spec: SPEC.md §6.
  */
-import { ADDRESSES_MAX, type QueueAddress, readAddress, writeAddress } from "./address.ts";
+import {
+  ADDRESS_BYTES_MAX,
+  ADDRESSES_MAX,
+  type QueueAddress,
+  readAddress,
+  writeAddress,
+} from "./address.ts";
 import {
   ACCOUNT_ID_BYTES,
   type AccountId,
   asAccountId,
   asContentId,
   asDeviceId,
+  asGroupId,
+  asOpId,
   CONTENT_ID_BYTES,
   type ContentId,
   DEVICE_ID_BYTES,
   type DeviceId,
+  GROUP_ID_BYTES,
+  type GroupId,
+  OP_ID_BYTES,
+  type OpId,
 } from "./brand.ts";
 import {
   BUNDLE_BYTES_MAX,
@@ -32,6 +44,18 @@ import {
   encodeDeviceList,
   LIST_VERSION_MAX,
 } from "./device-list.ts";
+import {
+  decodeGroupKey,
+  decodeGroupPage,
+  encodeGroupKey,
+  encodeGroupPage,
+  GROUP_KEY_BYTES,
+  GROUP_PAGE_BYTES_MAX,
+  type GroupKey,
+  type GroupPage,
+  isAscending,
+  PARENTS_MAX,
+} from "./group.ts";
 
 /** Longer text is a file. 16 KiB of UTF-8. */
 export const TEXT_BYTES_MAX = 16_384;
@@ -41,6 +65,10 @@ export const NAME_BYTES_MAX = 256;
 /** Ids acknowledged by one receipt. */
 export const RECEIPT_IDS_MAX = 256;
 export const CONTENT_BYTES_MAX = 20_480;
+/** Nonce 12 and AEAD tag 16, around something. */
+export const SEALED_WAY_BYTES_MIN = 29;
+/** Nonce 12 | bundle block | address block | AEAD tag 16. */
+export const SEALED_WAY_BYTES_MAX = 12 + 2 + BUNDLE_BYTES_MAX + 2 + ADDRESS_BYTES_MAX + 16;
 /** What is carried is at most the largest text: kind 1 | id 16 | time 8 | length 2 | text. A receipt is smaller. */
 export const CARRIED_BYTES_MAX = 27 + TEXT_BYTES_MAX;
 
@@ -97,15 +125,16 @@ export type Content =
       readonly time: HybridTime;
       readonly since: number;
     }
-  /** How to reach the device that the bundle is of; for `device` of `account`, passed on by others on the way. */
+  /** How to reach the device of `cert`, sealed for `device` of `account`; passed on by others on the way. */
   | {
       readonly kind: "offer";
       readonly id: ContentId;
       readonly time: HybridTime;
       readonly account: AccountId;
       readonly device: DeviceId;
-      readonly address: QueueAddress;
-      readonly bundle: PrekeyBundle;
+      readonly cert: DeviceCert;
+      /** As `sealWay` of crypto makes it; SEALED_WAY_BYTES_MIN to SEALED_WAY_BYTES_MAX bytes. */
+      readonly way: Uint8Array;
     }
   /** Between devices of one account: somebody it talks to. */
   | {
@@ -124,6 +153,40 @@ export type Content =
       readonly time: HybridTime;
       readonly account: AccountId;
       readonly content: Extract<Content, { kind: "text" | "receipt" }>;
+    }
+  /** Operations of a group's membership log. */
+  | {
+      readonly kind: "page";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly group: GroupId;
+      readonly page: GroupPage;
+    }
+  /** The sending device's chain in a group: opens its messages from here on. A secret. */
+  | {
+      readonly kind: "key";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly group: GroupId;
+      readonly key: GroupKey;
+    }
+  /** What the sender has of a group's log: send what follows. Ascending, at most PARENTS_MAX; none: all of it. */
+  | {
+      readonly kind: "heads";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly group: GroupId;
+      readonly heads: readonly OpId[];
+    }
+  /** Somebody in a group whom the sender knows and the receiver may not: a device of the account, and its list. */
+  | {
+      readonly kind: "member";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly group: GroupId;
+      readonly name: string;
+      readonly cert: DeviceCert;
+      readonly list: DeviceList | undefined;
     };
 
 export type ContentKind = Content["kind"];
@@ -141,6 +204,10 @@ const Kind = {
   offer: 8,
   contact: 9,
   carried: 10,
+  page: 11,
+  key: 12,
+  heads: 13,
+  member: 14,
 } as const;
 
 export function encodeContent(content: Content): Uint8Array<ArrayBuffer> {
@@ -164,15 +231,24 @@ export function encodeContent(content: Content): Uint8Array<ArrayBuffer> {
       return writer.u16(content.since).done();
     case "offer":
       writer.raw(content.account).raw(content.device);
-      return writeAddress(writer, content.address).block(encodeBundle(content.bundle)).done();
+      return writer.raw(encodeDeviceCert(content.cert)).block(content.way).done();
     case "contact":
       writer.text(content.name).u8(content.verified ? 1 : 0);
       writer.raw(encodeDeviceCert(content.cert));
-      return writer
-        .block(content.list === undefined ? new Uint8Array(0) : encodeDeviceList(content.list))
-        .done();
+      return writer.block(encodeOptionalList(content.list)).done();
     case "carried":
       return writer.raw(content.account).block(encodeContent(content.content)).done();
+    case "page":
+      return writer.raw(content.group).block(encodeGroupPage(content.page)).done();
+    case "key":
+      return writer.raw(content.group).block(encodeGroupKey(content.key)).done();
+    case "heads":
+      writer.raw(content.group).u8(content.heads.length);
+      for (const head of content.heads) writer.raw(head);
+      return writer.done();
+    case "member":
+      writer.raw(content.group).text(content.name).raw(encodeDeviceCert(content.cert));
+      return writer.block(encodeOptionalList(content.list)).done();
     case "introduction":
       writer.text(content.name).u8(content.addresses.length);
       for (const address of content.addresses) writeAddress(writer, address);
@@ -203,14 +279,34 @@ export const decodeContent = (bytes: Uint8Array): Decoded<Content> =>
       case Kind.offer: {
         const account = readAccount(reader);
         const device = asDeviceId(reader.take(DEVICE_ID_BYTES));
-        const address = readAddress(reader);
-        return { kind: "offer", id, time, account, device, address, bundle: readBundle(reader) };
+        const cert = readCert(reader);
+        const way = reader.block(SEALED_WAY_BYTES_MAX);
+        if (way.length < SEALED_WAY_BYTES_MIN) refuse("malformed");
+        return { kind: "offer", id, time, account, device, cert, way };
       }
       case Kind.contact:
         return { kind: "contact", id, time, ...readContact(reader) };
       case Kind.carried: {
         const account = readAccount(reader);
         return { kind: "carried", id, time, account, content: readCarried(reader) };
+      }
+      case Kind.page: {
+        const group = readGroup(reader);
+        const page = valueOf(decodeGroupPage(reader.block(GROUP_PAGE_BYTES_MAX)));
+        return { kind: "page", id, time, group, page };
+      }
+      case Kind.key: {
+        const group = readGroup(reader);
+        const key = valueOf(decodeGroupKey(reader.block(GROUP_KEY_BYTES)));
+        return { kind: "key", id, time, group, key };
+      }
+      case Kind.heads:
+        return { kind: "heads", id, time, group: readGroup(reader), heads: readHeads(reader) };
+      case Kind.member: {
+        const group = readGroup(reader);
+        const name = readName(reader);
+        const cert = readCert(reader);
+        return { kind: "member", id, time, group, name, cert, list: readOptionalList(reader) };
       }
       case Kind.introduction: {
         const name = readName(reader);
@@ -247,6 +343,9 @@ const valueOf = <T>(decoded: Decoded<T>): T =>
 const readBundle = (reader: ByteReader): PrekeyBundle =>
   valueOf(decodeBundle(reader.block(BUNDLE_BYTES_MAX)));
 
+const readCert = (reader: ByteReader): DeviceCert =>
+  valueOf(decodeDeviceCert(reader.take(DEVICE_CERT_BYTES)));
+
 const readList = (bytes: Uint8Array): DeviceList => valueOf(decodeDeviceList(bytes));
 
 function readContact(
@@ -255,14 +354,26 @@ function readContact(
   const name = readName(reader);
   const verified = reader.u8();
   if (verified > 1) refuse("malformed");
-  const cert = valueOf(decodeDeviceCert(reader.take(DEVICE_CERT_BYTES)));
+  const cert = readCert(reader);
+  return { name, verified: verified === 1, cert, list: readOptionalList(reader) };
+}
+
+/** An empty block when none is known. */
+const encodeOptionalList = (list: DeviceList | undefined): Uint8Array =>
+  list === undefined ? new Uint8Array(0) : encodeDeviceList(list);
+
+function readOptionalList(reader: ByteReader): DeviceList | undefined {
   const list = reader.block(DEVICE_LIST_BYTES_MAX);
-  return {
-    name,
-    verified: verified === 1,
-    cert,
-    list: list.length === 0 ? undefined : readList(list),
-  };
+  return list.length === 0 ? undefined : readList(list);
+}
+
+const readGroup = (reader: ByteReader): GroupId => asGroupId(reader.take(GROUP_ID_BYTES));
+
+function readHeads(reader: ByteReader): readonly OpId[] {
+  const count = reader.u8();
+  if (count > PARENTS_MAX) refuse("too-large");
+  const heads = Array.from({ length: count }, () => asOpId(reader.take(OP_ID_BYTES)));
+  return isAscending(heads) ? heads : refuse("malformed");
 }
 
 /** Reads the two kinds itself instead of any content: what is carried carries nothing, so nothing nests. */

@@ -1,0 +1,461 @@
+/**
+ * One run with several devices for each person: they are linked and removed while everything fails, then there is
+ * peace, then the verdict.
+ * Owns: what people with several devices do, and what must hold for an account. Leaves to simulate.ts: two people with a
+ * device each, and the faults that only they can suffer; to oracle.ts: what must hold for each device.
+ */
+import { accountIdOf, deriveInviteKeys, type OwnDevice } from "@sotto/crypto";
+import type { ConversationId, ConversationRecord, DropReason } from "@sotto/protocol";
+import { bytesToHex, equalBytes } from "@sotto/wire";
+import { type Client, createClient } from "./client.ts";
+import { createDecisions } from "./decisions.ts";
+import { createEvilRelay } from "./evil-relay.ts";
+import { startFaults } from "./fault-schedule.ts";
+import { drawFaults, type Faults, healed } from "./faults.ts";
+import { createFullNetwork } from "./full-network.ts";
+import { accountsFor, identitiesFor } from "./identities.ts";
+import { createOracle, MARKER } from "./oracle.ts";
+import { createRandom } from "./random.ts";
+import { createScheduler } from "./scheduler.ts";
+import { EVENTS_MAX, REPAIR_PHASE_MS, type RunOptions, type RunResult } from "./simulate.ts";
+import { stubBackend } from "./stub-crypto.ts";
+import { createThinNetwork } from "./thin-network.ts";
+
+const NOTES = "notes";
+const WRITES_MAX = 14;
+
+/** One person, the devices they have had, in the order in which they came. */
+interface Account {
+  readonly name: string;
+  readonly devices: Client[];
+  /** Not linked yet. */
+  readonly spare: Client[];
+  readonly removed: Set<Client>;
+  /** A change of the list is under way: two at once would be two histories (protocol/SPEC.md §10). */
+  isChanging: boolean;
+}
+
+interface Written {
+  readonly author: Client;
+  readonly conversation: ConversationId;
+  readonly text: string;
+  /** Undefined for notes. */
+  readonly to: Account | undefined;
+  /** Devices that the author had a pair with. */
+  readonly reached: readonly Client[];
+  /** Devices that the author knew to be removed. */
+  readonly excluded: readonly Client[];
+}
+
+export async function simulateDevices(seed: number, options: RunOptions = {}): Promise<RunResult> {
+  const random = createRandom(seed ^ 0x0d3f1ce5);
+  const faults: Faults = {
+    ...drawFaults(random.fork()),
+    // What takes a whole store or makes a device lie is between two devices: simulate.ts has it.
+    evictionMean: 0,
+    putBackMean: 0,
+    forgeMean: 0,
+    sessionLoss: 0,
+    relayWipe: 0,
+    relayRestore: 0,
+    ...options.faults,
+  };
+  const scheduler = createScheduler();
+  const decisions = createDecisions(seed, () => scheduler.now, options.only);
+  const crypto = options.crypto ?? stubBackend;
+  const oracle = createOracle({
+    scheduler,
+    crypto,
+    random: createRandom(~seed),
+    isTampered: false,
+  });
+  let hash = 0x811c9dc5;
+  const trace = (line: string): void => {
+    const full = `${scheduler.now.toFixed(1)} ${line}`;
+    for (let at = 0; at < full.length; at++) {
+      hash = Math.imul(hash ^ full.charCodeAt(at), 0x01000193);
+    }
+    options.trace?.(full);
+  };
+  let healing = false;
+  const current = (): Faults => (healing ? healed(faults) : faults);
+  trace(JSON.stringify(faults));
+
+  const { relayKey } = await identitiesFor(crypto);
+  const network = (faults.stack === "full" ? createFullNetwork : createThinNetwork)({
+    scheduler,
+    random: random.fork(),
+    decisions,
+    evil: createEvilRelay(decisions, current, trace),
+    watch: { carried: oracle.carried, fail: oracle.fail },
+    faults,
+    crypto,
+    relayKey,
+    trace,
+    okBeforeFlush: false,
+  });
+  const made: Client[] = [];
+  const deviceOf = (name: string, device: OwnDevice, isFirst: boolean): Client => {
+    const client = createClient({
+      name,
+      device,
+      isFirst,
+      crypto,
+      relayKey,
+      scheduler,
+      random: random.fork(),
+      decisions,
+      faults: current,
+      tellsTwice: seed % 4 === 0,
+      network,
+      oracle,
+      skewMs: 0,
+      bug: options.bug,
+      trace,
+    });
+    made.push(client);
+    return client;
+  };
+  const accounts: Account[] = (await accountsFor(crypto))
+    .slice(0, random.pick([2, 2, 2, 3]))
+    .map((devices, index) => {
+      const count = random.pick([1, 2, 2, 3]);
+      const [first, ...spare] = devices
+        .slice(0, count)
+        .map((device, at) => deviceOf(`person${index}.${at}`, device, at === 0));
+      return {
+        name: `person${index}`,
+        devices: first === undefined ? [] : [first],
+        spare,
+        removed: new Set(),
+        isChanging: false,
+      };
+    });
+  const world = random.fork();
+  const written = new Map<string, Written>();
+
+  for (const client of made) {
+    await client.start();
+    await client.begin(NOTES, { kind: "start-notes", id: NOTES });
+  }
+  const again = (ms: number, run: () => void | Promise<void>): void => {
+    scheduler.after(ms, run);
+  };
+  accounts.forEach((account, index) => {
+    const other = accounts[index + 1] ?? (index === accounts.length - 1 ? undefined : accounts[0]);
+    if (other !== undefined) meet(account, other, `meet${index}`);
+    for (const _ of account.spare) again(world.int(faults.phaseMs * 0.6), () => link(account));
+    if (world.chance(0.5)) {
+      again(faults.phaseMs * (0.5 + world.next() / 2), () => remove(account));
+    }
+  });
+  again(world.int(2_000), write);
+  startFaults({
+    faults,
+    decisions,
+    scheduler,
+    network,
+    clients: made,
+    oracle,
+    trace,
+    isHealing: () => healing,
+    canWipe: () => false,
+  });
+
+  await scheduler.runUntil(faults.phaseMs, () => scheduler.events > EVENTS_MAX);
+  healing = true;
+  network.faults = healed(faults);
+  network.startRelay();
+  for (const client of made) {
+    client.diskFull = false;
+    network.setSlow(client, false);
+    network.partition(client, false);
+    network.disconnect(client);
+  }
+  trace("healed");
+  let settledAt: number | undefined;
+  let unsettled: string | undefined;
+  await scheduler.runUntil(faults.phaseMs + REPAIR_PHASE_MS, () => {
+    unsettled = whatIsUnsettled();
+    settledAt = unsettled === undefined ? (settledAt ?? scheduler.now) : undefined;
+    const isOver = settledAt !== undefined && scheduler.now > settledAt + 2_000;
+    return isOver || scheduler.events > EVENTS_MAX;
+  });
+  if (scheduler.events > EVENTS_MAX) oracle.fail("I9", "events without end");
+  if (unsettled !== undefined) oracle.fail("I4", unsettled);
+  network.atTheEnd();
+  for (const [id, text] of written) checkText(id, text);
+  await oracle.atTheEnd(new Set<DropReason>());
+  return {
+    seed,
+    failures: oracle.failures,
+    broken: oracle.broken,
+    decisions: decisions.taken,
+    traceHash: (hash >>> 0).toString(16).padStart(8, "0"),
+    steps: made.reduce((sum, client) => sum + client.steps, 0),
+    events: scheduler.events,
+    accepted: oracle.accepted_,
+    restored: oracle.restored,
+    simulatedMs: scheduler.now,
+    settledAfterMs: settledAt === undefined ? undefined : settledAt - faults.phaseMs,
+  };
+
+  /** The first devices of two people, by an invite. */
+  function meet(inviter: Account, invitee: Account, id: ConversationId): void {
+    const [from, to] = [inviter.devices[0]!, invitee.devices[0]!];
+    join(from, to, id, undefined);
+  }
+
+  /** Asked again until both have it, whatever fails meanwhile. */
+  function join(
+    from: Client,
+    to: Client,
+    id: ConversationId,
+    parent: ConversationId | undefined,
+  ): void {
+    const own = world.fork();
+    const whose = parent === undefined ? {} : { parent };
+    const invite = async (): Promise<void> => {
+      if (from.disk.conversations.has(id)) return;
+      const expiresAt = from.now() + 100 * 365 * 86_400_000;
+      await from.begin(id, { kind: "start-invite", id, expiresAt, ...whose });
+      again(1_000, invite);
+    };
+    const accept = (): void => {
+      if (to.disk.conversations.has(id)) return;
+      again(1_000 + own.int(1_000), accept);
+      const record = from.disk.conversations.get(id);
+      if (record?.peer.state !== "invited" || !to.running) return;
+      const { seed: inviteSeed } = record.peer.invite;
+      const accountId = accountIdOf(from.disk.self.cert.rootKey);
+      const invitation = { seed: inviteSeed, accountId, relayPin: new Uint8Array(16) };
+      network.fetch(to, bytesToHex(deriveInviteKeys(inviteSeed).linkId), async (blob) => {
+        if (blob === undefined || to.disk.conversations.has(id)) return;
+        await to.begin(id, { kind: "start-accept", id, invite: invitation, blob, ...whose });
+      });
+    };
+    again(own.int(500), invite);
+    again(500 + own.exponential(3_000), accept);
+  }
+
+  /** Every device that speaks for the account knows the same list, and each of them is in it. */
+  function agrees({ devices, removed }: Account): boolean {
+    const present = devices.filter((device) => !removed.has(device));
+    const versions = present.map(({ disk }) => disk.self.devices.lists.at(-1)?.version);
+    const count = present[0]?.disk.self.devices.lists.at(-1)?.devices.length;
+    return versions.every((one) => one === versions[0]) && count === present.length;
+  }
+
+  function link(account: Account): void {
+    if (healing || account.spare.length === 0) return;
+    if (account.isChanging || !agrees(account)) {
+      again(1_000, () => link(account));
+      return;
+    }
+    const act = decisions.next("link");
+    const old = act.random.pick(account.devices.filter((one) => !account.removed.has(one)));
+    const [fresh] = account.spare;
+    if (fresh === undefined || !act.take()) return;
+    account.isChanging = true;
+    account.spare.shift();
+    trace(`${fresh.name} is linked by ${old.name}`);
+    join(old, fresh, `link-${fresh.name}`, NOTES);
+    const done = (): void => {
+      const isListed = old.disk.self.devices.lists
+        .at(-1)
+        ?.devices.some(({ id }) => equalBytes(id, fresh.disk.self.cert.deviceId));
+      if (isListed !== true) {
+        again(500, done);
+        return;
+      }
+      account.devices.push(fresh);
+      const settled = (): void => {
+        if (agrees(account)) account.isChanging = false;
+        else again(500, settled);
+      };
+      settled();
+    };
+    done();
+  }
+
+  async function remove(account: Account): Promise<void> {
+    if (healing) return;
+    const present = account.devices.filter((one) => !account.removed.has(one));
+    const isBusy = account.isChanging || !agrees(account);
+    if (isBusy || present.length < 2) {
+      again(1_000, () => remove(account));
+      return;
+    }
+    const act = decisions.next("remove");
+    const target = act.random.pick(present);
+    const by = act.random.pick(present.filter((one) => one !== target));
+    // A device that nobody has met has nobody to introduce it when the last of its account is gone.
+    if (!hasMetAll(by, account)) {
+      again(1_000, () => remove(account));
+      return;
+    }
+    if (!act.take()) return;
+    account.isChanging = true;
+    const device = bytesToHex(target.disk.self.cert.deviceId);
+    const isGone = (): boolean =>
+      by.disk.self.devices.lists
+        .at(-1)
+        ?.removed.some(({ id }) => equalBytes(id, target.disk.self.cert.deviceId)) === true;
+    trace(`${target.name} is removed by ${by.name}`);
+    const ask = async (): Promise<void> => {
+      if (!isGone()) await by.feed(NOTES, { kind: "remove-device", device });
+      if (!isGone()) {
+        again(500, ask);
+        return;
+      }
+      account.removed.add(target);
+      const settled = (): void => {
+        if (agrees(account)) account.isChanging = false;
+        else again(500, settled);
+      };
+      settled();
+    };
+    await ask();
+  }
+
+  function chatOf(client: Client, account: Account): ConversationRecord | undefined {
+    const root = account.devices[0]!.disk.self.cert.rootKey;
+    return [...client.disk.conversations.values()].find(
+      ({ parent, peer }) =>
+        parent === undefined &&
+        peer.state === "open" &&
+        equalBytes(peer.contact.cert.rootKey, root),
+    );
+  }
+
+  function clientOf(device: string): Client | undefined {
+    return made.find(({ disk }) => bytesToHex(disk.self.cert.deviceId) === device);
+  }
+
+  async function write(): Promise<void> {
+    if (healing || written.size >= WRITES_MAX) return;
+    const act = decisions.next("write");
+    const by = act.random;
+    again(by.chance(0.3) ? by.int(60) : by.exponential(faults.phaseMs / (WRITES_MAX + 2)), write);
+    const account = by.pick(accounts);
+    const author = by.pick(account.devices.filter((one) => !account.removed.has(one)));
+    const to = by.chance(0.1) ? undefined : by.pick(accounts.filter((one) => one !== account));
+    const record = to === undefined ? author.disk.conversations.get(NOTES) : chatOf(author, to);
+    if (record === undefined || !author.running || !act.take()) return;
+    const own = author.disk.self.devices;
+    const names = [
+      ...own.links.map(({ device }) => device),
+      ...(to === undefined ? [] : record.devices.links.map(({ device }) => device)),
+      ...(record.peer.state === "open" && !record.peer.retired
+        ? [bytesToHex(record.peer.contact.cert.deviceId)]
+        : []),
+    ];
+    const gone = [
+      ...(own.lists.at(-1)?.removed ?? []),
+      ...(to === undefined ? [] : (record.devices.list?.removed ?? [])),
+    ];
+    const text = `${MARKER} ${written.size + 1} of ${author.name} ${MARKER}`;
+    const id = bytesToHex(by.bytes(16));
+    await author.feed(record.id, { kind: "send-text", id, text });
+    if (author.disk.messages.get(record.id)?.has(id) !== true) return;
+    written.set(id, {
+      author,
+      conversation: record.id,
+      text,
+      to,
+      reached: names.map(clientOf).filter((one) => one !== undefined),
+      excluded: gone.map((one) => clientOf(bytesToHex(one.id))).filter((one) => one !== undefined),
+    });
+  }
+
+  function isRemoved(client: Client): boolean {
+    return accounts.some(({ removed }) => removed.has(client));
+  }
+
+  function accountOf(client: Client): Account | undefined {
+    return accounts.find(({ devices }) => devices.includes(client));
+  }
+
+  function present(one: Account): readonly Client[] {
+    return one.devices.filter((device) => !isRemoved(device));
+  }
+
+  function hasMetAll(client: Client, account: Account): boolean {
+    return accounts.every((other) => {
+      const isMet = account.devices.some((one) => chatOf(one, other) !== undefined);
+      const peer = chatOf(client, other)?.peer;
+      return (
+        other === account ||
+        !isMet ||
+        (peer?.state === "open" && peer.sessions.length > 0 && peer.contact.addresses.length > 0)
+      );
+    });
+  }
+
+  /** Why it is not over yet. */
+  function whatIsUnsettled(): string | undefined {
+    for (const account of accounts) {
+      if (!agrees(account)) return `${account.name}'s devices know different lists`;
+      for (const client of account.devices.filter((one) => !isRemoved(one))) {
+        const reason = whatIsOpen(client, account);
+        if (reason !== undefined) return `${client.name}: ${reason}`;
+      }
+    }
+    return undefined;
+  }
+
+  function whatIsOpen(client: Client, account: Account): string | undefined {
+    if (client.disk.posts.size > 0) return `${client.disk.posts.size} posts wait`;
+    for (const [id, { peer }] of client.disk.conversations) {
+      if (peer.state === "invited") return `${id} is still invited`;
+      if (peer.state !== "open" || peer.retired) continue;
+      const waiting = client.disk.outbox.get(id)?.size ?? 0;
+      if (waiting > 0) return `${waiting} in the outbox of ${id}`;
+      if (peer.owed.length > 0) return `${id} owes receipts`;
+    }
+    const siblings = present(account).filter((one) => one !== client);
+    if (client.disk.self.devices.links.length !== siblings.length) return "own pairs are missing";
+    for (const other of accounts) {
+      if (other === account) continue;
+      const isMet = account.devices.some((one) => chatOf(one, other) !== undefined);
+      if (!isMet) continue;
+      const chat = chatOf(client, other);
+      if (chat?.peer.state !== "open") return `no conversation with ${other.name}`;
+      const pairs = chat.devices.links.length + (chat.peer.retired ? 0 : 1);
+      if (pairs !== present(other).length) return `${pairs} pairs with ${other.name}`;
+      const newest = present(other)[0]?.disk.self.devices.lists.at(-1)?.version ?? 1;
+      if (newest > 1 && chat.devices.list?.version !== newest) return `old list of ${other.name}`;
+      if (chat.devices.behind !== undefined) return `behind with ${other.name}`;
+      if (chat.devices.fork !== undefined) return `a fork of ${other.name}`;
+    }
+    return undefined;
+  }
+
+  /** I1, I2, I4 and I11 of one text. */
+  function checkText(id: string, { author, conversation, text, to, reached, excluded }: Written) {
+    const short = `${id.slice(0, 6)} of ${author.name}`;
+    const own = author.disk.messages.get(conversation)?.get(id);
+    if (own === undefined) {
+      oracle.fail("I1", `text ${short} is gone from its author`);
+      return;
+    }
+    for (const client of excluded) {
+      const has = [...client.disk.messages.values()].some((rows) => rows.has(id));
+      if (has) oracle.fail("I11", `${client.name} reads ${short} after it was removed`);
+    }
+    if (isRemoved(author)) return;
+    for (const client of reached) {
+      if (isRemoved(client) || client === author) continue;
+      const about = accountOf(client) === to ? accountOf(author) : to;
+      const where = about === undefined ? NOTES : chatOf(client, about)?.id;
+      const row = where === undefined ? undefined : client.disk.messages.get(where)?.get(id);
+      if (row === undefined) oracle.fail("I1", `text ${short} never arrived at ${client.name}`);
+      else if (row.text !== text || row.order !== own.order) {
+        oracle.fail("I2", `text ${short} arrived changed at ${client.name}`);
+      }
+    }
+    if (to !== undefined && own.status !== "delivered") {
+      oracle.fail("I4", `text ${short} ends as ${own.status}`);
+    }
+  }
+}
