@@ -496,11 +496,17 @@ describe("the number of members", () => {
     expect(world.stateOf([one, other]).members.size).toBe(MEMBERS_MAX);
     expect(isIn([one, other], stays)).toBe(true);
     expect(isIn([one, other], goes)).toBe(false);
+    const before = world.behind([full]);
+    const [first, second] = [one, other].map((id) => world.all.get(id));
+    if (first === undefined || second === undefined) throw new Error("not made");
+    const reversed = foldOps([...before, second, first]);
+    expect(told(reversed)).toBe(told(foldOps([...before, first, second])));
     // Nobody comes back by itself when there is room again.
     const met = world.did(0, [one, other], rotate);
     const room = world.did(0, [met], remove(2));
     expect(world.stateOf([room]).members.size).toBe(MEMBERS_MAX - 1);
     expect(isIn([room], goes)).toBe(false);
+    expect(isIn([world.did(0, [room], rotate)], goes)).toBe(false);
     const beside = [world.did(0, [room], rotate), world.did(1, [room], add(goes))];
     expect(world.stateOf(beside).members.size).toBe(MEMBERS_MAX);
     expect(isIn(beside, goes)).toBe(true);
