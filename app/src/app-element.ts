@@ -35,6 +35,7 @@ import {
   secondTabLink,
 } from "./route.ts";
 import { isGiven, markGiven } from "./given-invites.ts";
+import { createOwnDevices } from "./own-devices.ts";
 
 /** Width in pixels from which list and conversation stand side by side. */
 const WIDE_PX = 720;
@@ -102,6 +103,11 @@ export class SottoApp extends LitElement {
   readonly #hasTouch = matchMedia("(pointer: coarse)");
   /** What is asked for before the messenger is there waits for it. */
   readonly #ready = Promise.withResolvers<Messenger>();
+  readonly #ownDevices = createOwnDevices({
+    host: this,
+    ready: this.#ready.promise,
+    announce: this.#announce,
+  });
   #shown: Conversation | undefined;
   #announced: string | undefined;
   #wasCutOff = false;
@@ -184,6 +190,7 @@ export class SottoApp extends LitElement {
     const next = id === undefined ? undefined : this.messenger?.conversation(id);
     if (next === this.#shown) return;
     this.#shown?.setVisible(false);
+    this.#leaveDevicesNotice();
     this.#shown = next;
     this.#view.follow(next?.view);
     this.#timeline.follow(next?.timeline);
@@ -191,6 +198,15 @@ export class SottoApp extends LitElement {
     this.composerError = "";
     this.#announced = undefined;
     this.safety = undefined;
+  }
+
+  /** It was on screen until now. During a conflict it was not, and comes after it. */
+  #leaveDevicesNotice(): void {
+    const shown = this.#shown;
+    if (shown === undefined || document.hidden || shown.view.value.devices.conflict) return;
+    shown.markDevicesSeen().catch(() => {
+      // It is there again next time.
+    });
   }
 
   #selected(): string | undefined {
@@ -437,6 +453,15 @@ export class SottoApp extends LitElement {
         @sotto-identity-answer=${({ detail }: Named<"sotto-identity-answer">) =>
           void this.#attempt(() => this.#shown?.answerIdentity(detail.accountId, detail.answer))}
       ></sotto-identity-notice>
+      <sotto-devices-notice
+        .view=${view}
+        @sotto-verify-open=${this.#onVerify}
+        @sotto-devices-trust=${() => void this.#attempt(() => this.#shown?.trustDevices())}
+        @sotto-devices-seen=${() => {
+          void this.#attempt(() => this.#shown?.markDevicesSeen());
+          this.#focusComposer();
+        }}
+      ></sotto-devices-notice>
       ${
         view.kind === "refused" || view.kind === "expired"
           ? html`<div class="refused">
@@ -500,7 +525,8 @@ export class SottoApp extends LitElement {
                   .version=${this.version}
                   @sotto-rename=${(event: Named<"sotto-rename">) =>
                     void this.#rename(event.detail.name)}
-                ></sotto-settings-panel>`
+                  >${this.#ownDevices.render(this.#me.value, this.#hub.value === "online")}</sotto-settings-panel
+                >`
             : nothing
         }
       </sotto-sheet>
@@ -509,13 +535,15 @@ export class SottoApp extends LitElement {
 
   #verifyPanel(): TemplateResult {
     const shown = this.#shown;
+    const view = this.#view.value;
+    const isDoubted = view?.newIdentity !== undefined || view?.devices.conflict === true;
     return html`<sotto-verify-panel
-      .name=${this.#view.value === undefined ? "" : nameOf(this.#view.value)}
+      .name=${view === undefined ? "" : nameOf(view)}
       .number=${this.safety}
-      ?verified=${(this.#view.value?.verified ?? false) && this.#view.value?.newIdentity === undefined}
+      ?verified=${(view?.verified ?? false) && !isDoubted}
       .compare=${(text: string) => shown?.matchesSafetyNumber(text) ?? Promise.resolve(false)}
       @sotto-verified=${(event: Named<"sotto-verified">) =>
-        void this.#attempt(() => shown?.setVerified(event.detail.verified))}
+        void this.#attempt(() => shown && setVerified(shown, event.detail.verified))}
     ></sotto-verify-panel>`;
   }
 
@@ -658,6 +686,7 @@ export class SottoApp extends LitElement {
   };
 
   readonly #onSettings = (): void => {
+    this.#ownDevices.forget();
     this.#go({ ...this.route, sheet: "settings" });
     void this.#loadVersion();
   };
@@ -798,6 +827,10 @@ export class SottoApp extends LitElement {
       const messenger = await this.#ready.promise;
       const result = await this.#accept(messenger, text);
       if (!result.ok) {
+        if (result.reason === "own" && messenger.me.value.devices.length === 0) {
+          this.#offerDeviceLink(text);
+          return;
+        }
         // Room is not what is missing where the database was taken away.
         const isClosed = this.#storage.value?.state === "closed";
         this.joinFailure =
@@ -812,6 +845,13 @@ export class SottoApp extends LitElement {
     } finally {
       this.joinBusy = false;
     }
+  }
+
+  /** A device that came back from the recovery phrase was opened by the link of another one: it is asked first. */
+  #offerDeviceLink(text: string): void {
+    this.#ownDevices.offer(text);
+    this.#go({ sheet: "settings" }, "replace");
+    void this.#loadVersion();
   }
 
   /** What came of an earlier link says nothing about the next one. */
@@ -868,6 +908,15 @@ export class SottoApp extends LitElement {
     const target = this.#composer() ?? this.renderRoot.querySelector<HTMLElement>("main button");
     target?.focus();
   };
+}
+
+/** Comparing also answers what the contact's devices say against each other; another identity comes first. */
+function setVerified(conversation: Conversation, verified: boolean): Promise<void> {
+  const { newIdentity, devices } = conversation.view.value;
+  const isAnswer = verified && newIdentity === undefined && devices.conflict;
+  return isAnswer
+    ? conversation.trustDevices({ compared: true })
+    : conversation.setVerified(verified);
 }
 
 /** Made, looked at, and never handed out or written into; fresh enough to be handed out now. */

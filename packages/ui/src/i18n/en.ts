@@ -4,6 +4,8 @@ import { isolated } from "./isolated.ts";
 const plural = new Intl.PluralRules("en");
 const messages = (count: number): string =>
   plural.select(count) === "one" ? `${count} message` : `${count} messages`;
+const isOne = (count: number): boolean => plural.select(count) === "one";
+const devices = (count: number): string => (isOne(count) ? "a device" : `${count} devices`);
 
 export const en = {
   app: {
@@ -185,6 +187,64 @@ export const en = {
     compare: "Compare safety number",
     accept: "Go on",
     reject: "Not this person",
+  },
+  devices: {
+    added: (name: string, count: number) =>
+      `${isolated(name)} added ${devices(count)}. Your messages go there too.`,
+    removed: (name: string, count: number) =>
+      `${isolated(name)} removed ${devices(count)}. ${isOne(count) ? "It gets" : "They get"} no more of your messages.`,
+    changed: (name: string, added: number, removed: number) =>
+      `${isolated(name)} added ${devices(added)} and removed ${isOne(removed) ? "one" : removed}.`,
+    ownAdded: (count: number) =>
+      `${isOne(count) ? "A device was" : `${count} devices were`} added to your account. If that was not you, remove ${isOne(count) ? "it" : "them"} in the settings.`,
+    ownRemoved: (count: number) =>
+      `${isOne(count) ? "A device was" : `${count} devices were`} removed from your account.`,
+    ownChanged: (added: number, removed: number) =>
+      `${isOne(added) ? "A device was" : `${added} devices were`} added to your account and ${isOne(removed) ? "one" : removed} removed. Look at them in the settings.`,
+    dismiss: "Dismiss",
+    conflict: (name: string) =>
+      `The devices of ${isolated(name)} disagree about which devices belong to ${isolated(name)}. It may be a mix-up, or somebody else among them. Your messages wait.`,
+    conflictVerified: (name: string) =>
+      `The devices of ${isolated(name)} disagree about which devices belong to ${isolated(name)}. It may be a mix-up, or somebody else among them. Compare the safety number before you go on. Your messages wait.`,
+    conflictOwn:
+      "Your devices disagree about which devices belong to your account. If you did not change that on two of them at once, somebody else may have your recovery phrase.",
+    compare: "Compare safety number",
+    trust: "Trust anyway",
+    title: "Devices of this account",
+    current: "This device",
+    other: "Another device",
+    addedOn: (date: string) => `Added on ${date}`,
+    remove: "Remove",
+    removeLabel: (id: string) => `Remove device ${id}`,
+    removeSure: "From the next message on nothing reaches this device. It keeps what it has.",
+    removeYes: "Remove device",
+    keep: "Keep",
+    removeFailed: "The device could not be removed. Try again.",
+    alone: "This device came from a recovery phrase. It is not linked to your other devices yet.",
+    link: "Link another device",
+    linking: "Making the link…",
+    linkText:
+      "Restore the other device from your recovery phrase first. Then open this link there. It works once, within 7 days.",
+    linkLabel: "Device link",
+    linkQr: "QR code of the device link",
+    linkFailed: "The relay has not been reached yet, so there is no link. Try again in a moment.",
+    linked: "The device is linked.",
+    haveLink: "I have a device link",
+    joinText:
+      "On your other device choose “Link another device” in the settings. Paste its link here.",
+    join: "Link this device",
+    joining: "Linking…",
+    joined: "The link fits. Waiting for the other device to confirm…",
+    refused: {
+      malformed: "This is not a device link. Check that you copied all of it.",
+      gone: "This link was already used or has ended. Make a new one on your other device.",
+      own: "This link is not from another device of your account. A device has to be restored from your recovery phrase before it can be linked.",
+      "other-relay": "This link belongs to another Sotto server.",
+      forged: "This link was tampered with. Do not use it; make a new one on your other device.",
+      unreachable: "The relay does not answer right now. The link stays valid; try again.",
+      storage: "This device could not store the link. Free some space and try again.",
+      failed: "This did not work on this device. Reload the page and try again.",
+    },
   },
   settings: {
     title: "Settings",

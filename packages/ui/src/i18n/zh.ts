@@ -174,6 +174,61 @@ export const zh: Catalog = {
     accept: "继续",
     reject: "不是此人",
   },
+  devices: {
+    added: (name, count) =>
+      `${isolated(name)}添加了 ${count} 台设备，你的消息今后也会发到${count === 1 ? "该设备" : "这些设备"}。`,
+    removed: (name, count) =>
+      `${isolated(name)}移除了 ${count} 台设备，${count === 1 ? "该设备" : "这些设备"}不会再收到你的消息。`,
+    changed: (name, added, removed) =>
+      `${isolated(name)}添加了 ${added} 台设备，并移除了 ${removed} 台。`,
+    ownAdded: (count) => `你的账号添加了 ${count} 台设备。如果不是你本人操作，请在设置中移除。`,
+    ownRemoved: (count) => `你的账号移除了 ${count} 台设备。`,
+    ownChanged: (added, removed) =>
+      `你的账号添加了 ${added} 台设备，并移除了 ${removed} 台。请在设置中查看。`,
+    dismiss: "知道了",
+    conflict: (name) =>
+      `${isolated(name)}的几台设备给出的设备名单互相矛盾，可能只是出了差错，也可能有别人混入其中。你的消息会先等待。`,
+    conflictVerified: (name) =>
+      `${isolated(name)}的几台设备给出的设备名单互相矛盾，可能只是出了差错，也可能有别人混入其中。请先核对安全码再继续。你的消息会先等待。`,
+    conflictOwn:
+      "你的几台设备给出的设备名单互相矛盾。如果不是你同时在两台设备上做了更改，可能有人掌握了你的恢复短语。",
+    compare: "核对安全码",
+    trust: "仍然信任",
+    title: "本账号的设备",
+    current: "本设备",
+    other: "其他设备",
+    addedOn: (date) => `添加于 ${date}`,
+    remove: "移除",
+    removeLabel: (id) => `移除设备 ${id}`,
+    removeSure: "从下一条消息起，该设备不会再收到任何内容。它已有的内容会保留。",
+    removeYes: "移除设备",
+    keep: "保留",
+    removeFailed: "未能移除该设备，请重试。",
+    alone: "本设备由恢复短语恢复而来，尚未与你的其他设备关联。",
+    link: "关联其他设备",
+    linking: "正在生成链接…",
+    linkText:
+      "请先在另一台设备上用恢复短语恢复账号，再在那里打开此链接。链接只能使用一次，7 天内有效。",
+    linkLabel: "设备链接",
+    linkQr: "设备链接的二维码",
+    linkFailed: "尚未连上中继，暂时无法生成链接。请稍后再试。",
+    linked: "设备已关联。",
+    haveLink: "我有设备链接",
+    joinText: "在另一台设备的设置中选择“关联其他设备”，然后把链接粘贴到这里。",
+    join: "关联本设备",
+    joining: "正在关联…",
+    joined: "链接有效，正在等待另一台设备确认…",
+    refused: {
+      malformed: "这不是设备链接，请检查是否复制完整。",
+      gone: "该链接已被使用或已失效，请在另一台设备上重新生成。",
+      own: "该链接并非来自你账号的其他设备。设备需先用恢复短语恢复账号，才能关联。",
+      "other-relay": "该链接属于另一个 Sotto 服务器。",
+      forged: "该链接被篡改过，请勿使用，并在另一台设备上重新生成。",
+      unreachable: "中继暂时无响应。链接仍然有效，请重试。",
+      storage: "本机无法保存该链接，请清理空间后重试。",
+      failed: "本设备未能完成操作。请重新加载页面后重试。",
+    },
+  },
   settings: {
     title: "设置",
     profile: "个人资料",

@@ -6,7 +6,7 @@ import { base, controls } from "../shared/base.ts";
 import { chooseTheme, currentTheme, THEMES } from "../shared/theme.ts";
 
 /**
- * Name, language, appearance, and how things stand.
+ * Name, language, appearance, and how things stand. Slot: the account's devices.
  * Properties: `me`, `hub`, `storage`, `diagnostics`, `relay` (host), `version` (of the build). Events: `sotto-rename` (from the name field).
  */
 export class SottoSettingsPanel extends LitElement {
@@ -154,6 +154,7 @@ export class SottoSettingsPanel extends LitElement {
           )}
         </fieldset>
       </section>
+      <slot></slot>
       <section>
         <h3>${words.storage}</h3>
         <p>${storageSentence(this.storage)}</p>

@@ -5,6 +5,11 @@ export interface SottoEvents {
   "sotto-close": undefined;
   "sotto-verify-open": undefined;
   "sotto-identity-answer": { readonly accountId: string; readonly answer: "accept" | "reject" };
+  "sotto-devices-seen": undefined;
+  "sotto-devices-trust": undefined;
+  "sotto-device-link": undefined;
+  "sotto-device-join": { readonly text: string };
+  "sotto-device-remove": { readonly id: string };
   "sotto-invite-open": undefined;
   "sotto-invite-new": undefined;
   "sotto-submit": { readonly text: string };

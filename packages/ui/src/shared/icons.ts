@@ -37,6 +37,10 @@ export const icons = {
     icon(
       svg`<circle cx="12" cy="6" r="2.5" /><circle cx="5" cy="18" r="2" /><circle cx="19" cy="18" r="2" /><path d="M10.6 8.2L6 16.2M13.4 8.2L18 16.2" />`,
     ),
+  devices: () =>
+    icon(
+      svg`<path d="M12 16H4a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1h14a1 1 0 0 1 1 1v1M2 19.5h9" /><rect x="15" y="10" width="6" height="10" rx="1.5" />`,
+    ),
   clock: () => icon(svg`<circle cx="12" cy="12" r="8.5" /><path d="M12 7.5V12l3 2" />`),
   offline: () =>
     icon(
