@@ -1,6 +1,7 @@
 /** Many seeds, some as one test each: a failure names the seed and how to see it. */
 import { expect, it } from "vitest";
 import { type RunOptions, simulate } from "./simulate.ts";
+import { simulateDevices } from "./simulate-devices.ts";
 
 const SEEDS_PER_TEST = 25;
 /** Generous: browsers' tests may share the machine. */
@@ -8,8 +9,14 @@ const TIMEOUT_MS = 120_000;
 /** In so many runs people write about 400 messages: far fewer would mean that the runs prove little. */
 const ACCEPTED_MIN = 100;
 
-export function checkSeeds(from: number, count: number, options: RunOptions = {}): void {
-  const real = options.crypto === undefined ? "" : " --real";
+export function checkSeeds(
+  from: number,
+  count: number,
+  options: RunOptions = {},
+  run: typeof simulate = simulate,
+): void {
+  const devices = run === simulateDevices ? " --devices" : "";
+  const real = `${devices}${options.crypto === undefined ? "" : " --real"}`;
   for (let first = from; first < from + count; first += SEEDS_PER_TEST) {
     const last = first + SEEDS_PER_TEST - 1;
     it(
@@ -18,7 +25,7 @@ export function checkSeeds(from: number, count: number, options: RunOptions = {}
       async () => {
         let messages = 0;
         for (let seed = first; seed <= last; seed++) {
-          const { failures, accepted } = await simulate(seed, options);
+          const { failures, accepted } = await run(seed, options);
           expect(failures, `npm run simulate -- --seed ${seed}${real} --trace`).toEqual([]);
           messages += accepted;
         }

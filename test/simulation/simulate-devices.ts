@@ -15,7 +15,7 @@ import { drawFaults, type Faults, healed } from "./faults.ts";
 import { createFullNetwork } from "./full-network.ts";
 import { accountsFor, identitiesFor } from "./identities.ts";
 import { createOracle, MARKER } from "./oracle.ts";
-import { createRandom } from "./random.ts";
+import { createRandom, type Random } from "./random.ts";
 import { createScheduler } from "./scheduler.ts";
 import { EVENTS_MAX, REPAIR_PHASE_MS, type RunOptions, type RunResult } from "./simulate.ts";
 import { stubBackend } from "./stub-crypto.ts";
@@ -134,13 +134,13 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
   const world = random.fork();
   const written = new Map<string, Written>();
 
-  for (const client of made) {
-    await client.start();
-    await client.begin(NOTES, { kind: "start-notes", id: NOTES });
-  }
   const again = (ms: number, run: () => void | Promise<void>): void => {
     scheduler.after(ms, run);
   };
+  for (const client of made) {
+    await client.start();
+    await takeNotes(client);
+  }
   accounts.forEach((account, index) => {
     const other = accounts[index + 1] ?? (index === accounts.length - 1 ? undefined : accounts[0]);
     if (other !== undefined) meet(account, other, `meet${index}`);
@@ -150,6 +150,10 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     }
   });
   again(world.int(2_000), write);
+  for (const client of made) {
+    const by = world.fork();
+    again(by.int(5_000), () => look(client, by));
+  }
   startFaults({
     faults,
     decisions,
@@ -200,6 +204,22 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     settledAfterMs: settledAt === undefined ? undefined : settledAt - faults.phaseMs,
   };
 
+  /** As an app does with every start. */
+  async function takeNotes(client: Client): Promise<void> {
+    if (client.disk.conversations.has(NOTES)) return;
+    await client.begin(NOTES, { kind: "start-notes", id: NOTES });
+    again(1_000, () => takeNotes(client));
+  }
+
+  /** In peace people look in now and then: a silent pair would never learn that the other device is there. */
+  async function look(client: Client, by: Random): Promise<void> {
+    again(healing ? 600_000 : by.exponential(10_000), () => look(client, by));
+    const wanted = healing ? !by.chance(0.3) : by.chance(0.5);
+    for (const { id, peer } of client.disk.conversations.values()) {
+      if (peer.state === "open") await client.feed(id, { kind: "want", wanted });
+    }
+  }
+
   /** The first devices of two people, by an invite. */
   function meet(inviter: Account, invitee: Account, id: ConversationId): void {
     const [from, to] = [inviter.devices[0]!, invitee.devices[0]!];
@@ -217,15 +237,17 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     const whose = parent === undefined ? {} : { parent };
     const invite = async (): Promise<void> => {
       if (from.disk.conversations.has(id)) return;
+      again(1_000, invite);
+      if (!from.disk.conversations.has(NOTES)) return;
       const expiresAt = from.now() + 100 * 365 * 86_400_000;
       await from.begin(id, { kind: "start-invite", id, expiresAt, ...whose });
-      again(1_000, invite);
     };
     const accept = (): void => {
       if (to.disk.conversations.has(id)) return;
       again(1_000 + own.int(1_000), accept);
       const record = from.disk.conversations.get(id);
       if (record?.peer.state !== "invited" || !to.running) return;
+      if (!to.disk.conversations.has(NOTES)) return;
       const { seed: inviteSeed } = record.peer.invite;
       const accountId = accountIdOf(from.disk.self.cert.rootKey);
       const invitation = { seed: inviteSeed, accountId, relayPin: new Uint8Array(16) };
@@ -290,7 +312,7 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     const target = act.random.pick(present);
     const by = act.random.pick(present.filter((one) => one !== target));
     // A device that nobody has met has nobody to introduce it when the last of its account is gone.
-    if (!hasMetAll(by, account)) {
+    if (present.some((one) => one !== target && !hasMetAll(one, account))) {
       again(1_000, () => remove(account));
       return;
     }

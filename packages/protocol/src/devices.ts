@@ -456,14 +456,17 @@ export async function announce(draft: Draft): Promise<void> {
   }
 }
 
-/** Own devices hear of everybody this one talks to. */
+/** Own devices hear of everybody this one talks to, and of their devices. */
 export function introduceContact(draft: Draft): void {
   const { self, conversation } = draft;
   const peer = openPeer(draft);
   if (peer === undefined || conversation.parent !== undefined || peer.change !== undefined) return;
   if (peer.contact.name === "" || self.devices.links.length === 0) return;
   const { introduced, list } = conversation.devices;
-  const fresh = self.devices.links.filter(({ device }) => !introduced.includes(device));
+  const version = list?.version ?? 0;
+  const knowsAll = (device: DeviceName): boolean =>
+    introduced.some((one) => one.device === device && one.version >= version);
+  const fresh = self.devices.links.filter(({ device }) => !knowsAll(device));
   if (fresh.length === 0) return;
   const { name, verified, cert } = peer.contact;
   for (const { conversation: to } of fresh) {
@@ -472,13 +475,8 @@ export function introduceContact(draft: Draft): void {
     const content = encodeContent({ kind: "contact", id, time, name, verified, cert, list });
     post(draft, to, { kind: "send", awaits: bytesToHex(id), content });
   }
-  const links = new Set(self.devices.links.map(({ device }) => device));
-  changeDevices(draft, {
-    introduced: [
-      ...introduced.filter((device) => links.has(device)),
-      ...fresh.map(({ device }) => device),
-    ],
-  });
+  const { links } = self.devices;
+  changeDevices(draft, { introduced: links.map(({ device }) => ({ device, version })) });
 }
 
 /** A way to a device: used when it is for this one, else passed on towards the device it is for. */
@@ -533,10 +531,12 @@ const toNotes = (draft: Draft, content: Uint8Array): void =>
 export async function passOffers(draft: Draft): Promise<void> {
   const { passing, links } = draft.conversation.devices;
   if (passing.length === 0) return;
+  const gone = listOf(draft)?.removed.map(({ id }) => bytesToHex(id)) ?? [];
   const peer = openPeer(draft);
   const here = peer !== undefined && peer.sessions.length > 0 ? deviceHere(draft) : undefined;
   const kept: AccountDevices["passing"][number][] = [];
   for (const one of passing) {
+    if (gone.includes(one.device)) continue;
     const link = links.find(({ device }) => device === one.device);
     const awaits = bytesToHex(one.content.slice(1, 1 + CONTENT_ID_BYTES));
     if (link !== undefined) {

@@ -135,6 +135,7 @@ export function putOutbox(draft: Draft, row: OutboxRow): void {
     ? draft.outbox.map((one) => (one.id === row.id ? row : one))
     : [...draft.outbox, row];
   draft.putOutbox.set(row.id, row);
+  draft.deleteOutbox.delete(row.id);
   draft.dirty = true;
 }
 

@@ -166,7 +166,8 @@ export function unsealAll(draft: Draft): void {
   for (const row of draft.outbox) {
     if (row.content === undefined || row.message === undefined) forget(draft, row.id);
     else if (row.envelope !== undefined) {
-      renew(draft, row, { ...row, envelope: undefined, relayedAt: undefined });
+      const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
+      renew(draft, row, { ...row, id, envelope: undefined, relayedAt: undefined });
     }
   }
 }

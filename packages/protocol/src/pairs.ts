@@ -90,7 +90,8 @@ async function startContact(
   changeDevices(draft, {
     list: known,
     missing: others.map(({ id }) => ({ device: bytesToHex(id), since: 0 })),
-    introduced: teller === undefined ? [] : [teller.device],
+    introduced:
+      teller === undefined ? [] : [{ device: teller.device, version: known?.version ?? 0 }],
   });
 }
 
@@ -172,9 +173,9 @@ export async function onPost(draft: Draft, row: PostRow): Promise<void> {
 
 /** Somebody else is the contact from here on. */
 export function endFurtherPairs(draft: Draft): void {
-  const { links, introduced } = draft.conversation.devices;
-  for (const { conversation } of links) post(draft, conversation, { kind: "end" });
-  changeConversation(draft, { devices: { ...NO_DEVICES, introduced } });
+  for (const { conversation } of draft.conversation.devices.links)
+    post(draft, conversation, { kind: "end" });
+  changeConversation(draft, { devices: NO_DEVICES });
 }
 
 /** A content that this further pair has no use for itself. */
@@ -274,7 +275,10 @@ async function onContactAgain(
   teller: string,
 ): Promise<void> {
   const { introduced } = draft.conversation.devices;
-  if (!introduced.includes(teller)) changeDevices(draft, { introduced: [...introduced, teller] });
+  const others = introduced.filter(({ device }) => device !== teller);
+  const before = introduced.find(({ device }) => device === teller)?.version ?? 0;
+  const version = Math.max(before, list?.version ?? 0);
+  changeDevices(draft, { introduced: [...others, { device: teller, version }] });
   if (list !== undefined && openPeer(draft) !== undefined) await onList(draft, list, undefined);
 }
 

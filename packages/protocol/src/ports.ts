@@ -174,8 +174,8 @@ export interface AccountDevices {
   readonly told: readonly { readonly device: DeviceName; readonly version: number }[];
   /** Ids of those of `reach` that this contact was asked to pass on; at most DEVICES_MAX (wire). */
   readonly asked: readonly MessageId[];
-  /** Own devices that were told of this contact; at most DEVICES_MAX (wire). */
-  readonly introduced: readonly DeviceName[];
+  /** Own devices that were told of this contact, and with which of its lists; 0: with none. At most DEVICES_MAX (wire). */
+  readonly introduced: readonly { readonly device: DeviceName; readonly version: number }[];
   /** Devices added and removed since the person last looked. */
   readonly news: { readonly added: number; readonly removed: number };
 }

@@ -121,6 +121,7 @@ describe("a second device", () => {
   it("shares the notes", async () => {
     const { fleet, ann, tab } = await twoDevices();
     await ann.write(ann.notes, "milk");
+    await fleet.settle();
     await tab.write(tab.notes, "bread");
     await fleet.settle();
     expect(ann.shown(ann.notes)).toEqual(["milk", "bread"]);
@@ -229,15 +230,23 @@ describe("a removed device", () => {
   it("leaves what waits to the devices that come later", async () => {
     const { fleet, ann, tab, bob } = await twoDevices();
     const atBob = bob.chatWith(ann);
+    fleet.offline.add(ann).add(tab);
+    const before = await bob.write(atBob, "on its way to both");
     await tab.feed(tab.notes, { kind: "remove-device", device: nameOf(ann) });
     await fleet.pass(1_000);
-    fleet.offline.add(tab);
+    expect(bob.peerIn(atBob).retired).toBe(true);
     const said = await bob.write(atBob, "for whoever comes");
     await fleet.pass(1_000);
     expect(bob.status(atBob, said)).toBe("queued");
+    // A new process reads what is stored.
+    expect(bob.stored(atBob)).toEqual(bob.slices.get(atBob)?.outbox);
+    expect(bob.stored(atBob).map(({ awaits }) => awaits)).toEqual([before, said]);
+    bob.restart();
     fleet.offline.delete(tab);
     await fleet.pass(1_000);
+    expect(bob.status(atBob, before)).toBe("delivered");
     expect(bob.status(atBob, said)).toBe("delivered");
+    expect(bob.stored(atBob)).toEqual([]);
   });
 
   it("does not come back with a list that leaves it in", async () => {

@@ -59,6 +59,8 @@ export interface Machine {
   write(id: ConversationId, text: string): Promise<string>;
   shown(id: ConversationId): readonly string[];
   status(id: ConversationId, message: string): string | undefined;
+  /** Rows of the outbox as the store has them. */
+  stored(id: ConversationId): readonly OutboxRow[];
   /** A new process: only what was stored is left. */
   restart(): void;
 }
@@ -234,10 +236,14 @@ export function createFleet(): Fleet {
           .toSorted((a, b) => (a.order < b.order ? -1 : 1))
           .map((row) => row.text),
       status: (id, message) => machine.messages.get(`${id}/${message}`)?.status,
+      stored: (id) =>
+        [...outbox.values()]
+          .filter((row) => row.conversation === id)
+          .toSorted((a, b) => a.sequence - b.sequence),
       restart() {
         for (const [id, slice] of machine.slices) {
           const live = { ...INITIAL_LIVE, hub: !offline.has(machine) };
-          machine.slices.set(id, { ...slice, live });
+          machine.slices.set(id, { ...slice, outbox: machine.stored(id), live });
         }
       },
     };

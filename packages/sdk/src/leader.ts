@@ -359,7 +359,12 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     else tabs.delete(tab);
     visibleTabs.set(conversation, tabs);
     const wanted = tabs.size > 0;
-    if (wanted !== before) shell.drive(conversation, { kind: "want", wanted });
+    if (wanted !== before) {
+      const links = shell.entries.get(conversation)?.slice.conversation?.devices.links ?? [];
+      for (const id of [conversation, ...links.map((link) => link.conversation)]) {
+        shell.drive(id, { kind: "want", wanted });
+      }
+    }
     if (visible) watchTab(tab);
     return { kind: "done" };
   }

@@ -120,7 +120,7 @@ const SAMPLE_DEVICES: AccountDevices = {
   passing: [{ device: deviceName(63), from: deviceName(67), content: bytes(300, 64) }],
   told: [{ device: deviceName(68), version: 2 }],
   asked: [hex(69, 32)],
-  introduced: [deviceName(65)],
+  introduced: [{ device: deviceName(65), version: 1 }],
   news: { added: 1, removed: 2 },
 };
 

@@ -167,7 +167,9 @@ const accountDevices = record<AccountDevices>({
   ),
   told: list(record<AccountDevices["told"][number]>({ device: deviceName, version: count })),
   asked: list(text),
-  introduced: list(deviceName),
+  introduced: list(
+    record<AccountDevices["introduced"][number]>({ device: deviceName, version: count }),
+  ),
   news: record<AccountDevices["news"]>({ added: count, removed: count }),
 });
 

@@ -368,7 +368,7 @@ describe("damaged rows of a Dexie store", () => {
       ...badOffers.map((offer) => ({ ...known, offers: [offer] })),
       ...broken(known.missing[0] ?? {}).map((one) => ({ ...known, missing: [one] })),
       ...broken(known.passing[0] ?? {}).map((one) => ({ ...known, passing: [one] })),
-      { ...known, introduced: ["not a name"] },
+      { ...known, introduced: [{ device: "not a name", version: 1 }] },
       ...broken(known.news).map((news) => ({ ...known, news })),
     ];
     const record = sampleConversation("x", 1, OPEN_PEER);
