@@ -14,7 +14,12 @@ export interface Entry {
   readonly how: PlantedBug | readonly Patch[];
   /** The invariant the simulation must see broken, or the test that must fail. */
   readonly killer:
-    | { readonly invariant: Invariant; readonly faults?: Partial<Faults> }
+    | {
+        readonly invariant: Invariant;
+        readonly faults?: Partial<Faults>;
+        /** Among people with several devices each. */
+        readonly devices?: true;
+      }
     | {
         readonly file: string;
         /** A part of its name. */
@@ -67,6 +72,8 @@ const PRIMITIVES = "packages/crypto/src/primitives.ts";
 const INBOX = "packages/protocol/src/inbox.ts";
 const OUTBOX = "packages/protocol/src/outbox.ts";
 const DRAFT = "packages/protocol/src/draft.ts";
+const DEVICES = "packages/protocol/src/devices.ts";
+const PAIRS = "packages/protocol/src/pairs.ts";
 const EXCHANGE = "relay/src/core/exchange.ts";
 
 /** For a run of test files as they are. */
@@ -377,18 +384,6 @@ export const CATALOGUE: readonly Entry[] = [
     },
   },
   {
-    id: "reused-key-ignored",
-    what: "another message under a key that was used says nothing about its sender",
-    how: [
-      {
-        file: INBOX,
-        from: "const isReused = findReceived(peer.received, 0, envelope.tag) !== undefined;",
-        to: "const isReused = false;",
-      },
-    ],
-    killer: { file: "packages/protocol/test/repair.test.ts", test: "an old state" },
-  },
-  {
     id: "plea-not-made",
     what: "a device without sessions and spares waits for the other side to begin",
     how: [
@@ -501,5 +496,82 @@ export const CATALOGUE: readonly Entry[] = [
       },
     ],
     killer: { file: "relay/test/exchange.test.ts", test: "the only sender" },
+  },
+  // Several devices.
+  {
+    id: "removed-keeps-pair",
+    what: "a removed device goes on getting what is written",
+    how: [
+      {
+        file: DEVICES,
+        from: 'if (!listed.has(link.device)) post(draft, link.conversation, { kind: "end" });',
+        to: "if (link.device === undefined) return;",
+      },
+      {
+        file: DEVICES,
+        from: "      links.filter(({ device }) => listed.has(device)),",
+        to: "      links,",
+      },
+    ],
+    killer: { invariant: "I11", faults: CALM, devices: true },
+  },
+  {
+    id: "retired-rows-vanish",
+    what: "what waits for a removed first device is deleted in the store",
+    how: [
+      {
+        file: DRAFT,
+        from: "  draft.deleteOutbox.delete(row.id);\n",
+        to: "",
+      },
+      {
+        file: OUTBOX,
+        from: "      renew(draft, row, { ...row, id, envelope: undefined, relayedAt: undefined });\n    }\n  }\n}\n\n/** When this row",
+        to: "      renew(draft, row, { ...row, envelope: undefined, relayedAt: id === undefined ? 0 : undefined });\n    }\n  }\n}\n\n/** When this row",
+      },
+    ],
+    killer: { invariant: "I4", faults: { ...CRASHES, partitionMean: 8_000 }, devices: true },
+  },
+  {
+    id: "post-taken-twice",
+    what: "a post is not deleted by the commit that takes it",
+    how: [{ file: DRAFT, from: "takePosts: [...draft.takePosts],", to: "takePosts: []," }],
+    killer: { invariant: "I4", faults: CALM, devices: true },
+  },
+  {
+    id: "spread-forgets-links",
+    what: "a text goes to the first device only",
+    how: [
+      {
+        file: PAIRS,
+        from: "    for (const { conversation: to } of conversation.devices.links) {",
+        to: "    for (const { conversation: to } of conversation.devices.links.slice(0, 0)) {",
+      },
+    ],
+    killer: { invariant: "I1", faults: CALM, devices: true },
+  },
+  {
+    id: "copies-stay-home",
+    what: "own devices are not told what was written",
+    how: [
+      {
+        file: PAIRS,
+        from: "    if (self.devices.links.length > 0) carryText(draft, row.content);\n",
+        to: "",
+      },
+    ],
+    killer: { invariant: "I1", faults: CALM, devices: true },
+  },
+  {
+    id: "delivered-by-own",
+    what: "nobody is told that a further device has a text",
+    how: [
+      {
+        file: PAIRS,
+        from: 'post(draft, parent, { kind: "settled", awaits: row.awaits, path });',
+        to: "return;",
+      },
+    ],
+    killer: { invariant: "I4", devices: true },
   },
 ];
