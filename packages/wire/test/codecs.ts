@@ -99,6 +99,8 @@ import {
   RELAY_URL_BYTES_MAX,
   SEALED_HEADER_BYTES,
   SEALED_IDENTITY_BYTES,
+  SEALED_WAY_BYTES_MAX,
+  SEALED_WAY_BYTES_MIN,
   type Signal,
   SIGNAL_BLOB_BYTES_MAX,
   TAG_BYTES,
@@ -224,50 +226,6 @@ const receipt: ContentOf<"receipt"> = record({
   kind: fc.constant("receipt"),
   ids: fc.array(contentId, { minLength: 1, maxLength: RECEIPT_IDS_MAX, size: "small" }),
 });
-
-/** One per kind: the compiler refuses a new content without one. */
-const contentByKind: { readonly [Kind in ContentKind]: ContentOf<Kind> } = {
-  text: textContent,
-  receipt,
-  introduction: record({
-    kind: fc.constant("introduction"),
-    ...head,
-    name,
-    addresses: fc.array(address, { minLength: 1, maxLength: ADDRESSES_MAX }),
-  }),
-  profile: record({ kind: fc.constant("profile"), ...head, name }),
-  devices: record({ kind: fc.constant("devices"), ...head, list: deviceList }),
-  request: record({
-    kind: fc.constant("request"),
-    ...head,
-    since: fc.integer({ min: 0, max: LIST_VERSION_MAX }),
-  }),
-  spare: record({ kind: fc.constant("spare"), ...head, bundle }),
-  offer: record({
-    kind: fc.constant("offer"),
-    ...head,
-    account: accountId,
-    device: of(8).map(asDeviceId),
-    address,
-    bundle,
-  }),
-  contact: record({
-    kind: fc.constant("contact"),
-    ...head,
-    name,
-    verified: fc.boolean(),
-    cert,
-    list: fc.option(deviceList, { nil: undefined }),
-  }),
-  carried: record({
-    kind: fc.constant("carried"),
-    ...head,
-    account: accountId,
-    content: fc.oneof(textContent, receipt),
-  }),
-};
-
-const content: fc.Arbitrary<Content> = fc.oneof(...Object.values(contentByKind));
 
 const mediaSegment = fc.stringMatching(/^[a-z0-9][a-z0-9!#$&^_.+-]{0,40}$/);
 
@@ -483,6 +441,71 @@ const groupKey: fc.Arbitrary<GroupKey> = record({
   signingKey: key,
   heads: key,
 });
+/** One per kind: the compiler refuses a new content without one. */
+const contentByKind: { readonly [Kind in ContentKind]: ContentOf<Kind> } = {
+  text: textContent,
+  receipt,
+  introduction: record({
+    kind: fc.constant("introduction"),
+    ...head,
+    name,
+    addresses: fc.array(address, { minLength: 1, maxLength: ADDRESSES_MAX }),
+  }),
+  profile: record({ kind: fc.constant("profile"), ...head, name }),
+  devices: record({ kind: fc.constant("devices"), ...head, list: deviceList }),
+  request: record({
+    kind: fc.constant("request"),
+    ...head,
+    since: fc.integer({ min: 0, max: LIST_VERSION_MAX }),
+  }),
+  spare: record({ kind: fc.constant("spare"), ...head, bundle }),
+  offer: record({
+    kind: fc.constant("offer"),
+    ...head,
+    account: accountId,
+    device: of(8).map(asDeviceId),
+    cert,
+    way: fc.uint8Array({ minLength: SEALED_WAY_BYTES_MIN, maxLength: SEALED_WAY_BYTES_MAX }),
+  }),
+  contact: record({
+    kind: fc.constant("contact"),
+    ...head,
+    name,
+    verified: fc.boolean(),
+    cert,
+    list: fc.option(deviceList, { nil: undefined }),
+  }),
+  carried: record({
+    kind: fc.constant("carried"),
+    ...head,
+    account: accountId,
+    content: fc.oneof(textContent, receipt),
+  }),
+  page: record({ kind: fc.constant("page"), ...head, group: key.map(asGroupId), page: groupPage }),
+  key: record({ kind: fc.constant("key"), ...head, group: key.map(asGroupId), key: groupKey }),
+  heads: record({
+    kind: fc.constant("heads"),
+    ...head,
+    group: key.map(asGroupId),
+    heads: fc
+      .uniqueArray(of(32), {
+        maxLength: PARENTS_MAX,
+        comparator: (a, b) => compareBytes(a, b) === 0,
+      })
+      .map((ids) => ids.toSorted(compareBytes).map(asOpId)),
+  }),
+  member: record({
+    kind: fc.constant("member"),
+    ...head,
+    group: key.map(asGroupId),
+    name,
+    cert,
+    list: fc.option(deviceList, { nil: undefined }),
+  }),
+};
+
+const content: fc.Arbitrary<Content> = fc.oneof(...Object.values(contentByKind));
+
 const groupEnvelope: fc.Arbitrary<GroupEnvelope> = record({
   tag: of(TAG_BYTES),
   nonce: of(NONCE_BYTES),

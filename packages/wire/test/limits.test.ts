@@ -83,6 +83,18 @@ import {
   SIGNAL_BLOB_BYTES_MAX,
   SIGNAL_BYTES_MAX,
   TEXT_BYTES_MAX,
+  asChainId,
+  asGroupId,
+  asOpId,
+  encodeGroupOp,
+  encodeGroupPage,
+  GROUP_ID_BYTES,
+  GROUP_KEY_BYTES,
+  GROUP_PAGE_BYTES_MAX,
+  type GroupOp,
+  PARENTS_MAX,
+  SEALED_WAY_BYTES_MAX,
+  SEALED_WAY_BYTES_MIN,
 } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 
@@ -414,15 +426,13 @@ describe("a content", () => {
     time,
     account,
     device: asDeviceId(bytes(8)),
-    address,
-    bundle: bundle(),
+    cert,
+    way: bytes(SEALED_WAY_BYTES_MIN),
     ...fields,
   });
   const contact: Content = { kind: "contact", id, time, name: "A", verified: true, cert, list };
   /** Offsets in `contact`: its name has one byte. */
   const CONTACT = { verified: HEAD + 3, cert: HEAD + 4, list: HEAD + 4 + DEVICE_CERT_BYTES };
-  /** Offset of the bundle's length in `offer()`. */
-  const OFFER_BUNDLE = encodeContent(offer()).length - 2 - encodeBundle(bundle()).length;
   const text = (length: number): Extract<Content, { kind: "text" }> => ({
     kind: "text",
     id,
@@ -436,6 +446,44 @@ describe("a content", () => {
     account,
     content,
   });
+  const group = asGroupId(bytes(32));
+  const op = (fields: Partial<GroupOp> = {}): GroupOp => ({
+    group,
+    parents: [asOpId(bytes(32))],
+    lamport: 1,
+    signer: bytes(32),
+    action: { kind: "leave" },
+    signature: bytes(64),
+    ...fields,
+  });
+  const page = (count: number): Extract<Content, { kind: "page" }> => ({
+    kind: "page",
+    id,
+    time,
+    group,
+    page: { certs: [], ops: times(count, encodeGroupOp(op())) },
+  });
+  const key: Content = {
+    kind: "key",
+    id,
+    time,
+    group,
+    key: {
+      chainId: asChainId(bytes(16)),
+      next: 1,
+      chainKey: bytes(32),
+      signingKey: bytes(32),
+      heads: bytes(32),
+    },
+  };
+  const heads = (count: number): Extract<Content, { kind: "heads" }> => ({
+    kind: "heads",
+    id,
+    time,
+    group,
+    heads: Array.from({ length: count }, (_, index) => asOpId(bytes(32, index))),
+  });
+  const member: Content = { kind: "member", id, time, group, name: "A", cert, list };
   /** A content that carries these bytes, whatever they are. */
   const carrying = (inner: Uint8Array): unknown =>
     decodeContent(withBlock(carried(text(0)), HEAD + ACCOUNT_ID_BYTES, inner));
@@ -488,7 +536,7 @@ describe("a content", () => {
     expect(read(named("a".repeat(NAME_BYTES_MAX + 1)))).toEqual(refused("too-large"));
   });
 
-  it.each([0, 11, 255])("of kind %d is unknown", (kind) => {
+  it.each([0, 15, 255])("of kind %d is unknown", (kind) => {
     const encoded = encodeContent(text(0));
     expect(decodeContent(encoded.with(0, kind))).toEqual(refused("unknown-type"));
   });
@@ -504,7 +552,6 @@ describe("a content", () => {
   it.each([
     ["devices", devices, HEAD, DEVICE_LIST_BYTES_MAX],
     ["spare", spare, HEAD, BUNDLE_BYTES_MAX],
-    ["offer", offer(), OFFER_BUNDLE, BUNDLE_BYTES_MAX],
     ["contact", contact, CONTACT.list, DEVICE_LIST_BYTES_MAX],
   ] as const)("of kind %s refuses a block for what is wrong in it", (_, content, fixed, max) => {
     const holding = (block: Uint8Array): unknown => decodeContent(withBlock(content, fixed, block));
@@ -525,7 +572,6 @@ describe("a content", () => {
     for (const [content, fixed] of [
       [devices, HEAD],
       [spare, HEAD],
-      [offer(), OFFER_BUNDLE],
     ] as const) {
       expect(decodeContent(withBlock(content, fixed, nothing))).toEqual(refused("truncated"));
     }
@@ -548,10 +594,7 @@ describe("a content", () => {
     const largest: readonly Content[] = [
       { ...devices, list: full },
       { ...contact, name, list: full },
-      offer({
-        address: { ...address, relayUrl: urlOf(RELAY_URL_BYTES_MAX) },
-        bundle: bundle({ proof: times(MERKLE_PROOF_MAX, bytes(32)) }),
-      }),
+      offer({ way: bytes(SEALED_WAY_BYTES_MAX) }),
       carried(text(TEXT_BYTES_MAX)),
       carried({ kind: "receipt", ids: times(RECEIPT_IDS_MAX, id) }),
     ];
@@ -561,13 +604,12 @@ describe("a content", () => {
     }
   });
 
-  it("that offers is refused when its address or its bundle is none", () => {
-    const at = (relayUrl: string): Content => offer({ address: { ...address, relayUrl } });
-    expect(read(at(urlOf(RELAY_URL_BYTES_MAX)))).toMatchObject(ok);
-    expect(read(at(urlOf(RELAY_URL_BYTES_MAX + 1)))).toEqual(refused("too-large"));
-    expect(read(at("http://relay.example"))).toEqual(refused("malformed"));
-    expect(read(offer({ bundle: bundle({ leafIndex: 1 }) }))).toEqual(refused("malformed"));
-    expect(read(offer({ bundle: bundle({}, NO_PREKEY_ID) }))).toEqual(refused("malformed"));
+  it("that offers has a certificate, and a sealed way of a size that there can be", () => {
+    expect(read(offer({ way: bytes(SEALED_WAY_BYTES_MAX) }))).toMatchObject(ok);
+    expect(read(offer({ way: bytes(SEALED_WAY_BYTES_MAX + 1) }))).toEqual(refused("too-large"));
+    expect(read(offer({ way: bytes(SEALED_WAY_BYTES_MIN - 1) }))).toEqual(refused("malformed"));
+    const at = HEAD + ACCOUNT_ID_BYTES + 8;
+    expect(decodeContent(encodeContent(offer()).with(at, 2))).toEqual(refused("unknown-type"));
   });
 
   it("that is a contact says with 0 or 1 whether it is verified", () => {
@@ -625,12 +667,16 @@ describe("a content", () => {
       offer(),
       contact,
       carried(text(1)),
+      page(1),
+      key,
+      heads(1),
+      member,
     ];
     for (const other of others) {
       expect(read(other), other.kind).toMatchObject(ok);
       expect(carrying(encodeContent(other)), other.kind).toEqual(refused("malformed"));
     }
-    for (const kind of [0, 11, 255]) {
+    for (const kind of [0, 11, 15, 255]) {
       expect(carrying(encodeContent(text(1)).with(0, kind)), `${kind}`).toEqual(
         refused("malformed"),
       );
@@ -645,6 +691,48 @@ describe("a content", () => {
     expect(decodeContent(nested)).toEqual(refused("malformed"));
     // Also when nothing further in is right.
     expect(carrying(Uint8Array.of(10))).toEqual(refused("malformed"));
+  });
+
+  it("that asks for operations names at most as many heads as an operation has parents", () => {
+    expect(read(heads(0))).toMatchObject(ok);
+    expect(read(heads(PARENTS_MAX))).toEqual({ ok: true, value: heads(PARENTS_MAX) });
+    expect(read(heads(PARENTS_MAX + 1))).toEqual(refused("too-large"));
+    expect(read({ ...heads(2), heads: heads(2).heads.toReversed() })).toEqual(refused("malformed"));
+  });
+
+  it(`of a group holds a page of ${GROUP_PAGE_BYTES_MAX} bytes`, () => {
+    const [first] = page(1).page.ops;
+    const padded = (size: number): unknown =>
+      decodeContent(
+        withBlock(
+          page(1),
+          HEAD + GROUP_ID_BYTES,
+          concatBytes(encodeGroupPage(page(1).page), bytes(size - 5 - (first?.length ?? 0))),
+        ),
+      );
+    expect(padded(GROUP_PAGE_BYTES_MAX)).toEqual(refused("trailing"));
+    expect(padded(GROUP_PAGE_BYTES_MAX + 1)).toEqual(refused("too-large"));
+    const parents = Array.from({ length: PARENTS_MAX }, (_, index) => asOpId(bytes(32, index)));
+    const largest = encodeGroupOp(op({ parents }));
+    const ops = times(Math.floor((GROUP_PAGE_BYTES_MAX - 3) / (largest.length + 2)), largest);
+    const full: Content = { ...page(1), page: { certs: [], ops } };
+    expect(encodeContent(full).length).toBeLessThanOrEqual(CONTENT_BYTES_MAX);
+    expect(read(full)).toEqual({ ok: true, value: full });
+  });
+
+  it("of a group is refused for what is wrong in its record, certificate or list", () => {
+    expect(read(key)).toEqual({ ok: true, value: key });
+    expect(read(member)).toEqual({ ok: true, value: member });
+    const at = HEAD + GROUP_ID_BYTES;
+    expect(decodeContent(withBlock(key, at, bytes(GROUP_KEY_BYTES, 2)))).toEqual(
+      refused("unknown-type"),
+    );
+    expect(decodeContent(withBlock(key, at, bytes(GROUP_KEY_BYTES + 1)))).toEqual(
+      refused("too-large"),
+    );
+    const encoded = encodeContent(member);
+    expect(decodeContent(encoded.with(at + 3, 2))).toEqual(refused("unknown-type"));
+    expect(read({ ...member, name: "" })).toEqual(refused("malformed"));
   });
 
   it("is known for a text by its first byte", () => {
