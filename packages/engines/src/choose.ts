@@ -5,7 +5,6 @@
  */
 import { type CryptoBackend, type MaybePromise, nobleBackend } from "@sotto/crypto";
 import {
-  backendOf,
   type Engine,
   guardedBackend,
   nobleEngine,
@@ -142,9 +141,14 @@ export function chooseBackend(
   return {
     ...chosen,
     seal: (key, nonce, aad, plaintext) =>
-      (plaintext.length < SMALL_BYTES ? reference : chosen).seal(key, nonce, aad, plaintext),
+      (plaintext.length < SMALL_BYTES ? nobleBackend : chosen).seal(key, nonce, aad, plaintext),
     open: (key, nonce, aad, sealed) =>
-      (sealed.length < SMALL_BYTES + TAG_BYTES ? reference : chosen).open(key, nonce, aad, sealed),
+      (sealed.length < SMALL_BYTES + TAG_BYTES ? nobleBackend : chosen).open(
+        key,
+        nonce,
+        aad,
+        sealed,
+      ),
     choose: () => (choosing ??= tryOut()),
     describe: () => ({
       state,
@@ -152,8 +156,6 @@ export function chooseBackend(
     }),
   };
 }
-
-const reference = backendOf(nobleEngine);
 
 function candidateOf(engine: Engine): Candidate {
   const operations: Operations = { ...nobleBackend, ...engine.operations };
