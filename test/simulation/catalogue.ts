@@ -530,7 +530,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "      renew(draft, row, { ...row, envelope: undefined, relayedAt: id === undefined ? 0 : undefined });\n    }\n  }\n}\n\n/** When this row",
       },
     ],
-    killer: { invariant: "I4", faults: { ...CRASHES, partitionMean: 8_000 }, devices: true },
+    killer: { file: "packages/protocol/test/devices.test.ts", test: "leaves what waits" },
   },
   {
     id: "post-taken-twice",

@@ -12,11 +12,12 @@ import { applyPatches, type Patch } from "../setup/patch.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const NAME = "planted";
 
-type Simulator = typeof import("./simulate.ts");
+type Simulator = Pick<typeof import("./simulate.ts"), "simulate">;
+type DevicesSimulator = typeof import("./simulate-devices.ts");
 
 export interface PlantedLoader {
-  /** Throws when a patch did not meet its file. */
-  load(name: string, patches: readonly Patch[]): Promise<Simulator>;
+  /** The simulation of people with a device each, or with several. Throws when a patch did not meet its file. */
+  load(name: string, patches: readonly Patch[], devices: boolean): Promise<Simulator["simulate"]>;
 }
 
 export function createPlantedLoader(): PlantedLoader {
@@ -54,14 +55,17 @@ export function createPlantedLoader(): PlantedLoader {
   });
 
   return {
-    async load(name, patches) {
+    async load(name, patches, devices) {
       planted.set(name, patches);
-      const loaded = (await import(`./simulate.ts?${NAME}=${name}`)) as Simulator;
+      const run = devices
+        ? ((await import(`./simulate-devices.ts?${NAME}=${name}`)) as DevicesSimulator)
+            .simulateDevices
+        : ((await import(`./simulate.ts?${NAME}=${name}`)) as Simulator).simulate;
       const missed = patches.filter((patch) => !met.has(`${name} ${patch.file}`));
       if (missed.length > 0) {
         throw new Error(`${name}: never loaded ${missed.map((patch) => patch.file).join(", ")}`);
       }
-      return loaded;
+      return run;
     },
   };
 }

@@ -12,6 +12,7 @@ import { applyPatches } from "../setup/patch.ts";
 import { CATALOGUE, type Entry, NO_BUG } from "./catalogue.ts";
 import { createPlantedLoader } from "./planted-loader.ts";
 import { simulate } from "./simulate.ts";
+import { simulateDevices } from "./simulate-devices.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const SEEDS_MAX = 60;
@@ -36,16 +37,18 @@ async function bySimulation(
 ): Promise<Verdict> {
   const { id, how } = entry;
   const faults = killer.faults ?? {};
-  const planted = typeof how === "string" ? undefined : await loader.load(id, how);
+  const devices = killer.devices === true;
+  const run = devices ? simulateDevices : simulate;
+  const planted = typeof how === "string" ? undefined : await loader.load(id, how, devices);
   const others = new Set<string>();
   for (let seed = 1; seed <= SEEDS_MAX; seed++) {
     const { broken } =
       planted === undefined
-        ? await simulate(seed, typeof how === "string" ? { bug: how, faults } : { faults })
-        : await planted.simulate(seed, { faults });
+        ? await run(seed, typeof how === "string" ? { bug: how, faults } : { faults })
+        : await planted(seed, { faults });
     for (const one of broken) others.add(one);
     if (!broken.has(killer.invariant)) continue;
-    const healthy = await simulate(seed, { faults });
+    const healthy = await run(seed, { faults });
     if (healthy.failures.length > 0) {
       return { killed: false, by: "a seed that fails without it", after: `seed ${seed}` };
     }
