@@ -70,11 +70,6 @@ export interface Faults {
   readonly forgeMean: number;
 }
 
-/**
- * 0.08 as soon as a signal that no session opens is a sign that a session is lost (packages/protocol/SPEC.md §9):
- * until then a store that was put back may stay deaf for good. Two of the first 2,000 seeds show it.
- */
-const PUT_BACK_CHANCE = 0;
 const YEAR_MS = 365 * 24 * 3_600_000;
 export const PHASE_MS = 40_000;
 
@@ -131,7 +126,7 @@ export function drawFaults(random: Random): Faults {
     evilForge: maybe(evil, () => random.next() * 0.1),
     evilLie: maybe(evil, () => random.next() * 0.1),
     forgeMean: maybe(0.25, every(500, 8_000)),
-    putBackMean: maybe(PUT_BACK_CHANCE, every(5_000, 40_000)),
+    putBackMean: maybe(0.08, every(5_000, 40_000)),
   };
 }
 

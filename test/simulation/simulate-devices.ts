@@ -302,17 +302,17 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
 
   async function remove(account: Account): Promise<void> {
     if (healing) return;
-    const present = account.devices.filter((one) => !account.removed.has(one));
+    const speaking = present(account);
     const isBusy = account.isChanging || !agrees(account);
-    if (isBusy || present.length < 2) {
+    if (isBusy || speaking.length < 2) {
       again(1_000, () => remove(account));
       return;
     }
     const act = decisions.next("remove");
-    const target = act.random.pick(present);
-    const by = act.random.pick(present.filter((one) => one !== target));
-    // A device that nobody has met has nobody to introduce it when the last of its account is gone.
-    if (present.some((one) => one !== target && !hasMetAll(one, account))) {
+    const target = act.random.pick(speaking);
+    const by = act.random.pick(speaking.filter((one) => one !== target));
+    // A device that nobody has met has nobody to introduce it when the last that it knows is gone.
+    if (accounts.some(({ isChanging }) => isChanging) || !staysConnected(target)) {
       again(1_000, () => remove(account));
       return;
     }
@@ -402,16 +402,32 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     return one.devices.filter((device) => !isRemoved(device));
   }
 
-  function hasMetAll(client: Client, account: Account): boolean {
-    return accounts.every((other) => {
-      const isMet = account.devices.some((one) => chatOf(one, other) !== undefined);
-      const peer = chatOf(client, other)?.peer;
-      return (
-        other === account ||
-        !isMet ||
-        (peer?.state === "open" && peer.sessions.length > 0 && peer.contact.addresses.length > 0)
-      );
-    });
+  /** Whether everybody still knows somebody of each account that they are to reach once `gone` is. */
+  function staysConnected(gone: Client): boolean {
+    return accounts.every((account) =>
+      accounts.every((other) => {
+        const isMet = account.devices.some((one) => chatOf(one, other) !== undefined);
+        if (other === account || !isMet) return true;
+        const reachable = present(other).filter((one) => one !== gone);
+        return present(account)
+          .filter((one) => one !== gone)
+          .every((one) => reachable.some((device) => hasPair(one, other, device)));
+      }),
+    );
+  }
+
+  function hasPair(client: Client, account: Account, device: Client): boolean {
+    const chat = chatOf(client, account);
+    const links = chat?.devices.links.map((link) =>
+      client.disk.conversations.get(link.conversation),
+    );
+    return [chat, ...(links ?? [])].some(
+      (record) =>
+        record?.peer.state === "open" &&
+        record.peer.sessions.length > 0 &&
+        record.peer.contact.addresses.length > 0 &&
+        equalBytes(record.peer.contact.cert.deviceId, device.disk.self.cert.deviceId),
+    );
   }
 
   /** Why it is not over yet. */

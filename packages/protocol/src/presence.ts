@@ -7,6 +7,7 @@ import { openSignal, sealSignal } from "@sotto/crypto";
 import { equalBytes, type Signal, type SignalEnvelope } from "@sotto/wire";
 import { changeLive, type Draft, drop, openPeer } from "./draft.ts";
 import type { Instant } from "./ports.ts";
+import { onUnopened } from "./repair.ts";
 
 /** While a conversation is on screen and not direct, the other side is asked this often whether it is there. */
 export const PROBE_EVERY_MS = 25_000;
@@ -18,6 +19,8 @@ export async function onSignal(draft: Draft, envelope: SignalEnvelope): Promise<
   const signal = await openWithAny(draft, envelope);
   if (signal === undefined) {
     drop(draft, "unknown-session");
+    // The other side may be in a session that this device does not know any more.
+    onUnopened(draft);
     return;
   }
   if (signal.counter <= draft.live.signalSeen) {

@@ -182,6 +182,8 @@ export async function onPlea(draft: Draft, envelope: PleaEnvelope): Promise<void
     (spares.theirs !== undefined && plea.at <= spares.theirs.time.ms)
   ) {
     drop(draft, "duplicate");
+    // Or its clock was set back: then the bundle that is here is as good, and is used as for anything unopened.
+    onUnopened(draft);
     return;
   }
   const theirs = { bundle: encodeBundle(plea.bundle), time: { ms: plea.at, counter: 0 } };
