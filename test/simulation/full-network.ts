@@ -122,13 +122,21 @@ export function createFullNetwork(options: NetworkOptions): Network {
     const store = {
       ...memory,
       apply(operations: readonly StoreOperation[]) {
-        watch.written(operations);
+        if (started.alive) watch.written(operations);
         asked = operations;
         return memory.apply(operations);
       },
     };
     watch.begun();
-    const exchange = createExchange({ store, clock, sendSecret, count: watch.count });
+    const exchange = createExchange({
+      store,
+      clock,
+      sendSecret,
+      // What still reaches a process that is no more is not in the accounts of the next one.
+      count: (counter) => {
+        if (started.alive) watch.count(counter);
+      },
+    });
     const started: RelayProcess = { exchange, writes, alive: true };
     return started;
   }
