@@ -35,6 +35,7 @@ describe("the notice about devices", () => {
     const notice = await show({});
     const [conflict, news] = allInside(notice, "section");
     expect(said(notice)).toBe("");
+    expect(notice.getBoundingClientRect().height).toBe(0);
     expect(conflict?.getAttribute("aria-live")).toBe("assertive");
     expect(news?.getAttribute("aria-live")).toBe("polite");
   });
@@ -130,8 +131,13 @@ describe("the devices of the account", () => {
     const asked = listen(panel, "sotto-device-link");
     await page.getByRole("button", { name: "Link another device" }).click();
     expect(asked).toHaveLength(1);
+    panel.busy = "link";
+    await panel.updateComplete;
+    await expect.element(page.getByRole("button", { name: "Making the link…" })).toBeDisabled();
+    panel.busy = undefined;
     panel.link = LINK;
     await panel.updateComplete;
+    expect(textOf(panel.shadowRoot?.activeElement ?? null)).toBe("Copy link");
     await expect
       .element(page.getByRole("img", { name: "QR code of the device link" }))
       .toBeVisible();
@@ -162,7 +168,7 @@ describe("the devices of the account", () => {
   it("take a link of another device while this one is alone, and only then", async () => {
     const panel = await mount(new SottoDevicesPanel(), { devices: [] });
     const joined = listen(panel, "sotto-device-join");
-    const field = page.getByRole("textbox", { name: "Device link" });
+    const field = page.getByRole("textbox", { name: "Link from the other device" });
     await field.fill(`  ${LINK} `);
     await page.getByRole("button", { name: "Link this device" }).click();
     expect(joined).toEqual([{ text: LINK }]);

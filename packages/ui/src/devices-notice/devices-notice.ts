@@ -22,35 +22,35 @@ export class SottoDevicesNotice extends LitElement {
       :host {
         display: block;
       }
-      section:not(:empty) {
+      .notice {
         display: flex;
         align-items: center;
         gap: var(--s-space-3);
         padding: var(--s-space-2) var(--s-space-2) var(--s-space-2) var(--s-space-4);
-        background: var(--s-surface);
         border-block-start: 1px solid var(--s-line);
+        background: var(--s-surface);
         font-size: var(--s-size-s);
       }
-      section.conflict:not(:empty) {
-        flex-wrap: wrap;
-        padding: var(--s-space-3) var(--s-space-4);
-        border-block-start: 0;
-        background: var(--s-danger-surface);
+      .notice > svg.icon {
+        color: var(--s-text-quiet);
       }
       p {
         flex: 1;
         margin: 0;
       }
+      .conflict {
+        flex-wrap: wrap;
+        padding: var(--s-space-3) var(--s-space-4);
+        border-block-start: 0;
+        background: var(--s-danger-surface);
+      }
       .conflict p {
         flex-basis: 16rem;
       }
-      .conflict svg.icon {
+      .conflict > svg.icon {
         color: var(--s-danger);
       }
-      .news > svg.icon {
-        color: var(--s-text-quiet);
-      }
-      div {
+      .actions {
         display: flex;
         flex-wrap: wrap;
         gap: var(--s-space-2);
@@ -65,10 +65,8 @@ export class SottoDevicesNotice extends LitElement {
   }
 
   override render(): TemplateResult {
-    return html`<section class="conflict" aria-live="assertive" aria-atomic="true">
-        ${this.#conflict()}
-      </section>
-      <section class="news" aria-live="polite" aria-atomic="true">${this.#news()}</section>`;
+    return html`<section aria-live="assertive" aria-atomic="true">${this.#conflict()}</section>
+      <section aria-live="polite" aria-atomic="true">${this.#news()}</section>`;
   }
 
   #conflict(): TemplateResult | typeof nothing {
@@ -76,12 +74,16 @@ export class SottoDevicesNotice extends LitElement {
     if (view === undefined || !view.devices.conflict) return nothing;
     const words = t().devices;
     const name = nameOf(view);
-    if (view.kind === "notes")
-      return html`${icons.warning()}
-        <p>${words.conflictOwn}</p>`;
-    return html`${icons.warning()}
+    if (view.kind === "notes") {
+      return html`<div class="notice conflict">
+        ${icons.warning()}
+        <p>${words.conflictOwn}</p>
+      </div>`;
+    }
+    return html`<div class="notice conflict">
+      ${icons.warning()}
       <p>${view.verified ? words.conflictVerified(name) : words.conflict(name)}</p>
-      <div>
+      <div class="actions">
         <button
           class="button primary"
           @click=${() => this.dispatchEvent(new SottoEvent("sotto-verify-open", undefined))}
@@ -98,14 +100,16 @@ export class SottoDevicesNotice extends LitElement {
                 ${words.trust}
               </button>`
         }
-      </div>`;
+      </div>
+    </div>`;
   }
 
   /** After the conflict, when there is one: who came and went is not clear before. */
   #news(): TemplateResult | typeof nothing {
     const sentence = this.view === undefined ? undefined : newsOf(this.view);
     if (sentence === undefined) return nothing;
-    return html`${icons.devices()}
+    return html`<div class="notice">
+      ${icons.devices()}
       <p>${sentence}</p>
       <button
         class="icon-button"
@@ -113,7 +117,8 @@ export class SottoDevicesNotice extends LitElement {
         @click=${() => this.dispatchEvent(new SottoEvent("sotto-devices-seen", undefined))}
       >
         ${icons.close()}
-      </button>`;
+      </button>
+    </div>`;
   }
 }
 

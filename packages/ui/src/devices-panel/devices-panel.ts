@@ -101,11 +101,11 @@ export class SottoDevicesPanel extends LitElement {
         font-weight: 600;
       }
       .id {
+        display: block;
         font:
           var(--s-size-xs) ui-monospace,
           "Noto Sans Mono",
           monospace;
-        white-space: nowrap;
       }
       .danger {
         border-color: transparent;
@@ -156,6 +156,12 @@ export class SottoDevicesPanel extends LitElement {
     if (changed.has("link")) this.copied = false;
   }
 
+  /** The button that asked for the link is gone: what is next gets the focus, and the code comes into view. */
+  override updated(changed: PropertyValues<this>): void {
+    if (!changed.has("link") || this.link === undefined || changed.get("busy") !== "link") return;
+    this.renderRoot.querySelector<HTMLElement>(".copy")?.focus();
+  }
+
   override render(): TemplateResult {
     const words = t().devices;
     const { devices, problem } = this;
@@ -171,7 +177,7 @@ export class SottoDevicesPanel extends LitElement {
       ${problem === "remove" ? html`<p class="error" role="alert">${words.removeFailed}</p>` : nothing}
       ${devices.length === 0 ? this.#join() : this.#other()}
       ${
-        devices.length === 1
+        devices.length === 1 && this.link === undefined
           ? html`<details ?open=${this.joinText !== ""}>
               <summary>${words.haveLink}</summary>
               ${this.#join()}
@@ -269,7 +275,7 @@ export class SottoDevicesPanel extends LitElement {
           }}
         />
       </div>
-      <button class="button primary" @click=${() => void this.#copy(link)}>
+      <button class="button primary copy" @click=${() => void this.#copy(link)}>
         ${this.copied ? icons.tick() : icons.copy()}
         <span aria-live="polite">${this.copied ? t().invite.copied : t().invite.copy}</span>
       </button>
@@ -294,7 +300,7 @@ export class SottoDevicesPanel extends LitElement {
     return html`<form @submit=${this.#onSubmit}>
       <p>${words.joinText}</p>
       <div>
-        <label class="caption" for="join">${words.linkLabel}</label>
+        <label class="caption" for="join">${words.joinLabel}</label>
         <input
           id="join"
           class="field link"

@@ -232,6 +232,7 @@ export const en = {
     haveLink: "I have a device link",
     joinText:
       "On your other device choose “Link another device” in the settings. Paste its link here.",
+    joinLabel: "Link from the other device",
     join: "Link this device",
     joining: "Linking…",
     joined: "The link fits. Waiting for the other device to confirm…",

@@ -215,6 +215,7 @@ export const zh: Catalog = {
     linked: "设备已关联。",
     haveLink: "我有设备链接",
     joinText: "在另一台设备的设置中选择“关联其他设备”，然后把链接粘贴到这里。",
+    joinLabel: "另一台设备的链接",
     join: "关联本设备",
     joining: "正在关联…",
     joined: "链接有效，正在等待另一台设备确认…",
