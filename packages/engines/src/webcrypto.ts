@@ -149,9 +149,20 @@ function operationsOf(subtle: SubtleCrypto, drafts: boolean): Engine["operations
     dhPublic: (secret) => exchange(secret, BASE_POINT),
     signPublic,
     sign,
-    verify,
+    ...(isWebKit() ? {} : { verify }),
     ...(drafts ? { kemPublic, decaps, seal, open } : {}),
   };
+}
+
+/**
+ * WebKit is not asked about signatures: on its port to GTK some keys from the network end the page, instead of being
+ * refused. Nothing can be tried out that ends it, so the name has to do; every browser on iOS is WebKit, whatever else
+ * it says.
+ */
+function isWebKit(): boolean {
+  // Not everything that runs this has a navigator.
+  const userAgent = typeof navigator === "undefined" ? "" : navigator.userAgent;
+  return userAgent.includes("AppleWebKit/") && !userAgent.includes("Chrome/");
 }
 
 /** The methods that TypeScript's own types do not know yet, or not with these formats. */

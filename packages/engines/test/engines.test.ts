@@ -9,7 +9,7 @@ import {
 } from "@sotto/engines";
 import { nodeBackend, nodeEngine } from "@sotto/engines/node";
 import { MissingOperation, OPERATIONS } from "#src/engine.ts";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { differences, REFUSALS } from "./differential.ts";
 
 const webCrypto = createWebCryptoEngine({ subtle: globalThis.crypto.subtle, drafts: true });
@@ -88,6 +88,23 @@ describe("a platform that lacks something", () => {
       "signPublic",
       "verify",
     ]);
+  });
+});
+
+describe("signatures", () => {
+  afterEach(() => {
+    vi.unstubAllGlobals();
+  });
+
+  it.each([
+    ["WebKit/605.1.15 (KHTML, like Gecko) Version/60.5 Safari/605.1.15", false],
+    ["WebKit/605.1.15 (KHTML, like Gecko) CriOS/150.0 Mobile/15E148 Safari/604.1", false],
+    ["WebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36", true],
+  ])("are put to WebCrypto but in WebKit: Apple%s", (name, asked) => {
+    vi.stubGlobal("navigator", { userAgent: `Mozilla/5.0 (some system) Apple${name}` });
+    const { operations } = createWebCryptoEngine({ subtle: crypto.subtle, drafts: true });
+    expect(operations.verify !== undefined).toBe(asked);
+    expect(operations.sign).toBeDefined();
   });
 });
 
