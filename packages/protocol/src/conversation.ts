@@ -46,6 +46,7 @@ import type { Input } from "./step.ts";
 export const newConversation = (id: string, peer: Peer, now: Instant): ConversationRecord => ({
   id,
   parent: undefined,
+  listed: true,
   version: 0,
   peer,
   devices: NO_DEVICES,
@@ -241,6 +242,7 @@ export async function sendText(draft: Draft, id: string, text: string): Promise<
     conversation: conversation.id,
     order: orderKey(time, accountIdOf(self.cert.rootKey), id),
     own: true,
+    author: undefined,
     text,
     sentAt: env.now,
     receivedAt: env.now,

@@ -88,6 +88,9 @@ export const NO_DEVICES: AccountDevices = {
   told: [],
   asked: [],
   introduced: [],
+  groups: [],
+  presented: new Uint8Array(0),
+  introducers: [],
   news: { added: 0, removed: 0 },
 };
 

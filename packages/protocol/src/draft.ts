@@ -8,6 +8,8 @@ import type {
   AccountDevices,
   ConversationRecord,
   Env,
+  GroupRow,
+  GroupSlice,
   LiveState,
   MessageRow,
   MessageStatus,
@@ -16,6 +18,7 @@ import type {
   Post,
   PostRow,
   SelfRecord,
+  SenderRow,
   Slice,
 } from "./ports.ts";
 import type { DropReason, Effect, Stepped } from "./step.ts";
@@ -49,9 +52,15 @@ export interface Draft {
   readonly delivered: Set<string>;
   readonly addPosts: Pick<PostRow, "id" | "to" | "post">[];
   readonly takePosts: Set<string>;
+  /** Of a group only. */
+  group: GroupSlice;
+  isGroupChanged: boolean;
+  readonly putSenders: Map<string, SenderRow>;
   dirty: boolean;
   readonly effects: Effect[];
 }
+
+const NO_GROUP: GroupSlice = { row: undefined, senders: new Map() };
 
 export function createDraft(
   slice: Slice,
@@ -74,6 +83,9 @@ export function createDraft(
     delivered: new Set(),
     addPosts: [],
     takePosts: new Set(),
+    group: slice.group ?? NO_GROUP,
+    isGroupChanged: false,
+    putSenders: new Map(),
     dirty: false,
     effects: [],
   };
@@ -109,6 +121,19 @@ export const isOwnPair = ({ conversation: { parent, peer }, self }: Draft): bool
   parent !== undefined &&
   peer.state === "open" &&
   equalBytes(peer.contact.cert.rootKey, self.cert.rootKey);
+
+export function changeGroup(draft: Draft, row: GroupRow): void {
+  draft.group = { ...draft.group, row };
+  draft.isGroupChanged = true;
+  draft.dirty = true;
+}
+
+export function putSender(draft: Draft, row: SenderRow): void {
+  const senders = new Map(draft.group.senders).set(row.device, row);
+  draft.group = { ...draft.group, senders };
+  draft.putSenders.set(row.device, row);
+  draft.dirty = true;
+}
 
 export function changeLive(draft: Draft, change: Partial<LiveState>): void {
   draft.live = { ...draft.live, ...change };
@@ -210,10 +235,16 @@ export function finish(draft: Draft): Stepped {
       delivered: [...draft.delivered],
       addPosts,
       takePosts: [...draft.takePosts],
+      group: draft.isGroupChanged ? draft.group.row : undefined,
+      putSenders: [...draft.putSenders.values()],
       self: self === base.self ? undefined : self,
     },
   };
-  return { slice: { self, conversation, outbox, live }, effects: [commit, ...draft.effects] };
+  const group = conversation.peer.state === "group" ? { group: draft.group } : {};
+  return {
+    slice: { self, conversation, outbox, live, ...group },
+    effects: [commit, ...draft.effects],
+  };
 }
 
 /** The sort key every device agrees on: ms, counter, author, content id. */

@@ -112,6 +112,8 @@ const newRow = (draft: Draft, about: About): OutboxRow => ({
   content: undefined,
   createdAt: draft.env.now,
   relayedAt: undefined,
+  group: undefined,
+  recipients: undefined,
 });
 
 /** What is sealed already and is not confirmed: the relay's OK settles it. */
@@ -187,6 +189,11 @@ function renewDueAt(draft: Draft, row: OutboxRow): Instant | undefined {
   const heardAt = live.direct ? env.now : live.heardAt;
   if (row.relayedAt !== undefined && heardAt >= row.relayedAt + HEARD_AFTER_MS) {
     times.push(relayDueAt(draft, row));
+  }
+  // Nobody has answered, and the relay knows this id: what it then forgot or spoiled would never come.
+  if (row.relayedAt !== undefined && openPeer(draft)?.sessions[0]?.helloHeader !== undefined) {
+    const age = Math.max(0, row.relayedAt - row.createdAt);
+    times.push(relayDueAt(draft, row) + Math.max(0, age - RESEND_AFTER_MS));
   }
   return times.length === 0 ? undefined : Math.min(...times);
 }

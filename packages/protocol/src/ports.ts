@@ -6,6 +6,7 @@
  */
 import type { CryptoBackend, PrekeySecrets, Session, Turns } from "@sotto/crypto";
 import type { ListMark } from "@sotto/crypto";
+import type { GroupPost, GroupRow, GroupSlice, Recipient, SenderRow } from "./group-ports.ts";
 import type { DeviceCert, DeviceList, HybridTime, PrekeyBundle, QueueAddress } from "@sotto/wire";
 
 /** Milliseconds since 1970. */
@@ -176,6 +177,12 @@ export interface AccountDevices {
   readonly asked: readonly MessageId[];
   /** Own devices that were told of this contact, and with which of its lists; 0: with none. At most DEVICES_MAX (wire). */
   readonly introduced: readonly { readonly device: DeviceName; readonly version: number }[];
+  /** Groups that this account is in, and the devices each was last told of; at most GROUPS_MAX. */
+  readonly groups: readonly { readonly group: ConversationId; readonly told: string }[];
+  /** Account ids, 20 bytes each, that this account was introduced to from here; at most PRESENTED_MAX. */
+  readonly presented: Uint8Array;
+  /** Accounts (hex) through which ways to this one go: they know both. At most INTRODUCERS_MAX. */
+  readonly introducers: readonly string[];
   /** Devices added and removed since the person last looked. */
   readonly news: { readonly added: number; readonly removed: number };
 }
@@ -214,6 +221,15 @@ export type Peer =
       /** When a way to this device was last passed on to the other one; 0 when it never was. */
       readonly offeredAt: Instant;
     }
+  | {
+      readonly state: "group";
+      /** GroupId in hex. */
+      readonly group: string;
+      /** This device's account is in it. Else it can be read, and nothing be written. */
+      readonly member: boolean;
+      /** Own devices that were given the log; at most DEVICES_MAX (wire). */
+      readonly told: readonly DeviceName[];
+    }
   | { readonly state: "refused"; readonly reason: "gone" | "expired" | "removed" };
 
 export interface ConversationRecord {
@@ -223,6 +239,8 @@ export interface ConversationRecord {
    * conversation `parent` is with, or, when that is the notes, with another device of this account.
    */
   readonly parent: ConversationId | undefined;
+  /** False for somebody known from groups alone, and for a group that this device has never been in. */
+  readonly listed: boolean;
   /** Raised by one with each commit; the store refuses a commit made on another version. */
   readonly version: number;
   readonly peer: Peer;
@@ -253,6 +271,8 @@ export interface MessageRow {
   /** ms 12 hex | counter 4 hex | author account id 40 hex | id 32 hex. */
   readonly order: string;
   readonly own: boolean;
+  /** In a group: whose it is, an account id in hex. */
+  readonly author: string | undefined;
   readonly text: string;
   readonly sentAt: Instant;
   readonly receivedAt: Instant;
@@ -283,6 +303,10 @@ export interface OutboxRow {
   readonly relayedAt: Instant | undefined;
   /** The other devices have it, too: those of the account, and the own ones. */
   readonly spread: boolean;
+  /** In a pair: the group whose message this is. The envelope is the group's, and there is no content. */
+  readonly group: ConversationId | undefined;
+  /** In a group: undefined while it is not sealed. */
+  readonly recipients: readonly Recipient[] | undefined;
 }
 
 /**
@@ -295,7 +319,8 @@ export interface PostRow {
   readonly from: ConversationId;
   /**
    * A conversation, made by a `begin` when there is none of that id. Or `account:` and an account id in hex: the
-   * conversation shown for that account, made by a `contact`; anything else waits until there is one.
+   * conversation shown for that account, made by a `contact`; anything else waits until there is one. Or a group:
+   * see `routeOf`.
    */
   readonly to: string;
   /** Rises with each post of `from`. */
@@ -304,6 +329,7 @@ export interface PostRow {
 }
 
 export type Post =
+  | GroupPost
   /** To a new further pair with the device of `cert`. */
   | {
       readonly kind: "begin";
@@ -336,6 +362,8 @@ export interface Slice {
   readonly conversation: ConversationRecord | undefined;
   /** Ascending by `sequence`; at most OUTBOX_MAX contents and RECEIPT_ROWS_MAX receipts. */
   readonly outbox: readonly OutboxRow[];
+  /** Of a group only. */
+  readonly group?: GroupSlice;
   /** Not stored: what is known about the other side right now. */
   readonly live: LiveState;
 }
@@ -426,6 +454,9 @@ export interface Change {
   readonly addPosts: readonly PostRow[];
   /** Ids of posts that this change takes. */
   readonly takePosts: readonly string[];
+  /** Where the step changed it. */
+  readonly group: GroupRow | undefined;
+  readonly putSenders: readonly SenderRow[];
   /** The own record, where the step changed it. */
   readonly self: SelfRecord | undefined;
 }
@@ -467,6 +498,8 @@ export interface Store {
     readonly outbox: readonly OutboxRow[];
     /** Not taken yet; by `from`, then `sequence`. */
     readonly posts: readonly PostRow[];
+    readonly groups: readonly GroupRow[];
+    readonly senders: readonly SenderRow[];
     readonly damaged: number;
   }>;
   /** One transaction. Resolves after it is durable. */
@@ -482,3 +515,4 @@ export interface Store {
 }
 
 export type { CryptoBackend, Session } from "@sotto/crypto";
+export * from "./group-ports.ts";

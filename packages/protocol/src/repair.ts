@@ -191,7 +191,12 @@ export async function onPlea(draft: Draft, envelope: PleaEnvelope): Promise<void
   const old = draft.env.now - SPARE_AGE_MS_MAX;
   const own = spares.own.map((one) => ({ ...one, madeAt: Math.min(one.madeAt, old) }));
   changeSpares(draft, { theirs, pleaAt: plea.at, own });
-  changeLive(draft, { heardAt: draft.env.now, unopenedAt: draft.env.now - REPAIR_PATIENCE_MS });
+  changeLive(draft, {
+    heardAt: draft.env.now,
+    unopenedAt: draft.env.now - REPAIR_PATIENCE_MS,
+    // Whoever asks is there, and reads where it always did.
+    retryAt: Math.min(draft.live.retryAt, draft.env.now),
+  });
 }
 
 function changeSpares(draft: Draft, change: Partial<Spares>): void {

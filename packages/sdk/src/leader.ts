@@ -4,7 +4,7 @@
  */
 import { accountIdOf, sha256 } from "@sotto/crypto";
 import type { ChosenBackend } from "@sotto/engines";
-import type { CommitResult, Input } from "@sotto/protocol";
+import type { CommitResult, ConversationRecord, Input } from "@sotto/protocol";
 import {
   bytesToBase32,
   bytesToHex,
@@ -78,7 +78,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       devices: viewDevices(shell.self),
     },
     conversations: [...shell.entries.values()]
-      .filter(({ slice }) => slice.conversation?.parent === undefined)
+      .filter(({ slice: { conversation } }) => isShown(conversation))
       .map((entry) => view(entry))
       .filter((one) => one !== undefined)
       .toSorted((a, b) => b.lastAt - a.lastAt),
@@ -415,3 +415,7 @@ function requireStored(commit: CommitResult): void {
   if (commit.ok) return;
   throw new MessengerError("storage", `not stored: ${commit.reason}`);
 }
+
+/** Not a further pair, nor somebody known from groups alone. Groups come with their screens. */
+const isShown = (record: ConversationRecord | undefined): boolean =>
+  record?.parent === undefined && record?.listed !== false && record?.peer.state !== "group";

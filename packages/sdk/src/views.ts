@@ -61,7 +61,8 @@ const newIdentityOf = (peer: Peer): string | undefined =>
 
 function kindOf(peer: Peer): ConversationView["kind"] {
   if (peer.state === "refused") return peer.reason === "expired" ? "expired" : "refused";
-  return peer.state === "open" ? "contact" : peer.state;
+  // What groups show comes with their screens; until then they are in no list.
+  return peer.state === "open" || peer.state === "group" ? "contact" : peer.state;
 }
 
 export function viewMessage(row: MessageRow): MessageView {

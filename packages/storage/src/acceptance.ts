@@ -11,10 +11,12 @@ import {
   POSTS,
   sampleChange,
   sampleConversation,
+  sampleGroup,
   sampleMessage,
   sampleOutbox,
   samplePost,
   sampleSelf,
+  sampleSender,
 } from "./records.ts";
 
 export {
@@ -23,10 +25,12 @@ export {
   POSTS,
   sampleChange,
   sampleConversation,
+  sampleGroup,
   sampleMessage,
   sampleOutbox,
   samplePost,
   sampleSelf,
+  sampleSender,
 } from "./records.ts";
 
 export interface TestTools {
@@ -52,6 +56,38 @@ export function storeAcceptance(
       }
     });
   };
+
+  tools.describe(`${name}: groups`, () => {
+    test("come back with their logs and chains, as they were last written", async (store) => {
+      const [group, own, other] = [
+        sampleGroup("a", 1),
+        { ...sampleSender("a", 1), sender: undefined },
+        { ...sampleSender("a", 2), chain: undefined },
+      ];
+      await store.commit(sampleChange("a", 1, { group, putSenders: [own, other] }));
+      await store.commit(sampleChange("b", 1, { group: sampleGroup("b", 5) }));
+      const later = { ...own, held: [] };
+      await store.commit(sampleChange("a", 2, { putSenders: [later] }));
+      const { groups, senders, damaged } = await store.loadAll();
+      const byDevice = senders.toSorted((x, y) => (x.device < y.device ? -1 : 1));
+      expect([groups, byDevice, damaged]).toEqual([
+        [group, sampleGroup("b", 5)],
+        [later, other],
+        0,
+      ]);
+    });
+
+    test("are not written by a change that is refused", async (store) => {
+      await store.commit(sampleChange("a", 1));
+      const change = sampleChange("a", 1, {
+        group: sampleGroup("a"),
+        putSenders: [sampleSender("a")],
+      });
+      expect(await store.commit(change)).toEqual({ ok: false, reason: "conflict" });
+      const { groups, senders } = await store.loadAll();
+      expect([groups, senders]).toEqual([[], []]);
+    });
+  });
 
   tools.describe(`${name}: the identity`, () => {
     test("is missing in a new store", async (store) => {
@@ -96,6 +132,8 @@ export function storeAcceptance(
         conversations: [change.conversation],
         outbox: change.putOutbox,
         posts: change.addPosts,
+        groups: [],
+        senders: [],
         damaged: 0,
       });
       expect(await store.loadSelf()).toEqual(change.self);
@@ -501,7 +539,14 @@ export function storeAcceptance(
       stop();
       expect(await Promise.all(reads)).toEqual([
         change.self,
-        { conversations: [change.conversation], outbox: [], posts: [], damaged: 0 },
+        {
+          conversations: [change.conversation],
+          outbox: [],
+          posts: [],
+          groups: [],
+          senders: [],
+          damaged: 0,
+        },
       ]);
     });
 
@@ -577,7 +622,14 @@ export function storeAcceptance(
         () => true,
       );
       expect(failed).toEqual(true);
-      const empty = { conversations: [], outbox: [], posts: [], damaged: 0 };
+      const empty = {
+        conversations: [],
+        outbox: [],
+        posts: [],
+        groups: [],
+        senders: [],
+        damaged: 0,
+      };
       expect(await store.loadAll()).toEqual(empty);
       expect(await store.loadSelf()).toEqual(undefined);
       expect((await store.messages("a", { limit: 50 })).rows).toEqual([]);

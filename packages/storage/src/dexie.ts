@@ -7,12 +7,14 @@ import type {
   Change,
   CommitResult,
   ConversationRecord,
+  GroupRow,
   MessageRow,
   OutboxRow,
   OwnDevices,
   Peer,
   PostRow,
   SelfRecord,
+  SenderRow,
   Session,
   Spares,
   Store,
@@ -20,6 +22,7 @@ import type {
 } from "@sotto/protocol";
 import { NO_DEVICES, NO_LIST_MARK, NO_SPARES } from "@sotto/protocol";
 import { Dexie, type Table, type Transaction } from "dexie";
+import { isGroup, isSender } from "./group-rows.ts";
 import {
   byOrigin,
   isConversation,
@@ -60,12 +63,16 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     .stores({ messages: null, history: "[conversation+id], [conversation+order]" })
     .upgrade(moveHistory);
   db.version(3).upgrade(addRenewal);
-  db.version(4).stores({ posts: "id, from" }).upgrade(addDevices);
+  db.version(4)
+    .stores({ posts: "id, from", groups: "conversation", senders: "[conversation+device]" })
+    .upgrade(addDevices);
   const self: Table<SelfRecord, string> = db.table("self");
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
   const messages: Table<MessageRow, MessageKey> = db.table("history");
   const outbox: Table<OutboxRow, string> = db.table("outbox");
   const posts: Table<PostRow, string> = db.table("posts");
+  const groups: Table<GroupRow, string> = db.table("groups");
+  const senders: Table<SenderRow, [conversation: string, device: string]> = db.table("senders");
 
   let closed = false;
   // Gone for good once the browser closed it (site data cleared, disk gone) or another tab needs it closed:
@@ -173,6 +180,8 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     await outbox.bulkDelete([...change.deleteOutbox]);
     await posts.bulkPut([...change.addPosts]);
     await posts.bulkDelete([...change.takePosts]);
+    if (change.group !== undefined) await groups.put(change.group);
+    if (change.putSenders.length > 0) await senders.bulkPut([...change.putSenders]);
     events.push({ conversation: conversation.id, messages: rows });
     return { ok: true, events };
   }
@@ -191,8 +200,15 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
       ),
     loadAll: () =>
       read(async () => {
-        const [records, rows, sent] = await db.transaction("r", conversations, outbox, posts, () =>
-          Promise.all([conversations.toArray(), outbox.toArray(), posts.toArray()]),
+        const tables = [conversations, outbox, posts, groups, senders];
+        const [records, rows, sent, logs, chains] = await db.transaction("r", tables, () =>
+          Promise.all([
+            conversations.toArray(),
+            outbox.toArray(),
+            posts.toArray(),
+            groups.toArray(),
+            senders.toArray(),
+          ]),
         );
         const whole = records.filter(isConversation);
         const mended = records
@@ -201,17 +217,30 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
           .filter((record) => record !== undefined);
         const waiting = rows.filter(isOutbox);
         const untaken = sent.filter(isPost);
-        const skipped = rows.length - waiting.length + sent.length - untaken.length;
+        const soundLogs = logs.filter(isGroup);
+        const soundChains = chains.filter(isSender);
+        const skipped =
+          rows.length -
+          waiting.length +
+          (sent.length - untaken.length) +
+          (logs.length - soundLogs.length) +
+          (chains.length - soundChains.length);
         return {
           conversations: [...whole, ...mended],
           outbox: waiting.toSorted((a, b) => a.sequence - b.sequence),
           posts: untaken.toSorted(byOrigin),
+          groups: soundLogs,
+          senders: soundChains,
           damaged: records.length - whole.length + skipped,
         };
       }),
     commit: (change: Change) => {
       // The identity only where it is written: a commit need not wait for one who writes that.
-      const more = change.self === undefined ? [] : [self];
+      const more = [
+        ...(change.self === undefined ? [] : [self]),
+        ...(change.group === undefined ? [] : [groups]),
+        ...(change.putSenders.length === 0 ? [] : [senders]),
+      ];
       const tables = [conversations, messages, outbox, posts, ...more];
       return write(() => db.transaction("rw", tables, () => commitWithin(change)));
     },
@@ -299,7 +328,7 @@ async function addDevices(transaction: Transaction): Promise<void> {
     .table("conversations")
     .toCollection()
     .modify((record: { peer?: { state: string } }) => {
-      Object.assign(record, { parent: undefined, devices: NO_DEVICES });
+      Object.assign(record, { parent: undefined, listed: true, devices: NO_DEVICES });
       const { peer } = record;
       if (peer?.state !== "open") return;
       const fields: Pick<Open, "retired" | "mark" | "announced" | "offeredAt"> = {
@@ -313,8 +342,8 @@ async function addDevices(transaction: Transaction): Promise<void> {
   await transaction
     .table("outbox")
     .toCollection()
-    .modify((row: { spread?: boolean }) => {
-      row.spread = true;
+    .modify((row: Partial<OutboxRow>) => {
+      Object.assign(row, { spread: true, group: undefined, recipients: undefined });
     });
 }
 

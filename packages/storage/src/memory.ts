@@ -6,10 +6,12 @@ import type {
   Change,
   CommitResult,
   ConversationRecord,
+  GroupRow,
   MessageRow,
   OutboxRow,
   PostRow,
   SelfRecord,
+  SenderRow,
   Store,
   StoreEvent,
 } from "@sotto/protocol";
@@ -28,6 +30,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
   const keyOf = (row: MessageRow): string => `${row.conversation}/${row.id}`;
   const outbox = new Map<string, OutboxRow>();
   const posts = new Map<string, PostRow>();
+  const groups = new Map<string, GroupRow>();
+  const senders = new Map<string, SenderRow>();
   const watchers = new Set<(event: StoreEvent) => void>();
   let closed = false;
 
@@ -63,6 +67,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
         conversations: structuredClone([...conversations.values()]),
         outbox: structuredClone([...outbox.values()]).toSorted((a, b) => a.sequence - b.sequence),
         posts: structuredClone([...posts.values()]).toSorted(byOrigin),
+        groups: structuredClone([...groups.values()]),
+        senders: structuredClone([...senders.values()]),
         damaged: 0,
       };
     },
@@ -86,6 +92,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       for (const id of rows.deleteOutbox) outbox.delete(id);
       for (const row of rows.addPosts) posts.set(row.id, row);
       for (const id of rows.takePosts) posts.delete(id);
+      if (rows.group !== undefined) groups.set(conversation.id, rows.group);
+      for (const row of rows.putSenders) senders.set(`${row.conversation}/${row.device}`, row);
       if (rows.self !== undefined) {
         self = rows.self;
         tell({ conversation: undefined, messages: [] });

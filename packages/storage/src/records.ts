@@ -5,6 +5,7 @@ import type {
   ConversationRecord,
   DeviceLink,
   DeviceOffer,
+  GroupRow,
   ListMark,
   MessageRow,
   OutboxRow,
@@ -13,10 +14,14 @@ import type {
   Post,
   PostRow,
   SelfRecord,
+  SenderRow,
   Session,
 } from "@sotto/protocol";
 import {
+  asAccountId,
+  asChainId,
   asDeviceId,
+  asGroupId,
   asSendId,
   type DeviceCert,
   type DeviceList,
@@ -120,6 +125,9 @@ const SAMPLE_DEVICES: AccountDevices = {
   passing: [{ device: deviceName(63), from: deviceName(67), content: bytes(300, 64) }],
   told: [{ device: deviceName(68), version: 2 }],
   asked: [hex(69, 32)],
+  groups: [{ group: "group-a", told: "a" }],
+  presented: bytes(40, 90),
+  introducers: [hex(91, 40)],
   introduced: [{ device: deviceName(65), version: 1 }],
   news: { added: 1, removed: 2 },
 };
@@ -231,6 +239,7 @@ export const sampleConversation = (
 ): ConversationRecord => ({
   id,
   parent: undefined,
+  listed: true,
   version,
   peer,
   devices: SAMPLE_DEVICES,
@@ -250,6 +259,7 @@ export const sampleMessage = (
   conversation,
   order: hex(1_700_000_000_000 + at, 12) + hex(0, 4) + hex(1, 40) + hex(at, 32),
   own: true,
+  author: undefined,
   text: `message ${at}`,
   sentAt: 1_700_000_000_000 + at,
   receivedAt: 1_700_000_000_000 + at,
@@ -273,6 +283,8 @@ export const sampleOutbox = (
   createdAt: 1_700_000_000_000,
   relayedAt: undefined,
   spread: false,
+  group: undefined,
+  recipients: undefined,
   ...fields,
 });
 
@@ -292,6 +304,27 @@ export const POSTS: readonly Post[] = [
   { kind: "content", content: bytes(300, 75), path: "relay" },
   { kind: "settled", awaits: hex(76, 32), path: "direct" },
   { kind: "mark", mark: sampleMark(7) },
+  { kind: "follow", on: true },
+  { kind: "roster", account: hex(80, 40), devices: [sampleLink(81)] },
+  { kind: "deliver", awaits: hex(82, 32), content: bytes(300, 82) },
+  { kind: "present", group: hex(83, 64), to: [hex(84, 40)] },
+  { kind: "presented", by: hex(85, 40), content: bytes(300, 85) },
+  { kind: "pass", content: bytes(300, 86) },
+  { kind: "way", by: hex(87, 40), content: bytes(300, 87) },
+  { kind: "release", awaits: hex(88, 32), envelope: bytes(256, 88) },
+  { kind: "withdraw" },
+  { kind: "reached", awaits: hex(89, 32), account: hex(90, 40), device: deviceName(91) },
+  { kind: "stale", awaits: hex(89, 32), account: hex(90, 40), device: deviceName(91) },
+  { kind: "told", account: hex(92, 40), device: deviceName(93), content: bytes(300, 92) },
+  {
+    kind: "arrived",
+    pair: "b",
+    account: hex(94, 40),
+    device: deviceName(95),
+    envelope: bytes(256, 94),
+    path: "relay",
+  },
+  { kind: "opened", awaits: hex(96, 32), envelope: bytes(256, 96), path: "direct" },
   { kind: "reach", device: deviceName(77), content: bytes(300, 77) },
 ];
 
@@ -316,6 +349,113 @@ export const sampleChange = (
   delivered: [],
   addPosts: [],
   takePosts: [],
+  group: undefined,
+  putSenders: [],
   self: undefined,
   ...fields,
 });
+
+/** A group of one with a promotion held back. */
+export const sampleGroup = (conversation: string, seed = 1): GroupRow => {
+  const id = hex(seed, 64);
+  const account = asAccountId(bytes(20, seed));
+  const name = hex(seed, 40);
+  const op = {
+    group: asGroupId(bytes(32, seed)),
+    parents: [],
+    lamport: 0,
+    signer: bytes(32, seed),
+    action: { kind: "create", salt: bytes(16, seed) },
+    signature: bytes(64, seed),
+  } as const;
+  const member = { account, role: "admin", addedBy: id, since: 0, promotedBy: id } as const;
+  const state = {
+    members: new Map([[name, member]]),
+    adders: "admins",
+    revoked: new Set([`${name}/${deviceName(seed)}`]),
+  } as const;
+  const held = { op: { ...op, action: { kind: "leave" } }, account: name, cert: sampleCert(seed) };
+  return {
+    conversation,
+    log: {
+      group: asGroupId(bytes(32, seed)),
+      ops: new Map([
+        [
+          id,
+          {
+            id,
+            op,
+            parents: [],
+            actor: account,
+            account: name,
+            device: deviceName(seed),
+            membership: id,
+            authority: undefined,
+          },
+        ],
+      ]),
+      heads: [id],
+      state,
+      headStates: new Map([[id, state]]),
+      turnovers: 2,
+      certs: new Map([[id, sampleCert(seed)]]),
+      held: new Map([[hex(seed + 1, 64), { ...held, op: { ...op, action: { kind: "leave" } } }]]),
+      awaited: new Map([[name, [hex(3, 16)]]]),
+    },
+    roster: new Map([[name, { sequence: 4, devices: [sampleLink(seed)] }]]),
+    introductions: [{ by: name, content: bytes(200, seed) }],
+  };
+};
+
+const sampleKeys = (seed: number) => ({
+  group: asGroupId(bytes(32, seed)),
+  account: asAccountId(bytes(20, seed)),
+  device: asDeviceId(bytes(8, seed)),
+  chainId: asChainId(bytes(16, seed)),
+  signingKey: bytes(32, seed),
+  headerKey: bytes(32, seed),
+  topic: bytes(32, seed),
+  chainKey: bytes(32, seed),
+  next: 3,
+});
+
+/** One with a chain of its own and one of somebody else, which no device has at once. */
+export const sampleSender = (conversation: string, seed = 1): SenderRow => {
+  const { group, account, device } = sampleKeys(seed);
+  return {
+    conversation,
+    device: `${hex(seed, 40)}/${deviceName(seed)}`,
+    sender: {
+      group,
+      account,
+      device,
+      chains: [
+        {
+          ...sampleKeys(seed),
+          skipped: [{ n: 1, key: bytes(32, seed), at: 1_700_000_000_000 }],
+          end: undefined,
+          receivedAt: 1_700_000_000_000,
+        },
+      ],
+    },
+    chain: {
+      ...sampleKeys(seed),
+      signingSecret: bytes(32, seed),
+      heads: bytes(32, seed),
+      turnovers: 1,
+      begunAt: 1_700_000_000_000,
+      dealt: new Set([`${hex(seed, 40)}/${deviceName(seed)}`]),
+      ended: false,
+    },
+    held: [
+      {
+        account,
+        envelope: bytes(256, seed),
+        heads: [hex(1, 16)],
+        heldAt: 1_700_000_000_000,
+        pair: "p",
+        path: "relay",
+      },
+    ],
+  };
+};

@@ -21,6 +21,7 @@ import type {
   Peer,
   Post,
   PostRow,
+  Recipient,
   SelfRecord,
   Session,
   Spare,
@@ -47,48 +48,48 @@ import {
   SIGNATURE_BYTES,
 } from "@sotto/wire";
 
-type Check = (value: unknown) => boolean;
+export type Check = (value: unknown) => boolean;
 
-const isFields = (value: unknown): value is Readonly<Record<string, unknown>> =>
+export const isFields = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null;
 
-const record =
+export const record =
   <T>(checks: Readonly<Record<keyof T & string, Check>>): Check =>
   (value) =>
     isFields(value) && Object.entries<Check>(checks).every(([name, is]) => is(value[name]));
-const list =
+export const list =
   (is: Check): Check =>
   (value) =>
     Array.isArray(value) && value.every(is);
-const optional =
+export const optional =
   (is: Check): Check =>
   (value) =>
     value === undefined || is(value);
-const oneOf =
+export const oneOf =
   (...values: readonly unknown[]): Check =>
   (value) =>
     values.includes(value);
-const bytes =
+export const bytes =
   (length?: number): Check =>
   (value) =>
     value instanceof Uint8Array && (length === undefined || value.length === length);
 
-const text: Check = (value) => typeof value === "string";
-const flag: Check = (value) => typeof value === "boolean";
+export const text: Check = (value) => typeof value === "string";
+export const flag: Check = (value) => typeof value === "boolean";
 /** `received` holds whole entries only: tag 8 | nonce 4 | content id 16. */
 const ring: Check = (value) => value instanceof Uint8Array && value.length % 28 === 0;
 /** Any other size would be refused by everyone it is sent to, for ever. */
-const envelope: Check = (value) => value instanceof Uint8Array && isBucket(value.length);
+export const envelope: Check = (value) => value instanceof Uint8Array && isBucket(value.length);
 /** Versions, counters, instants: never negative, never a fraction. */
-const count: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
-const key = bytes(32);
+export const count: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+export const key = bytes(32);
 /** ms 12 hex | counter 4 | author 40 | id 32: what the index sorts by. */
 const order: Check = (value) => typeof value === "string" && /^[0-9a-f]{88}$/.test(value);
 /** A device id in hex. */
 const deviceName: Check = (value) => typeof value === "string" && /^[0-9a-f]{16}$/.test(value);
-const path = oneOf("direct", "relay");
+export const path = oneOf("direct", "relay");
 
-const cert = record<DeviceCert>({
+export const cert = record<DeviceCert>({
   rootKey: key,
   deviceId: bytes(DEVICE_ID_BYTES),
   signingKey: key,
@@ -141,7 +142,12 @@ const bundle = record<PrekeyBundle>({
 
 const offer = record<DeviceOffer>({ bundle, address });
 
-const links = list(record<DeviceLink>({ device: deviceName, conversation: text }));
+/** An account id in hex. */
+const account: Check = (value) => typeof value === "string" && /^[0-9a-f]{40}$/.test(value);
+/** Whole account ids. */
+const accounts: Check = (value) => value instanceof Uint8Array && value.length % 20 === 0;
+
+export const links = list(record<DeviceLink>({ device: deviceName, conversation: text }));
 
 const ownDevices = record<OwnDevices>({
   lists: list(deviceList),
@@ -167,6 +173,9 @@ const accountDevices = record<AccountDevices>({
   ),
   told: list(record<AccountDevices["told"][number]>({ device: deviceName, version: count })),
   asked: list(text),
+  groups: list(record<AccountDevices["groups"][number]>({ group: text, told: text })),
+  presented: accounts,
+  introducers: list(account),
   introduced: list(
     record<AccountDevices["introduced"][number]>({ device: deviceName, version: count }),
   ),
@@ -307,6 +316,7 @@ const peerByState: ReadonlyMap<unknown, Check> = new Map<Peer["state"], Check>([
       offeredAt: count,
     }),
   ],
+  ["group", record<PeerIn<"group">>({ group: text, member: flag, told: list(deviceName) })],
   ["refused", record<PeerIn<"refused">>({ reason: oneOf("gone", "expired", "removed") })],
 ]);
 
@@ -328,6 +338,7 @@ const self = record<SelfRecord>({
 const conversation = record<ConversationRecord>({
   id: text,
   parent: optional(text),
+  listed: flag,
   version: count,
   peer,
   devices: accountDevices,
@@ -344,6 +355,7 @@ const message = record<MessageRow>({
   conversation: text,
   order,
   own: flag,
+  author: optional(account),
   text,
   sentAt: count,
   receivedAt: count,
@@ -362,9 +374,20 @@ const outboxRow = record<OutboxRow>({
   createdAt: count,
   relayedAt: optional(count),
   spread: flag,
+  group: optional(text),
+  recipients: optional(list(record<Recipient>({ account, devices: list(deviceName), has: flag }))),
 });
 
-type PostOf<Kind extends Post["kind"]> = Omit<Extract<Post, { kind: Kind }>, "kind">;
+type PostOf<Kind extends Post["kind"]> = Omit<
+  Post extends infer P
+    ? P extends { kind: infer K }
+      ? Kind extends K
+        ? P
+        : never
+      : never
+    : never,
+  "kind"
+>;
 
 const postByKind: ReadonlyMap<unknown, Check> = new Map<Post["kind"], Check>([
   ["begin", record<PostOf<"begin">>({ parent: text, name: text, cert, offer: optional(offer) })],
@@ -374,6 +397,23 @@ const postByKind: ReadonlyMap<unknown, Check> = new Map<Post["kind"], Check>([
   ["content", record<PostOf<"content">>({ content: bytes(), path })],
   ["settled", record<PostOf<"settled">>({ awaits: text, path })],
   ["mark", record<PostOf<"mark">>({ mark })],
+  ["follow", record<PostOf<"follow">>({ on: flag })],
+  ["roster", record<PostOf<"roster">>({ account, devices: links })],
+  ["deliver", record<PostOf<"deliver">>({ awaits: text, content: bytes() })],
+  ["present", record<PostOf<"present">>({ group: text, to: list(account) })],
+  ["presented", record<PostOf<"presented">>({ by: account, content: bytes() })],
+  ["pass", record<PostOf<"pass">>({ content: bytes() })],
+  ["way", record<PostOf<"way">>({ by: account, content: bytes() })],
+  ["release", record<PostOf<"release">>({ awaits: text, envelope })],
+  ["withdraw", () => true],
+  ["reached", record<PostOf<"reached">>({ awaits: text, account, device: deviceName })],
+  ["stale", record<PostOf<"reached">>({ awaits: text, account, device: deviceName })],
+  ["told", record<PostOf<"told">>({ account, device: deviceName, content: bytes() })],
+  [
+    "arrived",
+    record<PostOf<"arrived">>({ pair: text, account, device: deviceName, envelope, path }),
+  ],
+  ["opened", record<PostOf<"opened">>({ awaits: text, envelope, path })],
   ["reach", record<PostOf<"reach">>({ device: deviceName, content: bytes() })],
 ]);
 

@@ -58,6 +58,8 @@ describe("a Dexie store on disk", () => {
       conversations: [change.conversation],
       outbox: change.putOutbox,
       posts: change.addPosts.toReversed(),
+      groups: [],
+      senders: [],
       damaged: 0,
     });
     expect((await second.messages("a", { limit: 1 })).rows).toEqual(change.putMessages);
@@ -144,6 +146,8 @@ describe("a crash of a Dexie store", () => {
         conversations: [earlier.conversation],
         outbox: earlier.putOutbox,
         posts: earlier.addPosts,
+        groups: [],
+        senders: [],
         damaged: 0,
       });
       expect(await again.loadSelf()).toEqual(earlier.self);
@@ -404,6 +408,8 @@ describe("damaged rows of a Dexie store", () => {
       conversations: [sampleConversation("whole", 1)],
       outbox: [],
       posts: whole,
+      groups: [],
+      senders: [],
       damaged: rows.length,
     });
   });
@@ -465,6 +471,8 @@ describe("damaged rows of a Dexie store", () => {
       conversations: [whole.conversation],
       outbox: whole.putOutbox,
       posts: [],
+      groups: [],
+      senders: [],
       damaged: rows.length + waiting.length + 1,
     });
   });
@@ -695,6 +703,7 @@ describe("a Dexie store of version 3", () => {
       conversations: oldRecords.map((record) => ({
         ...record,
         parent: undefined,
+        listed: true,
         devices: NO_DEVICES,
         peer:
           record.peer.state === "open"
@@ -703,6 +712,8 @@ describe("a Dexie store of version 3", () => {
       })),
       outbox: [{ ...row, spread: true }],
       posts: [],
+      groups: [],
+      senders: [],
       damaged: 1,
     });
     expect((await store.messages("open", { limit: 50 })).rows).toEqual([sampleMessage("open", 1)]);
@@ -721,7 +732,7 @@ describe("a Dexie store of version 3", () => {
     old.close();
     const store = await connect(name);
     expect(await store.loadSelf()).toBeUndefined();
-    const empty = { conversations: [], outbox: [], posts: [], damaged: 0 };
+    const empty = { conversations: [], outbox: [], posts: [], groups: [], senders: [], damaged: 0 };
     expect(await store.loadAll()).toEqual(empty);
   });
 
