@@ -155,9 +155,9 @@ function operationsOf(subtle: SubtleCrypto, drafts: boolean): Engine["operations
 }
 
 /**
- * WebKit is not asked about signatures: on its port to GTK some keys from the network end the page, instead of being
- * refused. Nothing can be tried out that ends it, so the name has to do; every browser on iOS is WebKit, whatever else
- * it says.
+ * WebKit is not asked about signatures: on its port to GTK a made-up signature, of the right form and under a key on the
+ * curve, stopped the page instead of being refused. Nothing that does so can be tried out first, so the name has to do;
+ * every browser on iOS is WebKit, whatever else it says.
  */
 function isWebKit(): boolean {
   // Not everything that runs this has a navigator.
