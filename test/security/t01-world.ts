@@ -32,6 +32,7 @@ import {
   openLog,
   openPlea,
   openSignal,
+  openWay,
   PLEA_ENVELOPE_BYTES,
   receiveOp,
   receivePage,
@@ -43,6 +44,7 @@ import {
   sealNextChunk,
   sealPlea,
   sealSignal,
+  sealWay,
   sendAuthenticator,
   signHubAuth,
   signHubHello,
@@ -261,6 +263,17 @@ export async function makeWorld(crypto: CryptoBackend) {
           (await openPlea(bob, alice.cert, envelope, crypto)) !== undefined
         );
       },
+    },
+    way: {
+      bytes: await sealWay(
+        alice,
+        bob.cert,
+        { bundle: own.bundle, address: offerOf(own.bundle).address },
+        env,
+      ),
+      // The nonce, which is also what is authenticated besides.
+      head: 12,
+      opens: async (bytes) => (await openWay(bob, alice.cert, bytes, crypto)) !== undefined,
     },
     "invite offer": {
       bytes: await sealInviteOffer(linkSeed, offerOf(own.bundle), env),

@@ -20,6 +20,7 @@ const STEPS: Readonly<Partial<Record<KindName, number>>> = {
   hello: 37,
   signal: 1,
   plea: 11,
+  way: 11,
   "invite offer": 1,
   "device cert": 1,
   bundle: 13,

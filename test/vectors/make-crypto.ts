@@ -30,6 +30,7 @@ import {
   safetyNumber,
   sealInviteOffer,
   sealSignal,
+  sealWay,
   sendAuthenticator,
   type Session,
   signHubAuth,
@@ -38,6 +39,7 @@ import {
 import {
   asSendId,
   bytesToHex as hex,
+  encodeAddress,
   encodeBundle,
   encodeDeviceCert,
   encodeInviteOffer,
@@ -89,6 +91,7 @@ export async function makeCryptoVectors() {
     invite: await makeInvite(invite.bundle, env),
     safetyNumber: safetyNumber(alice.cert.rootKey, bob.cert.rootKey),
     hub: await makeHub(env),
+    way: await makeWay(alice, bob, env),
   };
 }
 
@@ -219,6 +222,16 @@ async function makeInvite(bundle: PrekeyBundle, env: CryptoEnv) {
     linkKey: hex(linkKey),
     offer: hex(encodeInviteOffer(offer)),
     blob: hex(await sealInviteOffer(seed, offer, env)),
+  };
+}
+
+async function makeWay(alice: OwnDevice, bob: OwnDevice, env: CryptoEnv) {
+  const { bundle } = await createInviteBundle(alice, env);
+  const { address } = offerOf(bundle);
+  return {
+    bundle: hex(encodeBundle(bundle)),
+    address: hex(encodeAddress(address)),
+    sealed: hex(await sealWay(alice, bob.cert, { bundle, address }, env)),
   };
 }
 

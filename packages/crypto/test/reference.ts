@@ -323,6 +323,27 @@ export function referenceOpenSignal(
   return body.subarray(2, 2 + body.readUInt16BE(0));
 }
 
+/** SPEC.md §15: the encoded bundle and address of a way. Certificates are encoded (wire/SPEC.md §4.1). */
+export function referenceOpenWay(
+  dhSecret: Uint8Array,
+  maker: Uint8Array,
+  receiver: Uint8Array,
+  way: Uint8Array,
+): readonly [Buffer, Buffer] {
+  const keysOf = (cert: Uint8Array): Buffer =>
+    sha256(cert.slice(2, 34), cert.slice(34, 42), cert.slice(43, 75), cert.slice(76, 108));
+  const key = hkdf(
+    Buffer.alloc(32),
+    dh(dhSecret, maker.slice(76, 108)),
+    Buffer.concat([ascii("sotto/1 way"), keysOf(maker), keysOf(receiver)]),
+    32,
+  );
+  const body = unseal(key, way.slice(0, 12), way.slice(0, 12), way.slice(12));
+  const end = 2 + body.readUInt16BE(0);
+  if (end + 2 + body.readUInt16BE(end) !== body.length) throw new Error("body");
+  return [body.subarray(2, end), body.subarray(end + 2)];
+}
+
 /** SPEC.md §7: the encoded offer. */
 export function referenceOpenOffer(seed: Uint8Array, blob: Uint8Array): Buffer {
   const keys = hkdf(Buffer.alloc(32), seed, ascii("sotto/1 invite"), 56);

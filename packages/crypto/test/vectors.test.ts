@@ -12,6 +12,7 @@ import {
   NO_LIST_MARK,
   openInviteOffer,
   openSignal,
+  openWay,
   type OwnDevice,
   type PrekeySecrets,
   safetyNumber,
@@ -23,6 +24,8 @@ import {
   decodeBundle,
   decodeDeviceCert,
   decodeEnvelope,
+  encodeAddress,
+  encodeBundle,
   encodeDeviceCert,
   encodeInviteOffer,
   hexToBytes,
@@ -37,6 +40,7 @@ import {
   referenceOpen,
   referenceOpenOffer,
   referenceOpenSignal,
+  referenceOpenWay,
   referenceSafetyDigits,
   referenceTurns,
 } from "./reference.ts";
@@ -219,6 +223,19 @@ describe("the rest", () => {
     const opened = await openInviteOffer(bytes(seed), bytes(blob), nobleBackend);
     expect(opened === undefined ? undefined : bytesToHex(encodeInviteOffer(opened))).toBe(offer);
     expect(referenceOpenOffer(bytes(seed), bytes(blob)).toString("hex")).toBe(offer);
+  });
+
+  it("a way opens in both implementations", async () => {
+    const { bundle, address, sealed } = vectors.way;
+    const [maker, receiver] = [deviceOf(vectors.initiator), deviceOf(vectors.responder)];
+    const opened = await openWay(receiver, maker.cert, bytes(sealed), nobleBackend);
+    expect(opened === undefined ? undefined : bytesToHex(encodeBundle(opened.bundle))).toBe(bundle);
+    expect(opened === undefined ? undefined : bytesToHex(encodeAddress(opened.address))).toBe(
+      address,
+    );
+    const certs = [vectors.initiator.cert, vectors.responder.cert].map(bytes);
+    const read = referenceOpenWay(receiver.dhSecret, certs[0]!, certs[1]!, bytes(sealed));
+    expect(read.map((block) => block.toString("hex"))).toEqual([bundle, address]);
   });
 
   it("account ids and the safety number are the same in both implementations", () => {

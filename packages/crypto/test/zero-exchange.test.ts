@@ -15,13 +15,16 @@ import {
   initiate,
   LABELS,
   nobleBackend,
+  openWay,
   type OwnDevice,
+  sealWay,
   verifyBundle,
   verifyDeviceCert,
 } from "@sotto/crypto";
 import { concatBytes, createWriter, deviceCertBody, type PrekeyBundle } from "@sotto/wire";
 import { beforeAll, describe, expect, it } from "vitest";
 import { isExchangeKey, labelled, sha256 } from "#src/primitives.ts";
+import { offerOf } from "./samples.ts";
 import { asHello, asMessage, greeted, must, seededEnv, settledPair, text } from "./support.ts";
 import { zeroOutputKeys } from "./wycheproof.ts";
 
@@ -167,6 +170,20 @@ describe("a HELLO", () => {
     expect({ bob, secrets }).toEqual(before);
     expect((await accept(bob, secrets, hello, env)).ok).toBe(true);
   });
+});
+
+it("a way from a device with one is refused before any exchange, and one from an honest device opens", async () => {
+  const [alice, bob] = [await createOwnDevice(env), await createOwnDevice(env)];
+  const { bundle } = await createInviteBundle(alice, env);
+  const way = { bundle, address: offerOf(bundle).address };
+  const sealed = await sealWay(alice, bob.cert, way, env);
+  for (const key of zeroKeys) {
+    const { cert } = await withDhKey(alice, key);
+    const exchanges = countingExchanges();
+    expect(await openWay(bob, cert, sealed, exchanges.crypto)).toBeUndefined();
+    expect(exchanges.count()).toBe(0);
+  }
+  expect(await openWay(bob, alice.cert, sealed, crypto)).toEqual(way);
 });
 
 it("a ratchet header with one is refused before any exchange, and the genuine message still opens", async () => {
