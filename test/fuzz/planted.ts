@@ -68,7 +68,7 @@ export const PLANTED: readonly PlantedBug[] = [
     patches: [
       {
         file: "packages/crypto/src/primitives.ts",
-        from: "!SMALL_ORDER_X25519.some((point) => equalBytes(point, publicKey))",
+        from: "!isAmong(publicKey, SMALL_ORDER_X25519)",
         to: "SMALL_ORDER_X25519.length > 0",
       },
     ],

@@ -290,7 +290,7 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: PRIMITIVES,
-        from: "!SMALL_ORDER_X25519.some((point) => equalBytes(point, publicKey))",
+        from: "!isAmong(publicKey, SMALL_ORDER_X25519)",
         to: "SMALL_ORDER_X25519.length > 0",
       },
     ],

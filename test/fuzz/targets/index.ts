@@ -6,6 +6,7 @@ import { accountTargets } from "./account.ts";
 import { fileTarget } from "./files.ts";
 import { groupTargets } from "./groups.ts";
 import { pleaTarget } from "./pleas.ts";
+import { wayTarget } from "./ways.ts";
 import { relayTarget } from "./relay.ts";
 import { wireTargets } from "./codecs.ts";
 import { sealedTargets } from "./sealed.ts";
@@ -18,6 +19,7 @@ export const TARGETS: readonly Target[] = [
   ...accountTargets,
   ...groupTargets,
   pleaTarget(),
+  wayTarget(),
   fileTarget(),
   relayTarget,
 ];
