@@ -38,11 +38,11 @@ export function holdMessage(
  * What can be opened now that the log has grown, in order of arrival. Whether its sender is a member is asked then:
  * the operation that adds it may be among those that were missing. After 14 days it is dropped, as skipped keys are.
  */
-export function releaseMessages(
-  held: readonly HeldMessage[],
+export function releaseMessages<Message extends HeldMessage>(
+  held: readonly Message[],
   log: GroupLog,
   now: number,
-): { readonly ready: readonly HeldMessage[]; readonly held: readonly HeldMessage[] } {
+): { readonly ready: readonly Message[]; readonly held: readonly Message[] } {
   const alive = held.filter(({ heldAt }) => now - heldAt <= SKIPPED_KEY_AGE_MS_MAX);
   const isReady = ({ heads }: HeldMessage): boolean => heads.every((head) => hasHead(log, head));
   return { ready: alive.filter(isReady), held: alive.filter((one) => !isReady(one)) };

@@ -37,6 +37,7 @@ import {
   type HybridTime,
   SIGNATURE_BYTES,
 } from "@sotto/wire";
+import { accountAddress } from "./address.ts";
 import { tick } from "./clock.ts";
 import {
   changeConversation,
@@ -52,6 +53,7 @@ import {
   openPeer,
   post,
 } from "./draft.ts";
+import { askIntroducers, routeOffer } from "./group-ways.ts";
 import { enqueue, enqueueEncoded, refuse, unsealAll } from "./outbox.ts";
 import type {
   AccountDevices,
@@ -95,9 +97,6 @@ export const NO_DEVICES: AccountDevices = {
 };
 
 export const nameOf = (cert: Pick<DeviceCert, "deviceId">): DeviceName => bytesToHex(cert.deviceId);
-
-/** Where whatever concerns this account goes. */
-export const accountAddress = (account: Uint8Array): string => `account:${bytesToHex(account)}`;
 
 const isNotes = ({ conversation }: Draft): boolean => conversation.peer.state === "notes";
 
@@ -464,6 +463,7 @@ export function introduceContact(draft: Draft): void {
   const { self, conversation } = draft;
   const peer = openPeer(draft);
   if (peer === undefined || conversation.parent !== undefined || peer.change !== undefined) return;
+  if (!conversation.listed) return;
   if (peer.contact.name === "" || self.devices.links.length === 0) return;
   const { introduced, list } = conversation.devices;
   const version = list?.version ?? 0;
@@ -493,7 +493,8 @@ export async function onOffer(
   const device = bytesToHex(offer.device);
   const isForOwn = equalBytes(offer.account, accountIdOf(self.cert.rootKey));
   const isOfOwn = equalBytes(offer.cert.rootKey, self.cert.rootKey);
-  // Only what is between the two accounts of this conversation passes through it.
+  // But for people in groups, only what is between the two accounts of this conversation passes through it.
+  if (routeOffer(draft, offer)) return;
   if (!isOfOwn && !equalBytes(offer.cert.rootKey, root)) {
     drop(draft, "wrong-identity");
     return;
@@ -515,6 +516,13 @@ export async function onOffer(
     drop(draft, "unexpected");
     return;
   }
+  passOn(draft, offer);
+}
+
+/** To the device it is for, when there is a pair with it. */
+export function passOn(draft: Draft, offer: Extract<Content, { kind: "offer" }>): void {
+  const device = bytesToHex(offer.device);
+  const content = encodeContent(offer);
   const from = nameOf(offer.cert);
   const others = draft.conversation.devices.passing.filter(
     (one) => one.device !== device || one.from !== from,
@@ -661,7 +669,8 @@ export async function offerWay(draft: Draft): Promise<void> {
   const peer = openPeer(draft);
   if (peer === undefined || !isUnreached(peer)) return;
   const { conversation, env, self } = draft;
-  if (conversation.parent === undefined && self.devices.links.length === 0) return;
+  const isAlone = self.devices.links.length === 0 && conversation.devices.introducers.length === 0;
+  if (conversation.parent === undefined && isAlone) return;
   const { address } = peer.queue;
   if (address === undefined || offerDueAt(peer, env.now) > env.now) return;
   const bundle = await addSpare(draft, peer);
@@ -697,6 +706,7 @@ export async function spreadWay(
     if (link.device === device) continue;
     post(draft, link.conversation, { kind: "send", awaits, content });
   }
+  askIntroducers(draft, awaits, content);
   const peer = openPeer(draft);
   if (peer === undefined || peer.sessions.length === 0 || deviceHere(draft) === device) return;
   await enqueueEncoded(draft, awaits, content);

@@ -29,6 +29,8 @@ import {
   passOwn,
 } from "./devices.ts";
 import { changeConversation, changeDevices, createDraft, type Draft, finish } from "./draft.ts";
+import { groupWakeAt, keepGroup, onGroupInput, sendToGroup, startGroup } from "./group.ts";
+import { tellGroups } from "./group-pairs.ts";
 import { onAnswer, onFrame } from "./inbox.ts";
 import {
   flush,
@@ -94,6 +96,8 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
   await offerWay(draft);
   await passOffers(draft);
   await passOwn(draft);
+  tellGroups(draft);
+  await keepGroup(draft);
   spread(draft);
   await sealWaiting(draft);
   flush(draft);
@@ -104,6 +108,7 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
     inviteWakeAt(draft),
     repairDueAt(draft),
     devicesWakeAt(draft),
+    groupWakeAt(draft),
   ].filter((at) => at !== undefined);
   if (times.length > 0) {
     const earliest = env.now + WAKE_MIN_MS;
@@ -118,6 +123,7 @@ function begin(slice: Slice, input: Input, env: Env): Draft | undefined {
     input.kind === "start-notes" ||
     input.kind === "start-invite" ||
     input.kind === "start-accept" ||
+    input.kind === "start-group" ||
     input.kind === "start-post";
   if (slice.conversation !== undefined) {
     const known = "known" in input;
@@ -140,6 +146,15 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
       break;
     case "start-accept":
       return startAccept(draft, input);
+    case "start-group":
+      await startGroup(draft);
+      break;
+    case "group-add":
+    case "group-remove":
+    case "group-leave":
+    case "group-role":
+      await onGroupInput(draft, input);
+      break;
     case "start-post":
       return startFromPost(draft, input.row);
     case "post":
@@ -152,7 +167,8 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
       onPublished(draft);
       break;
     case "send-text":
-      await sendText(draft, input.id, input.text);
+      if (draft.conversation.peer.state === "group") sendToGroup(draft, input.id, input.text);
+      else await sendText(draft, input.id, input.text);
       break;
     case "rename":
       await onRename(draft, input.name);

@@ -5,6 +5,7 @@
  */
 import {
   accept,
+  accountIdOf,
   decrypt,
   helloKeyOf,
   isCurrent,
@@ -16,18 +17,15 @@ import {
 } from "@sotto/crypto";
 import {
   bytesToHex,
-  concatBytes,
-  CONTENT_ID_BYTES,
   type Content,
   decodeContent,
   decodeEnvelope,
+  decodeGroupEnvelope,
   encodeBundle,
   encodeDeviceCert,
   equalBytes,
   type HelloEnvelope,
   type MessageEnvelope,
-  RECEIPT_IDS_MAX,
-  TAG_BYTES,
 } from "@sotto/wire";
 import { merge, TIME_MS_MAX } from "./clock.ts";
 import { answerRequest, linkOwn, onList, onMark, onOffer, tellAll } from "./devices.ts";
@@ -43,21 +41,25 @@ import {
   openPeer,
   post,
 } from "./draft.ts";
+import { leaveGroups } from "./group-pairs.ts";
+import { isGroupEnvelope, toGroup, toGroups } from "./group-ways.ts";
 import { sealWaiting, settle } from "./outbox.ts";
 import { endFurtherPairs, handUp, onSettled, showContent } from "./pairs.ts";
 import { onSignal } from "./presence.ts";
 import { answerChange, NO_SPARES, onNewHello, onPlea, onUnopened } from "./repair.ts";
+import {
+  findReceived,
+  MARK_BYTES,
+  markOf,
+  NO_CONTENT_ID,
+  oweReceipt,
+  remember,
+} from "./received.ts";
 import type { Input, Source } from "./step.ts";
 
-/** Contents remembered as received: more than a sender ever has under way (IN_FLIGHT_MAX, twice over two paths). */
-export const RECEIVED_MAX = 512;
-/** The tag, and enough of the nonce to tell a repetition from another message under the same key. */
-const MARK_BYTES = TAG_BYTES + 4;
-const RECEIVED_ENTRY_BYTES = MARK_BYTES + CONTENT_ID_BYTES;
-const NO_CONTENT_ID = new Uint8Array(CONTENT_ID_BYTES);
-
 export async function onFrame(draft: Draft, blob: Uint8Array, source: Source): Promise<void> {
-  await takeFrame(draft, blob, source);
+  if (isGroupEnvelope(blob)) takeGroupFrame(draft, blob, source);
+  else await takeFrame(draft, blob, source);
   // After the commit that `finish` puts first: what the relay forgets is stored or refused for good.
   if (source.path === "relay") draft.effects.push({ kind: "ack", sequence: source.sequence });
 }
@@ -82,6 +84,23 @@ async function takeFrame(draft: Draft, blob: Uint8Array, source: Source): Promis
     case "message":
       await onMessage(draft, envelope, source);
   }
+}
+
+/** A group's: which one's, and what is in it, is for the groups to say. */
+function takeGroupFrame(draft: Draft, blob: Uint8Array, source: Source): void {
+  const decoded = decodeGroupEnvelope(blob);
+  const peer = openPeer(draft);
+  if (!decoded.ok || peer === undefined) {
+    drop(draft, decoded.ok ? "unexpected" : "malformed");
+    return;
+  }
+  const seen = findReceived(peer.received, 0, markOf(decoded.value));
+  if (seen === undefined) {
+    toGroups(draft, blob, source.path);
+    return;
+  }
+  drop(draft, "duplicate");
+  oweReceipt(draft, seen.slice(MARK_BYTES), source.path);
 }
 
 async function onHello(
@@ -168,6 +187,7 @@ export async function onAnswer(
   const frames = answerChange(draft, rootKey, answer);
   const after = openPeer(draft)?.contact.cert.rootKey;
   if (before !== undefined && after !== undefined && !equalBytes(before, after)) {
+    leaveGroups(draft, bytesToHex(accountIdOf(before)));
     endFurtherPairs(draft);
   }
   for (const frame of frames) {
@@ -190,7 +210,7 @@ async function onMessage(draft: Draft, envelope: MessageEnvelope, source: Source
   const seen = findReceived(peer.received, 0, mark);
   if (seen !== undefined) {
     drop(draft, "duplicate");
-    oweReceipt(draft, seen.slice(MARK_BYTES), source);
+    oweReceipt(draft, seen.slice(MARK_BYTES), source.path);
     return;
   }
   const opened = await openWithAny(draft, peer, envelope);
@@ -203,9 +223,6 @@ async function onMessage(draft: Draft, envelope: MessageEnvelope, source: Source
   }
   await onContent(draft, opened, markOf(envelope), source);
 }
-
-/** Part of the prefix: type 1 | tag 8 | nonce 12. */
-const markOf = ({ prefix }: MessageEnvelope): Uint8Array => prefix.slice(1, 1 + MARK_BYTES);
 
 async function openWithAny(
   draft: Draft,
@@ -274,7 +291,7 @@ async function onContent(
   // The ring knows the newest; of older ones, and of own messages, only the store knows the ids.
   const isNew = !draft.known && findReceived(peer.received, MARK_BYTES, content.id) === undefined;
   remember(draft, mark, content.id);
-  oweReceipt(draft, content.id, source);
+  oweReceipt(draft, content.id, source.path);
   if (isNew) await applyContent(draft, content, source);
   else drop(draft, "duplicate");
   // After the content: it may be the very list that the mark is of.
@@ -321,6 +338,12 @@ async function applyContent(
       return;
     case "request":
       await answerRequest(draft, content.since);
+      return;
+    case "page":
+    case "key":
+    case "heads":
+    case "member":
+      toGroup(draft, content);
       return;
     default:
   }
@@ -375,43 +398,4 @@ function takeSpare(
   changePeer(draft, peer, {
     spares: { ...peer.spares, theirs: { bundle: encodeBundle(bundle), time } },
   });
-}
-
-function remember(draft: Draft, mark: Uint8Array, id: Uint8Array): void {
-  const peer = openPeer(draft);
-  if (peer === undefined) return;
-  const room = (RECEIVED_MAX - 1) * RECEIVED_ENTRY_BYTES;
-  const kept = peer.received.subarray(Math.max(0, peer.received.length - room));
-  changePeer(draft, peer, { received: concatBytes(kept, mark, id) });
-}
-
-/** The entry whose bytes at `offset` equal `part`. */
-function findReceived(
-  received: Uint8Array,
-  offset: number,
-  part: Uint8Array,
-): Uint8Array | undefined {
-  for (let at = received.length - RECEIVED_ENTRY_BYTES; at >= 0; at -= RECEIVED_ENTRY_BYTES) {
-    const start = at + offset;
-    if (equalBytes(received.subarray(start, start + part.length), part)) {
-      return received.subarray(at, at + RECEIVED_ENTRY_BYTES);
-    }
-  }
-  return undefined;
-}
-
-function oweReceipt(draft: Draft, id: Uint8Array, source: Source): void {
-  const peer = openPeer(draft);
-  if (peer === undefined || equalBytes(id, NO_CONTENT_ID)) return;
-  const hex = bytesToHex(id);
-  const { directOwed } = draft.live;
-  if (source.path === "relay") {
-    // Its sender thought the link too slow: the receipt must not depend on the link either.
-    changeLive(draft, { directOwed: directOwed.filter((one) => one !== hex) });
-  } else if (!peer.owed.includes(hex)) {
-    changeLive(draft, { directOwed: [...directOwed, hex].slice(-RECEIPT_IDS_MAX) });
-  }
-  if (peer.owed.includes(hex)) return;
-  // Beyond the limit the oldest is forgotten: its sender will ask again by sending again.
-  changePeer(draft, peer, { owed: [...peer.owed, hex].slice(-RECEIPT_IDS_MAX) });
 }

@@ -1,7 +1,6 @@
 /** What to do next, as data: the engine of the messenger without I/O. See SPEC.md. */
 export { isListMark, type ListMark, NO_LIST_MARK } from "@sotto/crypto";
 export {
-  accountAddress,
   ASK_AGAIN_MS,
   LATER_LISTS_MAX,
   MISSING_PATIENCE_MS,
@@ -11,7 +10,7 @@ export {
 } from "./devices.ts";
 export { OUTBOX_MAX } from "./draft.ts";
 export { asKnown, step, WAKE_MAX_MS } from "./engine.ts";
-export { RECEIVED_MAX } from "./inbox.ts";
+export { RECEIVED_MAX } from "./received.ts";
 export {
   DIRECT_AGAIN_MS,
   DIRECT_PATIENCE_MS,
@@ -26,7 +25,11 @@ export {
   RECEIPT_ROWS_MAX,
   RESEND_AFTER_MS,
 } from "./outbox.ts";
-export { beginsContact } from "./pairs.ts";
+export { INTRODUCTIONS_MAX } from "./group-inbox.ts";
+export { GROUP_SENT_MAX } from "./group-outbox.ts";
+export { GROUPS_MAX, INTRODUCERS_MAX, PRESENTED_MAX } from "./group-pairs.ts";
+export { beginsContact, type Route, routeOf, UNLISTED_GROUPS_MAX } from "./route.ts";
+export { accountAddress, groupAddress, memberAddress } from "./address.ts";
 export * from "./ports.ts";
 export { NEGOTIATE_PAUSE_MS, NEGOTIATE_PAUSE_MS_MAX, PROBE_EVERY_MS } from "./presence.ts";
 export { QUEUE_TTL_HOURS } from "./queue.ts";

@@ -30,6 +30,7 @@ import {
   putOutbox,
   raiseStatus,
 } from "./draft.ts";
+import { tellGroup } from "./group-ways.ts";
 import type { Instant, MessageRow, OutboxRow, OwnQueue, Path, Peer } from "./ports.ts";
 
 /** Envelopes at the relay or on a direct link without an answer; the rest waits. */
@@ -103,7 +104,7 @@ async function append(draft: Draft, about: About, content: Uint8Array): Promise<
   await sealWaiting(draft);
 }
 
-const newRow = (draft: Draft, about: About): OutboxRow => ({
+export const newRow = (draft: Draft, about: About): OutboxRow => ({
   ...about,
   id: bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES)),
   conversation: draft.conversation.id,
@@ -146,11 +147,22 @@ export async function renewStale(draft: Draft): Promise<void> {
   if (!canSeal(draft)) return;
   for (const row of draft.outbox) {
     const at = renewDueAt(draft, row);
+    if (row.group !== undefined && at !== undefined && at <= draft.env.now) {
+      complain(draft, row);
+      continue;
+    }
     if (row.content === undefined || at === undefined || at > draft.env.now) continue;
     const envelope = await sealContent(draft, row.content);
     const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
     renew(draft, row, { ...row, id, envelope, relayedAt: undefined });
   }
+}
+
+/** Only the group can seal its message anew; it goes out again as it is meanwhile. */
+function complain(draft: Draft, row: OutboxRow): void {
+  tellGroup(draft, "stale", row);
+  const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
+  renew(draft, row, { ...row, id, relayedAt: undefined });
 }
 
 /** Everything unconfirmed under the session that sends now, in its old order. */
@@ -177,8 +189,10 @@ export function unsealAll(draft: Draft): void {
 /** When this row is sealed anew, if nothing settles it before; undefined while there is no sign that it has to be. */
 function renewDueAt(draft: Draft, row: OutboxRow): Instant | undefined {
   const { env, live } = draft;
-  if (row.content === undefined || row.envelope === undefined) return undefined;
-  if (isTextHeld(draft) && isEncodedText(row.content)) return undefined;
+  if (row.envelope === undefined) return undefined;
+  if (row.content === undefined) {
+    if (row.group === undefined) return undefined;
+  } else if (isTextHeld(draft) && isEncodedText(row.content)) return undefined;
   if (live.inFlight.includes(row.id) || !(live.direct || isRelayOpen(draft))) return undefined;
   const times: Instant[] = [];
   const overtakenAt = live.overtaken.get(row.id);
@@ -354,7 +368,7 @@ function failWaiting(draft: Draft): void {
   }
 }
 
-function forget(draft: Draft, id: string): void {
+export function forget(draft: Draft, id: string): void {
   deleteOutbox(draft, id);
   const directSent = new Map(draft.live.directSent);
   directSent.delete(id);
@@ -419,13 +433,17 @@ const isRelayOpen = (draft: Draft): boolean =>
 function flushDirect(draft: Draft): void {
   const sent = new Map(draft.live.directSent);
   for (const row of draft.outbox) {
-    if (row.envelope === undefined || row.awaits === undefined) continue;
+    if (row.envelope === undefined || row.awaits === undefined || isEarly(draft, row)) continue;
     if ((directDueAt(draft, row, sent) ?? Infinity) > draft.env.now) continue;
     sent.set(row.id, draft.env.now);
     draft.effects.push({ kind: "transmit", path: "direct", id: row.id, blob: row.envelope });
   }
   changeLive(draft, { directSent: sent });
 }
+
+/** A group's message whose key cannot be sealed yet: nobody could open it. */
+const isEarly = (draft: Draft, { group }: OutboxRow): boolean =>
+  group !== undefined && !canSeal(draft);
 
 /** When this row goes over the link; undefined while it waits behind a full window. */
 function directDueAt(
@@ -442,7 +460,7 @@ function flushRelay(draft: Draft): void {
   const inFlight = [...draft.live.inFlight];
   for (const row of draft.outbox) {
     if (inFlight.length >= IN_FLIGHT_MAX) break;
-    if (row.envelope === undefined || inFlight.includes(row.id)) continue;
+    if (row.envelope === undefined || inFlight.includes(row.id) || isEarly(draft, row)) continue;
     if (relayDueAt(draft, row) > draft.env.now) continue;
     inFlight.push(row.id);
     draft.effects.push({ kind: "transmit", path: "relay", id: row.id, blob: row.envelope });
@@ -503,7 +521,7 @@ export function outboxWakeAt(draft: Draft): Instant | undefined {
   }
   if (live.direct) {
     for (const row of draft.outbox) {
-      if (row.envelope === undefined || row.awaits === undefined) continue;
+      if (row.envelope === undefined || row.awaits === undefined || isEarly(draft, row)) continue;
       const at = directDueAt(draft, row, live.directSent);
       if (at !== undefined) times.push(Math.max(at, live.linkRetryAt));
     }
@@ -511,6 +529,7 @@ export function outboxWakeAt(draft: Draft): Instant | undefined {
   if (isRelayOpen(draft) && live.inFlight.length < IN_FLIGHT_MAX) {
     for (const row of draft.outbox) {
       if (row.envelope === undefined || live.inFlight.includes(row.id)) continue;
+      if (isEarly(draft, row)) continue;
       times.push(Math.max(relayDueAt(draft, row), live.retryAt));
     }
   }

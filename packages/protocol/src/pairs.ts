@@ -16,9 +16,9 @@ import {
   INVITE_SEED_BYTES,
   isEncodedText,
 } from "@sotto/wire";
+import { accountAddress } from "./address.ts";
 import { merge, TIME_MS_MAX } from "./clock.ts";
 import {
-  accountAddress,
   endPair,
   newContentId,
   nextTime,
@@ -48,16 +48,13 @@ import {
   putOutbox,
 } from "./draft.ts";
 import { contentIdOf, enqueueEncoded, settleElsewhere } from "./outbox.ts";
+import { onPostToGroup, startFromPage } from "./group.ts";
+import { memberIn, onGroupPost } from "./group-pairs.ts";
+import { tellGroup } from "./group-ways.ts";
+import type { GroupPost } from "./group-ports.ts";
 import { newQueue, requestQueue } from "./queue.ts";
 import { NO_SPARES } from "./repair.ts";
 import type { DeviceOffer, MessageRow, OutboxRow, Path, PostRow } from "./ports.ts";
-
-/** Whether a post to an account that no conversation is with begins one. Everything else waits for that. */
-export function beginsContact({ post: what }: PostRow): boolean {
-  if (what.kind !== "content") return false;
-  const decoded = decodeContent(what.content);
-  return decoded.ok && decoded.value.kind === "contact";
-}
 
 /** False when it begins nothing: the post is then taken by nobody. */
 export async function startFromPost(draft: Draft, row: PostRow): Promise<boolean> {
@@ -68,9 +65,31 @@ export async function startFromPost(draft: Draft, row: PostRow): Promise<boolean
     beginPeer(draft, what.name, what.cert, what.offer);
     return true;
   }
+  if (what.kind === "told") return startFromPage(draft, what, row);
+  if (what.kind === "presented") return startMember(draft, what);
   const decoded = what.kind === "content" ? decodeContent(what.content) : undefined;
   if (decoded?.ok !== true || decoded.value.kind !== "contact") return false;
   await startContact(draft, decoded.value, row);
+  return true;
+}
+
+/** Somebody who is in a group with this account, and is not shown. */
+async function startMember(
+  draft: Draft,
+  what: Extract<GroupPost, { kind: "presented" }>,
+): Promise<boolean> {
+  const member = await memberIn(draft, what);
+  // Taken, so that nothing is kept of what is not genuine.
+  if (member === undefined) return false;
+  const { name, cert, list, retired, by } = member;
+  beginPeer(draft, name, cert, undefined, { verified: false, retired });
+  const others = list?.devices.filter(({ id }) => !equalBytes(id, cert.deviceId)) ?? [];
+  changeConversation(draft, { listed: false });
+  changeDevices(draft, {
+    list,
+    introducers: [by],
+    missing: others.map(({ id }) => ({ device: bytesToHex(id), since: 0 })),
+  });
   return true;
 }
 
@@ -137,6 +156,10 @@ export async function onPost(draft: Draft, row: PostRow): Promise<void> {
   draft.takePosts.add(row.id);
   draft.dirty = true;
   const { post: what, from } = row;
+  if (draft.conversation.peer.state === "group") {
+    await onPostToGroup(draft, what, row);
+    return;
+  }
   switch (what.kind) {
     case "begin":
       // There is one of that id: it was begun by this very post.
@@ -168,6 +191,9 @@ export async function onPost(draft: Draft, row: PostRow): Promise<void> {
       return;
     case "reach":
       await spreadWay(draft, what.device, what.content);
+      return;
+    default:
+      await onGroupPost(draft, what, row);
   }
 }
 
@@ -327,6 +353,11 @@ export function showContent(
     changePeer(draft, peer, { contact });
     return;
   }
+  if (!draft.conversation.listed) {
+    // Known from groups alone: what is said outside them is not for this person.
+    drop(draft, "unexpected");
+    return;
+  }
   if (draft.known) {
     drop(draft, "duplicate");
     return;
@@ -391,7 +422,8 @@ function carryText(draft: Draft, encoded: Uint8Array): void {
 /** In the conversation: the own devices hear that a text arrived. In a further pair: the conversation does. */
 export function onSettled(draft: Draft, row: OutboxRow, path: Path): void {
   const { parent } = draft.conversation;
-  if (parent === undefined) tellOwnDelivered(draft, row);
+  if (row.group !== undefined) tellGroup(draft, "reached", row);
+  else if (parent === undefined) tellOwnDelivered(draft, row);
   else if (row.awaits !== undefined && row.content !== undefined && isEncodedText(row.content)) {
     post(draft, parent, { kind: "settled", awaits: row.awaits, path });
   }

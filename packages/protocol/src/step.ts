@@ -1,5 +1,5 @@
 /** The engine's vocabulary: what can happen to a conversation, and what the shell must then do. Spec: SPEC.md §3. */
-import type { Invite, QueueAddress } from "@sotto/wire";
+import type { GroupRole, Invite, QueueAddress } from "@sotto/wire";
 import type { Change, ConversationId, DeviceName, Instant, Path, PostRow, Slice } from "./ports.ts";
 
 /** Where a blob came from; the acknowledgement goes back the same way. */
@@ -29,6 +29,13 @@ export type Input =
     }
   /** Begin: what a `begin` or a `contact` asks for; `id` is new. */
   | { readonly kind: "start-post"; readonly id: ConversationId; readonly row: PostRow }
+  /** Begin: a group with this account alone in it. */
+  | { readonly kind: "start-group"; readonly id: ConversationId }
+  /** To a group: its account, a contact's, in hex. */
+  | { readonly kind: "group-add"; readonly account: string }
+  | { readonly kind: "group-remove"; readonly account: string }
+  | { readonly kind: "group-leave" }
+  | { readonly kind: "group-role"; readonly account: string; readonly role: GroupRole }
   /** Something another record has for this one. */
   | {
       readonly kind: "post";

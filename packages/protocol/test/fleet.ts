@@ -12,7 +12,6 @@ import {
 import {
   accountAddress,
   asKnown,
-  beginsContact,
   type ConversationId,
   type ConversationRecord,
   type Effect,
@@ -20,8 +19,11 @@ import {
   type Input,
   type MessageRow,
   type OutboxRow,
+  type GroupRow,
   type PostRow,
+  routeOf,
   type SelfRecord,
+  type SenderRow,
   type Slice,
   step,
 } from "@sotto/protocol";
@@ -61,6 +63,10 @@ export interface Machine {
   status(id: ConversationId, message: string): string | undefined;
   /** Rows of the outbox as the store has them. */
   stored(id: ConversationId): readonly OutboxRow[];
+  /** The group's record: with this id, or the only one. */
+  groupOf(group?: string): ConversationId;
+  /** Accounts in the group, as this device knows it. */
+  membersIn(id: ConversationId): readonly string[];
   /** A new process: only what was stored is left. */
   restart(): void;
 }
@@ -185,6 +191,8 @@ export function createFleet(): Fleet {
   function add(name: string, first: SelfRecord): Machine {
     const notes = messageId();
     const outbox = new Map<string, OutboxRow>();
+    const groups = new Map<ConversationId, GroupRow>();
+    const senders = new Map<string, SenderRow>();
     const machine: Machine = {
       name,
       self: first,
@@ -240,10 +248,26 @@ export function createFleet(): Fleet {
         [...outbox.values()]
           .filter((row) => row.conversation === id)
           .toSorted((a, b) => a.sequence - b.sequence),
+      groupOf(group) {
+        for (const [id, { conversation }] of machine.slices) {
+          const peer = conversation?.peer;
+          if (peer?.state === "group" && (group === undefined || peer.group === group)) return id;
+        }
+        throw new Error(`${name} has no such group`);
+      },
+      membersIn: (id) =>
+        [...(machine.slices.get(id)?.group?.row?.log.state.members.keys() ?? [])].toSorted(),
       restart() {
         for (const [id, slice] of machine.slices) {
           const live = { ...INITIAL_LIVE, hub: !offline.has(machine) };
-          machine.slices.set(id, { ...slice, outbox: machine.stored(id), live });
+          const isGroup = slice.conversation?.peer.state === "group";
+          const chains = [...senders.values()].filter((row) => row.conversation === id);
+          const group = {
+            row: groups.get(id),
+            senders: new Map(chains.map((row) => [row.device, row])),
+          };
+          const outbox = machine.stored(id);
+          machine.slices.set(id, { ...slice, outbox, live, ...(isGroup ? { group } : {}) });
         }
       },
     };
@@ -293,6 +317,8 @@ export function createFleet(): Fleet {
           for (const row of change.deleteOutbox) outbox.delete(row);
           for (const row of change.takePosts) machine.posts.delete(row);
           for (const row of change.addPosts) machine.posts.set(row.id, row);
+          if (change.group !== undefined) groups.set(id, change.group);
+          for (const row of change.putSenders) senders.set(`${id}/${row.device}`, row);
           return;
         }
         case "make-queue": {
@@ -334,23 +360,20 @@ export function createFleet(): Fleet {
       if (address === accountAddress(accountIdOf(machine.self.cert.rootKey))) return notes;
       for (const [id, { conversation }] of machine.slices) {
         if (conversation?.parent !== undefined || conversation?.peer.state !== "open") continue;
+        if (!conversation.listed) continue;
         const { rootKey } = conversation.peer.contact.cert;
         if (accountAddress(accountIdOf(rootKey)) === address) return id;
       }
       return undefined;
     }
     deliverTo.set(machine, async (row) => {
-      const isForAccount = row.to.startsWith("account:");
-      const id = isForAccount ? idOfAccount(row.to) : row.to;
-      if (id !== undefined && machine.slices.has(id)) {
-        await machine.feed(id, { kind: "post", row });
-        return true;
+      const route = routeOf(row, machine.slices);
+      if (route.kind === "to") await machine.feed(route.id, { kind: "post", row });
+      else if (route.kind === "begins") {
+        const id = row.post.kind === "begin" ? row.to : messageId();
+        await machine.begin({ kind: "start-post", id, row });
       }
-      const begins = isForAccount ? beginsContact(row) : row.post.kind === "begin";
-      if (!begins) return false;
-      const fresh = isForAccount ? messageId() : row.to;
-      await machine.begin({ kind: "start-post", id: fresh, row });
-      return true;
+      return route.kind !== "waits";
     });
     machines.push(machine);
     return machine;

@@ -1,0 +1,337 @@
+/**
+ * What comes in for a group: operations, chains, questions, introductions, and sealed messages.
+ * Owns: what each of them changes, and what is kept until it can be used. Leaves to crypto: checking all of it; to the
+ * pairs: receipts.
+ * Spec: SPEC.md §11.
+ */
+import {
+  accountIdOf,
+  awaitHeads,
+  createRemoteSender,
+  type GroupLog,
+  holdMessage,
+  membersAhead,
+  openFromGroup,
+  pagesSince,
+  receivePage,
+  releaseMessages,
+  takeRecord,
+  verifyDeviceCert,
+} from "@sotto/crypto";
+import {
+  asDeviceId,
+  bytesToHex,
+  type Content,
+  decodeContent,
+  decodeGroupEnvelope,
+  equalBytes,
+} from "@sotto/wire";
+import { memberAddress } from "./address.ts";
+import { merge, TIME_MS_MAX } from "./clock.ts";
+import {
+  addMessage,
+  changeConversation,
+  changeGroup,
+  type Draft,
+  drop,
+  orderKey,
+  post,
+  putSender,
+} from "./draft.ts";
+import {
+  accountFrom,
+  askPair,
+  bytesFrom,
+  deviceKeyOf,
+  groupIdOf,
+  groupPeer,
+  introduce,
+  logIn,
+  opIdFrom,
+  ownAccount,
+  ownDevice,
+  takeLog,
+  tellAccounts,
+  tellPair,
+} from "./group-log.ts";
+import type { GroupPost, SenderRow } from "./group-ports.ts";
+import type { MessageRow, PostRow } from "./ports.ts";
+import type { DropReason } from "./step.ts";
+
+/** Introductions to accounts that the log does not have yet. */
+export const INTRODUCTIONS_MAX = 64;
+
+type Told = Extract<GroupPost, { kind: "told" }>;
+type Arrived = Extract<GroupPost, { kind: "arrived" }>;
+
+/** A content that a pair's device sent about this group. `from` of the post is the pair's record. */
+export async function onTold(draft: Draft, told: Told, { from }: PostRow): Promise<void> {
+  const decoded = decodeContent(told.content);
+  if (!decoded.ok) {
+    drop(draft, "malformed");
+    return;
+  }
+  const content = decoded.value;
+  if ("time" in content) {
+    changeConversation(draft, { clock: merge(draft.conversation.clock, content.time) });
+  }
+  switch (content.kind) {
+    case "page":
+      onPage(draft, content, from);
+      return;
+    case "key":
+      onKey(draft, content, told);
+      return;
+    case "heads":
+      onHeads(draft, content, told, from);
+      return;
+    case "member":
+      await onMember(draft, told.account, told.content);
+      return;
+    default:
+      drop(draft, "unexpected");
+  }
+}
+
+function onPage(draft: Draft, { page }: Extract<Content, { kind: "page" }>, pair: string): void {
+  const group = groupPeer(draft)?.group;
+  const before = draft.group.row?.log ?? logIn(page, group ?? "");
+  if (before === undefined) {
+    askPair(draft, pair);
+    return;
+  }
+  const { log, refused } = receivePage(before, page);
+  for (const reason of refused.values()) {
+    drop(draft, reason === "malformed" || reason === "wrong-group" ? "malformed" : "unexpected");
+  }
+  if (log === draft.group.row?.log) return;
+  takeLog(draft, log);
+  releaseHeld(draft, log);
+  tellNewcomers(draft, before, log);
+  if (membersAhead(log).length > membersAhead(before).length) askPair(draft, pair);
+}
+
+/** What waited for these operations is opened now: each in a step of its own. */
+function releaseHeld(draft: Draft, log: GroupLog): void {
+  for (const row of draft.group.senders.values()) {
+    if (row.held.length === 0) continue;
+    const { ready, held } = releaseMessages(row.held, log, draft.env.now);
+    if (held.length === row.held.length) continue;
+    putSender(draft, { ...row, held });
+    const [account = "", device = ""] = row.device.split("/");
+    for (const { envelope, pair, path } of ready) {
+      const arrived = { kind: "arrived", pair, account, device, envelope, path } as const;
+      post(draft, draft.conversation.id, arrived);
+    }
+  }
+}
+
+/** Whom another member brought in without knowing what this device had done, this one tells it, and introduces. */
+function tellNewcomers(draft: Draft, before: GroupLog, log: GroupLog): void {
+  const own = ownAccount(draft);
+  const isOwn = (one: { readonly account: string; readonly device: string }): boolean =>
+    one.account === own && one.device === ownDevice(draft);
+  const ownOps = [...log.ops.values()].filter(isOwn);
+  if (ownOps.length === 0) return;
+  for (const [id, logged] of log.ops) {
+    const { action } = logged.op;
+    if (before.ops.has(id) || action.kind !== "add" || isOwn(logged)) continue;
+    const account = bytesToHex(action.account);
+    if (account === own || !log.state.members.has(account)) continue;
+    const behind = behindOf(log, id);
+    const beside = ownOps.filter((one) => !behind.has(one.id));
+    if (beside.length === 0) continue;
+    tellAccounts(draft, pagesSince(log, [opIdFrom(id)]), [account]);
+    const others = beside.flatMap(({ op }) =>
+      op.action.kind === "add" ? [bytesToHex(op.action.account)] : [],
+    );
+    introduce(
+      draft,
+      account,
+      others.filter((one) => log.state.members.has(one)),
+    );
+  }
+}
+
+function behindOf(log: GroupLog, id: string): ReadonlySet<string> {
+  const found = new Set([id]);
+  // A set grows while it is walked.
+  for (const one of found) for (const parent of log.ops.get(one)?.parents ?? []) found.add(parent);
+  return found;
+}
+
+function senderOf(draft: Draft, account: string, device: string): SenderRow {
+  const key = deviceKeyOf(account, device);
+  const known = draft.group.senders.get(key);
+  if (known !== undefined) return known;
+  const { id } = draft.conversation;
+  return { conversation: id, device: key, sender: undefined, chain: undefined, held: [] };
+}
+
+function onKey(
+  draft: Draft,
+  { key }: Extract<Content, { kind: "key" }>,
+  { account, device }: Told,
+): void {
+  if (account === ownAccount(draft) && device === ownDevice(draft)) return;
+  const row = senderOf(draft, account, device);
+  const before =
+    row.sender ??
+    createRemoteSender(groupIdOf(draft), accountFrom(account), asDeviceId(bytesFrom(device)));
+  const sender = takeRecord(before, key, draft.env.now);
+  if (sender === undefined) drop(draft, "malformed");
+  else putSender(draft, { ...row, sender });
+}
+
+/** Only members are told what they lack. */
+function onHeads(
+  draft: Draft,
+  { heads }: Extract<Content, { kind: "heads" }>,
+  { account }: Told,
+  pair: string,
+): void {
+  const log = draft.group.row?.log;
+  if (log?.state.members.has(account) === true) tellPair(draft, pagesSince(log, heads), pair);
+  else drop(draft, "unexpected");
+}
+
+/** `by`: the account that says so, in hex. */
+async function onMember(draft: Draft, by: string, content: Uint8Array): Promise<void> {
+  const { row } = draft.group;
+  const decoded = decodeContent(content);
+  if (row === undefined || !decoded.ok || decoded.value.kind !== "member") {
+    drop(draft, "unexpected");
+    return;
+  }
+  const { members } = row.log.state;
+  const { cert } = decoded.value;
+  const account = bytesToHex(accountIdOf(cert.rootKey));
+  if (account === ownAccount(draft)) return;
+  if (!members.has(by) || !members.has(account)) {
+    const introductions = [...row.introductions, { by, content }].slice(-INTRODUCTIONS_MAX);
+    changeGroup(draft, { ...row, introductions });
+    return;
+  }
+  // A post that begins a record is only made of what will begin one.
+  if (await verifyDeviceCert(cert, draft.env.crypto)) {
+    post(draft, `account:${account}`, { kind: "presented", by, content });
+  } else drop(draft, "wrong-identity");
+}
+
+/** Those whose members have come into the log since. */
+export async function retryIntroductions(draft: Draft): Promise<void> {
+  const { row } = draft.group;
+  if (row === undefined || row.introductions.length === 0) return;
+  const { members } = row.log.state;
+  const isReady = (content: Uint8Array): boolean => {
+    const decoded = decodeContent(content);
+    if (!decoded.ok || decoded.value.kind !== "member") return true;
+    return members.has(bytesToHex(accountIdOf(decoded.value.cert.rootKey)));
+  };
+  const ready = row.introductions.filter(({ by, content }) => members.has(by) && isReady(content));
+  if (ready.length === 0) return;
+  const introductions = row.introductions.filter((one) => !ready.includes(one));
+  changeGroup(draft, { ...row, introductions });
+  for (const { by, content } of ready) await onMember(draft, by, content);
+}
+
+const REASONS: Readonly<Record<string, DropReason>> = {
+  duplicate: "duplicate",
+  "too-far-ahead": "too-far-ahead",
+  "bad-tag": "bad-tag",
+  "bad-signature": "bad-tag",
+  "not-a-member": "unlisted",
+  malformed: "malformed",
+};
+
+/** A sealed message that may be of this group. */
+export async function onArrived(draft: Draft, arrived: Arrived): Promise<void> {
+  const { account, device, pair, path } = arrived;
+  const log = draft.group.row?.log;
+  const row = senderOf(draft, account, device);
+  const envelope = decodeGroupEnvelope(arrived.envelope);
+  if (!envelope.ok) {
+    drop(draft, "malformed");
+    return;
+  }
+  const opened =
+    log === undefined || row.sender === undefined
+      ? undefined
+      : await openFromGroup(row.sender, envelope.value, log, draft.env);
+  if (log === undefined || opened === undefined || !opened.ok) {
+    const reason = opened?.ok === false ? opened.reason : "unknown-chain";
+    if (reason === "unknown-chain") {
+      if (log === undefined) askPair(draft, pair);
+      post(draft, memberAddress(account, draft.conversation.id), arrived);
+    } else if (opened?.ok === false && opened.reason === "unknown-heads" && log !== undefined) {
+      keep(draft, row, arrived, opened.heads, log);
+    } else drop(draft, REASONS[reason] ?? "unexpected");
+    return;
+  }
+  putSender(draft, { ...row, sender: opened.sender });
+  const content = decodeContent(opened.content);
+  if (!content.ok || content.value.kind !== "text" || content.value.time.ms > TIME_MS_MAX) {
+    drop(draft, "malformed");
+    return;
+  }
+  const id = bytesToHex(content.value.id);
+  post(draft, pair, { kind: "opened", awaits: id, envelope: arrived.envelope, path });
+  show(draft, content.value, account, path);
+}
+
+function show(
+  draft: Draft,
+  { time, text, id: contentId }: Extract<Content, { kind: "text" }>,
+  account: string,
+  path: MessageRow["path"],
+): void {
+  if (draft.known) {
+    drop(draft, "duplicate");
+    return;
+  }
+  const { conversation, env, live } = draft;
+  const id = bytesToHex(contentId);
+  const own = account === ownAccount(draft);
+  changeConversation(draft, { clock: merge(conversation.clock, time) });
+  addMessage(draft, {
+    id,
+    conversation: conversation.id,
+    order: orderKey(time, accountFrom(account), id),
+    own,
+    author: account,
+    text,
+    sentAt: Math.min(time.ms, env.now),
+    receivedAt: env.now,
+    status: own ? "relayed" : "received",
+    path: own ? undefined : path,
+  });
+  if (!own && !live.wanted) {
+    changeConversation(draft, { unread: draft.conversation.unread + 1 });
+  }
+}
+
+/** Until the operations it was sealed under have come: its sender is asked for them, once for the same ones. */
+function keep(
+  draft: Draft,
+  row: SenderRow,
+  { account, pair, path, envelope }: Arrived,
+  heads: readonly string[],
+  log: GroupLog,
+): void {
+  const others = [...draft.group.senders.values()].flatMap(({ held }) => held);
+  if (others.some((one) => equalBytes(one.envelope, envelope))) {
+    drop(draft, "duplicate");
+    return;
+  }
+  const { now } = draft.env;
+  const message = { account: accountFrom(account), envelope, heads, heldAt: now, pair, path };
+  if (holdMessage(others, message) === undefined) {
+    drop(draft, "outbox-full");
+    return;
+  }
+  putSender(draft, { ...row, held: [...row.held, message] });
+  const before = log.awaited.get(account)?.join();
+  const waiting = awaitHeads(log, accountFrom(account), heads);
+  takeLog(draft, waiting);
+  if (waiting.awaited.get(account)?.join() !== before) askPair(draft, pair);
+}

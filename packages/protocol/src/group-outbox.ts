@@ -1,0 +1,242 @@
+/**
+ * What goes out to a group: each text is sealed once under this device's chain, and the same envelope goes to every
+ * member's devices over the pairs with them, behind the chain's record where a device does not have it.
+ * Owns: when to seal, for whom, and which sign a message has. Leaves to crypto/sender-chain.ts: chains; to the pairs:
+ * delivery.
+ * Spec: SPEC.md §11.
+ */
+import {
+  beginChain,
+  dealChain,
+  isMemberDevice,
+  type MemberDevice,
+  membersAhead,
+  rotationDue,
+  sealForGroup,
+  type SendingChain,
+  undealt,
+} from "@sotto/crypto";
+import { asDeviceId, bytesToHex, encodeContent } from "@sotto/wire";
+import { newContentId, nextTime } from "./devices.ts";
+import {
+  deleteOutbox,
+  type Draft,
+  post,
+  putMessage,
+  putOutbox,
+  putSender,
+  raiseStatus,
+} from "./draft.ts";
+import {
+  accountFrom,
+  bytesFrom,
+  deviceKeyOf,
+  groupIdOf,
+  groupPeer,
+  ownAccount,
+  ownDevice,
+} from "./group-log.ts";
+import type { GroupPost, GroupRow, Recipient } from "./group-ports.ts";
+import type { DeviceLink, OutboxRow } from "./ports.ts";
+
+/** Texts that went out and that not everybody has: of older ones only the pairs know. */
+export const GROUP_SENT_MAX = 256;
+
+interface Target extends MemberDevice {
+  /** Hex. */
+  readonly name: string;
+  readonly link: DeviceLink;
+}
+
+const ownKey = (draft: Draft): string => deviceKeyOf(ownAccount(draft), ownDevice(draft));
+
+const chainOf = (draft: Draft): SendingChain | undefined =>
+  draft.group.senders.get(ownKey(draft))?.chain;
+
+function setChain(draft: Draft, chain: SendingChain | undefined): void {
+  const { id } = draft.conversation;
+  putSender(draft, { conversation: id, device: ownKey(draft), sender: undefined, chain, held: [] });
+}
+
+/** Every device that is to have what is sent now, own ones included. */
+function targetsOf(draft: Draft, { log, roster }: GroupRow): readonly Target[] {
+  const own = ownAccount(draft);
+  const targets: Target[] = [];
+  for (const name of log.state.members.keys()) {
+    const links = name === own ? draft.self.devices.links : roster.get(name)?.devices;
+    for (const link of links ?? []) {
+      const account = accountFrom(name);
+      const device = asDeviceId(bytesFrom(link.device));
+      if (isMemberDevice(log.state, account, device)) targets.push({ account, device, name, link });
+    }
+  }
+  return targets;
+}
+
+/** Seals what waits, and what went out before there was a way to somebody who is to have it. */
+export async function sealForMembers(draft: Draft): Promise<void> {
+  const { row } = draft.group;
+  if (row === undefined || groupPeer(draft)?.member !== true) return;
+  if (membersAhead(row.log).length > 0 || draft.outbox.length === 0) return;
+  const targets = targetsOf(draft, row);
+  for (const waiting of draft.outbox) {
+    if (waiting.recipients === undefined) {
+      await release(draft, row, firstRecipients(draft, row, waiting), targets, targets);
+      continue;
+    }
+    const unreached = new Set(
+      waiting.recipients.filter(({ has, devices }) => !has && devices.length === 0).map(nameOf),
+    );
+    const late = targets.filter(({ name }) => unreached.has(name));
+    if (late.length > 0) await release(draft, row, waiting, late, targets);
+  }
+  const sent = draft.outbox.filter(({ recipients }) => recipients !== undefined);
+  for (const { id } of sent.slice(0, Math.max(0, sent.length - GROUP_SENT_MAX))) {
+    deleteOutbox(draft, id);
+  }
+}
+
+const nameOf = ({ account }: Recipient): string => account;
+
+/** Whoever is a member now is to have it; whoever comes later is not. Own devices count for no sign. */
+function firstRecipients(draft: Draft, { log }: GroupRow, row: OutboxRow): OutboxRow {
+  const own = ownAccount(draft);
+  const recipients = [...log.state.members.keys()].map((account): Recipient => ({
+    account,
+    devices: [],
+    has: account === own,
+  }));
+  return { ...row, recipients };
+}
+
+/** `to`: some of `entitled`. */
+async function release(
+  draft: Draft,
+  { log }: GroupRow,
+  row: OutboxRow,
+  to: readonly Target[],
+  entitled: readonly Target[],
+): Promise<void> {
+  const { awaits, content } = row;
+  if (awaits === undefined || content === undefined) return;
+  if (to.length > 0) {
+    const chain = await readyChain(draft, log, to, entitled);
+    const sealed =
+      chain === undefined ? undefined : await sealForGroup(chain, log, content, draft.env);
+    if (sealed?.ok !== true) return;
+    setChain(draft, sealed.chain);
+    const { envelope } = sealed;
+    for (const { link } of to)
+      post(draft, link.conversation, { kind: "release", awaits, envelope });
+  }
+  const recipients = (row.recipients ?? []).map((one): Recipient => {
+    const fresh = to.filter(({ name }) => name === one.account).map(({ link }) => link.device);
+    return { ...one, devices: [...new Set([...one.devices, ...fresh])] };
+  });
+  settleRow(draft, { ...row, recipients });
+}
+
+/** The chain to seal with, after everybody in `to` was given its record. */
+async function readyChain(
+  draft: Draft,
+  log: GroupRow["log"],
+  to: readonly Target[],
+  entitled: readonly Target[],
+): Promise<SendingChain | undefined> {
+  const { env, self } = draft;
+  let chain = chainOf(draft);
+  if (chain === undefined || rotationDue(chain, log, env.now, entitled) !== undefined) {
+    const begun = await beginChain(log, self, env);
+    if (!begun.ok) return undefined;
+    ({ chain } = begun);
+  }
+  const fresh = new Set(undealt(chain, to));
+  if (fresh.size === 0) return chain;
+  const dealt = dealChain(chain, log, [...fresh], env.now);
+  if (!dealt.ok) return undefined;
+  const id = newContentId(draft);
+  const group = groupIdOf(draft);
+  const time = nextTime(draft);
+  const content = encodeContent({ kind: "key", id, time, group, key: dealt.record });
+  for (const target of to) {
+    if (!fresh.has(target)) continue;
+    post(draft, target.link.conversation, { kind: "send", awaits: bytesToHex(id), content });
+  }
+  return dealt.chain;
+}
+
+/** One of an account's devices has it. */
+export function onReached(
+  draft: Draft,
+  { awaits, account, device }: Extract<GroupPost, { kind: "reached" | "stale" }>,
+): void {
+  const row = draft.outbox.find((one) => one.awaits === awaits);
+  if (row?.recipients === undefined) return;
+  const recipients = row.recipients.map((one) =>
+    one.account === account
+      ? { ...one, has: true, devices: one.devices.filter((other) => other !== device) }
+      : one,
+  );
+  settleRow(draft, { ...row, recipients });
+}
+
+/** A device cannot open a message: it gets the chain again, and the message under another key. */
+export async function onStale(
+  draft: Draft,
+  { awaits, account, device }: Extract<GroupPost, { kind: "reached" | "stale" }>,
+): Promise<void> {
+  const { row } = draft.group;
+  const message = draft.outbox.find((one) => one.awaits === awaits);
+  const isDue = message?.recipients?.some(
+    (one) => one.account === account && one.devices.includes(device),
+  );
+  if (row === undefined || message === undefined || isDue !== true) return;
+  if (membersAhead(row.log).length > 0) return;
+  const targets = targetsOf(draft, row);
+  const to = targets.filter(({ name, link }) => name === account && link.device === device);
+  const chain = chainOf(draft);
+  if (chain !== undefined) {
+    const dealt = new Set(chain.dealt);
+    dealt.delete(deviceKeyOf(account, device));
+    setChain(draft, { ...chain, dealt });
+  }
+  if (to.length > 0) await release(draft, row, message, to, targets);
+}
+
+/** Delivered when every account has it; forgotten when every device has. */
+function settleRow(draft: Draft, row: OutboxRow): void {
+  const { recipients = [], message } = row;
+  const own = ownAccount(draft);
+  const others = recipients.filter(({ account }) => account !== own);
+  const isThere = others.every(({ has }) => has);
+  const isAnywhere = others.some(({ has }) => has);
+  const status = isThere ? "delivered" : isAnywhere ? "relayed" : "queued";
+  const raised = message === undefined ? undefined : raiseStatus(message, status, undefined);
+  if (raised !== undefined && raised !== message) putMessage(draft, raised);
+  const isSettled = isThere && recipients.every(({ devices }) => devices.length === 0);
+  if (isSettled) deleteOutbox(draft, row.id);
+  else putOutbox(draft, { ...row, message: raised });
+}
+
+/** Whoever is no member any more is not waited for. */
+export function pruneRecipients(draft: Draft): void {
+  const members = draft.group.row?.log.state.members;
+  if (members === undefined) return;
+  for (const row of draft.outbox) {
+    const recipients = row.recipients?.filter(({ account }) => members.has(account));
+    if (recipients === undefined || recipients.length === row.recipients?.length) continue;
+    settleRow(draft, { ...row, recipients });
+  }
+}
+
+/** This account is in the group no more: nothing is sealed for it any more. */
+export function endSending(draft: Draft): void {
+  for (const row of draft.outbox) {
+    if (row.message !== undefined) {
+      const failed = raiseStatus(row.message, "failed", undefined);
+      if (failed !== row.message) putMessage(draft, failed);
+    }
+    deleteOutbox(draft, row.id);
+  }
+  if (chainOf(draft) !== undefined) setChain(draft, undefined);
+}

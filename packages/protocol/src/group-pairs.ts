@@ -1,0 +1,278 @@
+/**
+ * What pairs and conversations do for groups: they carry contents and sealed messages to one account's devices, say
+ * which devices those are, and introduce people to each other who meet in a group.
+ * Owns: the conversation's side of each group post. Leaves to group.ts: who is in a group; to devices.ts: which pairs
+ * there are.
+ * Spec: SPEC.md §11.
+ */
+import {
+  isCurrent,
+  isSameDevice,
+  openWay,
+  verifyDeviceCert,
+  verifyDeviceList,
+} from "@sotto/crypto";
+import {
+  ACCOUNT_ID_BYTES,
+  asGroupId,
+  bytesToHex,
+  concatBytes,
+  type Content,
+  decodeContent,
+  decodeGroupEnvelope,
+  encodeContent,
+  hexToBytes,
+} from "@sotto/wire";
+import { nameOf, newContentId, nextTime, onOffer, passOn, useOffer } from "./devices.ts";
+import {
+  changeDevices,
+  type Draft,
+  drop,
+  isOutboxFull,
+  isTextHeld,
+  openPeer,
+  post,
+  putOutbox,
+} from "./draft.ts";
+import type { GroupPost } from "./group-ports.ts";
+import { contentIdOf, enqueueEncoded, forget, newRow } from "./outbox.ts";
+import type { ConversationId, DeviceLink, PostRow } from "./ports.ts";
+import { accountOf, bytesFrom, isPresented } from "./group-ways.ts";
+import { markOf, oweReceipt, remember } from "./received.ts";
+
+/** Groups that one account shares with this device. */
+export const GROUPS_MAX = 256;
+/** Accounts that one account was introduced to from here: as many as a group has members. */
+export const PRESENTED_MAX = 1_000;
+/** Accounts through which ways to somebody known from groups alone go. */
+export const INTRODUCERS_MAX = 8;
+
+type PostOf<Kind extends GroupPost["kind"]> = Extract<GroupPost, { kind: Kind }>;
+
+/** To each device of the account. */
+export async function onDeliver(
+  draft: Draft,
+  { awaits, content }: PostOf<"deliver">,
+): Promise<void> {
+  const { devices, peer } = draft.conversation;
+  const links = peer.state === "notes" ? draft.self.devices.links : devices.links;
+  for (const { conversation } of links) {
+    post(draft, conversation, { kind: "send", awaits, content });
+  }
+  const own = openPeer(draft);
+  if (own === undefined || own.retired) return;
+  if (!(await enqueueEncoded(draft, awaits, content))) drop(draft, "outbox-full");
+}
+
+export function onFollow(draft: Draft, from: ConversationId, on: boolean): void {
+  const others = draft.conversation.devices.groups.filter(({ group }) => group !== from);
+  if (on && others.length >= GROUPS_MAX) {
+    drop(draft, "outbox-full");
+    return;
+  }
+  // Asked anew: told anew.
+  const groups = on ? [...others, { group: from, told: "" }] : others;
+  changeDevices(draft, { groups });
+}
+
+/** Devices of the account that are to have group messages: none while it is not sure which those are. */
+function rosterOf(draft: Draft): readonly DeviceLink[] {
+  const peer = openPeer(draft);
+  if (peer === undefined || peer.change !== undefined || isTextHeld(draft)) return [];
+  const { id, devices } = draft.conversation;
+  const here = peer.retired ? [] : [{ device: nameOf(peer.contact.cert), conversation: id }];
+  return [...here, ...devices.links];
+}
+
+/** Says which devices the account has, to each group that has not heard it. */
+export function tellGroups(draft: Draft): void {
+  const { groups } = draft.conversation.devices;
+  const account = accountOf(draft);
+  if (groups.length === 0 || account === undefined) return;
+  const devices = rosterOf(draft);
+  const told = `${account} ${devices.map((one) => `${one.device}@${one.conversation}`).join()}`;
+  const due = groups.filter((one) => one.told !== told);
+  if (due.length === 0) return;
+  for (const { group } of due) post(draft, group, { kind: "roster", account, devices });
+  changeDevices(draft, { groups: groups.map(({ group }) => ({ group, told })) });
+}
+
+/** Another account is behind this conversation from here on: nothing of groups is for that one. */
+export function leaveGroups(draft: Draft, account: string): void {
+  for (const { group } of draft.conversation.devices.groups) {
+    post(draft, group, { kind: "roster", account, devices: [] });
+  }
+  for (const row of draft.outbox) {
+    const isOfGroup =
+      row.group !== undefined || (row.content !== undefined && isAboutGroup(row.content));
+    if (isOfGroup) forget(draft, row.id);
+  }
+}
+
+function isAboutGroup(encoded: Uint8Array): boolean {
+  const decoded = decodeContent(encoded);
+  return decoded.ok && "group" in decoded.value;
+}
+
+/** Sealed by the group: goes out as it is. */
+export function onRelease(
+  draft: Draft,
+  { awaits, envelope }: PostOf<"release">,
+  from: ConversationId,
+): void {
+  const peer = openPeer(draft);
+  if (peer === undefined || peer.retired) return;
+  const before = draft.outbox.find((row) => row.awaits === awaits && row.group === from);
+  if (before !== undefined) forget(draft, before.id);
+  else if (isOutboxFull(draft)) {
+    drop(draft, "outbox-full");
+    return;
+  }
+  const about = { awaits, message: undefined, spread: true };
+  putOutbox(draft, { ...newRow(draft, about), envelope, group: from });
+}
+
+export function onWithdraw(draft: Draft, from: ConversationId): void {
+  for (const row of draft.outbox) if (row.group === from) forget(draft, row.id);
+}
+
+/** Introduces the account of this conversation to others in a group. */
+export function onPresent(draft: Draft, { group, to }: PostOf<"present">): void {
+  const peer = openPeer(draft);
+  const id = hexToBytes(group);
+  if (peer === undefined || id === undefined || peer.change !== undefined) return;
+  const { name, cert } = peer.contact;
+  if (name === "") {
+    drop(draft, "unexpected");
+    return;
+  }
+  const { list, presented } = draft.conversation.devices;
+  for (const account of to) {
+    const contentId = newContentId(draft);
+    const content = encodeContent({
+      kind: "member",
+      id: contentId,
+      time: nextTime(draft),
+      group: asGroupId(id),
+      name,
+      cert,
+      list,
+    });
+    const awaits = bytesToHex(contentId);
+    post(draft, `account:${account}`, { kind: "deliver", awaits, content });
+  }
+  const fresh = to.filter((account) => !isPresented(draft, account)).map(bytesFrom);
+  const room = PRESENTED_MAX * ACCOUNT_ID_BYTES;
+  changeDevices(draft, { presented: concatBytes(presented, ...fresh).slice(-room) });
+}
+
+/** Of somebody in a group: what the new record begins with. Undefined when it is not genuine. */
+export async function memberIn(
+  draft: Draft,
+  { by, content }: PostOf<"presented">,
+): Promise<
+  | (Pick<Extract<Content, { kind: "member" }>, "name" | "cert" | "list"> & {
+      readonly retired: boolean;
+      readonly by: string;
+    })
+  | undefined
+> {
+  const decoded = decodeContent(content);
+  if (!decoded.ok || decoded.value.kind !== "member") return undefined;
+  const { name, cert, list } = decoded.value;
+  const { crypto } = draft.env;
+  if (!(await verifyDeviceCert(cert, crypto))) return undefined;
+  const isSound = list !== undefined && (await verifyDeviceList(list, cert.rootKey, crypto));
+  const known = isSound ? list : undefined;
+  return { name, cert, by, list: known, retired: known !== undefined && !isCurrent(known, cert) };
+}
+
+/** Somebody else in a group knows this account, too: ways may go through that one as well. */
+export function onPresented(draft: Draft, { by }: PostOf<"presented">): void {
+  const { listed, devices } = draft.conversation;
+  if (listed || devices.introducers.includes(by)) return;
+  const introducers = [...devices.introducers, by].slice(-INTRODUCERS_MAX);
+  changeDevices(draft, { introducers });
+}
+
+/** In the conversation with somebody known from groups alone. */
+export async function onWay(draft: Draft, { by, content }: PostOf<"way">): Promise<void> {
+  const decoded = decodeContent(content);
+  const peer = openPeer(draft);
+  if (!decoded.ok || decoded.value.kind !== "offer" || peer === undefined) {
+    drop(draft, "unexpected");
+    return;
+  }
+  const { listed, devices } = draft.conversation;
+  if (listed || !devices.introducers.includes(by)) {
+    drop(draft, "wrong-identity");
+    return;
+  }
+  const { cert, way, device } = decoded.value;
+  const isHere = isSameDevice(cert, peer.contact.cert);
+  if (devices.list === undefined && isHere && bytesToHex(device) === nameOf(draft.self.cert)) {
+    // Who has one device has no list that others know: it is the one that was introduced.
+    const opened = await openWay(draft.self, cert, way, draft.env.crypto);
+    if (opened === undefined) drop(draft, "wrong-identity");
+    else useOffer(draft, opened);
+    return;
+  }
+  await onOffer(draft, decoded.value);
+}
+
+/** The group has stored what came in this envelope. */
+function onOpened(draft: Draft, { awaits, envelope, path }: PostOf<"opened">): void {
+  const decoded = decodeGroupEnvelope(envelope);
+  if (!decoded.ok || openPeer(draft) === undefined) return;
+  const id = contentIdOf(awaits);
+  remember(draft, markOf(decoded.value), id);
+  oweReceipt(draft, id, path);
+}
+
+function onPass(draft: Draft, content: Uint8Array): void {
+  const decoded = decodeContent(content);
+  if (decoded.ok && decoded.value.kind === "offer") passOn(draft, decoded.value);
+  else drop(draft, "unexpected");
+}
+
+/** Group posts for pairs and conversations. */
+export async function onGroupPost(draft: Draft, what: GroupPost, { from }: PostRow): Promise<void> {
+  switch (what.kind) {
+    case "follow":
+      onFollow(draft, from, what.on);
+      return;
+    case "deliver":
+      await onDeliver(draft, what);
+      return;
+    case "present":
+      onPresent(draft, what);
+      return;
+    case "presented":
+      onPresented(draft, what);
+      return;
+    case "pass":
+      onPass(draft, what.content);
+      return;
+    case "way":
+      await onWay(draft, what);
+      return;
+    case "release":
+      onRelease(draft, what, from);
+      return;
+    case "withdraw":
+      onWithdraw(draft, from);
+      return;
+    case "opened":
+      onOpened(draft, what);
+      return;
+    // Of no group that this device knows.
+    case "arrived":
+      drop(draft, "unknown-session");
+      return;
+    case "told":
+    case "roster":
+    case "reached":
+    case "stale":
+      drop(draft, "unexpected");
+  }
+}

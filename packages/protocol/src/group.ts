@@ -1,0 +1,277 @@
+/**
+ * Groups as people use them: founding one, who is in it, writing to it. What this device decides is told to all
+ * members, and whoever comes in is introduced to those who may not know them.
+ * Owns: the group's side of membership. Leaves to crypto/membership.ts: the log; to group-inbox.ts: what comes in; to
+ * group-outbox.ts: sealing; to group-pairs.ts: what conversations do for groups.
+ * Spec: SPEC.md §11.
+ */
+import {
+  accountIdOf,
+  createGroup,
+  type GroupLog,
+  makeOp,
+  membersAhead,
+  pagesSince,
+} from "@sotto/crypto";
+import {
+  ACCOUNT_ID_BYTES,
+  asAccountId,
+  bytesToHex,
+  decodeContent,
+  encodeContent,
+  type GroupAction,
+  hexToBytes,
+  TEXT_BYTES_MAX,
+  utf8ToBytes,
+} from "@sotto/wire";
+import { ASK_AGAIN_MS, nextTime } from "./devices.ts";
+import {
+  addMessage,
+  changeConversation,
+  changeGroup,
+  type Draft,
+  drop,
+  isOutboxFull,
+  orderKey,
+  post,
+  putOutbox,
+} from "./draft.ts";
+import { onArrived, onTold, retryIntroductions } from "./group-inbox.ts";
+import { endSending, onReached, onStale, pruneRecipients, sealForMembers } from "./group-outbox.ts";
+import {
+  askPair,
+  type GroupPeer,
+  groupPeer,
+  introduce,
+  logIn,
+  opIdFrom,
+  ownAccount,
+  takeLog,
+  tellAccounts,
+  tellOwn,
+} from "./group-log.ts";
+import type { GroupPost } from "./group-ports.ts";
+import { contentIdOf, newRow } from "./outbox.ts";
+import type { Instant, MessageRow, Post, PostRow } from "./ports.ts";
+import type { Input } from "./step.ts";
+
+/** The person founds a group. */
+export async function startGroup(draft: Draft): Promise<void> {
+  const { log } = await createGroup(draft.self, draft.env);
+  beginGroup(draft, log);
+}
+
+function beginGroup(draft: Draft, log: GroupLog): void {
+  const peer: GroupPeer = {
+    state: "group",
+    group: bytesToHex(log.group),
+    member: false,
+    told: [],
+  };
+  changeConversation(draft, { peer, listed: false });
+  takeLog(draft, log);
+}
+
+/** Somebody has a group that this device did not know. It is shown when this account is in it. */
+export async function startFromPage(
+  draft: Draft,
+  what: Extract<GroupPost, { kind: "told" }>,
+  row: PostRow,
+): Promise<boolean> {
+  const decoded = decodeContent(what.content);
+  if (!decoded.ok || decoded.value.kind !== "page") return false;
+  const log = logIn(decoded.value.page, bytesToHex(decoded.value.group));
+  if (log === undefined) return false;
+  beginGroup(draft, log);
+  await onTold(draft, what, row);
+  return true;
+}
+
+export async function onGroupInput(
+  draft: Draft,
+  input: Extract<Input, { kind: "group-add" | "group-remove" | "group-leave" | "group-role" }>,
+): Promise<void> {
+  if (input.kind === "group-leave") {
+    await changeMembers(draft, { kind: "leave" });
+    return;
+  }
+  const bytes = hexToBytes(input.account);
+  if (bytes?.length !== ACCOUNT_ID_BYTES) {
+    drop(draft, "malformed");
+    return;
+  }
+  const account = asAccountId(bytes);
+  if (input.kind === "group-role")
+    await changeMembers(draft, { kind: "role", account, role: input.role });
+  else await changeMembers(draft, { kind: input.kind === "group-add" ? "add" : "remove", account });
+}
+
+/** What the person does with the group. What they may not is refused. */
+async function changeMembers(
+  draft: Draft,
+  action: Exclude<GroupAction, { kind: "create" }>,
+): Promise<void> {
+  const { row } = draft.group;
+  const before = row?.log;
+  if (before === undefined || groupPeer(draft)?.member !== true) {
+    drop(draft, "unexpected");
+    return;
+  }
+  const made = await makeOp(before, draft.self, action, draft.env);
+  if (!made.ok) {
+    drop(draft, "unexpected");
+    return;
+  }
+  takeLog(draft, made.log);
+  const pages = pagesSince(made.log, before.heads.map(opIdFrom));
+  const accounts = new Set([...before.state.members.keys(), ...made.log.state.members.keys()]);
+  const added = action.kind === "add" ? bytesToHex(action.account) : undefined;
+  tellAccounts(
+    draft,
+    pages,
+    [...accounts].filter((one) => one !== added),
+  );
+  tellOwn(draft, pages, groupPeer(draft)?.told ?? []);
+  if (added === undefined) return;
+  tellAccounts(draft, pagesSince(made.log, []), [added]);
+  introduce(draft, added, [...made.log.state.members.keys()]);
+}
+
+/** The person writes. The text is sealed as soon as it is sure who is in the group. */
+export function sendToGroup(draft: Draft, id: string, text: string): void {
+  const { env } = draft;
+  const isText = text.length > 0 && utf8ToBytes(text).length <= TEXT_BYTES_MAX;
+  if (!isText || groupPeer(draft)?.member !== true) {
+    drop(draft, isText ? "unexpected" : "malformed");
+    return;
+  }
+  if (draft.known || draft.outbox.some((row) => row.awaits === id)) return;
+  if (isOutboxFull(draft)) {
+    drop(draft, "outbox-full");
+    return;
+  }
+  const time = nextTime(draft);
+  const message: MessageRow = {
+    id,
+    conversation: draft.conversation.id,
+    order: orderKey(time, accountIdOf(draft.self.cert.rootKey), id),
+    own: true,
+    author: ownAccount(draft),
+    text,
+    sentAt: env.now,
+    receivedAt: env.now,
+    status: "queued",
+    path: undefined,
+  };
+  addMessage(draft, message);
+  const content = encodeContent({ kind: "text", id: contentIdOf(id), time, text });
+  putOutbox(draft, { ...newRow(draft, { awaits: id, message, spread: true }), content });
+}
+
+export async function onPostToGroup(draft: Draft, what: Post, row: PostRow): Promise<void> {
+  switch (what.kind) {
+    case "told":
+      await onTold(draft, what, row);
+      return;
+    case "arrived":
+      await onArrived(draft, what);
+      return;
+    case "roster":
+      onRoster(draft, what, row);
+      return;
+    case "reached":
+      onReached(draft, what);
+      return;
+    case "stale":
+      await onStale(draft, what);
+      return;
+    default:
+      drop(draft, "unexpected");
+  }
+}
+
+function onRoster(
+  draft: Draft,
+  { account, devices }: Extract<GroupPost, { kind: "roster" }>,
+  { sequence }: PostRow,
+): void {
+  const { row } = draft.group;
+  const before = row?.roster.get(account);
+  if (row === undefined || before === undefined || before.sequence >= sequence) return;
+  const roster = new Map(row.roster).set(account, { sequence, devices });
+  changeGroup(draft, { ...row, roster });
+}
+
+/** What every step of a group's record does after its input. */
+export async function keepGroup(draft: Draft): Promise<void> {
+  const peer = groupPeer(draft);
+  if (peer === undefined) return;
+  await retryIntroductions(draft);
+  followMembers(draft);
+  tellNewOwn(draft);
+  askMembers(draft);
+  await sealForMembers(draft);
+}
+
+/** Conversations with members' accounts say which devices those have. */
+function followMembers(draft: Draft): void {
+  const { row } = draft.group;
+  const peer = groupPeer(draft);
+  if (row === undefined || peer === undefined) return;
+  const own = ownAccount(draft);
+  const members = new Set(peer.member ? row.log.state.members.keys() : []);
+  members.delete(own);
+  const roster = new Map(row.roster);
+  for (const account of members) {
+    if (roster.has(account)) continue;
+    roster.set(account, { sequence: 0, devices: [] });
+    post(draft, `account:${account}`, { kind: "follow", on: true });
+  }
+  for (const [account, { devices }] of row.roster) {
+    if (members.has(account)) continue;
+    roster.delete(account);
+    post(draft, `account:${account}`, { kind: "follow", on: false });
+    for (const { conversation } of devices) post(draft, conversation, { kind: "withdraw" });
+  }
+  const isChanged =
+    roster.size !== row.roster.size || [...roster.keys()].some((one) => !row.roster.has(one));
+  if (isChanged) {
+    changeGroup(draft, { ...row, roster });
+    pruneRecipients(draft);
+  }
+  if (!peer.member) endSending(draft);
+}
+
+/** Own devices that have come since get all of the log. */
+function tellNewOwn(draft: Draft): void {
+  const peer = groupPeer(draft);
+  const log = draft.group.row?.log;
+  if (peer === undefined || log === undefined || !draft.conversation.listed) return;
+  const devices = draft.self.devices.links.map(({ device }) => device);
+  const fresh = devices.filter((device) => !peer.told.includes(device));
+  if (fresh.length > 0) tellOwn(draft, pagesSince(log, []), fresh);
+  if (fresh.length > 0 || peer.told.some((device) => !devices.includes(device))) {
+    changeConversation(draft, { peer: { ...peer, told: devices } });
+  }
+}
+
+/** Whoever knows operations that are not here is asked for them, and again until they come. */
+function askMembers(draft: Draft): void {
+  const at = askDueAt(draft);
+  const { row } = draft.group;
+  if (at === undefined || at > draft.env.now || row === undefined) return;
+  for (const account of membersAhead(row.log)) {
+    const name = bytesToHex(account);
+    const devices =
+      name === ownAccount(draft) ? draft.self.devices.links : row.roster.get(name)?.devices;
+    for (const { conversation } of devices ?? []) askPair(draft, conversation);
+  }
+}
+
+function askDueAt({ group, env, live }: Draft): Instant | undefined {
+  if (group.row === undefined || membersAhead(group.row.log).length === 0) return undefined;
+  return live.listAskedAt > env.now ? 0 : live.listAskedAt + ASK_AGAIN_MS;
+}
+
+export const groupWakeAt = (draft: Draft): Instant | undefined =>
+  groupPeer(draft) === undefined ? undefined : askDueAt(draft);

@@ -1,0 +1,102 @@
+/**
+ * Which record a post is for. Shells ask this alone, so that all of them send the same post to the same record.
+ * Owns: what addresses mean, and which posts begin records. Leaves to shells: waiting and delivering.
+ * Spec: SPEC.md §10, §11.
+ */
+import { accountIdOf, opIdOf } from "@sotto/crypto";
+import { bytesToHex, decodeContent, decodeGroupOp, type DeviceCert } from "@sotto/wire";
+import { accountAddress } from "./address.ts";
+import type { ConversationId, PostRow, Slice } from "./ports.ts";
+
+/** Groups that this device was told of and has never been in; one more is not begun. */
+export const UNLISTED_GROUPS_MAX = 64;
+
+export type Route =
+  | { readonly kind: "to"; readonly id: ConversationId }
+  /** `start-post`, under a new id; for a `begin` under the id that is its address. */
+  | { readonly kind: "begins" }
+  /** The store keeps it until there is such a record. */
+  | { readonly kind: "waits" };
+
+/** `slices`: those of all records. */
+export function routeOf(row: PostRow, slices: ReadonlyMap<ConversationId, Slice>): Route {
+  const [kind, name = "", after = ""] = row.to.split(":");
+  if (kind === "account") return routeToAccount(row, slices);
+  if (kind === "group") return routeToGroup(row, name, slices);
+  if (kind === "member") return routeToMember(row, name, after, slices);
+  if (slices.has(row.to)) return { kind: "to", id: row.to };
+  return { kind: row.post.kind === "begin" ? "begins" : "waits" };
+}
+
+const accounts = new WeakMap<DeviceCert, string>();
+
+function addressOf(cert: DeviceCert): string {
+  const address = accounts.get(cert) ?? accountAddress(accountIdOf(cert.rootKey));
+  accounts.set(cert, address);
+  return address;
+}
+
+function routeToAccount(row: PostRow, slices: ReadonlyMap<ConversationId, Slice>): Route {
+  let unlisted: ConversationId | undefined;
+  for (const [id, { self, conversation }] of slices) {
+    if (conversation === undefined || conversation.parent !== undefined) continue;
+    const { peer } = conversation;
+    if (peer.state === "notes" && addressOf(self.cert) === row.to) return { kind: "to", id };
+    if (peer.state !== "open" || addressOf(peer.contact.cert) !== row.to) continue;
+    if (conversation.listed) return { kind: "to", id };
+    unlisted = id;
+  }
+  if (unlisted !== undefined) return { kind: "to", id: unlisted };
+  if (beginsContact(row) || row.post.kind === "presented") return { kind: "begins" };
+  // Nobody need wait for what leads to somebody unknown: it is offered again.
+  const isLost = row.post.kind === "way" || row.post.kind === "pass";
+  return isLost ? { kind: "to", id: row.from } : { kind: "waits" };
+}
+
+function routeToGroup(
+  row: PostRow,
+  group: string,
+  slices: ReadonlyMap<ConversationId, Slice>,
+): Route {
+  let unlisted = 0;
+  for (const [id, { conversation }] of slices) {
+    if (conversation?.peer.state !== "group") continue;
+    if (conversation.peer.group === group) return { kind: "to", id };
+    if (!conversation.listed) unlisted++;
+  }
+  if (unlisted < UNLISTED_GROUPS_MAX && beginsGroup(row, group)) return { kind: "begins" };
+  return { kind: "to", id: row.from };
+}
+
+function routeToMember(
+  { post }: PostRow,
+  account: string,
+  after: ConversationId,
+  slices: ReadonlyMap<ConversationId, Slice>,
+): Route {
+  const found = [...slices]
+    .filter(([id, { group }]) => id > after && group?.row?.log.state.members.has(account) === true)
+    .map(([id]) => id)
+    .toSorted()[0];
+  if (found !== undefined) return { kind: "to", id: found };
+  return post.kind === "arrived" ? { kind: "to", id: post.pair } : { kind: "waits" };
+}
+
+/** Whether a post to an account that no conversation is with begins one. Everything else waits for that. */
+export function beginsContact({ post: what }: PostRow): boolean {
+  if (what.kind !== "content") return false;
+  const decoded = decodeContent(what.content);
+  return decoded.ok && decoded.value.kind === "contact";
+}
+
+/** A page with the very operation that the group has its name from. */
+function beginsGroup({ post }: PostRow, group: string): boolean {
+  if (post.kind !== "told") return false;
+  const decoded = decodeContent(post.content);
+  if (!decoded.ok || decoded.value.kind !== "page") return false;
+  const [first] = decoded.value.page.ops;
+  const op = first === undefined ? undefined : decodeGroupOp(first);
+  return (
+    op?.ok === true && op.value.action.kind === "create" && bytesToHex(opIdOf(op.value)) === group
+  );
+}
