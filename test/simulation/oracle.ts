@@ -33,6 +33,7 @@ import {
   decodeEnvelope,
   EnvelopeType,
   HELLO_HEADER_BYTES,
+  isBucket,
   MESSAGE_HEADER_BYTES,
   RECEIPT_IDS_MAX,
   TAG_BYTES,
@@ -283,7 +284,8 @@ export function createOracle(options: OracleOptions): Oracle {
   /** I5: (key, nonce) and message key, recorded when the bytes leave. */
   function checkRelease(client: Client, blob: Uint8Array): void {
     const at = blob[0] === EnvelopeType.hello ? HELLO_HEADER_BYTES : 0;
-    const isMessage = blob[at] === EnvelopeType.message;
+    // An invite's offer, which has no such size, begins with any byte.
+    const isMessage = isBucket(blob.length) && blob[at] === EnvelopeType.message;
     const body = bytesToHex(blob.subarray(-TAG_END_BYTES));
     const tags = [body];
     if (isMessage) {
