@@ -25,6 +25,8 @@ export async function onSignal(draft: Draft, envelope: SignalEnvelope): Promise<
   }
   if (signal.counter <= draft.live.signalSeen) {
     drop(draft, "old-signal");
+    // Repeated by somebody, or its clock was set back: it says nothing of now, but it may be there.
+    changeLive(draft, { heardAt: draft.env.now });
     return;
   }
   changeLive(draft, { signalSeen: signal.counter, heardAt: draft.env.now });
