@@ -115,6 +115,17 @@ export function introduce(draft: Draft, account: string, others: readonly string
   }
 }
 
+/** Own devices hear of everybody in the group, as others do: not all of them are contacts. */
+export function presentToOwn(draft: Draft, members: readonly string[]): void {
+  const group = groupPeer(draft)?.group;
+  const own = ownAccount(draft);
+  if (group === undefined) return;
+  for (const account of members) {
+    if (account === own) continue;
+    post(draft, `account:${account}`, { kind: "present", group, to: [own] });
+  }
+}
+
 /** Asks the device of a pair for what follows the own heads; with no log, for all. */
 export function askPair(draft: Draft, pair: ConversationId): void {
   changeLive(draft, { listAskedAt: draft.env.now });

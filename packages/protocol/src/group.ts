@@ -46,6 +46,7 @@ import {
   logIn,
   opIdFrom,
   ownAccount,
+  presentToOwn,
   takeLog,
   tellAccounts,
   tellOwn,
@@ -249,7 +250,10 @@ function tellNewOwn(draft: Draft): void {
   if (peer === undefined || log === undefined || !draft.conversation.listed) return;
   const devices = draft.self.devices.links.map(({ device }) => device);
   const fresh = devices.filter((device) => !peer.told.includes(device));
-  if (fresh.length > 0) tellOwn(draft, pagesSince(log, []), fresh);
+  if (fresh.length > 0) {
+    tellOwn(draft, pagesSince(log, []), fresh);
+    presentToOwn(draft, [...log.state.members.keys()]);
+  }
   if (fresh.length > 0 || peer.told.some((device) => !devices.includes(device))) {
     changeConversation(draft, { peer: { ...peer, told: devices } });
   }

@@ -300,6 +300,8 @@ async function onContactAgain(
   { list }: Extract<Content, { kind: "contact" }>,
   teller: string,
 ): Promise<void> {
+  // The person knows somebody on another device who was known here from groups alone.
+  if (!draft.conversation.listed) changeConversation(draft, { listed: true });
   const { introduced } = draft.conversation.devices;
   const others = introduced.filter(({ device }) => device !== teller);
   const before = introduced.find(({ device }) => device === teller)?.version ?? 0;

@@ -6,7 +6,7 @@
 import { accountIdOf, opIdOf } from "@sotto/crypto";
 import { bytesToHex, decodeContent, decodeGroupOp, type DeviceCert } from "@sotto/wire";
 import { accountAddress } from "./address.ts";
-import type { ConversationId, PostRow, Slice } from "./ports.ts";
+import type { ConversationId, GroupSlice, PostRow, Slice } from "./ports.ts";
 
 /** Groups that this device was told of and has never been in; one more is not begun. */
 export const UNLISTED_GROUPS_MAX = 64;
@@ -75,12 +75,20 @@ function routeToMember(
   slices: ReadonlyMap<ConversationId, Slice>,
 ): Route {
   const found = [...slices]
-    .filter(([id, { group }]) => id > after && group?.row?.log.state.members.has(account) === true)
+    .filter(([id, { conversation, group }]) => {
+      return id > after && conversation?.peer.state === "group" && mayKnow(group, account);
+    })
     .map(([id]) => id)
     .toSorted()[0];
   if (found !== undefined) return { kind: "to", id: found };
   return post.kind === "arrived" ? { kind: "to", id: post.pair } : { kind: "waits" };
 }
+
+/** A group without a log knows nobody; one that lacks operations may have a chain of somebody it does not know yet. */
+const mayKnow = (group: GroupSlice | undefined, account: string): boolean =>
+  group?.row === undefined ||
+  group.row.log.state.members.has(account) ||
+  [...group.senders.keys()].some((device) => device.startsWith(account));
 
 /** Whether a post to an account that no conversation is with begins one. Everything else waits for that. */
 export function beginsContact({ post: what }: PostRow): boolean {

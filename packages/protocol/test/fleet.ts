@@ -33,7 +33,7 @@ import { addressOf, entropy, messageId, START } from "./fixture.ts";
 
 type Open = Extract<ConversationRecord["peer"], { state: "open" }>;
 
-interface Blob {
+export interface Blob {
   readonly to: Machine;
   readonly conversation: ConversationId;
   readonly bytes: Uint8Array;
@@ -67,6 +67,10 @@ export interface Machine {
   groupOf(group?: string): ConversationId;
   /** Accounts in the group, as this device knows it. */
   membersIn(id: ConversationId): readonly string[];
+  /** The store has lost what it had of a group beside its record. */
+  forget(id: ConversationId): void;
+  /** Only the chains. */
+  forgetChains(id: ConversationId): void;
   /** A new process: only what was stored is left. */
   restart(): void;
 }
@@ -86,8 +90,16 @@ export interface Fleet {
   connect(inviter: Machine, invitee: Machine): Promise<void>;
   /** `fresh` becomes another device of `old`'s account. */
   link(old: Machine, fresh: Machine): Promise<void>;
+  /** Every frame arrives twice. */
+  doubled: boolean;
+  /** Frames that never arrive, though the relay said it has them. */
+  lost: ((blob: Blob) => boolean) | undefined;
+  /** Asked after every commit: the process fails before anything that follows it. */
+  crash: ((machine: Machine) => boolean) | undefined;
   /** Carries everything until nothing moves. */
   settle(): Promise<void>;
+  /** The same for those frames alone. */
+  settleFor(isDue: (blob: Blob) => boolean): Promise<void>;
   /** Lets time pass, waking everybody, and settles. */
   pass(ms: number): Promise<void>;
   /** Everything released by a machine since the last call, newest last. */
@@ -100,6 +112,8 @@ export function createFleet(): Fleet {
   const offline = new Set<Machine>();
   const readers = new Map<string, { machine: Machine; conversation: ConversationId }>();
   const offers = new Map<string, Uint8Array>();
+  /** New processes that have not heard yet that the hub is up. */
+  const rebooted = new Set<Machine>();
   const sends = new Map<Machine, { to: Machine | undefined }[]>();
 
   const fleet: Fleet = {
@@ -107,6 +121,9 @@ export function createFleet(): Fleet {
     machines,
     waiting,
     offline,
+    doubled: false,
+    lost: undefined,
+    crash: undefined,
     async person(name) {
       const device = await createOwnDevice(env());
       const self = selfOf(device, name, [await createDeviceList(device, env())]);
@@ -121,10 +138,15 @@ export function createFleet(): Fleet {
     async link(old, fresh) {
       await invite(old, fresh, { old: old.notes, fresh: fresh.notes });
     },
-    async settle() {
+    settle: () => fleet.settleFor(() => true),
+    async settleFor(isDue) {
       for (let rounds = 0; ; rounds++) {
-        expect(rounds).toBeLessThan(200);
-        const moved = (await deliverPosts()) || (await deliverBlobs());
+        expect(rounds).toBeLessThan(400);
+        for (const machine of rebooted) {
+          rebooted.delete(machine);
+          for (const id of machine.slices.keys()) await machine.feed(id, { kind: "hub", up: true });
+        }
+        const moved = (await deliverPosts()) || (await deliverBlobs(isDue));
         if (!moved) return;
       }
     },
@@ -257,6 +279,14 @@ export function createFleet(): Fleet {
       },
       membersIn: (id) =>
         [...(machine.slices.get(id)?.group?.row?.log.state.members.keys() ?? [])].toSorted(),
+      forget(id) {
+        groups.delete(id);
+        machine.forgetChains(id);
+      },
+      forgetChains(id) {
+        for (const [key, row] of senders) if (row.conversation === id) senders.delete(key);
+        machine.restart();
+      },
       restart() {
         for (const [id, slice] of machine.slices) {
           const live = { ...INITIAL_LIVE, hub: !offline.has(machine) };
@@ -288,6 +318,13 @@ export function createFleet(): Fleet {
       machine.slices.set(id, stepped.slice);
       const isChanged = stepped.slice.self !== before.self;
       machine.self = stepped.slice.self;
+      const commit = stepped.effects.find((one) => one.kind === "commit");
+      if (commit !== undefined && fleet.crash?.(machine) === true) {
+        await act(id, commit);
+        machine.restart();
+        rebooted.add(machine);
+        return [commit];
+      }
       for (const effect of stepped.effects) await act(id, effect);
       note(stepped.effects);
       if (isChanged) {
@@ -395,8 +432,10 @@ export function createFleet(): Fleet {
     return moved;
   }
 
-  async function deliverBlobs(): Promise<boolean> {
-    const due = waiting.filter((blob) => !offline.has(blob.to) || blob.conversation === "");
+  async function deliverBlobs(isDue: (blob: Blob) => boolean): Promise<boolean> {
+    const due = waiting.filter(
+      (blob) => isDue(blob) && (!offline.has(blob.to) || blob.conversation === ""),
+    );
     for (const blob of due) {
       waiting.splice(waiting.indexOf(blob), 1);
       const outcome = blob.conversation === "" ? "gone" : "ok";
@@ -410,7 +449,12 @@ export function createFleet(): Fleet {
       }
       if (outcome === "gone") continue;
       const source = { path: "relay", sequence: 1n } as const;
-      await blob.to.feed(blob.conversation, { kind: "frame", blob: blob.bytes, source });
+      if (fleet.lost?.(blob) === true) continue;
+      const frame = { kind: "frame", blob: blob.bytes, source } as const;
+      const effects = await blob.to.feed(blob.conversation, frame);
+      // Not acknowledged: the relay delivers it again.
+      const isTaken = effects.some(({ kind }) => kind === "ack");
+      if (fleet.doubled || !isTaken) await blob.to.feed(blob.conversation, frame);
     }
     return due.length > 0;
   }

@@ -5,9 +5,7 @@
  * Spec: protocol/SPEC.md §3.
  */
 import {
-  accountAddress,
   asKnown,
-  beginsContact,
   type CommitResult,
   type ConversationId,
   type ConversationRecord,
@@ -15,6 +13,7 @@ import {
   type DropReason,
   type Effect,
   type Entropy,
+  type GroupSlice,
   INITIAL_LIVE,
   type Input,
   LOST_PAUSE_MS,
@@ -22,13 +21,14 @@ import {
   type PostRow,
   QUEUE_TTL_HOURS,
   QUOTA_PAUSE_MS,
+  routeOf,
   type SelfRecord,
   type Slice,
   step,
   type Stepped,
   type Store,
 } from "@sotto/protocol";
-import { accountIdOf, createTurns } from "@sotto/crypto";
+import { createTurns } from "@sotto/crypto";
 import type { Hub, HubEvents, HubState, SendTarget, Timers } from "@sotto/transport";
 import {
   asEnvelopeId,
@@ -161,8 +161,15 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   const createEntry = (
     conversation: ConversationRecord | undefined,
     outbox: readonly OutboxRow[],
+    group: GroupSlice | undefined,
   ): Entry => ({
-    slice: { self, conversation, outbox, live: { ...INITIAL_LIVE, hub: online } },
+    slice: {
+      self,
+      conversation,
+      outbox,
+      live: { ...INITIAL_LIVE, hub: online },
+      ...(group === undefined ? {} : { group }),
+    },
     lane: createLane(),
     wake: undefined,
     unapplied: new Map(),
@@ -183,7 +190,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
 
   for (const conversation of loaded.conversations) {
     const outbox = loaded.outbox.filter((row) => row.conversation === conversation.id);
-    entries.set(conversation.id, createEntry(conversation, outbox));
+    entries.set(conversation.id, createEntry(conversation, outbox, groupIn(loaded, conversation)));
   }
 
   const count = (reason: DropReason): void => {
@@ -194,7 +201,13 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     const all = await store.loadAll();
     const conversation = all.conversations.find((one) => one.id === id);
     const outbox = all.outbox.filter((row) => row.conversation === id);
-    entry.slice = { ...entry.slice, conversation, outbox };
+    const group = conversation === undefined ? undefined : groupIn(all, conversation);
+    entry.slice = {
+      ...entry.slice,
+      conversation,
+      outbox,
+      ...(group === undefined ? {} : { group }),
+    };
   }
 
   /** Runs inside the lane. Nothing but the commit has happened when it fails. */
@@ -255,18 +268,17 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   }
 
   async function deliverNew(row: PostRow): Promise<void> {
-    const isForAccount = row.to.startsWith("account:");
-    const known = isForAccount ? idOfAccount(row.to) : entries.has(row.to) ? row.to : undefined;
-    if (known !== undefined) {
-      drive(known, { kind: "post", row });
+    const slices = new Map([...entries].map(([id, { slice }]) => [id, slice]));
+    const route = routeOf(row, slices);
+    if (route.kind === "to") {
+      drive(route.id, { kind: "post", row });
       return;
     }
-    const begins = isForAccount ? beginsContact(row) : row.post.kind === "begin";
-    if (!begins) {
-      keep(isForAccount ? parked : unbegun, row);
+    if (route.kind === "waits") {
+      keep(row.to.startsWith("account:") ? parked : unbegun, row);
       return;
     }
-    const id = isForAccount ? bytesToHex(options.entropy(16)) : row.to;
+    const id = row.post.kind === "begin" ? row.to : bytesToHex(options.entropy(16));
     const { begun } = await shell.begin(id, { kind: "start-post", id, row });
     if (!begun) {
       keep(unbegun, row);
@@ -277,18 +289,6 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   function keep(rows: PostRow[], row: PostRow): void {
     if (rows.length >= PARKED_POSTS_MAX) count("outbox-full");
     else rows.push(row);
-  }
-
-  /** The conversation shown for an account. */
-  function idOfAccount(address: string): ConversationId | undefined {
-    if (address === accountAddress(accountIdOf(self.cert.rootKey))) return notesId();
-    for (const [id, { slice }] of entries) {
-      const { conversation } = slice;
-      if (conversation?.parent !== undefined || conversation?.peer.state !== "open") continue;
-      if (accountAddress(accountIdOf(conversation.peer.contact.cert.rootKey)) === address)
-        return id;
-    }
-    return undefined;
   }
 
   async function commitOf(stepped: Stepped): Promise<CommitResult> {
@@ -604,7 +604,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       return self;
     },
     async begin(id, input) {
-      const entry = createEntry(undefined, []);
+      const entry = createEntry(undefined, [], undefined);
       const { commit } = await laneOf(entry, parentIn(input)).run(async () => {
         const stepped = await step({ ...entry.slice, self }, input, env());
         const result = await commitOf(stepped);
@@ -644,6 +644,19 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   return shell;
 }
 
+/** What the store has of a group beside its record. */
+function groupIn(
+  { groups, senders }: Awaited<ReturnType<Store["loadAll"]>>,
+  { id, peer }: ConversationRecord,
+): GroupSlice | undefined {
+  if (peer.state !== "group") return undefined;
+  const own = senders.filter((row) => row.conversation === id);
+  return {
+    row: groups.find((row) => row.conversation === id),
+    senders: new Map(own.map((row) => [row.device, row])),
+  };
+}
+
 const isStateful = (input: Input): input is Extract<Input, { kind: StateKind }> =>
   input.kind === "want" ||
   input.kind === "reservation" ||
@@ -659,6 +672,7 @@ const parentIn = (input: Extract<Input, { id: ConversationId }>): ConversationId
 /** What a person asks for is answered with the reason and asked again by them. */
 const isRequest = ({ kind }: Input): boolean =>
   kind === "send-text" ||
+  kind.startsWith("group-") ||
   kind === "mark-read" ||
   kind === "devices-seen" ||
   kind === "mark-verified" ||
