@@ -124,6 +124,11 @@ export function createThinNetwork(options: NetworkOptions): Network {
     });
   }
 
+  /** What a process asked for before it ended may arrive after the next one's: that one reads. */
+  function own(queueId: string, connection: Connection): void {
+    if (!connection.deaf) ownerByQueue.set(queueId, connection);
+  }
+
   function pump(queueId: string): void {
     const connection = ownerByQueue.get(queueId);
     if (connection === undefined || !connection.open) return;
@@ -246,7 +251,7 @@ export function createThinNetwork(options: NetworkOptions): Network {
     makeQueue(client, queueId, firstUse, answer) {
       request<Uint8Array | undefined>(client, undefined, answer, (connection, reply) => {
         const made = relay.makeQueue(client.name, queueId, firstUse);
-        if (made !== undefined) ownerByQueue.set(queueId, connection);
+        if (made !== undefined) own(queueId, connection);
         reply(made?.sendId);
       });
     },
@@ -261,7 +266,7 @@ export function createThinNetwork(options: NetworkOptions): Network {
       toRelay(connection, () => {
         for (const queueId of queueIds) {
           if (!relay.owns(client.name, queueId)) continue;
-          ownerByQueue.set(queueId, connection);
+          own(queueId, connection);
           pump(queueId);
         }
       });
