@@ -11,7 +11,7 @@ import { type Client, createClient } from "./client.ts";
 import { createDecisions } from "./decisions.ts";
 import { createEvilRelay } from "./evil-relay.ts";
 import { startFaults } from "./fault-schedule.ts";
-import { drawFaults, type Faults, healed } from "./faults.ts";
+import { drawFaults, type Faults, healed, isTampered } from "./faults.ts";
 import { createFullNetwork } from "./full-network.ts";
 import { accountsFor, identitiesFor } from "./identities.ts";
 import { createOracle, MARKER } from "./oracle.ts";
@@ -67,7 +67,7 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     scheduler,
     crypto,
     random: createRandom(~seed),
-    isTampered: false,
+    isTampered: isTampered(faults),
   });
   let hash = 0x811c9dc5;
   const trace = (line: string): void => {
