@@ -14,6 +14,7 @@ import {
   asKnown,
   type ConversationId,
   type ConversationRecord,
+  type CryptoBackend,
   type Effect,
   INITIAL_LIVE,
   type Input,
@@ -106,7 +107,8 @@ export interface Fleet {
   released(machine: Machine): readonly { readonly to: Machine | undefined }[];
 }
 
-export function createFleet(): Fleet {
+/** `crypto`: the reference, unless many people would take it too long. */
+export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
   const machines: Machine[] = [];
   const waiting: Blob[] = [];
   const offline = new Set<Machine>();
@@ -167,7 +169,7 @@ export function createFleet(): Fleet {
     },
   };
 
-  const env = () => ({ now: fleet.now, entropy, crypto: nobleBackend });
+  const env = () => ({ now: fleet.now, entropy, crypto });
 
   const selfOf = (
     device: Awaited<ReturnType<typeof createOwnDevice>>,

@@ -1,5 +1,6 @@
 /** Groups: everybody in them reads what is said, and nobody else (SPEC.md §11). */
 import { accountIdOf } from "@sotto/crypto";
+import { nodeBackend } from "@sotto/engines/node";
 import { bytesToHex } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import { messageId } from "./fixture.ts";
@@ -15,12 +16,22 @@ const say = (machine: Machine, text: string): Promise<string> =>
 
 const read = (machine: Machine): readonly string[] => machine.shown(machine.groupOf());
 
+/** Each a single round of waking everybody. */
+async function seconds(fleet: Fleet, count: number): Promise<void> {
+  for (let passed = 0; passed < count; passed++) {
+    fleet.now += 999;
+    await fleet.pass(1);
+  }
+}
+
 /** Ann knows everybody; the others do not know each other. All are in Ann's group. */
-async function circle(...names: readonly string[]): Promise<{
+async function circle(
+  names: readonly string[],
+  fleet = createFleet(),
+): Promise<{
   readonly fleet: Fleet;
   readonly people: readonly Machine[];
 }> {
-  const fleet = createFleet();
   const people: Machine[] = [];
   for (const name of names) {
     const machine = await fleet.person(name);
@@ -35,7 +46,7 @@ async function circle(...names: readonly string[]): Promise<{
     await add(ann, other);
     await fleet.settle();
   }
-  await fleet.pass(1_000);
+  await seconds(fleet, 1);
   return { fleet, people };
 }
 
@@ -45,7 +56,7 @@ async function three(): Promise<{
   readonly bob: Machine;
   readonly cy: Machine;
 }> {
-  const { fleet, people } = await circle("Ann", "Bob", "Cy");
+  const { fleet, people } = await circle(["Ann", "Bob", "Cy"]);
   const [ann, bob, cy] = people;
   if (ann === undefined || bob === undefined || cy === undefined) throw new Error("too few");
   return { fleet, ann, bob, cy };
@@ -336,4 +347,18 @@ describe("when things go wrong", () => {
     expect(read(cy)).toEqual(["1", "2"]);
     expect(read(dan)).toEqual(["2", "3"]);
   });
+});
+
+it("twenty people talk", { timeout: 60_000 }, async () => {
+  const names = Array.from({ length: 20 }, (_, index) => `person ${index}`);
+  const { fleet, people } = await circle(names, createFleet(nodeBackend));
+  for (const one of people) expect(one.membersIn(one.groupOf())).toHaveLength(20);
+  const [first, , , , last] = people;
+  if (first === undefined || last === undefined) throw new Error("too few");
+  const said = await say(first, "hello all");
+  await seconds(fleet, 1);
+  await say(last, "hello");
+  await seconds(fleet, 1);
+  for (const one of people) expect(read(one)).toEqual(["hello all", "hello"]);
+  expect(first.status(first.groupOf(), said)).toBe("delivered");
 });
