@@ -9,10 +9,12 @@ import {
   POSTS,
   sampleChange,
   sampleConversation,
+  sampleGroup,
   sampleMessage,
   sampleOutbox,
   samplePost,
   sampleSelf,
+  sampleSender,
   storeAcceptance,
 } from "@sotto/storage/acceptance";
 
@@ -460,9 +462,14 @@ describe("damaged rows of a Dexie store", () => {
       ...peers.map((peer) => ({ ...record, peer })),
     ].map((row, at) => ({ ...row, id: `x${at}` }));
     const { id: __, ...sealed } = sampleOutbox("x", 1, { envelope: new Uint8Array(256) });
-    const waiting = broken(sealed, ["awaits", "content", "message", "relayedAt"]).map(
-      (row, at) => ({ ...row, id: `o${at}` }),
-    );
+    const waiting = broken(sealed, [
+      "awaits",
+      "content",
+      "message",
+      "relayedAt",
+      "group",
+      "recipients",
+    ]).map((row, at) => ({ ...row, id: `o${at}` }));
     const empty = { ...sampleOutbox("x", 2), envelope: undefined };
     expect(rows.length).toBeGreaterThan(100);
     await putRaw(name, "conversations", rows);
@@ -474,6 +481,49 @@ describe("damaged rows of a Dexie store", () => {
       groups: [],
       senders: [],
       damaged: rows.length + waiting.length + 1,
+    });
+  });
+
+  test("of groups are skipped and counted, whichever field is broken", async () => {
+    const name = newName();
+    const store = await connect(name);
+    const whole = sampleChange("whole", 1, {
+      group: sampleGroup("whole"),
+      putSenders: [sampleSender("whole")],
+    });
+    await store.commit(whole);
+    const { conversation: _, ...group } = sampleGroup("x");
+    const { log } = group;
+    const [logged] = log.ops.values();
+    const logs = [
+      ...broken(log),
+      ...broken(logged ?? {}, ["authority"]).map((one) => ({ ...log, ops: new Map([["x", one]]) })),
+      ...broken(log.state).map((state) => ({ ...log, state })),
+      { ...log, ops: new Map([["not an id", logged]]) },
+    ];
+    const groups = [...broken(group), ...logs.map((one) => ({ ...group, log: one }))].map(
+      (row, at) => ({ ...row, conversation: `g${at}` }),
+    );
+    const { conversation: __, ...sender } = sampleSender("x");
+    const [chain] = sender.sender?.chains ?? [];
+    const senders = [
+      ...broken(sender, ["sender", "chain", "device"]),
+      ...broken(sender.chain ?? {}).map((one) => ({ ...sender, chain: one })),
+      ...broken(chain ?? {}, ["end"]).map((one) => ({
+        ...sender,
+        sender: { ...sender.sender, chains: [one] },
+      })),
+      ...broken(sender.held[0] ?? {}, ["envelope"]).map((one) => ({ ...sender, held: [one] })),
+    ]
+      .filter(({ device }: { device?: unknown }) => typeof device === "string")
+      .map((row, at) => ({ ...row, conversation: `s${at}` }));
+    await putRaw(name, "groups", groups);
+    await putRaw(name, "senders", senders);
+    expect(groups.length + senders.length).toBeGreaterThan(100);
+    expect(await store.loadAll()).toMatchObject({
+      groups: [whole.group],
+      senders: whole.putSenders,
+      damaged: groups.length + senders.length,
     });
   });
 
