@@ -117,6 +117,11 @@ export const newRow = (draft: Draft, about: About): OutboxRow => ({
   recipients: undefined,
 });
 
+/** Of what says how things stand only the newest is worth sending: forgets those before it. */
+export function supersede(draft: Draft, isOlder: (row: OutboxRow) => boolean): void {
+  for (const row of draft.outbox) if (isOlder(row)) forget(draft, row.id);
+}
+
 /** What is sealed already and is not confirmed: the relay's OK settles it. */
 export function enqueueSealed(draft: Draft, envelope: Uint8Array): void {
   putOutbox(draft, { ...newRow(draft, UNCONFIRMED), envelope });

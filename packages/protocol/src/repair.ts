@@ -25,8 +25,10 @@ import {
   type DeviceCert,
   encodeBundle,
   encodeDeviceCert,
+  EnvelopeType,
   equalBytes,
   type HelloEnvelope,
+  isEncodedAs,
   type PleaEnvelope,
   type PrekeyBundle,
 } from "@sotto/wire";
@@ -41,7 +43,14 @@ import {
   type OpenPeer,
   openPeer,
 } from "./draft.ts";
-import { enqueue, enqueueSealed, HEARD_AFTER_MS, RESEND_AFTER_MS, sealAgain } from "./outbox.ts";
+import {
+  enqueue,
+  enqueueSealed,
+  HEARD_AFTER_MS,
+  RESEND_AFTER_MS,
+  sealAgain,
+  supersede,
+} from "./outbox.ts";
 import type { Instant, OutboxRow, Spare, Spares } from "./ports.ts";
 
 /** So long nothing of the other side's has opened before a new session is begun: the right one may be on its way. */
@@ -75,6 +84,7 @@ export async function offerSpare(draft: Draft): Promise<void> {
   if (peer.queue.address === undefined) return;
   const [newest] = peer.spares.own;
   if (newest !== undefined && ageOf(newest, env.now) < SPARE_AGE_MS_MAX) return;
+  supersede(draft, ({ content }) => content !== undefined && isEncodedAs(content, "spare"));
   const bundle = await addSpare(draft, peer);
   const time = tick(draft.conversation.clock, env.now);
   changeConversation(draft, { clock: time });
@@ -160,6 +170,7 @@ async function plead(draft: Draft, peer: OpenPeer): Promise<void> {
   changeConversation(draft, { clock: { ms: at, counter: 0 } });
   changeSpares(draft, { askedAt: env.now });
   changeLive(draft, { unopenedAt: undefined });
+  supersede(draft, (row) => row.envelope?.[0] === EnvelopeType.plea);
   const envelope = await sealPlea(self, peer.contact.cert, { at, bundle }, env);
   enqueueSealed(draft, envelope);
 }
@@ -208,6 +219,7 @@ function changeSpares(draft: Draft, change: Partial<Spares>): void {
 /** With nothing unconfirmed there is still a HELLO to send, and whoever lost a session may have lost the address. */
 async function introduceAgain(draft: Draft): Promise<void> {
   const address = openPeer(draft)?.queue.address;
+  supersede(draft, ({ content }) => content !== undefined && isEncodedAs(content, "introduction"));
   if (address === undefined || isOutboxFull(draft)) return;
   const { env, self } = draft;
   const time = tick(draft.conversation.clock, env.now);

@@ -64,7 +64,7 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     .upgrade(moveHistory);
   db.version(3).upgrade(addRenewal);
   db.version(4)
-    .stores({ posts: "id, from", groups: "conversation", senders: "[conversation+device]" })
+    .stores({ groups: "conversation", senders: "[conversation+device]", posts: "id, from" })
     .upgrade(addDevices);
   const self: Table<SelfRecord, string> = db.table("self");
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
