@@ -332,6 +332,10 @@ export const isName = (name: string): boolean =>
   // eslint-disable-next-line no-control-regex -- control characters are what is being refused
   !/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(name);
 
+/** True for content of that kind, encoded, whatever else is right about it. */
+export const isEncodedAs = (content: Uint8Array, kind: ContentKind): boolean =>
+  content[0] === Kind[kind];
+
 /** True for an encoded text, whatever else is right about it. */
 export const isEncodedText = (content: Uint8Array): boolean => content[0] === Kind.text;
 
