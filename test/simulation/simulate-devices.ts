@@ -17,7 +17,13 @@ import { accountsFor, identitiesFor } from "./identities.ts";
 import { createOracle, MARKER } from "./oracle.ts";
 import { createRandom, type Random } from "./random.ts";
 import { createScheduler } from "./scheduler.ts";
-import { EVENTS_MAX, REPAIR_PHASE_MS, type RunOptions, type RunResult } from "./simulate.ts";
+import {
+  EVENTS_MAX,
+  FAULTY_EVENTS_MAX,
+  REPAIR_PHASE_MS,
+  type RunOptions,
+  type RunResult,
+} from "./simulate.ts";
 import { stubBackend } from "./stub-crypto.ts";
 import { createThinNetwork } from "./thin-network.ts";
 
@@ -166,7 +172,8 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     canWipe: () => false,
   });
 
-  await scheduler.runUntil(faults.phaseMs, () => scheduler.events > EVENTS_MAX);
+  await scheduler.runUntil(faults.phaseMs, () => scheduler.events > FAULTY_EVENTS_MAX);
+  const healedAt = scheduler.now;
   healing = true;
   network.faults = healed(faults);
   network.startRelay();
@@ -179,7 +186,7 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
   trace("healed");
   let settledAt: number | undefined;
   let unsettled: string | undefined;
-  await scheduler.runUntil(faults.phaseMs + REPAIR_PHASE_MS, () => {
+  await scheduler.runUntil(healedAt + REPAIR_PHASE_MS, () => {
     unsettled = whatIsUnsettled();
     settledAt = unsettled === undefined ? (settledAt ?? scheduler.now) : undefined;
     const isOver = settledAt !== undefined && scheduler.now > settledAt + 2_000;
@@ -201,7 +208,7 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     accepted: oracle.accepted_,
     restored: oracle.restored,
     simulatedMs: scheduler.now,
-    settledAfterMs: settledAt === undefined ? undefined : settledAt - faults.phaseMs,
+    settledAfterMs: settledAt === undefined ? undefined : settledAt - healedAt,
   };
 
   /** As an app does with every start. */
