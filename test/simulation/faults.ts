@@ -189,6 +189,7 @@ export const isPlain = (faults: Faults): boolean =>
     faults.sessionLoss +
     faults.putBackMean +
     faults.slow +
+    faults.straggler +
     faults.clockJumpMean +
     faults.clockFreezeMean ===
     0 &&
