@@ -1,54 +1,22 @@
 /** Groups: everybody in them reads what is said, and nobody else (SPEC.md §11). */
-import { accountIdOf } from "@sotto/crypto";
-import { nodeBackend } from "@sotto/engines/node";
-import { bytesToHex } from "@sotto/wire";
+import { pagesSince } from "@sotto/crypto";
+import {
+  GROUP_SENT_MAX,
+  groupAddress,
+  GROUPS_MAX,
+  INTRODUCERS_MAX,
+  INTRODUCTIONS_MAX,
+  type Post,
+  PRESENTED_MAX,
+  routeOf,
+  type Slice,
+  UNLISTED_GROUPS_MAX,
+} from "@sotto/protocol";
+import { asContentId, bytesToHex, encodeContent } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
-import { messageId } from "./fixture.ts";
-import { createFleet, type Fleet, type Machine, start } from "./fleet.ts";
-
-const accountOf = (machine: Machine): string => bytesToHex(accountIdOf(machine.self.cert.rootKey));
-
-const add = (admin: Machine, other: Machine): Promise<unknown> =>
-  admin.feed(admin.groupOf(), { kind: "group-add", account: accountOf(other) });
-
-const say = (machine: Machine, text: string): Promise<string> =>
-  machine.write(machine.groupOf(), text);
-
-const read = (machine: Machine): readonly string[] => machine.shown(machine.groupOf());
-
-/** Each a single round of waking everybody. */
-async function seconds(fleet: Fleet, count: number): Promise<void> {
-  for (let passed = 0; passed < count; passed++) {
-    fleet.now += 999;
-    await fleet.pass(1);
-  }
-}
-
-/** Ann knows everybody; the others do not know each other. All are in Ann's group. */
-async function circle(
-  names: readonly string[],
-  fleet = createFleet(),
-): Promise<{
-  readonly fleet: Fleet;
-  readonly people: readonly Machine[];
-}> {
-  const people: Machine[] = [];
-  for (const name of names) {
-    const machine = await fleet.person(name);
-    await start(machine);
-    people.push(machine);
-  }
-  const [ann, ...others] = people;
-  if (ann === undefined) throw new Error("nobody");
-  for (const other of others) await fleet.connect(ann, other);
-  await ann.begin({ kind: "start-group", id: messageId() });
-  for (const other of others) {
-    await add(ann, other);
-    await fleet.settle();
-  }
-  await seconds(fleet, 1);
-  return { fleet, people };
-}
+import { accountOf, add, circle, read, say } from "./circle.ts";
+import { entropy, messageId } from "./fixture.ts";
+import { type Fleet, type Machine, start } from "./fleet.ts";
 
 async function three(): Promise<{
   readonly fleet: Fleet;
@@ -349,16 +317,147 @@ describe("when things go wrong", () => {
   });
 });
 
-it("twenty people talk", { timeout: 60_000 }, async () => {
-  const names = Array.from({ length: 20 }, (_, index) => `person ${index}`);
-  const { fleet, people } = await circle(names, createFleet(nodeBackend));
-  for (const one of people) expect(one.membersIn(one.groupOf())).toHaveLength(20);
-  const [first, , , , last] = people;
-  if (first === undefined || last === undefined) throw new Error("too few");
-  const said = await say(first, "hello all");
-  await seconds(fleet, 1);
-  await say(last, "hello");
-  await seconds(fleet, 1);
-  for (const one of people) expect(read(one)).toEqual(["hello all", "hello"]);
-  expect(first.status(first.groupOf(), said)).toBe("delivered");
+const fake = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
+
+describe("a limit", () => {
+  const postTo = (machine: Machine, to: string, from: string, post: Post): Promise<unknown> =>
+    machine.feed(to, { kind: "post", row: { id: messageId(), from, to, sequence: 1, post } });
+  const devicesAt = (machine: Machine, id: string) => {
+    const devices = machine.slices.get(id)?.conversation?.devices;
+    if (devices === undefined) throw new Error("no conversation");
+    return devices;
+  };
+
+  it(`holds ${GROUPS_MAX} groups that one account shares`, async () => {
+    const { ann, bob } = await three();
+    const atAnn = ann.chatWith(bob);
+    const follow = (count: number): Promise<unknown> =>
+      postTo(ann, atAnn, fake(count, 32), { kind: "follow", on: true });
+    // One is real.
+    for (let count = 1; count < GROUPS_MAX; count++) await follow(count);
+    expect(devicesAt(ann, atAnn).groups).toHaveLength(GROUPS_MAX);
+    expect(ann.dropped).not.toContain("outbox-full");
+    await follow(GROUPS_MAX);
+    expect(devicesAt(ann, atAnn).groups).toHaveLength(GROUPS_MAX);
+    expect(ann.dropped).toContain("outbox-full");
+  });
+
+  it(`holds ${PRESENTED_MAX} accounts that one was introduced to`, async () => {
+    const { ann, bob } = await three();
+    const atAnn = ann.chatWith(bob);
+    const group = fake(1, 64);
+    const before = devicesAt(ann, atAnn).presented.length / 20;
+    const to = Array.from({ length: PRESENTED_MAX - before }, (_, index) => fake(index + 1, 40));
+    await postTo(ann, atAnn, "group", { kind: "present", group, to });
+    const full = devicesAt(ann, atAnn).presented;
+    expect(full).toHaveLength(20 * PRESENTED_MAX);
+    await postTo(ann, atAnn, "group", { kind: "present", group, to: [fake(PRESENTED_MAX, 40)] });
+    const after = devicesAt(ann, atAnn).presented;
+    expect(after).toHaveLength(20 * PRESENTED_MAX);
+    expect(after.subarray(0, 20)).toEqual(full.subarray(20, 40));
+  });
+
+  it(`holds ${INTRODUCERS_MAX} introducers of one account`, async () => {
+    const { bob } = await three();
+    const [id = ""] = [...bob.slices].flatMap(([one, { conversation }]) =>
+      conversation?.listed === false ? [one] : [],
+    );
+    const present = (by: number): Promise<unknown> =>
+      postTo(bob, id, "group", { kind: "presented", by: fake(by, 40), content: new Uint8Array(0) });
+    for (let by = 1; by < INTRODUCERS_MAX; by++) await present(by);
+    const full = devicesAt(bob, id).introducers;
+    expect(full).toHaveLength(INTRODUCERS_MAX);
+    await present(INTRODUCERS_MAX);
+    expect(devicesAt(bob, id).introducers).toEqual([...full.slice(1), fake(INTRODUCERS_MAX, 40)]);
+  });
+
+  it(`holds ${INTRODUCTIONS_MAX} introductions to accounts that are not in the log`, async () => {
+    const { ann, bob, cy, fleet } = await three();
+    const dan = await fleet.person("Dan");
+    const atGroup = bob.groupOf();
+    const group = ann.slices.get(ann.groupOf())?.group?.row?.log.group;
+    if (group === undefined) throw new Error("no group");
+    const tell = (count: number): Promise<unknown> => {
+      const time = { ms: count, counter: 0 };
+      const { cert } = dan.self;
+      const id = asContentId(entropy(16));
+      const member = {
+        kind: "member",
+        id,
+        time,
+        group,
+        name: "Dan",
+        cert,
+        list: undefined,
+      } as const;
+      const content = encodeContent(member);
+      const device = bytesToHex(cy.self.cert.deviceId);
+      return postTo(bob, atGroup, "pair", {
+        kind: "told",
+        account: accountOf(cy),
+        device,
+        content,
+      });
+    };
+    const kept = () => bob.slices.get(atGroup)?.group?.row?.introductions ?? [];
+    for (let count = 0; count < INTRODUCTIONS_MAX; count++) await tell(count);
+    const full = kept();
+    expect(full).toHaveLength(INTRODUCTIONS_MAX);
+    await tell(INTRODUCTIONS_MAX);
+    expect(kept()).toHaveLength(INTRODUCTIONS_MAX);
+    expect(kept()[0]).toEqual(full[1]);
+  });
+
+  it(`holds ${GROUP_SENT_MAX} texts that not everybody has`, async () => {
+    const { ann, bob, fleet } = await three();
+    fleet.offline.add(bob);
+    const atGroup = ann.groupOf();
+    const first = await say(ann, "first");
+    for (let count = 1; count < GROUP_SENT_MAX; count++) await say(ann, `${count}`);
+    const full = ann.stored(atGroup);
+    expect(full).toHaveLength(GROUP_SENT_MAX);
+    expect(full[0]?.awaits).toBe(first);
+    await say(ann, "one more");
+    expect(
+      ann
+        .stored(atGroup)
+        .map(({ id }) => id)
+        .slice(0, -1),
+    ).toEqual(full.slice(1).map(({ id }) => id));
+    fleet.offline.delete(bob);
+    await fleet.pass(1_000);
+    expect(read(bob)).toHaveLength(GROUP_SENT_MAX + 1);
+  });
+
+  it(`keeps ${UNLISTED_GROUPS_MAX} groups that this device has never been in`, async () => {
+    const { ann, bob } = await three();
+    const log = ann.slices.get(ann.groupOf())?.group?.row?.log;
+    const slice = bob.slices.get(bob.groupOf());
+    if (log === undefined || slice?.conversation?.peer.state !== "group")
+      throw new Error("no group");
+    const [page] = pagesSince(log, []);
+    if (page === undefined) throw new Error("no page");
+    const { group } = log;
+    const time = { ms: 1, counter: 0 };
+    const id = asContentId(entropy(16));
+    const content = encodeContent({ kind: "page", id, time, group, page });
+    const row = {
+      id: messageId(),
+      from: "pair",
+      to: groupAddress(bytesToHex(group)),
+      sequence: 1,
+      post: { kind: "told", account: fake(1, 40), device: fake(1, 16), content },
+    } as const;
+    const { conversation } = slice;
+    const known = conversation.peer;
+    const unlisted = Array.from({ length: UNLISTED_GROUPS_MAX }, (_, index): [string, Slice] => {
+      const peer = { ...known, group: fake(index, 64) };
+      return [
+        fake(index, 32),
+        { ...slice, conversation: { ...conversation, peer, listed: false } },
+      ];
+    });
+    expect(routeOf(row, new Map(unlisted.slice(1)))).toEqual({ kind: "begins" });
+    expect(routeOf(row, new Map(unlisted))).toEqual({ kind: "to", id: "pair" });
+  });
 });
