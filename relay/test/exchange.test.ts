@@ -309,6 +309,23 @@ describe("closing a queue", () => {
   });
 });
 
+test("mail and offers of a queue that is no more leave the disk with the next start", async () => {
+  const { world, alice, bob, alias } = await withPair();
+  const answer = bob.client.request(append(alias));
+  await alice.client.next("deliver");
+  world.clock.advance(HOLD_MS);
+  expect(await answer).toEqual(OK);
+  const invited = await alice.client.makeQueue(random(16));
+  const put = { type: "bundle-put", alias: invited.alias, linkId: newLinkId() } as const;
+  expect(await alice.client.request({ ...put, blob: random(10) })).toEqual(OK);
+  expect([world.disk.messages.size, world.disk.bundles.size]).toEqual([1, 1]);
+  // As after a disk that took the end of the queues and not that of what was in them.
+  world.disk.queues.clear();
+  world.crash();
+  await turn();
+  expect([world.disk.messages.size, world.disk.bundles.size]).toEqual([0, 0]);
+});
+
 describe("making a queue", () => {
   test("again gives the same sendId, answers after it is durable, and fails when it is not", async () => {
     const world = createWorld();

@@ -88,13 +88,16 @@ export function createFullNetwork(options: NetworkOptions): Network {
   });
 
   function startProcess(): RelayProcess {
-    const clock = clockOf(scheduler, () => started.alive);
+    /** While it is made it lives. */
+    const isAlive = (): boolean => running?.alive ?? true;
+    let running: RelayProcess | undefined;
+    const clock = clockOf(scheduler, isAlive);
     const writes: RelayProcess["writes"] = [];
     let asked: readonly StoreOperation[] = [];
     const flush = (change: () => void): Promise<void> =>
       new Promise((resolve, reject) => {
         // Its connections end after it did: nothing that follows from that reaches the disk.
-        if (!started.alive) return;
+        if (!isAlive()) return;
         const operations = asked;
         const { relayDiskFull } = network.faults;
         if (decisions.fires("relay-disk-full", relayDiskFull) !== undefined) {
@@ -122,7 +125,7 @@ export function createFullNetwork(options: NetworkOptions): Network {
     const store = {
       ...memory,
       apply(operations: readonly StoreOperation[]) {
-        if (started.alive) watch.written(operations);
+        if (isAlive()) watch.written(operations);
         asked = operations;
         return memory.apply(operations);
       },
@@ -134,11 +137,11 @@ export function createFullNetwork(options: NetworkOptions): Network {
       sendSecret,
       // What still reaches a process that is no more is not in the accounts of the next one.
       count: (counter) => {
-        if (started.alive) watch.count(counter);
+        if (isAlive()) watch.count(counter);
       },
     });
-    const started: RelayProcess = { exchange, writes, alive: true };
-    return started;
+    running = { exchange, writes, alive: true };
+    return running;
   }
 
   /** A stand-in for the platform's WebSocket; the hub uses these few members only. */

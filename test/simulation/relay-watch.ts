@@ -82,7 +82,10 @@ export function createRelayWatch(
     },
     begun() {
       counts = { appended: 0, acknowledged: 0, expired: 0, refused: 0, before: 0, closed: 0 };
-      counts.before = disk.messages.size;
+      // Rows whose queue went while the disk did not take their deletion leave it now.
+      counts.before = [...disk.messages.values()].filter(({ row }) =>
+        disk.queues.has(row.queueRow),
+      ).length;
     },
     count(counter) {
       if (counter === "appended" || counter === "acknowledged" || counter === "expired") {

@@ -198,6 +198,8 @@ export function createExchange(options: ExchangeOptions): Exchange {
   function load(): void {
     const stored = store.load();
     const queueByRow = new Map<number, Queue>();
+    /** Whose queue went while the disk did not take their deletion: old data has to leave the disk. */
+    const orphans: StoreOperation[] = [];
     for (const row of stored.queues) {
       const queue = addQueue(row);
       queueByRow.set(row.row, queue);
@@ -206,7 +208,10 @@ export function createExchange(options: ExchangeOptions): Exchange {
     for (const row of stored.messages) {
       nextRow = Math.max(nextRow, row.row + 1);
       const queue = queueByRow.get(row.queueRow);
-      if (queue === undefined) continue;
+      if (queue === undefined) {
+        orphans.push({ type: "delete-message", row: row.row });
+        continue;
+      }
       messages++;
       bytes += ROW_BYTES + row.sizeBytes;
       restore(queue.mailbox, { ...row, key: bytesToKey(row.id) });
@@ -214,9 +219,13 @@ export function createExchange(options: ExchangeOptions): Exchange {
     for (const { row, queueRow, linkHash, sizeBytes, expiryHour } of stored.bundles) {
       nextRow = Math.max(nextRow, row + 1);
       const queue = queueByRow.get(queueRow);
-      if (queue === undefined) continue;
+      if (queue === undefined) {
+        orphans.push({ type: "delete-bundle", row });
+        continue;
+      }
       addBundle(bytesToKey(linkHash), { row, queue, sizeBytes, expiryHour });
     }
+    if (orphans.length > 0) void commit(orphans);
   }
 
   function addQueue(row: QueueRow): Queue {
