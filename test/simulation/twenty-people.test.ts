@@ -1,7 +1,8 @@
 /** A group of twenty who do not know each other, on real cryptography (protocol/SPEC.md §11). */
 import { nodeBackend } from "@sotto/engines/node";
+import { bytesToHex } from "@sotto/wire";
 import { expect, it } from "vitest";
-import { circle, read, say, seconds } from "../../packages/protocol/test/circle.ts";
+import { accountOf, circle, read, say, seconds } from "../../packages/protocol/test/circle.ts";
 import { createFleet } from "../../packages/protocol/test/fleet.ts";
 
 it("twenty people talk", { timeout: 60_000 }, async () => {
@@ -16,4 +17,24 @@ it("twenty people talk", { timeout: 60_000 }, async () => {
   await seconds(fleet, 1);
   for (const one of people) expect(read(one)).toEqual(["hello all", "hello"]);
   expect(first.status(first.groupOf(), said)).toBe("delivered");
+  // The same chain goes on; another one begins after a removal.
+  const chainOf = (): readonly [string, number] => {
+    const chains = [...(first.slices.get(first.groupOf())?.group?.senders.values() ?? [])];
+    const chain = chains.flatMap((row) => (row.chain === undefined ? [] : [row.chain]))[0];
+    if (chain === undefined) throw new Error("no chain");
+    return [bytesToHex(chain.chainId), chain.next];
+  };
+  const [chain] = chainOf();
+  await say(first, "again");
+  expect(chainOf()).toEqual([chain, 2]);
+  await seconds(fleet, 1);
+  await first.feed(first.groupOf(), { kind: "group-remove", account: accountOf(last) });
+  await say(first, "without the last one");
+  expect(chainOf()[0]).not.toBe(chain);
+  await seconds(fleet, 1);
+  expect(read(last)).toEqual(["hello all", "hello", "again"]);
+  for (const one of people) {
+    if (one === last) continue;
+    expect(read(one)).toEqual(["hello all", "hello", "again", "without the last one"]);
+  }
 });
