@@ -159,6 +159,8 @@ export function contactWakeAt(draft: Draft): Instant | undefined {
 const canSignal = (draft: Draft): boolean => {
   const peer = openPeer(draft);
   if (peer === undefined || peer.change !== undefined || peer.sessions.length === 0) return false;
+  // Before its HELLO is out, nobody could open it; and the first thing that is sent takes the invite.
+  if (peer.queue.address === undefined) return false;
   return draft.live.hub && peer.contact.addresses.length > 0;
 };
 
