@@ -2,15 +2,14 @@
  * One simulated installation: the real engine, a disk that survives crashes, memory that does not.
  * Owns: the loop (commit, then act), timers, crash points. It follows sdk/shell.ts effect by effect.
  */
-import { accountIdOf, createDeviceList, type CryptoBackend, type OwnDevice } from "@sotto/crypto";
+import { createDeviceList, type CryptoBackend, type OwnDevice } from "@sotto/crypto";
 import {
-  accountAddress,
   asKnown,
-  beginsContact,
   type ConversationId,
   type ConversationRecord,
   type DropReason,
   type Effect,
+  type GroupRow,
   INITIAL_LIVE,
   type Input,
   LOST_PAUSE_MS,
@@ -18,7 +17,9 @@ import {
   type OutboxRow,
   type PostRow,
   QUOTA_PAUSE_MS,
+  routeOf,
   type SelfRecord,
+  type SenderRow,
   type Slice,
   step,
   type Stepped,
@@ -45,6 +46,8 @@ export interface Disk {
   readonly outbox: Map<ConversationId, Map<string, OutboxRow>>;
   readonly messages: Map<ConversationId, Map<string, MessageRow>>;
   readonly posts: Map<string, PostRow>;
+  readonly groups: Map<ConversationId, GroupRow>;
+  readonly senders: Map<ConversationId, Map<string, SenderRow>>;
 }
 
 interface Entry {
@@ -126,6 +129,8 @@ export function createClient(options: ClientOptions): Client {
     outbox: new Map(),
     messages: new Map(),
     posts: new Map(),
+    groups: new Map(),
+    senders: new Map(),
   };
   const dropped = new Map<DropReason, number>();
   let entries = new Map<ConversationId, Entry>();
@@ -190,6 +195,14 @@ export function createClient(options: ClientOptions): Client {
             (a, b) => a.sequence - b.sequence,
           ),
     live: { ...INITIAL_LIVE, hub: online },
+    ...(conversation?.peer.state === "group"
+      ? {
+          group: {
+            row: disk.groups.get(conversation.id),
+            senders: new Map(disk.senders.get(conversation.id)),
+          },
+        }
+      : {}),
   });
 
   function commit(stepped: Stepped): "ok" | "known" | "full" {
@@ -231,6 +244,11 @@ export function createClient(options: ClientOptions): Client {
     disk.outbox.set(id, outbox);
     for (const row of change.takePosts) disk.posts.delete(row);
     for (const row of change.addPosts) disk.posts.set(row.id, row);
+    if (change.group !== undefined) disk.groups.set(id, change.group);
+    for (const row of change.putSenders) {
+      const senders = disk.senders.get(id) ?? new Map<string, SenderRow>();
+      disk.senders.set(id, senders.set(row.device, row));
+    }
     if (change.self !== undefined) disk.self = change.self;
     return "ok";
   }
@@ -238,15 +256,12 @@ export function createClient(options: ClientOptions): Client {
   /** To the record it is for: one that is there, one that it begins, or one that will be. */
   async function deliverPost(row: PostRow): Promise<void> {
     if (!disk.posts.has(row.id)) return;
-    const isForAccount = row.to.startsWith("account:");
-    const known = isForAccount ? idOfAccount(row.to) : row.to;
-    if (known !== undefined && entries.has(known)) {
-      await client.feed(known, { kind: "post", row });
-      return;
-    }
+    const slices = new Map(Array.from(entries, ([id, { slice }]) => [id, slice]));
+    const route = routeOf(row, slices);
+    if (route.kind === "to") await client.feed(route.id, { kind: "post", row });
     // What waits for a record that is not there yet is looked at again when one begins.
-    if (!(isForAccount ? beginsContact(row) : row.post.kind === "begin")) return;
-    const id = isForAccount ? bytesToHex(random.bytes(8)) : row.to;
+    if (route.kind !== "begins") return;
+    const id = row.post.kind === "begin" ? row.to : bytesToHex(random.bytes(8));
     if (await client.begin(id, { kind: "start-post", id, row })) deliverAll();
   }
 
@@ -254,19 +269,6 @@ export function createClient(options: ClientOptions): Client {
     for (const row of [...disk.posts.values()].toSorted((a, b) => a.sequence - b.sequence)) {
       later(0, () => deliverPost(row));
     }
-  }
-
-  function idOfAccount(address: string): ConversationId | undefined {
-    if (address === accountAddress(accountIdOf(device.cert.rootKey))) {
-      return [...entries.keys()].find((id) => disk.conversations.get(id)?.peer.state === "notes");
-    }
-    for (const [id, { slice }] of entries) {
-      const { conversation } = slice;
-      if (conversation?.parent !== undefined || conversation?.peer.state !== "open") continue;
-      const { rootKey } = conversation.peer.contact.cert;
-      if (accountAddress(accountIdOf(rootKey)) === address) return id;
-    }
-    return undefined;
   }
 
   /** What planted bugs do to a step's result. */
@@ -635,7 +637,7 @@ export function createClient(options: ClientOptions): Client {
     evict() {
       client.crash("and loses everything");
       oracle.evicted(client);
-      for (const rows of [disk.conversations, disk.outbox, disk.messages, disk.posts]) rows.clear();
+      for (const rows of Object.values(disk)) if (rows instanceof Map) rows.clear();
     },
     loseSessions(id, withSpares) {
       const conversation = disk.conversations.get(id);
@@ -652,13 +654,17 @@ export function createClient(options: ClientOptions): Client {
       outbox: copyRows(disk.outbox),
       messages: copyRows(disk.messages),
       posts: new Map(disk.posts),
+      groups: new Map(disk.groups),
+      senders: copyRows(disk.senders),
     }),
     putBack(store) {
       client.crash("and gets an older store back");
       oracle.putBack(client, store);
       disk.self = store.self;
-      for (const rows of [disk.conversations, disk.outbox, disk.messages, disk.posts]) rows.clear();
+      for (const rows of Object.values(disk)) if (rows instanceof Map) rows.clear();
       for (const [id, row] of store.posts) disk.posts.set(id, row);
+      for (const [id, row] of store.groups) disk.groups.set(id, row);
+      for (const [id, rows] of copyRows(store.senders)) disk.senders.set(id, rows);
       for (const [id, record] of store.conversations) disk.conversations.set(id, record);
       for (const [id, rows] of copyRows(store.outbox)) disk.outbox.set(id, rows);
       for (const [id, rows] of copyRows(store.messages)) disk.messages.set(id, rows);
