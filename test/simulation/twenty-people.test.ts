@@ -28,13 +28,18 @@ it("twenty people talk", { timeout: 60_000 }, async () => {
   await say(first, "again");
   expect(chainOf()).toEqual([chain, 2]);
   await seconds(fleet, 1);
+  // One whose store lost the chains asks for them.
+  const [, forgetful] = people;
+  forgetful?.forgetChains(forgetful.groupOf());
+  await say(first, "lost");
+  await seconds(fleet, 2);
   await first.feed(first.groupOf(), { kind: "group-remove", account: accountOf(last) });
   await say(first, "without the last one");
   expect(chainOf()[0]).not.toBe(chain);
   await seconds(fleet, 1);
-  expect(read(last)).toEqual(["hello all", "hello", "again"]);
+  expect(read(last)).toEqual(["hello all", "hello", "again", "lost"]);
   for (const one of people) {
     if (one === last) continue;
-    expect(read(one)).toEqual(["hello all", "hello", "again", "without the last one"]);
+    expect(read(one)).toEqual(["hello all", "hello", "again", "lost", "without the last one"]);
   }
 });

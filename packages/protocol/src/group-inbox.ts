@@ -54,8 +54,10 @@ import {
   tellAccounts,
   tellPair,
 } from "./group-log.ts";
+import { sealAgainFor } from "./group-outbox.ts";
 import type { GroupPost, SenderRow } from "./group-ports.ts";
 import type { MessageRow, PostRow } from "./ports.ts";
+import { REPAIR_PATIENCE_MS } from "./repair.ts";
 import type { DropReason } from "./step.ts";
 
 /** Introductions to accounts that the log does not have yet. */
@@ -83,7 +85,7 @@ export async function onTold(draft: Draft, told: Told, { from }: PostRow): Promi
       onKey(draft, content, told);
       return;
     case "heads":
-      onHeads(draft, content, told, from);
+      await onHeads(draft, content, told, from);
       return;
     case "member":
       await onMember(draft, told.account, told.content);
@@ -120,7 +122,15 @@ function releaseHeld(draft: Draft, log: GroupLog): void {
     putSender(draft, { ...row, held });
     const [account = "", device = ""] = row.device.split("/");
     for (const { envelope, pair, path } of ready) {
-      const arrived = { kind: "arrived", pair, account, device, envelope, path } as const;
+      const arrived = {
+        kind: "arrived",
+        pair,
+        account,
+        device,
+        envelope,
+        path,
+        again: false,
+      } as const;
       post(draft, draft.conversation.id, arrived);
     }
   }
@@ -183,16 +193,21 @@ function onKey(
   else putSender(draft, { ...row, sender });
 }
 
-/** Only members are told what they lack. */
-function onHeads(
+/** Only members are told what they lack: operations, or else this device's chain and what was sealed under it. */
+async function onHeads(
   draft: Draft,
   { heads }: Extract<Content, { kind: "heads" }>,
-  { account }: Told,
+  { account, device }: Told,
   pair: string,
-): void {
+): Promise<void> {
   const log = draft.group.row?.log;
-  if (log?.state.members.has(account) === true) tellPair(draft, pagesSince(log, heads), pair);
-  else drop(draft, "unexpected");
+  if (log?.state.members.has(account) !== true) {
+    drop(draft, "unexpected");
+    return;
+  }
+  const pages = pagesSince(log, heads);
+  tellPair(draft, pages, pair);
+  if (pages.length === 0) await sealAgainFor(draft, account, device);
 }
 
 /** `by`: the account that says so, in hex. */
@@ -261,7 +276,9 @@ export async function onArrived(draft: Draft, arrived: Arrived): Promise<void> {
   if (log === undefined || opened === undefined || !opened.ok) {
     const reason = opened?.ok === false ? opened.reason : "unknown-chain";
     if (reason === "unknown-chain") {
-      if (log === undefined) askPair(draft, pair);
+      const isLost = arrived.again && row.sender === undefined && log?.state.members.has(account);
+      const isRested = draft.env.now >= draft.live.listAskedAt + REPAIR_PATIENCE_MS;
+      if (log === undefined || (isLost === true && isRested)) askPair(draft, pair);
       post(draft, memberAddress(account, draft.conversation.id), arrived);
     } else if (opened?.ok === false && opened.reason === "unknown-heads" && log !== undefined) {
       keep(draft, row, arrived, opened.heads, log);

@@ -203,6 +203,13 @@ export async function onStale(
   if (to.length > 0) await release(draft, row, message, to, targets);
 }
 
+/** A device has nothing of this one's: all that it has not confirmed. */
+export async function sealAgainFor(draft: Draft, account: string, device: string): Promise<void> {
+  for (const { awaits } of draft.outbox) {
+    if (awaits !== undefined) await onStale(draft, { kind: "stale", awaits, account, device });
+  }
+}
+
 /** Delivered when every account has it; forgotten when every device has. */
 function settleRow(draft: Draft, row: OutboxRow): void {
   const { recipients = [], message } = row;

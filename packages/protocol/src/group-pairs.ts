@@ -23,6 +23,7 @@ import {
   encodeContent,
   hexToBytes,
 } from "@sotto/wire";
+import { memberAddress } from "./address.ts";
 import { nameOf, newContentId, nextTime, onOffer, passOn, useOffer } from "./devices.ts";
 import {
   changeDevices,
@@ -267,7 +268,8 @@ export async function onGroupPost(draft: Draft, what: GroupPost, { from }: PostR
       return;
     // Of no group that this device knows.
     case "arrived":
-      drop(draft, "unknown-session");
+      if (what.again) drop(draft, "unknown-session");
+      else post(draft, memberAddress(what.account, ""), { ...what, again: true });
       return;
     case "told":
     case "roster":

@@ -113,6 +113,8 @@ export type GroupPost =
       readonly device: DeviceName;
       readonly envelope: Uint8Array;
       readonly path: Path;
+      /** No group opened it: one that has nothing of its sender's asks for it. */
+      readonly again: boolean;
     }
   /** From a group to the pair through which it arrived: it is stored. */
   | {

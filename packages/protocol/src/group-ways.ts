@@ -54,6 +54,7 @@ export function toGroups(draft: Draft, envelope: Uint8Array, path: Path): void {
     device: bytesToHex(peer.contact.cert.deviceId),
     envelope,
     path,
+    again: false,
   });
 }
 

@@ -323,6 +323,7 @@ export const POSTS: readonly Post[] = [
     device: deviceName(95),
     envelope: bytes(256, 94),
     path: "relay",
+    again: false,
   },
   { kind: "opened", awaits: hex(96, 32), envelope: bytes(256, 96), path: "direct" },
   { kind: "reach", device: deviceName(77), content: bytes(300, 77) },

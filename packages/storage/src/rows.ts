@@ -411,7 +411,14 @@ const postByKind: ReadonlyMap<unknown, Check> = new Map<Post["kind"], Check>([
   ["told", record<PostOf<"told">>({ account, device: deviceName, content: bytes() })],
   [
     "arrived",
-    record<PostOf<"arrived">>({ pair: text, account, device: deviceName, envelope, path }),
+    record<PostOf<"arrived">>({
+      pair: text,
+      account,
+      device: deviceName,
+      envelope,
+      path,
+      again: flag,
+    }),
   ],
   ["opened", record<PostOf<"opened">>({ awaits: text, envelope, path })],
   ["reach", record<PostOf<"reach">>({ device: deviceName, content: bytes() })],
