@@ -1,5 +1,5 @@
 /** Groups: everybody in them reads what is said, and nobody else (SPEC.md §11). */
-import { pagesSince } from "@sotto/crypto";
+import { accountIdOf, pagesSince } from "@sotto/crypto";
 import {
   GROUP_SENT_MAX,
   groupAddress,
@@ -149,6 +149,51 @@ describe("a member", () => {
     expect(ann.membersIn(ann.groupOf())).toHaveLength(2);
     expect(isMember(cy)).toBe(false);
   });
+});
+
+it("what a removed member has not taken is not sent to it again", async () => {
+  const { fleet, ann, cy } = await three();
+  fleet.offline.add(cy);
+  await say(ann, "before the removal");
+  await fleet.pass(1_000);
+  const waiting = () => ann.stored(ann.chatWith(cy)).filter(({ group }) => group !== undefined);
+  expect(waiting()).toHaveLength(1);
+  await remove(ann, cy);
+  await fleet.pass(1_000);
+  expect(waiting()).toEqual([]);
+  expect(ann.stored(ann.groupOf())).toEqual([]);
+});
+
+it("ways pass only between people who were introduced to each other", async () => {
+  const { fleet, ann, bob, cy } = await three();
+  const dan = await fleet.person("Dan");
+  await start(dan);
+  await fleet.connect(ann, dan);
+  await fleet.pass(1_000);
+  const offerTo = async (target: Machine): Promise<number> => {
+    const content = {
+      kind: "offer",
+      id: asContentId(entropy(16)),
+      time: { ms: fleet.now, counter: 0 },
+      account: accountIdOf(target.self.cert.rootKey),
+      device: target.self.cert.deviceId,
+      cert: bob.self.cert,
+      way: new Uint8Array(100),
+    } as const;
+    const post = {
+      kind: "send",
+      awaits: bytesToHex(content.id),
+      content: encodeContent(content),
+    } as const;
+    const atBob = bob.chatWith(ann);
+    fleet.released(ann);
+    const row = { id: messageId(), from: atBob, to: atBob, sequence: 1, post };
+    await bob.feed(atBob, { kind: "post", row });
+    await fleet.settle();
+    return fleet.released(ann).filter(({ to }) => to === target).length;
+  };
+  expect(await offerTo(cy)).toBe(1);
+  expect(await offerTo(dan)).toBe(0);
 });
 
 describe("several admins at once", () => {
