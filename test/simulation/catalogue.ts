@@ -574,4 +574,16 @@ export const CATALOGUE: readonly Entry[] = [
     ],
     killer: { invariant: "I4", devices: true },
   },
+  {
+    id: "group-signs-lost",
+    what: "nobody is told that a device has a message of a group",
+    how: [
+      {
+        file: "packages/protocol/src/group-outbox.ts",
+        from: "{ ...one, has: true, devices: one.devices.filter((other) => other !== device) }",
+        to: "one",
+      },
+    ],
+    killer: { invariant: "I4", faults: CALM, devices: true },
+  },
 ];

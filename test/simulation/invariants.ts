@@ -13,7 +13,7 @@ export const INVARIANTS = {
   I8: "everything that others can make grow has its limit, on clients and relay",
   I9: "after the faults everything arrives within 120 simulated seconds, or as soon as its repair allows",
   I10: "no text, name or secret of a device is in bytes on the network or on the relay's disk",
-  I11: "a device gets nothing that was written by somebody who knew that it had been removed",
+  I11: "no device gets what was written by somebody who knew that it, or its account, had been removed",
   I13: "the relay deletes only what its reader has committed, and a reader confirms only that",
   I14: "an input told again changes nothing but the receipts that are owed",
   I15: "whatever clocks say, nothing is lost",

@@ -1,4 +1,4 @@
 import { checkSeeds } from "./seeds.ts";
 import { simulateDevices } from "./simulate-devices.ts";
 
-checkSeeds(1, 150, {}, simulateDevices);
+checkSeeds(1, 75, {}, simulateDevices);

@@ -5,7 +5,7 @@
  * device each, and the faults that only they can suffer; to oracle.ts: what must hold for each device.
  */
 import { accountIdOf, deriveInviteKeys, type OwnDevice } from "@sotto/crypto";
-import type { ConversationId, ConversationRecord, DropReason } from "@sotto/protocol";
+import type { ConversationId, ConversationRecord, DropReason, MessageRow } from "@sotto/protocol";
 import { bytesToHex, equalBytes } from "@sotto/wire";
 import { type Client, createClient } from "./client.ts";
 import { createDecisions } from "./decisions.ts";
@@ -28,6 +28,7 @@ import { stubBackend } from "./stub-crypto.ts";
 import { createThinNetwork } from "./thin-network.ts";
 
 const NOTES = "notes";
+const GROUP = "circle";
 const WRITES_MAX = 14;
 
 /** One person, the devices they have had, in the order in which they came. */
@@ -46,7 +47,7 @@ interface Written {
   readonly conversation: ConversationId;
   readonly text: string;
   /** Undefined for notes. */
-  readonly to: Account | undefined;
+  readonly to: Account | typeof GROUP | undefined;
   /** Devices that the author had a pair with. */
   readonly reached: readonly Client[];
   /** Devices that the author knew to be removed. */
@@ -139,6 +140,7 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     });
   const world = random.fork();
   const written = new Map<string, Written>();
+  const wasAdded = new Set<Account>();
 
   const again = (ms: number, run: () => void | Promise<void>): void => {
     scheduler.after(ms, run);
@@ -155,6 +157,8 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
       again(faults.phaseMs * (0.5 + world.next() / 2), () => remove(account));
     }
   });
+  const isGrouped = world.chance(0.6);
+  if (isGrouped) again(faults.phaseMs * (0.1 + world.next() * 0.3), foundGroup);
   again(world.int(2_000), write);
   for (const client of made) {
     const by = world.fork();
@@ -347,11 +351,60 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     await ask();
   }
 
+  /** The first person's first device makes a group, and adds everybody whom it knows. */
+  async function foundGroup(): Promise<void> {
+    const [founder] = accounts;
+    const by = founder?.devices[0];
+    if (healing || founder === undefined || by === undefined || founder.removed.has(by)) return;
+    const act = decisions.next("group");
+    if (groupOf(by) === undefined) {
+      again(1_000, foundGroup);
+      if (!by.running || !act.take()) return;
+      trace(`${by.name} makes a group`);
+      await by.begin(GROUP, { kind: "start-group", id: GROUP });
+      return;
+    }
+    const others = accounts.slice(1).filter((one) => chatOf(by, one) !== undefined);
+    const missing = others.filter((one) => !wasAdded.has(one));
+    for (const one of missing) {
+      await by.feed(GROUP, { kind: "group-add", account: nameOf(one) });
+      if (membersAt(by).has(nameOf(one))) wasAdded.add(one);
+    }
+    if (wasAdded.size < accounts.length - 1) again(1_000, foundGroup);
+    else if (world.chance(0.4)) again(world.int(faults.phaseMs / 3), () => expel(by));
+  }
+
+  async function expel(by: Client): Promise<void> {
+    if (healing || accounts[0]?.removed.has(by) === true) return;
+    const act = decisions.next("expel");
+    const target = act.random.pick(accounts.slice(1));
+    if (!membersAt(by).has(nameOf(target)) || !act.take()) return;
+    trace(`${by.name} removes ${target.name} from the group`);
+    await by.feed(GROUP, { kind: "group-remove", account: nameOf(target) });
+    if (membersAt(by).has(nameOf(target))) again(1_000, () => expel(by));
+  }
+
+  function nameOf(account: Account): string {
+    return bytesToHex(accountIdOf(account.devices[0]!.disk.self.cert.rootKey));
+  }
+
+  function groupOf(client: Client): ConversationRecord | undefined {
+    return [...client.disk.conversations.values()].find(({ peer }) => peer.state === "group");
+  }
+
+  /** Accounts in the group, as this device knows it. */
+  function membersAt(client: Client): ReadonlySet<string> {
+    const record = groupOf(client);
+    const row = record === undefined ? undefined : client.disk.groups.get(record.id);
+    return new Set(row?.log.state.members.keys());
+  }
+
   function chatOf(client: Client, account: Account): ConversationRecord | undefined {
     const root = account.devices[0]!.disk.self.cert.rootKey;
     return [...client.disk.conversations.values()].find(
-      ({ parent, peer }) =>
+      ({ parent, listed, peer }) =>
         parent === undefined &&
+        listed &&
         peer.state === "open" &&
         equalBytes(peer.contact.cert.rootKey, root),
     );
@@ -368,6 +421,11 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     again(by.chance(0.3) ? by.int(60) : by.exponential(faults.phaseMs / (WRITES_MAX + 2)), write);
     const account = by.pick(accounts);
     const author = by.pick(account.devices.filter((one) => !account.removed.has(one)));
+    const group = groupOf(author);
+    if (group?.peer.state === "group" && group.peer.member && by.chance(0.4)) {
+      if (author.running && act.take()) await writeToGroup(author, group, by);
+      return;
+    }
     const to = by.chance(0.1) ? undefined : by.pick(accounts.filter((one) => one !== account));
     const record = to === undefined ? author.disk.conversations.get(NOTES) : chatOf(author, to);
     if (record === undefined || !author.running || !act.take()) return;
@@ -394,6 +452,31 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
       to,
       reached: names.map(clientOf).filter((one) => one !== undefined),
       excluded: gone.map((one) => clientOf(bytesToHex(one.id))).filter((one) => one !== undefined),
+    });
+  }
+
+  async function writeToGroup(
+    author: Client,
+    record: ConversationRecord,
+    by: Random,
+  ): Promise<void> {
+    const members = membersAt(author);
+    const roster = author.disk.groups.get(record.id)?.roster ?? new Map();
+    const reached = [...roster]
+      .filter(([account]) => members.has(account))
+      .flatMap(([, { devices }]) => devices.map(({ device }: { device: string }) => device));
+    const gone = accounts.filter((one) => wasAdded.has(one) && !members.has(nameOf(one)));
+    const text = `${MARKER} ${written.size + 1} of ${author.name} to all ${MARKER}`;
+    const id = bytesToHex(by.bytes(16));
+    await author.feed(record.id, { kind: "send-text", id, text });
+    if (author.disk.messages.get(record.id)?.has(id) !== true) return;
+    written.set(id, {
+      author,
+      conversation: record.id,
+      text,
+      to: GROUP,
+      reached: reached.map(clientOf).filter((one) => one !== undefined),
+      excluded: gone.flatMap(({ devices }) => devices),
     });
   }
 
@@ -446,13 +529,17 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
         if (reason !== undefined) return `${client.name}: ${reason}`;
       }
     }
-    return undefined;
+    return whatIsOpenInGroup();
   }
 
   function whatIsOpen(client: Client, account: Account): string | undefined {
     if (client.disk.posts.size > 0) return `${client.disk.posts.size} posts wait`;
     for (const [id, { peer }] of client.disk.conversations) {
       if (peer.state === "invited") return `${id} is still invited`;
+      if (peer.state === "group" && peer.member) {
+        const texts = client.disk.outbox.get(id)?.size ?? 0;
+        if (texts > 0) return `${texts} in the outbox of the group`;
+      }
       if (peer.state !== "open" || peer.retired) continue;
       const waiting = client.disk.outbox.get(id)?.size ?? 0;
       if (waiting > 0) return `${waiting} in the outbox of ${id}`;
@@ -489,6 +576,10 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
       if (has) oracle.fail("I11", `${client.name} reads ${short} after it was removed`);
     }
     if (isRemoved(author)) return;
+    if (to === GROUP) {
+      checkGroupText(short, id, { author, text, reached, own });
+      return;
+    }
     for (const client of reached) {
       if (isRemoved(client) || client === author) continue;
       const about = accountOf(client) === to ? accountOf(author) : to;
@@ -502,5 +593,51 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     if (to !== undefined && own.status !== "delivered") {
       oracle.fail("I4", `text ${short} ends as ${own.status}`);
     }
+  }
+
+  function checkGroupText(
+    short: string,
+    id: string,
+    {
+      author,
+      text,
+      reached,
+      own,
+    }: Pick<Written, "author" | "text" | "reached"> & { readonly own: MessageRow },
+  ): void {
+    const members = membersAt(author);
+    const account = accountOf(author);
+    if (account === undefined || !members.has(nameOf(account))) return;
+    for (const client of reached) {
+      const of = accountOf(client);
+      if (isRemoved(client) || client === author || of === undefined) continue;
+      if (!members.has(nameOf(of))) continue;
+      const where = groupOf(client)?.id;
+      const row = where === undefined ? undefined : client.disk.messages.get(where)?.get(id);
+      if (row === undefined) oracle.fail("I1", `text ${short} never arrived at ${client.name}`);
+      else if (row.text !== text || row.order !== own.order) {
+        oracle.fail("I2", `text ${short} arrived changed at ${client.name}`);
+      }
+    }
+    if (own.status !== "delivered") oracle.fail("I4", `group text ${short} ends as ${own.status}`);
+  }
+
+  /** Everybody who is in the group knows the same of it. */
+  function whatIsOpenInGroup(): string | undefined {
+    const inGroup = accounts.flatMap((one) => present(one).filter((client) => groupOf(client)));
+    const [first] = inGroup.filter((client) => {
+      const peer = groupOf(client)?.peer;
+      return peer?.state === "group" && peer.member;
+    });
+    if (first === undefined) return undefined;
+    const members = [...membersAt(first)].toSorted();
+    for (const account of accounts.filter((one) => members.includes(nameOf(one)))) {
+      for (const client of present(account)) {
+        if ([...membersAt(client)].toSorted().join() !== members.join()) {
+          return `${client.name} knows another group than ${first.name}`;
+        }
+      }
+    }
+    return undefined;
   }
 }

@@ -58,13 +58,16 @@ function setChain(draft: Draft, chain: SendingChain | undefined): void {
   putSender(draft, { conversation: id, device: ownKey(draft), sender: undefined, chain, held: [] });
 }
 
+/** Devices of an account (hex) that there are pairs with. */
+const linksOf = (draft: Draft, { roster }: GroupRow, account: string): readonly DeviceLink[] =>
+  account === ownAccount(draft) ? draft.self.devices.links : (roster.get(account)?.devices ?? []);
+
 /** Every device that is to have what is sent now, own ones included. */
-function targetsOf(draft: Draft, { log, roster }: GroupRow): readonly Target[] {
-  const own = ownAccount(draft);
+function targetsOf(draft: Draft, group: GroupRow): readonly Target[] {
+  const { log } = group;
   const targets: Target[] = [];
   for (const name of log.state.members.keys()) {
-    const links = name === own ? draft.self.devices.links : roster.get(name)?.devices;
-    for (const link of links ?? []) {
+    for (const link of linksOf(draft, group, name)) {
       const account = accountFrom(name);
       const device = asDeviceId(bytesFrom(link.device));
       if (isMemberDevice(log.state, account, device)) targets.push({ account, device, name, link });
@@ -225,14 +228,24 @@ function settleRow(draft: Draft, row: OutboxRow): void {
   else putOutbox(draft, { ...row, message: raised });
 }
 
-/** Whoever is no member any more is not waited for. */
+/** Whoever is no member any more is not waited for, nor is a device that is gone from its account. */
 export function pruneRecipients(draft: Draft): void {
-  const members = draft.group.row?.log.state.members;
-  if (members === undefined) return;
+  const group = draft.group.row;
+  if (group === undefined) return;
+  const { members } = group.log.state;
   for (const row of draft.outbox) {
-    const recipients = row.recipients?.filter(({ account }) => members.has(account));
-    if (recipients === undefined || recipients.length === row.recipients?.length) continue;
-    settleRow(draft, { ...row, recipients });
+    if (row.recipients === undefined) continue;
+    let isLess = false;
+    const recipients = row.recipients
+      .filter(({ account }) => members.has(account))
+      .map((one): Recipient => {
+        const there = linksOf(draft, group, one.account);
+        const devices = one.devices.filter((device) => there.some((l) => l.device === device));
+        isLess ||= devices.length < one.devices.length;
+        return { ...one, devices };
+      });
+    isLess ||= recipients.length < row.recipients.length;
+    if (isLess) settleRow(draft, { ...row, recipients });
   }
 }
 

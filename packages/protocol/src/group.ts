@@ -211,6 +211,7 @@ export async function keepGroup(draft: Draft): Promise<void> {
   followMembers(draft);
   tellNewOwn(draft);
   askMembers(draft);
+  pruneRecipients(draft);
   await sealForMembers(draft);
 }
 
@@ -236,10 +237,7 @@ function followMembers(draft: Draft): void {
   }
   const isChanged =
     roster.size !== row.roster.size || [...roster.keys()].some((one) => !row.roster.has(one));
-  if (isChanged) {
-    changeGroup(draft, { ...row, roster });
-    pruneRecipients(draft);
-  }
+  if (isChanged) changeGroup(draft, { ...row, roster });
   if (!peer.member) endSending(draft);
 }
 
