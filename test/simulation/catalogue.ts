@@ -306,8 +306,8 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: INBOX,
-        from: "if (isNew) applyContent(draft, content, source);",
-        to: 'if (isNew && content.kind !== "text") applyContent(draft, content, source);',
+        from: "if (isNew) await applyContent(draft, content, source);",
+        to: 'if (isNew && content.kind !== "text") await applyContent(draft, content, source);',
       },
     ],
     killer: { invariant: "I1", faults: CALM },
@@ -358,7 +358,7 @@ export const CATALOGUE: readonly Entry[] = [
     what: "everything ever received is remembered in the record",
     how: [
       {
-        file: INBOX,
+        file: "packages/protocol/src/received.ts",
         from: "Math.max(0, peer.received.length - room)",
         to: "Math.min(0, room)",
       },

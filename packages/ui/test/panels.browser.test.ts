@@ -368,6 +368,7 @@ const CRYPTO: Diagnostics["crypto"] = {
     seal: chosen("noble"),
     open: chosen("noble"),
     sign: chosen("webcrypto"),
+    verify: chosen("webcrypto"),
     signPublic: chosen("webcrypto"),
     kemPublic: chosen("noble"),
     encaps: chosen("noble"),
