@@ -327,7 +327,14 @@ export const CATALOGUE: readonly Entry[] = [
   {
     id: "known-is-new",
     what: "that the store has a message of this id is not believed",
-    how: [{ file: INBOX, from: "const isNew = !draft.known && ", to: "const isNew = " }],
+    how: [
+      { file: INBOX, from: "const isNew = !draft.known && ", to: "const isNew = " },
+      {
+        file: PAIRS,
+        from: '  if (draft.known) {\n    drop(draft, "duplicate");\n    return;\n  }\n  const id = bytesToHex(content.id);\n  const row',
+        to: "  const id = bytesToHex(content.id);\n  const row",
+      },
+    ],
     killer: { invariant: "I2", faults: MALICE },
   },
   {

@@ -122,6 +122,9 @@ it("restores with the platform's own parts as well", async () => {
   expect(restored.me.value.accountId).toBe(alice.me.value.accountId);
 });
 
+/** Words of the list that a refusal is made of. */
+const FIELDS = "nothing restored: unknown-words code usage name refusal reason language positions";
+
 describe("restoring is refused", () => {
   it("where there is an account, another or the same, which stays as it is", async () => {
     const store = createMemoryStore();
@@ -203,7 +206,8 @@ describe("restoring is refused", () => {
       if (!(error instanceof RecoveryError)) continue;
       const said = [error.message, JSON.stringify(error), String(error.cause)].join(" ");
       expect(said).not.toContain("canaryword");
-      const own = words.filter((word) => word.length > 5);
+      // Names of fields are words, too: only what they are said about is the phrase's.
+      const own = words.filter((word) => word.length > 5 && !FIELDS.includes(word));
       for (const word of own) expect(said).not.toContain(word);
     }
   });
