@@ -19,8 +19,10 @@ run_step() {
 }
 
 run_project() {
-  run_step "tests: $1" npx vitest run --project "$1" \
-    --reporter=default --reporter=json --outputFile.json="$reports/$1.json"
+  local name=$1
+  shift
+  run_step "tests: $name" npx vitest run --project "$name" "$@" \
+    --reporter=default --reporter=json --outputFile.json="$reports/$name.json"
 }
 
 run_step "types" npm run --silent check:types
@@ -28,6 +30,8 @@ run_step "lint" npm run --silent check:lint
 run_step "format" npm run --silent check:format
 run_step "dead code" npm run --silent check:dead
 run_step "build" npm run --silent build
-for project in node fuzz chromium e2e; do run_project "$project"; done
+# Pure computation, most of it: both cores are of use here.
+run_project node --maxWorkers=2
+for project in fuzz chromium e2e; do run_project "$project"; done
 
 npx node test/setup/sum-reports.ts "$reports" "$failed_steps"
