@@ -20,7 +20,9 @@ afterAll(() => relay.dispose());
 /** What the settings say about it, as soon as X25519 is no longer the reference's. */
 async function enginesOf({ page }: Person): Promise<string> {
   await page.getByRole("button", { name: "Settings" }).click();
-  const details = page.locator("sotto-settings-panel details");
+  const details = page
+    .locator("sotto-settings-panel details")
+    .filter({ hasText: "Details for troubleshooting" });
   const told = async (): Promise<string> => (await details.textContent()) ?? "";
   await expect.poll(told, { timeout: WAIT_MS }).toMatch(/X25519: (?!noble)/);
   return told();
