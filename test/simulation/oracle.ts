@@ -22,6 +22,7 @@ import {
   type Input,
   type MessageRow,
   type MessageStatus,
+  NOTICES_MAX,
   OUTBOX_MAX,
   RECEIPT_ROWS_MAX,
   RECEIVED_MAX,
@@ -389,7 +390,7 @@ export function createOracle(options: OracleOptions): Oracle {
       const most = [
         ["in flight", live.inFlight.length, IN_FLIGHT_MAX],
         ["over the link", live.directSent.size, OUTBOX_MAX],
-        ["in the outbox", outbox.length, OUTBOX_MAX + RECEIPT_ROWS_MAX],
+        ["in the outbox", outbox.length, OUTBOX_MAX + NOTICES_MAX + RECEIPT_ROWS_MAX],
         ["owed over the link", live.directOwed.length, RECEIPT_IDS_MAX],
       ] as const;
       for (const [what, count, max] of most) {

@@ -47,7 +47,6 @@ import {
   changePeer,
   type Draft,
   drop,
-  isOutboxFull,
   isTextHeld,
   type OpenPeer,
   openPeer,
@@ -130,13 +129,7 @@ export async function onList(
   const root = rootOf(draft);
   if (root === undefined) return;
   if (!isNotes(draft) && equalBytes(list.rootKey, draft.self.cert.rootKey)) {
-    const content = {
-      kind: "devices",
-      id: newContentId(draft),
-      time: nextTime(draft),
-      list,
-    } as const;
-    toNotes(draft, encodeContent(content));
+    toNotes(draft, encodeContent(listContent(draft, list)));
     return;
   }
   if (!equalBytes(list.rootKey, root)) {
@@ -356,14 +349,10 @@ async function tellBack(
   const { told } = draft.conversation.devices;
   const before = told.find((one) => one.device === device)?.version ?? 0;
   if (device === undefined || before >= list.version) return;
-  const content = {
-    kind: "devices",
-    id: newContentId(draft),
-    time: nextTime(draft),
-    list,
-  } as const;
-  if (via === undefined) await enqueue(draft, content, undefined);
-  else {
+  const content = listContent(draft, list);
+  if (via === undefined) {
+    if (!(await enqueue(draft, content, undefined))) return;
+  } else {
     const awaits = bytesToHex(content.id);
     post(draft, via, { kind: "send", awaits, content: encodeContent(content) });
   }
@@ -407,16 +396,18 @@ async function askForLists(
   else post(draft, ask, { kind: "send", awaits: bytesToHex(id), content: encodeContent(content) });
 }
 
-/** The answer may have been lost with a store: whoever is there is asked again. */
+/** The answer may have been lost with a store: everybody who may know is asked again. */
 export async function askAgain(draft: Draft): Promise<void> {
   const at = askDueAt(draft);
-  if (at === undefined || at > draft.env.now) return;
+  if (at !== undefined && at <= draft.env.now) await askAll(draft);
+}
+
+async function askAll(draft: Draft): Promise<void> {
+  changeLive(draft, { listAskedAt: draft.env.now });
+  const since = listOf(draft)?.version ?? 0;
   const peer = openPeer(draft);
-  const isHere = peer !== undefined && !peer.retired && peer.sessions.length > 0;
-  const other = linksOf(draft)[0]?.conversation;
-  if (isHere || other !== undefined) {
-    await askForLists(draft, listOf(draft)?.version ?? 0, isHere ? undefined : other);
-  }
+  if (peer !== undefined && !peer.retired) await askForLists(draft, since, undefined);
+  for (const { conversation } of linksOf(draft)) await askForLists(draft, since, conversation);
 }
 
 function askDueAt({ conversation: { devices }, env, live }: Draft): Instant | undefined {
@@ -431,13 +422,15 @@ export async function answerRequest(draft: Draft, since: number): Promise<void> 
   for (const list of wanted) await tell(draft, list);
 }
 
-async function tell(draft: Draft, list: DeviceList): Promise<boolean> {
-  return enqueue(
-    draft,
-    { kind: "devices", id: newContentId(draft), time: nextTime(draft), list },
-    undefined,
-  );
-}
+const tell = async (draft: Draft, list: DeviceList): Promise<boolean> =>
+  enqueue(draft, listContent(draft, list), undefined);
+
+const listContent = (draft: Draft, list: DeviceList): Extract<Content, { kind: "devices" }> => ({
+  kind: "devices",
+  id: newContentId(draft),
+  time: nextTime(draft),
+  list,
+});
 
 /** The device of this pair hears of every version of the own list. A device that was always alone says nothing. */
 export async function announce(draft: Draft): Promise<void> {
@@ -552,8 +545,9 @@ export async function passOffers(draft: Draft): Promise<void> {
     const awaits = bytesToHex(one.content.slice(1, 1 + CONTENT_ID_BYTES));
     if (link !== undefined) {
       post(draft, link.conversation, { kind: "send", awaits, content: one.content });
-    } else if (one.device !== here || isOutboxFull(draft)) kept.push(one);
-    else await enqueueEncoded(draft, awaits, one.content);
+    } else if (one.device !== here || !(await enqueueEncoded(draft, awaits, one.content))) {
+      kept.push(one);
+    }
   }
   if (kept.length < passing.length) changeDevices(draft, { passing: kept });
 }
@@ -818,10 +812,10 @@ export async function answerFork(draft: Draft, compared: boolean): Promise<void>
     drop(draft, "unexpected");
     return;
   }
-  changeDevices(draft, { fork: undefined, list: undefined, pinned: undefined, behind: undefined });
+  // Behind even the first version: what was written meanwhile waits for the list that names its devices.
+  changeDevices(draft, { fork: undefined, list: undefined, pinned: undefined, behind: 1 });
   if (compared) changePeer(draft, peer, { contact: { ...peer.contact, verified: true } });
-  const content = { id: newContentId(draft), time: nextTime(draft), since: 0 };
-  await enqueue(draft, { kind: "request", ...content }, undefined);
+  await askAll(draft);
 }
 
 /** This pair's device is no more. */

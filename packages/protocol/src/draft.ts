@@ -3,7 +3,13 @@
  * Owns: turning changes into one commit in front of all other effects. Leaves to the other files: deciding.
  * Spec: SPEC.md §3.
  */
-import { bytesToHex, equalBytes, type HybridTime } from "@sotto/wire";
+import {
+  bytesToHex,
+  type ContentKind,
+  equalBytes,
+  type HybridTime,
+  isEncodedAs,
+} from "@sotto/wire";
 import type {
   AccountDevices,
   ConversationRecord,
@@ -23,8 +29,13 @@ import type {
 } from "./ports.ts";
 import type { DropReason, Effect, Stepped } from "./step.ts";
 
-/** Contents waiting in one conversation; one more is refused. Receipts do not count: two full outboxes would never empty. */
+/**
+ * What is said, waiting in one conversation; one more is refused. Receipts do not count: two full outboxes would never
+ * empty.
+ */
 export const OUTBOX_MAX = 1_000;
+/** What says how things stand, waiting beside it: whoever is told of all contacts at once, and still hears of devices. */
+export const NOTICES_MAX = 4_096;
 /** Posts of one step: a new pair gets everything that waits, and there are few others. */
 const POSTS_PER_STEP_MAX = 10_000;
 /** Characters of the newest message kept in the conversation's record, for the list. */
@@ -139,8 +150,32 @@ export function changeLive(draft: Draft, change: Partial<LiveState>): void {
   draft.live = { ...draft.live, ...change };
 }
 
-export const isOutboxFull = (draft: Draft): boolean =>
-  draft.outbox.filter((row) => row.awaits !== undefined).length >= OUTBOX_MAX;
+const NOTICES: readonly ContentKind[] = [
+  "introduction",
+  "profile",
+  "devices",
+  "request",
+  "spare",
+  "offer",
+  "contact",
+  "page",
+  "heads",
+  "member",
+];
+
+const isNotice = (content: Uint8Array | undefined): boolean =>
+  content !== undefined && NOTICES.some((kind) => isEncodedAs(content, kind));
+
+/** For what is said: texts, copies of them, and keys of groups, which are nothing without a text. */
+export const isOutboxFull = ({ outbox }: Draft): boolean =>
+  outbox.filter(({ awaits, content }) => awaits !== undefined && !isNotice(content)).length >=
+  OUTBOX_MAX;
+
+export const areNoticesFull = ({ outbox }: Draft): boolean =>
+  outbox.filter(({ content }) => isNotice(content)).length >= NOTICES_MAX;
+
+export const isFullFor = (draft: Draft, content: Uint8Array): boolean =>
+  isNotice(content) ? areNoticesFull(draft) : isOutboxFull(draft);
 
 /** Undefined while nobody is known on the other side. */
 export function openPeer(draft: Draft): OpenPeer | undefined {

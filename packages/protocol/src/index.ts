@@ -8,7 +8,7 @@ export {
   OFFER_AGAIN_MS,
   OFFERS_MAX,
 } from "./devices.ts";
-export { OUTBOX_MAX } from "./draft.ts";
+export { NOTICES_MAX, OUTBOX_MAX } from "./draft.ts";
 export { asKnown, step, WAKE_MAX_MS } from "./engine.ts";
 export { RECEIVED_MAX } from "./received.ts";
 export {
@@ -28,6 +28,7 @@ export {
 export { INTRODUCTIONS_MAX } from "./group-inbox.ts";
 export { GROUP_SENT_MAX } from "./group-outbox.ts";
 export { GROUPS_MAX, INTRODUCERS_MAX, PRESENTED_MAX } from "./group-pairs.ts";
+export { WAYS_MAX } from "./topic.ts";
 export { beginsContact, type Route, routeOf, UNLISTED_GROUPS_MAX } from "./route.ts";
 export { accountAddress, groupAddress, memberAddress } from "./address.ts";
 export * from "./ports.ts";

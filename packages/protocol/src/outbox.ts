@@ -22,7 +22,6 @@ import {
   changePeer,
   deleteOutbox,
   type Draft,
-  isOutboxFull,
   isTextHeld,
   type OpenPeer,
   openPeer,
@@ -32,6 +31,7 @@ import {
 } from "./draft.ts";
 import { tellGroup } from "./group-ways.ts";
 import type { Instant, MessageRow, OutboxRow, OwnQueue, Path, Peer } from "./ports.ts";
+import { replacedBy } from "./topic.ts";
 
 /** Envelopes at the relay or on a direct link without an answer; the rest waits. */
 export const IN_FLIGHT_MAX = 64;
@@ -64,11 +64,9 @@ export async function enqueue(
   content: Exclude<Content, { kind: "receipt" }>,
   message: MessageRow | undefined,
 ): Promise<boolean> {
-  if (isOutboxFull(draft)) return false;
   const isForAll = content.kind === "text" || content.kind === "profile";
   const row = { awaits: bytesToHex(content.id), message, spread: !isForAll };
-  await append(draft, row, encodeContent(content));
-  return true;
+  return appendInPlace(draft, row, encodeContent(content));
 }
 
 /** As `enqueue`, for what was encoded elsewhere and is for this pair alone. */
@@ -78,8 +76,15 @@ export async function enqueueEncoded(
   content: Uint8Array,
 ): Promise<boolean> {
   if (draft.outbox.some((row) => row.awaits === awaits)) return true;
-  if (isOutboxFull(draft)) return false;
-  await append(draft, { awaits, message: undefined, spread: true }, content);
+  return appendInPlace(draft, { awaits, message: undefined, spread: true }, content);
+}
+
+/** Takes the place of what it makes old. */
+async function appendInPlace(draft: Draft, about: About, content: Uint8Array): Promise<boolean> {
+  const replaced = replacedBy(draft, content);
+  if (replaced === undefined) return false;
+  for (const { id } of replaced) forget(draft, id);
+  await append(draft, about, content);
   return true;
 }
 

@@ -39,7 +39,7 @@ import {
   changePeer,
   type Draft,
   drop,
-  isOutboxFull,
+  areNoticesFull,
   type OpenPeer,
   openPeer,
 } from "./draft.ts";
@@ -77,7 +77,7 @@ export const NO_SPARES: Spares = { own: [], theirs: undefined, usedAt: 0, askedA
 export async function offerSpare(draft: Draft): Promise<void> {
   const peer = openPeer(draft);
   const { env } = draft;
-  if (peer === undefined || peer.change !== undefined || isOutboxFull(draft)) return;
+  if (peer === undefined || peer.change !== undefined || areNoticesFull(draft)) return;
   if (peer.retired) return;
   const [session] = peer.sessions;
   if (session === undefined || session.helloHeader !== undefined) return;
@@ -220,7 +220,7 @@ function changeSpares(draft: Draft, change: Partial<Spares>): void {
 async function introduceAgain(draft: Draft): Promise<void> {
   const address = openPeer(draft)?.queue.address;
   supersede(draft, ({ content }) => content !== undefined && isEncodedAs(content, "introduction"));
-  if (address === undefined || isOutboxFull(draft)) return;
+  if (address === undefined || areNoticesFull(draft)) return;
   const { env, self } = draft;
   const time = tick(draft.conversation.clock, env.now);
   changeConversation(draft, { clock: time });

@@ -347,6 +347,9 @@ describe("lists that do not fit", () => {
     expect(bob.status(atBob, held)).toBe("queued");
     expect(ann.shown(ann.chatWith(bob))).not.toContain("held");
     await bob.feed(atBob, { kind: "answer-fork", compared: false });
+    // Which devices are to have it, only the list that was asked for says.
+    const row = bob.stored(atBob).find(({ awaits }) => awaits === held);
+    expect(row).toMatchObject({ envelope: undefined, spread: false });
     await fleet.pass(1_000);
     expect(bob.status(atBob, held)).toBe("delivered");
     expect(ann.shown(ann.chatWith(bob))).toContain("held");
