@@ -23,6 +23,7 @@ export {
   QUOTA_PAUSE_MS,
   RECEIPT_GAP_MS,
   RECEIPT_ROWS_MAX,
+  RENEW_AFTER_MS,
   RESEND_AFTER_MS,
 } from "./outbox.ts";
 export { INTRODUCTIONS_MAX } from "./group-inbox.ts";

@@ -45,6 +45,11 @@ export const QUOTA_PAUSE_MS = 60_000;
 export const GONE_PAUSE_MS = 30_000;
 /** What the relay took but nobody confirmed is offered again after this. */
 export const RESEND_AFTER_MS = 3_600_000;
+/** When something of the other side's opened after it, a content is sealed anew after this: twice as late each time. */
+export const RENEW_AFTER_MS = 120_000;
+/** Numbers passed over for each hour without a first answer, at most AHEAD_MAX at once. */
+const AHEAD_EACH = 8;
+const AHEAD_MAX = 64;
 /** The other side has emptied its queue when it is heard so long after the relay took something. */
 export const HEARD_AFTER_MS = 60_000;
 /** A content stays unconfirmed for so long after a later one was: it was not just late. Doubles with its age. */
@@ -155,6 +160,7 @@ export async function sealWaiting(draft: Draft): Promise<void> {
  */
 export async function renewStale(draft: Draft): Promise<void> {
   if (!canSeal(draft)) return;
+  let isAhead = !isUnheard(draft);
   for (const row of draft.outbox) {
     const at = renewDueAt(draft, row);
     if (row.group !== undefined && at !== undefined && at <= draft.env.now) {
@@ -162,11 +168,26 @@ export async function renewStale(draft: Draft): Promise<void> {
       continue;
     }
     if (row.content === undefined || at === undefined || at > draft.env.now) continue;
+    if (!isAhead) await goAhead(draft, row, row.content);
+    isAhead = true;
     const envelope = await sealContent(draft, row.content);
     const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
     renew(draft, row, { ...row, id, envelope, relayedAt: undefined });
   }
 }
+
+/**
+ * A store that was put back counts on from where it was, and the other side has had those numbers: before its first
+ * answer it cannot say so. Some are passed over, more each time.
+ */
+async function goAhead(draft: Draft, { createdAt }: OutboxRow, content: Uint8Array): Promise<void> {
+  const units = Math.max(0, draft.env.now - createdAt) / RESEND_AFTER_MS;
+  const count = Math.min(AHEAD_MAX, Math.ceil(AHEAD_EACH * units));
+  for (let made = 0; made < count; made++) await sealContent(draft, content);
+}
+
+const isUnheard = (draft: Draft): boolean =>
+  openPeer(draft)?.sessions[0]?.helloHeader !== undefined;
 
 /** Only the group can seal its message anew; it goes out again as it is meanwhile. */
 function complain(draft: Draft, row: OutboxRow): void {
@@ -214,12 +235,23 @@ function renewDueAt(draft: Draft, row: OutboxRow): Instant | undefined {
   if (row.relayedAt !== undefined && heardAt >= row.relayedAt + HEARD_AFTER_MS) {
     times.push(relayDueAt(draft, row));
   }
+  // Its ratchet works: unless this one was spoiled, it would have said that it has it.
+  if (row.relayedAt !== undefined && live.openedAt >= row.relayedAt + HEARD_AFTER_MS) {
+    const patience = Math.max(RENEW_AFTER_MS, row.relayedAt - row.createdAt);
+    times.push(Math.min(row.relayedAt + patience, relayDueAt(draft, row)));
+  }
   // Nobody has answered, and the relay knows this id: what it then forgot or spoiled would never come.
-  if (row.relayedAt !== undefined && openPeer(draft)?.sessions[0]?.helloHeader !== undefined) {
-    const age = Math.max(0, row.relayedAt - row.createdAt);
-    times.push(relayDueAt(draft, row) + Math.max(0, age - RESEND_AFTER_MS));
+  if (row.relayedAt !== undefined && isUnheard(draft)) {
+    const dueAt = relayDueAt(draft, row);
+    if (hasDoubled(row, row.relayedAt, Math.max(env.now, dueAt))) times.push(dueAt);
   }
   return times.length === 0 ? undefined : Math.min(...times);
+}
+
+/** Whether the row's age, in units of RESEND_AFTER_MS, has passed a power of two meanwhile. */
+function hasDoubled({ createdAt }: OutboxRow, from: Instant, to: Instant): boolean {
+  const unitsAt = (at: Instant): number => Math.max(0, at - createdAt) / RESEND_AFTER_MS;
+  return Math.clz32(unitsAt(to)) < Math.clz32(unitsAt(from));
 }
 
 /** Keeps the place in the order of sending. */

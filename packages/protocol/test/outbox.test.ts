@@ -10,11 +10,13 @@ import {
   QUOTA_PAUSE_MS,
   RECEIPT_GAP_MS,
   RECEIPT_ROWS_MAX,
+  RENEW_AFTER_MS,
   RESEND_AFTER_MS,
 } from "@sotto/protocol";
 import { equalBytes } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
+  accepted,
   carry,
   deliver,
   deliverDirect,
@@ -145,6 +147,78 @@ describe("a text", () => {
     alice.now += OVERTAKEN_MS;
     await alice.feed({ kind: "wake" });
     expect(alice.toRelay).toEqual([]);
+  });
+
+  it("is sealed anew soon when something later of the other side's opened, and more rarely each time", async () => {
+    const { alice, bob } = await paired();
+    await alice.send("spoiled by the relay");
+    let [out] = alice.toRelay.splice(0);
+    const pauses: number[] = [];
+    for (let round = 0; round < 6; round++) {
+      await ok(alice, out?.id);
+      const relayedAt = alice.now;
+      alice.now += HEARD_AFTER_MS;
+      bob.now = alice.now;
+      await bob.send(`round ${round}`);
+      await carry(bob, alice);
+      const due = wakeOf(alice.effects) ?? 0;
+      alice.toRelay.splice(0);
+      alice.now = due - 1;
+      await alice.feed({ kind: "wake" });
+      expect(alice.toRelay).toEqual([]);
+      alice.now = due;
+      await alice.feed({ kind: "wake" });
+      const again = alice.toRelay.splice(0);
+      expect(again).toHaveLength(1);
+      expect(again[0]?.id).not.toBe(out?.id);
+      [out] = again;
+      pauses.push(due - relayedAt);
+    }
+    const doubles = pauses.map((ms) => ms / RENEW_AFTER_MS);
+    expect(doubles).toEqual([1, 1, 2, 4, 8, 16]);
+  });
+
+  it("to somebody who never answered is sealed anew whenever its age has doubled, some numbers ahead", async () => {
+    const { bob } = await accepted();
+    const numberOf = () => openPeerOf(bob).sessions[0]?.sending?.next;
+    let [out] = bob.toRelay.splice(0);
+    await ok(bob, out?.id);
+    expect(numberOf()).toBe(1);
+    const renewed: unknown[] = [];
+    for (let hour = 1; hour <= 9; hour++) {
+      bob.now += RESEND_AFTER_MS;
+      await bob.feed({ kind: "wake" });
+      const before = out?.id;
+      [out] = bob.toRelay.splice(0);
+      if (out?.id !== before) renewed.push([hour, numberOf()]);
+      await ok(bob, out?.id);
+    }
+    expect(renewed).toEqual([
+      [1, 1 + 9],
+      [2, 10 + 17],
+      [4, 27 + 33],
+      [8, 60 + 65],
+    ]);
+  });
+
+  it("reaches somebody who has had its numbers from a store that was put back since", async () => {
+    const { alice, bob } = await accepted();
+    const [spoiled] = bob.toRelay.splice(0);
+    await ok(bob, spoiled?.id);
+    const copy = bob.slice;
+    const rows = new Map(bob.outbox);
+    for (const text of ["1", "2", "3"]) await bob.send(text);
+    for (const { blob } of bob.toRelay.splice(0)) await deliver(alice, blob);
+    expect(alice.shown).toEqual(["1", "2", "3"]);
+    bob.slice = copy;
+    bob.outbox.clear();
+    for (const [id, row] of rows) bob.outbox.set(id, row);
+    bob.now += RESEND_AFTER_MS;
+    alice.now = bob.now;
+    await bob.feed({ kind: "wake" });
+    await settle(alice, bob);
+    expect(bob.slice.outbox).toEqual([]);
+    expect(openPeerOf(alice).contact.name).toBe("Bob");
   });
 
   it("is not sealed anew as long as the other side was not heard of", async () => {
