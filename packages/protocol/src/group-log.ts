@@ -58,6 +58,11 @@ export function takeLog(draft: Draft, log: GroupLog): void {
   const member = log.state.members.has(ownAccount(draft));
   const listed = draft.conversation.listed || member;
   changeConversation(draft, { peer: { ...peer, member }, listed });
+  if (!peer.member || member) return;
+  // What was sealed without knowing it no device takes, own ones included.
+  for (const { conversation } of draft.self.devices.links) {
+    post(draft, conversation, { kind: "withdraw" });
+  }
 }
 
 /** Pages to every device of these accounts. */

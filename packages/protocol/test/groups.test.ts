@@ -251,6 +251,24 @@ describe("several devices of a member", () => {
     expect(own).toMatchObject({ own: true, author: accountOf(bob) });
   });
 
+  it("let go of what one of them wrote before it heard that the account was removed", async () => {
+    const { fleet, ann, bob } = await three();
+    const phone = await fleet.sibling(bob, "Bob's phone");
+    await start(phone);
+    await fleet.link(bob, phone);
+    await fleet.pass(240_000);
+    fleet.offline.add(bob);
+    await remove(ann, bob);
+    await fleet.pass(1_000);
+    await say(bob, "still here");
+    fleet.offline.delete(bob);
+    await fleet.pass(1_000);
+    expect([isMember(bob), isMember(phone)]).toEqual([false, false]);
+    expect(read(phone)).toEqual([]);
+    const waiting = [...bob.slices.keys()].flatMap((id) => bob.stored(id));
+    expect(waiting.filter(({ group }) => group !== undefined)).toEqual([]);
+  });
+
   it("that were removed read nothing from the next message on", async () => {
     const { fleet, ann, bob } = await three();
     const phone = await fleet.sibling(bob, "Bob's phone");
