@@ -216,9 +216,9 @@ async function onMessage(draft: Draft, envelope: MessageEnvelope, source: Source
   const opened = await openWithAny(draft, peer, envelope);
   if (!opened.ok) {
     drop(draft, opened.reason);
-    // A key that was used for another message: the other side's ratchet went back, as one that is gone.
-    const isReused = findReceived(peer.received, 0, envelope.tag) !== undefined;
-    if (opened.reason !== "duplicate" || isReused) onUnopened(draft);
+    // No repetition, so "duplicate" is a key that was used for another message, or a number past the end of its
+    // chain: the other side's ratchet went back, and that is as bad as one that is gone.
+    onUnopened(draft);
     return;
   }
   await onContent(draft, opened, markOf(envelope), source);

@@ -149,6 +149,26 @@ describe("a ratchet that is lost", () => {
     expect(openPeerOf(alice).sessions[0]?.id).toEqual(openPeerOf(bob).sessions[0]?.id);
   });
 
+  it("of a ratchet that went back into a chain which ended meanwhile, with a message of it still missing", async () => {
+    const { alice, bob } = await paired();
+    await alice.send("lost on the way");
+    alice.toRelay.splice(0);
+    const { sessions } = openPeerOf(alice);
+    await bob.send("a turn");
+    await carry(bob, alice);
+    await alice.send("of the next chain");
+    for (const { blob } of alice.toRelay.splice(0)) await deliver(bob, blob);
+    setSessions(alice, sessions);
+    await alice.send("past the end of the chain before");
+    const [out] = alice.toRelay.splice(0);
+    expect(reasons(await deliver(bob, out!.blob))).toEqual(["duplicate"]);
+    await wakeAfter(bob, REPAIR_PATIENCE_MS);
+    expect(openPeerOf(bob).sessions[0]?.helloHeader).toBeDefined();
+    alice.now = bob.now;
+    await settle(alice, bob);
+    expect(countOf(bob, "past the end of the chain before")).toBe(1);
+  });
+
   it("when HELLOs cross, both put the session with the lower id first", async () => {
     const { alice, bob } = await paired();
     setSessions(alice, []);
