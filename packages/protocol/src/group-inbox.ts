@@ -28,10 +28,12 @@ import {
 } from "@sotto/wire";
 import { memberAddress } from "./address.ts";
 import { merge, TIME_MS_MAX } from "./clock.ts";
+import { ASK_AGAIN_MS } from "./devices.ts";
 import {
   addMessage,
   changeConversation,
   changeGroup,
+  changeLive,
   type Draft,
   drop,
   orderKey,
@@ -50,6 +52,7 @@ import {
   opIdFrom,
   ownAccount,
   ownDevice,
+  presentTo,
   takeLog,
   tellAccounts,
   tellPair,
@@ -207,7 +210,26 @@ async function onHeads(
   }
   const pages = pagesSince(log, heads);
   tellPair(draft, pages, pair);
+  if (heads.length === 0) presentAgain(draft, account, log);
   if (pages.length === 0) await sealAgainFor(draft, account, device);
+}
+
+/** Whoever has nothing of the group may have lost who is in it, too. */
+function presentAgain(draft: Draft, account: string, log: GroupLog): void {
+  const { toldAll } = draft.live;
+  const { now } = draft.env;
+  const at = toldAll.get(account);
+  if (at !== undefined && at <= now && now < at + ASK_AGAIN_MS) return;
+  const { members } = log.state;
+  const others = [...toldAll].filter(([one]) => members.has(one));
+  changeLive(draft, { toldAll: new Map(others).set(account, now) });
+  // Of the others nothing can be told yet.
+  const known = [...(draft.group.row?.roster ?? [])].filter(([, { sequence }]) => sequence > 0);
+  presentTo(
+    draft,
+    account,
+    known.map(([one]) => one),
+  );
 }
 
 /** `by`: the account that says so, in hex. */

@@ -120,14 +120,13 @@ export function introduce(draft: Draft, account: string, others: readonly string
   }
 }
 
-/** Own devices hear of everybody in the group, as others do: not all of them are contacts. */
-export function presentToOwn(draft: Draft, members: readonly string[]): void {
+/** `to` hears of these members. The own account's devices do, too: not all members are contacts. */
+export function presentTo(draft: Draft, to: string, members: readonly string[]): void {
   const group = groupPeer(draft)?.group;
-  const own = ownAccount(draft);
   if (group === undefined) return;
   for (const account of members) {
-    if (account === own) continue;
-    post(draft, `account:${account}`, { kind: "present", group, to: [own] });
+    if (account === ownAccount(draft) || account === to) continue;
+    post(draft, `account:${account}`, { kind: "present", group, to: [to] });
   }
 }
 

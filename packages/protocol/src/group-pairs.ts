@@ -27,6 +27,7 @@ import { memberAddress } from "./address.ts";
 import { nameOf, newContentId, nextTime, onOffer, passOn, useOffer } from "./devices.ts";
 import {
   changeDevices,
+  changeLive,
   type Draft,
   drop,
   isOutboxFull,
@@ -36,8 +37,9 @@ import {
   putOutbox,
 } from "./draft.ts";
 import type { GroupPost } from "./group-ports.ts";
-import { contentIdOf, enqueueEncoded, forget, newRow } from "./outbox.ts";
-import type { ConversationId, DeviceLink, PostRow } from "./ports.ts";
+import { contentIdOf, enqueue, enqueueEncoded, forget, newRow } from "./outbox.ts";
+import type { ConversationId, DeviceLink, Instant, PostRow } from "./ports.ts";
+import { REPAIR_PATIENCE_MS } from "./repair.ts";
 import { accountOf, bytesFrom, isPresented } from "./group-ways.ts";
 import { markOf, oweReceipt, remember } from "./received.ts";
 
@@ -236,6 +238,22 @@ function onPass(draft: Draft, content: Uint8Array): void {
   else drop(draft, "unexpected");
 }
 
+/** The operation that a group begins with may still be on its way, or lost: whoever told of the group has all of it. */
+async function askForGroup(draft: Draft, encoded: Uint8Array): Promise<void> {
+  drop(draft, "unexpected");
+  const decoded = decodeContent(encoded);
+  const { now } = draft.env;
+  const { groupAskedAt } = draft.live;
+  if (!decoded.ok || !("group" in decoded.value) || decoded.value.kind === "heads") return;
+  if (openPeer(draft) === undefined || isRecent(groupAskedAt, now)) return;
+  changeLive(draft, { groupAskedAt: now });
+  const { group } = decoded.value;
+  const about = { id: newContentId(draft), time: nextTime(draft) };
+  await enqueue(draft, { kind: "heads", ...about, group, heads: [] }, undefined);
+}
+
+const isRecent = (at: Instant, now: Instant): boolean => at <= now && now < at + REPAIR_PATIENCE_MS;
+
 /** Group posts for pairs and conversations. */
 export async function onGroupPost(draft: Draft, what: GroupPost, { from }: PostRow): Promise<void> {
   switch (what.kind) {
@@ -272,6 +290,8 @@ export async function onGroupPost(draft: Draft, what: GroupPost, { from }: PostR
       else post(draft, memberAddress(what.account, ""), { ...what, again: true });
       return;
     case "told":
+      await askForGroup(draft, what.content);
+      return;
     case "roster":
     case "reached":
     case "stale":

@@ -46,7 +46,7 @@ import {
   logIn,
   opIdFrom,
   ownAccount,
-  presentToOwn,
+  presentTo,
   takeLog,
   tellAccounts,
   tellOwn,
@@ -250,7 +250,7 @@ function tellNewOwn(draft: Draft): void {
   const fresh = devices.filter((device) => !peer.told.includes(device));
   if (fresh.length > 0) {
     tellOwn(draft, pagesSince(log, []), fresh);
-    presentToOwn(draft, [...log.state.members.keys()]);
+    presentTo(draft, ownAccount(draft), [...log.state.members.keys()]);
   }
   if (fresh.length > 0 || peer.told.some((device) => !devices.includes(device))) {
     changeConversation(draft, { peer: { ...peer, told: devices } });

@@ -360,7 +360,7 @@ export interface Slice {
   readonly self: SelfRecord;
   /** Undefined only for inputs that begin a conversation. */
   readonly conversation: ConversationRecord | undefined;
-  /** Ascending by `sequence`; at most OUTBOX_MAX contents and RECEIPT_ROWS_MAX receipts. */
+  /** Ascending by `sequence`; at most OUTBOX_MAX contents, NOTICES_MAX notices and RECEIPT_ROWS_MAX receipts. */
   readonly outbox: readonly OutboxRow[];
   /** Of a group only. */
   readonly group?: GroupSlice;
@@ -406,6 +406,10 @@ export interface LiveState {
   readonly receiptAt: Instant;
   /** When the account's devices were last asked for a list. */
   readonly listAskedAt: Instant;
+  /** When the device of this pair was last asked for a group that is not known here. */
+  readonly groupAskedAt: Instant;
+  /** Of a group: accounts that had nothing of it and were told all, and when; at most its members. */
+  readonly toldAll: ReadonlyMap<string, Instant>;
   readonly probedAt: Instant;
   /** The next try at a direct link, and how many failed since the last good one. */
   readonly negotiateAt: Instant;
@@ -433,6 +437,8 @@ export const INITIAL_LIVE: LiveState = {
   goneAt: undefined,
   receiptAt: 0,
   listAskedAt: 0,
+  groupAskedAt: 0,
+  toldAll: new Map(),
   probedAt: 0,
   negotiateAt: 0,
   negotiations: 0,

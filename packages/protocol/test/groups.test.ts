@@ -1,6 +1,7 @@
 /** Groups: everybody in them reads what is said, and nobody else (SPEC.md §11). */
 import { accountIdOf, pagesSince } from "@sotto/crypto";
 import {
+  ASK_AGAIN_MS,
   GROUP_SENT_MAX,
   groupAddress,
   GROUPS_MAX,
@@ -12,7 +13,7 @@ import {
   type Slice,
   UNLISTED_GROUPS_MAX,
 } from "@sotto/protocol";
-import { asContentId, bytesToHex, encodeContent } from "@sotto/wire";
+import { asContentId, asGroupId, bytesToHex, encodeContent, hexToBytes } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import { accountOf, add, circle, read, say } from "./circle.ts";
 import { entropy, messageId } from "./fixture.ts";
@@ -50,6 +51,13 @@ describe("three people, of whom two do not know each other,", () => {
 
 const remove = (admin: Machine, other: Machine): Promise<unknown> =>
   admin.feed(admin.groupOf(), { kind: "group-remove", account: accountOf(other) });
+
+const fromHex = (hex: string): Uint8Array => hexToBytes(hex) ?? new Uint8Array(0);
+
+const groupIdIn = (machine: Machine): string => {
+  const peer = machine.slices.get(machine.groupOf())?.conversation?.peer;
+  return peer?.state === "group" ? peer.group : "";
+};
 
 const isMember = (machine: Machine): boolean => {
   const peer = machine.slices.get(machine.groupOf())?.conversation?.peer;
@@ -290,6 +298,53 @@ describe("several devices of a member", () => {
 });
 
 describe("when things go wrong", () => {
+  it("a group whose first operation was lost is asked for, and its members are introduced again", async () => {
+    const { fleet, people } = await circle(["Ann"]);
+    const [ann] = people;
+    if (ann === undefined) throw new Error("nobody");
+    const [bob, cy] = [await fleet.person("Bob"), await fleet.person("Cy")];
+    for (const machine of [bob, cy]) {
+      await start(machine);
+      await fleet.connect(ann, machine);
+    }
+    await add(ann, bob);
+    await fleet.pass(1_000);
+    // All that Ann says to Cy at first; the relay said that it has it.
+    let lost = 0;
+    fleet.lost = ({ from, to }) => from === ann && to === cy && lost++ < 1;
+    await add(ann, cy);
+    await fleet.pass(1_000);
+    expect(lost).toBeGreaterThan(0);
+    await fleet.pass(10_000);
+    await say(cy, "all there");
+    await fleet.pass(1_000);
+    for (const one of [ann, bob, cy]) expect(read(one), one.name).toEqual(["all there"]);
+    await say(bob, "to both");
+    await fleet.pass(1_000);
+    expect(read(cy)).toEqual(["all there", "to both"]);
+  });
+
+  it("whoever has nothing of a group is introduced to its members once in ASK_AGAIN_MS", async () => {
+    const { fleet, ann, cy } = await three();
+    const group = asGroupId(fromHex(groupIdIn(ann)));
+    const from = ann.chatWith(cy);
+    const introductions = async (): Promise<number> => {
+      const about = { id: asContentId(entropy(16)), time: { ms: fleet.now, counter: 0 } };
+      const content = encodeContent({ kind: "heads", ...about, group, heads: [] });
+      const device = bytesToHex(cy.self.cert.deviceId);
+      const told = { kind: "told", account: accountOf(cy), device, content } as const;
+      const row = { id: messageId(), from, to: ann.groupOf(), sequence: 1, post: told };
+      const effects = await ann.feed(ann.groupOf(), { kind: "post", row });
+      const posts = effects.flatMap((one) => (one.kind === "commit" ? one.change.addPosts : []));
+      return posts.filter(({ post }) => post.kind === "present").length;
+    };
+    expect([await introductions(), await introductions()]).toEqual([1, 0]);
+    fleet.now += ASK_AGAIN_MS - 1;
+    expect(await introductions()).toBe(0);
+    fleet.now += 1;
+    expect(await introductions()).toBe(1);
+  });
+
   it("messages that overtake their operations are kept until those come", async () => {
     const { fleet, ann, bob, cy } = await three();
     const dan = await fleet.person("Dan");
