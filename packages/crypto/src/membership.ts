@@ -233,6 +233,26 @@ export function receivePage(
 /** All that someone who has `heads` and what is behind them lacks, in pages; with no heads, everything. */
 export function pagesSince(log: GroupLog, heads: readonly OpId[]): readonly GroupPage[] {
   const known = ancestorsOf(log, heads.map(bytesToHex));
+  return pagesWith(log, (id) => !known.has(id));
+}
+
+/** What took an account out of the group, with all behind it and nothing later; none while it is a member, or never was. */
+export function pagesOfEnd(log: GroupLog, account: AccountId): readonly GroupPage[] {
+  const name = bytesToHex(account);
+  if (log.state.members.has(name)) return [];
+  const ends = [...log.ops.values()].filter(({ op: { action }, account: by }) =>
+    action.kind === "remove"
+      ? equalBytes(action.account, account)
+      : action.kind === "leave" && by === name,
+  );
+  const wanted = ancestorsOf(
+    log,
+    ends.map(({ id }) => id),
+  );
+  return pagesWith(log, (id) => wanted.has(id));
+}
+
+function pagesWith(log: GroupLog, isWanted: (id: string) => boolean): readonly GroupPage[] {
   const pages: GroupPage[] = [];
   let certs = new Map<string, DeviceCert>();
   let ops: Uint8Array[] = [];
@@ -244,7 +264,7 @@ export function pagesSince(log: GroupLog, heads: readonly OpId[]): readonly Grou
     sizeBytes = PAGE_FRAME_BYTES;
   };
   for (const [id, { op }] of log.ops) {
-    if (known.has(id)) continue;
+    if (!isWanted(id)) continue;
     const bytes = encodeGroupOp(op);
     const signer = bytesToHex(op.signer);
     const cert = log.certs.get(signer);

@@ -12,6 +12,7 @@ import {
   holdMessage,
   membersAhead,
   openFromGroup,
+  pagesOfEnd,
   pagesSince,
   receivePage,
   releaseMessages,
@@ -65,6 +66,8 @@ import type { DropReason } from "./step.ts";
 
 /** Introductions to accounts that the log does not have yet. */
 export const INTRODUCTIONS_MAX = 64;
+/** Accounts and devices remembered as told lately; beyond it the first is forgotten, and may be told again. */
+export const TOLD_MAX = 1_000;
 
 type Told = Extract<GroupPost, { kind: "told" }>;
 type Arrived = Extract<GroupPost, { kind: "arrived" }>;
@@ -100,6 +103,7 @@ export async function onTold(draft: Draft, told: Told, { from }: PostRow): Promi
 
 function onPage(draft: Draft, { page }: Extract<Content, { kind: "page" }>, pair: string): void {
   const group = groupPeer(draft)?.group;
+  const wasMember = groupPeer(draft)?.member === true;
   const before = draft.group.row?.log ?? logIn(page, group ?? "");
   if (before === undefined) {
     askPair(draft, pair);
@@ -111,9 +115,18 @@ function onPage(draft: Draft, { page }: Extract<Content, { kind: "page" }>, pair
   }
   if (log === draft.group.row?.log) return;
   takeLog(draft, log);
+  if (wasMember && groupPeer(draft)?.member === false) tellOwnEnd(draft, log, pair);
   releaseHeld(draft, log);
   tellNewcomers(draft, before, log);
   if (membersAhead(log).length > membersAhead(before).length) askPair(draft, pair);
+}
+
+/** Whoever took this account out may not have known all its devices. */
+function tellOwnEnd(draft: Draft, log: GroupLog, pair: string): void {
+  const pages = pagesOfEnd(log, accountFrom(ownAccount(draft)));
+  for (const { conversation } of draft.self.devices.links) {
+    if (conversation !== pair) tellPair(draft, pages, conversation);
+  }
 }
 
 /** What waited for these operations is opened now: each in a step of its own. */
@@ -210,19 +223,13 @@ async function onHeads(
   }
   const pages = pagesSince(log, heads);
   tellPair(draft, pages, pair);
-  if (heads.length === 0) presentAgain(draft, account, log);
+  if (heads.length === 0) presentAgain(draft, account);
   if (pages.length === 0) await sealAgainFor(draft, account, device);
 }
 
 /** Whoever has nothing of the group may have lost who is in it, too. */
-function presentAgain(draft: Draft, account: string, log: GroupLog): void {
-  const { toldAll } = draft.live;
-  const { now } = draft.env;
-  const at = toldAll.get(account);
-  if (at !== undefined && at <= now && now < at + ASK_AGAIN_MS) return;
-  const { members } = log.state;
-  const others = [...toldAll].filter(([one]) => members.has(one));
-  changeLive(draft, { toldAll: new Map(others).set(account, now) });
+function presentAgain(draft: Draft, account: string): void {
+  if (!isTimeToTell(draft, account)) return;
   // Of the others nothing can be told yet.
   const known = [...(draft.group.row?.roster ?? [])].filter(([, { sequence }]) => sequence > 0);
   presentTo(
@@ -230,6 +237,24 @@ function presentAgain(draft: Draft, account: string, log: GroupLog): void {
     account,
     known.map(([one]) => one),
   );
+}
+
+/** A device whose account is no member any more, and that does not know it: what says so, and nothing later. */
+function tellEnd(draft: Draft, { account, device, pair }: Arrived, log: GroupLog): void {
+  const pages = pagesOfEnd(log, accountFrom(account));
+  if (pages.length > 0 && isTimeToTell(draft, deviceKeyOf(account, device))) {
+    tellPair(draft, pages, pair);
+  }
+}
+
+/** Once in ASK_AGAIN_MS: others can make this device tell much by saying little. */
+function isTimeToTell(draft: Draft, whom: string): boolean {
+  const { now } = draft.env;
+  const at = draft.live.told.get(whom);
+  if (at !== undefined && at <= now && now < at + ASK_AGAIN_MS) return false;
+  const others = [...draft.live.told].filter(([one]) => one !== whom);
+  changeLive(draft, { told: new Map([...others.slice(1 - TOLD_MAX), [whom, now]]) });
+  return true;
 }
 
 /** `by`: the account that says so, in hex. */
@@ -304,7 +329,10 @@ export async function onArrived(draft: Draft, arrived: Arrived): Promise<void> {
       post(draft, memberAddress(account, draft.conversation.id), arrived);
     } else if (opened?.ok === false && opened.reason === "unknown-heads" && log !== undefined) {
       keep(draft, row, arrived, opened.heads, log);
-    } else drop(draft, REASONS[reason] ?? "unexpected");
+    } else {
+      drop(draft, REASONS[reason] ?? "unexpected");
+      if (reason === "not-a-member" && log !== undefined) tellEnd(draft, arrived, log);
+    }
     return;
   }
   putSender(draft, { ...row, sender: opened.sender });

@@ -408,8 +408,8 @@ export interface LiveState {
   readonly listAskedAt: Instant;
   /** When the device of this pair was last asked for a group that is not known here. */
   readonly groupAskedAt: Instant;
-  /** Of a group: accounts that had nothing of it and were told all, and when; at most its members. */
-  readonly toldAll: ReadonlyMap<string, Instant>;
+  /** Of a group: who was told of it without having asked for just that, and when; at most TOLD_MAX. */
+  readonly told: ReadonlyMap<string, Instant>;
   readonly probedAt: Instant;
   /** The next try at a direct link, and how many failed since the last good one. */
   readonly negotiateAt: Instant;
@@ -438,7 +438,7 @@ export const INITIAL_LIVE: LiveState = {
   receiptAt: 0,
   listAskedAt: 0,
   groupAskedAt: 0,
-  toldAll: new Map(),
+  told: new Map(),
   probedAt: 0,
   negotiateAt: 0,
   negotiations: 0,

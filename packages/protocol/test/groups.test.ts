@@ -11,6 +11,7 @@ import {
   PRESENTED_MAX,
   routeOf,
   type Slice,
+  TOLD_MAX,
   UNLISTED_GROUPS_MAX,
 } from "@sotto/protocol";
 import { asContentId, asGroupId, bytesToHex, encodeContent, hexToBytes } from "@sotto/wire";
@@ -110,6 +111,26 @@ describe("a member", () => {
     expect(read(ann)).toEqual([]);
     expect(read(bob)).toEqual([]);
     expect(bob.dropped).toContain("unlisted");
+  });
+
+  it("who was removed and could not be told hears it, and nothing later, from whoever does not take its message", async () => {
+    const { fleet, ann, bob, cy } = await three();
+    const dan = await fleet.person("Dan");
+    await start(dan);
+    await fleet.connect(ann, dan);
+    fleet.lost = ({ from, to }) => from === ann && to === cy;
+    await remove(ann, cy);
+    await add(ann, dan);
+    await fleet.pass(1_000);
+    expect(isMember(cy)).toBe(true);
+    const said = await say(cy, "still here");
+    await fleet.pass(1_000);
+    expect(isMember(cy)).toBe(false);
+    expect(cy.status(cy.groupOf(), said)).toBe("failed");
+    expect(bob.membersIn(bob.groupOf())).toContain(accountOf(dan));
+    expect(cy.membersIn(cy.groupOf())).not.toContain(accountOf(dan));
+    const waiting = [...cy.slices.keys()].flatMap((id) => cy.stored(id));
+    expect(waiting.filter(({ group }) => group !== undefined)).toEqual([]);
   });
 
   it("who leaves reads nothing more, and what was said before stays", async () => {
@@ -259,6 +280,18 @@ describe("several devices of a member", () => {
     expect(own).toMatchObject({ own: true, author: accountOf(bob) });
   });
 
+  it("tell each other that the account was removed", async () => {
+    const { fleet, ann, bob } = await three();
+    const phone = await fleet.sibling(bob, "Bob's phone");
+    await start(phone);
+    await fleet.link(bob, phone);
+    await fleet.pass(240_000);
+    fleet.lost = ({ from, to }) => from === ann && to === phone;
+    await remove(ann, bob);
+    await fleet.pass(1_000);
+    expect([isMember(bob), isMember(phone)]).toEqual([false, false]);
+  });
+
   it("let go of what one of them wrote before it heard that the account was removed", async () => {
     const { fleet, ann, bob } = await three();
     const phone = await fleet.sibling(bob, "Bob's phone");
@@ -325,14 +358,14 @@ describe("when things go wrong", () => {
   });
 
   it("whoever has nothing of a group is introduced to its members once in ASK_AGAIN_MS", async () => {
-    const { fleet, ann, cy } = await three();
+    const { fleet, ann, bob, cy } = await three();
     const group = asGroupId(fromHex(groupIdIn(ann)));
     const from = ann.chatWith(cy);
-    const introductions = async (): Promise<number> => {
+    const introductions = async (whom = cy): Promise<number> => {
       const about = { id: asContentId(entropy(16)), time: { ms: fleet.now, counter: 0 } };
       const content = encodeContent({ kind: "heads", ...about, group, heads: [] });
-      const device = bytesToHex(cy.self.cert.deviceId);
-      const told = { kind: "told", account: accountOf(cy), device, content } as const;
+      const device = bytesToHex(whom.self.cert.deviceId);
+      const told = { kind: "told", account: accountOf(whom), device, content } as const;
       const row = { id: messageId(), from, to: ann.groupOf(), sequence: 1, post: told };
       const effects = await ann.feed(ann.groupOf(), { kind: "post", row });
       const posts = effects.flatMap((one) => (one.kind === "commit" ? one.change.addPosts : []));
@@ -342,6 +375,19 @@ describe("when things go wrong", () => {
     fleet.now += ASK_AGAIN_MS - 1;
     expect(await introductions()).toBe(0);
     fleet.now += 1;
+    expect(await introductions()).toBe(1);
+    // As many as are remembered, of whom Cy is the first; then one more.
+    const slice = ann.slices.get(ann.groupOf());
+    if (slice === undefined) throw new Error("no group");
+    const others = Array.from(
+      { length: TOLD_MAX - 1 },
+      (_, index) => [`${index}`, fleet.now] as const,
+    );
+    const told = new Map([[accountOf(cy), fleet.now], ...others]);
+    ann.slices.set(ann.groupOf(), { ...slice, live: { ...slice.live, told } });
+    expect(await introductions()).toBe(0);
+    expect(await introductions(bob)).toBe(1);
+    expect(ann.slices.get(ann.groupOf())?.live.told.size).toBe(TOLD_MAX);
     expect(await introductions()).toBe(1);
   });
 

@@ -1,0 +1,53 @@
+/** What an account that is no member any more may be told: what took it out, and nothing later. */
+import { pagesOfEnd, receivePage } from "@sotto/crypto";
+import { expect, it } from "vitest";
+import { accountOf, at, copyOf, did, foundGroup, rosterOf } from "./group-support.ts";
+import { seededEnv } from "./support.ts";
+
+it("tells somebody removed what removed them, with all behind it and nothing later", async () => {
+  const env = seededEnv("removed");
+  const { people, log } = await foundGroup(3, env);
+  const [founder, gone] = [at(people, 0), at(people, 2)];
+  const behind = copyOf(log);
+  const before = await did(
+    log,
+    founder,
+    { kind: "role", account: accountOf(at(people, 1)), role: "admin" },
+    env,
+  );
+  const removed = await did(before, founder, { kind: "remove", account: accountOf(gone) }, env);
+  const { people: others } = await foundGroup(1, env);
+  const later = await did(
+    removed,
+    founder,
+    { kind: "add", account: accountOf(at(others, 0)) },
+    env,
+  );
+  const taken = pagesOfEnd(later, accountOf(gone)).reduce(
+    (all, page) => receivePage(all, page).log,
+    behind,
+  );
+  expect(rosterOf(taken.state)).toEqual(rosterOf(removed.state));
+  expect([...taken.ops.keys()].toSorted()).toEqual([...removed.ops.keys()].toSorted());
+});
+
+it("tells somebody who left on another device the same", async () => {
+  const env = seededEnv("left");
+  const { people, log } = await foundGroup(2, env);
+  const leaver = at(people, 1);
+  const left = await did(log, leaver, { kind: "leave" }, env);
+  const later = await did(left, at(people, 0), { kind: "policy", adders: "members" }, env);
+  const taken = pagesOfEnd(later, accountOf(leaver)).reduce(
+    (all, page) => receivePage(all, page).log,
+    log,
+  );
+  expect([...taken.ops.keys()]).toEqual([...left.ops.keys()]);
+});
+
+it("tells members and strangers nothing", async () => {
+  const env = seededEnv("member");
+  const { people, log } = await foundGroup(2, env);
+  const { people: others } = await foundGroup(1, env);
+  expect(pagesOfEnd(log, accountOf(at(people, 1)))).toEqual([]);
+  expect(pagesOfEnd(log, accountOf(at(others, 0)))).toEqual([]);
+});
