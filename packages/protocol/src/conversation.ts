@@ -35,7 +35,7 @@ import {
   openPeer,
   orderKey,
 } from "./draft.ts";
-import { NO_DEVICES } from "./devices.ts";
+import { NO_DEVICES } from "./directory.ts";
 import { contentIdOf, enqueue, refuse, sealWaiting } from "./outbox.ts";
 import { carry } from "./pairs.ts";
 import { newQueue, requestQueue } from "./queue.ts";

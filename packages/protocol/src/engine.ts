@@ -16,18 +16,15 @@ import {
   startAccept,
   startInvite,
 } from "./conversation.ts";
+import { announce, answerFork, askAgain, listsWakeAt, onRemoveDevice } from "./devices.ts";
 import {
-  announce,
-  answerFork,
-  askAgain,
-  devicesWakeAt,
   introduceContact,
   linkMissing,
   offerWay,
-  onRemoveDevice,
   passOffers,
   passOwn,
-} from "./devices.ts";
+  waysWakeAt,
+} from "./ways.ts";
 import { changeConversation, changeDevices, createDraft, type Draft, finish } from "./draft.ts";
 import { groupWakeAt, keepGroup, onGroupInput, sendToGroup, startGroup } from "./group.ts";
 import { tellGroups } from "./group-pairs.ts";
@@ -107,7 +104,8 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
     contactWakeAt(draft),
     inviteWakeAt(draft),
     repairDueAt(draft),
-    devicesWakeAt(draft),
+    listsWakeAt(draft),
+    waysWakeAt(draft),
     groupWakeAt(draft),
   ].filter((at) => at !== undefined);
   if (times.length > 0) {

@@ -17,7 +17,7 @@ import {
   type OpId,
   PARENTS_MAX,
 } from "@sotto/wire";
-import { nameOf, newContentId, nextTime } from "./devices.ts";
+import { nameOf, newContentId, nextTime } from "./directory.ts";
 import { changeConversation, changeGroup, changeLive, type Draft, post } from "./draft.ts";
 import type { ConversationId, Peer } from "./ports.ts";
 

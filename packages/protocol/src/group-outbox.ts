@@ -17,7 +17,7 @@ import {
   undealt,
 } from "@sotto/crypto";
 import { asDeviceId, bytesToHex, encodeContent } from "@sotto/wire";
-import { newContentId, nextTime } from "./devices.ts";
+import { newContentId, nextTime } from "./directory.ts";
 import {
   deleteOutbox,
   type Draft,

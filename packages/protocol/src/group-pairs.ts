@@ -24,7 +24,8 @@ import {
   hexToBytes,
 } from "@sotto/wire";
 import { memberAddress } from "./address.ts";
-import { nameOf, newContentId, nextTime, onOffer, passOn, useOffer } from "./devices.ts";
+import { nameOf, newContentId, nextTime } from "./directory.ts";
+import { onOffer, passOn, useOffer } from "./ways.ts";
 import {
   changeDevices,
   changeLive,

@@ -24,7 +24,8 @@ import {
   TEXT_BYTES_MAX,
   utf8ToBytes,
 } from "@sotto/wire";
-import { ASK_AGAIN_MS, nextTime } from "./devices.ts";
+import { ASK_AGAIN_MS } from "./devices.ts";
+import { nextTime } from "./directory.ts";
 import {
   addMessage,
   changeConversation,

@@ -28,7 +28,8 @@ import {
   type MessageEnvelope,
 } from "@sotto/wire";
 import { merge, TIME_MS_MAX } from "./clock.ts";
-import { answerRequest, linkOwn, onList, onMark, onOffer, tellAll } from "./devices.ts";
+import { answerRequest, linkOwn, onList, onMark, tellAll } from "./devices.ts";
+import { onOffer } from "./ways.ts";
 import {
   changeConversation,
   changeLive,

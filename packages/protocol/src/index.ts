@@ -1,13 +1,8 @@
 /** What to do next, as data: the engine of the messenger without I/O. See SPEC.md. */
 export { isListMark, type ListMark, NO_LIST_MARK } from "@sotto/crypto";
-export {
-  ASK_AGAIN_MS,
-  LATER_LISTS_MAX,
-  MISSING_PATIENCE_MS,
-  NO_DEVICES,
-  OFFER_AGAIN_MS,
-  OFFERS_MAX,
-} from "./devices.ts";
+export { ASK_AGAIN_MS, LATER_LISTS_MAX } from "./devices.ts";
+export { NO_DEVICES } from "./directory.ts";
+export { MISSING_PATIENCE_MS, OFFER_AGAIN_MS, OFFERS_MAX } from "./ways.ts";
 export { NOTICES_MAX, OUTBOX_MAX } from "./draft.ts";
 export { asKnown, step, WAKE_MAX_MS } from "./engine.ts";
 export { RECEIVED_MAX } from "./received.ts";

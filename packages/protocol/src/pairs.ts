@@ -18,19 +18,9 @@ import {
 } from "@sotto/wire";
 import { accountAddress } from "./address.ts";
 import { merge, TIME_MS_MAX } from "./clock.ts";
-import {
-  endPair,
-  newContentId,
-  nextTime,
-  NO_DEVICES,
-  onList,
-  onMark,
-  onOffer,
-  onReached,
-  spreadWay,
-  tellAll,
-  useOffer,
-} from "./devices.ts";
+import { endPair, onList, onMark, tellAll } from "./devices.ts";
+import { newContentId, nextTime, NO_DEVICES } from "./directory.ts";
+import { onOffer, onReached, spreadWay, useOffer } from "./ways.ts";
 import {
   addMessage,
   changeConversation,
