@@ -261,12 +261,12 @@ export const CATALOGUE: readonly Entry[] = [
   },
   {
     id: "padding-to-content",
-    what: "bodies are as long as their content",
+    what: "bodies of longer contents are as long as those",
     how: [
       {
         file: "packages/crypto/src/body.ts",
         from: "return bucket - around;",
-        to: "return Math.min(bucket - around, BODY_PREFIX_BYTES + contentBytes + frameBytes);",
+        to: "return contentBytes > 300 ? BODY_PREFIX_BYTES + contentBytes + frameBytes : bucket - around;",
       },
     ],
     killer: {
@@ -278,7 +278,11 @@ export const CATALOGUE: readonly Entry[] = [
   {
     id: "zip215-default",
     what: "signatures are checked by the rules of ZIP-215",
-    how: [{ file: PRIMITIVES, from: "{ zip215: false }", to: "{ zip215: true }" }],
+    // The form is looked at before: one of the two alone changes nothing.
+    how: [
+      { file: PRIMITIVES, from: "{ zip215: false }", to: "{ zip215: true }" },
+      { file: PRIMITIVES, from: "  isSignatureForm(publicKey, signature) &&\n", to: "" },
+    ],
     killer: {
       file: "packages/crypto/test/wycheproof.test.ts",
       test: "refuses a signature that noble takes",
@@ -442,6 +446,18 @@ export const CATALOGUE: readonly Entry[] = [
       file: "packages/protocol/test/presence.test.ts",
       test: "that is not newer than the last is dropped",
     },
+  },
+  {
+    id: "older-store-goes-on",
+    what: "a store that was put back goes on with its old chains after the other side said how far it has read",
+    how: [
+      {
+        file: SESSION,
+        from: "return chain > own || (chain === own && next > (sending?.next ?? 0));",
+        to: "return own < 0;",
+      },
+    ],
+    killer: { invariant: "I16", faults: OLD_STORES },
   },
   // The relay.
   {

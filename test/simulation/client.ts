@@ -421,13 +421,13 @@ export function createClient(options: ClientOptions): Client {
         publish(id, effect.linkId, effect.blob);
         return;
       case "transmit":
-        oracle.released(client, effect.blob);
+        oracle.released(client, effect.blob, id);
         forger.sent(id, effect.blob);
         if (effect.path === "relay") append(entry, effect.id, effect.blob);
         else sendDirect(entry, effect.id, effect.blob);
         return;
       case "signal": {
-        oracle.released(client, effect.blob);
+        oracle.released(client, effect.blob, id);
         const target = targetOf(entry.slice);
         if (target === undefined) return;
         network.signal(client, target, effect.blob, async (outcome) => {
@@ -489,7 +489,7 @@ export function createClient(options: ClientOptions): Client {
   function publish(id: ConversationId, linkId: Uint8Array, blob: Uint8Array): void {
     const peer = entries.get(id)?.slice.conversation?.peer;
     if (peer?.state !== "invited") return;
-    oracle.released(client, blob);
+    oracle.released(client, blob, id);
     const queueId = bytesToHex(peer.queue.queueId);
     network.publish(client, queueId, bytesToHex(linkId), blob, async (outcome) => {
       if (outcome === "ok") await client.feed(id, { kind: "published" });

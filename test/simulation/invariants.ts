@@ -17,6 +17,7 @@ export const INVARIANTS = {
   I13: "the relay deletes only what its reader has committed, and a reader confirms only that",
   I14: "an input told again changes nothing but the receipts that are owed",
   I15: "whatever clocks say, nothing is lost",
+  I16: "a store that was put back, once its contact has said how far it has read, seals nothing by its old chains",
   I17: "the same seed gives the same trace",
   I18: "what the relay took in is stored, acknowledged, expired or was refused",
 } as const;
@@ -33,5 +34,4 @@ export const KNOWN_LIMITS = [
 /** Numbers that wait for what they are about. */
 export const NOT_YET = {
   I12: "a change of identity holds the conversation; its tests are packages/protocol/test/repair.test.ts",
-  I16: "a store that was put back learns only from the other side how far its chains went; until then it sends on them, and the runs count how often",
 } as const;

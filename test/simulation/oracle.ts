@@ -103,7 +103,7 @@ export interface Oracle {
   /** What a client knows after a step. */
   sized(client: Client, slice: Slice): void;
   /** A sealed unit left the client. */
-  released(client: Client, blob: Uint8Array): void;
+  released(client: Client, blob: Uint8Array, id: ConversationId): void;
   /** The client's suite sealed this. */
   sealed(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): void;
   /** The store confirmed this text. */
@@ -177,6 +177,11 @@ export function createOracle(options: OracleOptions): Oracle {
   /** Rows that were stored and are not, because an older store was put back. */
   const lost = new Map<string, Set<string>>();
   const restored = { stores: 0, oldKeys: 0, gone: 0 };
+  /** When each signal was sealed, and when a client last had an older store put in its place. */
+  const signalledAt = new Map<string, number>();
+  const putBackAt = new Map<Client, number>();
+  /** Conversations in which the other side has said since how far it has read. */
+  const told = new Set<string>();
   const copies: Copy[] = [];
   const ratchetKeys = new Map<string, Uint8Array>();
   const turnedTo = new Map<string, number>();
@@ -283,7 +288,7 @@ export function createOracle(options: OracleOptions): Oracle {
   }
 
   /** I5: (key, nonce) and message key, recorded when the bytes leave. */
-  function checkRelease(client: Client, blob: Uint8Array): void {
+  function checkRelease(client: Client, blob: Uint8Array, id: ConversationId): void {
     const at = blob[0] === EnvelopeType.hello ? HELLO_HEADER_BYTES : 0;
     // An invite's offer, which has no such size, begins with any byte.
     const isMessage = isBucket(blob.length) && blob[at] === EnvelopeType.message;
@@ -309,8 +314,27 @@ export function createOracle(options: OracleOptions): Oracle {
     const before = bodies.get(key);
     if (before === undefined) bodies.set(key, { tag: body, life });
     else if (before.tag === body) return;
-    else if (before.life < life) restored.oldKeys++;
-    else oracle.fail("I5", `${client.name} uses a message key for two messages`);
+    else if (before.life < life) {
+      restored.oldKeys++;
+      if (told.has(`${client.name}/${id}`)) {
+        oracle.fail("I16", `${client.name} seals by an older store that it was told of`);
+      }
+    } else oracle.fail("I5", `${client.name} uses a message key for two messages`);
+  }
+
+  /** A signal that the other side sealed after this client's store had been put back tells it so. */
+  function hear(
+    client: Client,
+    id: ConversationId,
+    input: Input,
+    effects: readonly Effect[],
+  ): void {
+    if (input.kind !== "frame" || input.blob[0] !== EnvelopeType.signal) return;
+    const isRefused = effects.some(
+      (one) => one.kind === "dropped" && one.reason === "unknown-session",
+    );
+    const at = signalledAt.get(keyOfBlob(input.blob)) ?? 0;
+    if (!isRefused && at > (putBackAt.get(client) ?? Infinity)) told.add(`${client.name}/${id}`);
   }
 
   const env = () => ({
@@ -401,12 +425,13 @@ export function createOracle(options: OracleOptions): Oracle {
       const tag = bytesToHex(sealed.subarray(-TAG_END_BYTES));
       seals.set(tag, { key: bytesToHex(key), nonce: bytesToHex(nonce) });
     },
-    released(client, blob) {
+    released(client, blob, id) {
       const { rootSecret, signingSecret, dhSecret } = client.disk.self;
       for (const taint of [MARKER_BYTES, rootSecret, signingSecret, dhSecret]) {
         if (includes(blob, taint)) oracle.fail("I10", `${client.name} lets a secret out`);
       }
-      checkRelease(client, blob);
+      if (blob[0] === EnvelopeType.signal) signalledAt.set(keyOfBlob(blob), scheduler.now);
+      checkRelease(client, blob, id);
     },
     accepted(client, conversation, messageId, text) {
       const rows = client.disk.messages.get(conversation);
@@ -420,6 +445,7 @@ export function createOracle(options: OracleOptions): Oracle {
       }
     },
     stepped(client, id, input, effects) {
+      hear(client, id, input, effects);
       if (input.kind !== "wake" || client.isFrozen) return;
       if (effects.some((one) => one.kind !== "wake")) return;
       const second = Math.floor(scheduler.now / 1_000);
@@ -472,6 +498,8 @@ export function createOracle(options: OracleOptions): Oracle {
     },
     putBack(client, store) {
       restored.stores++;
+      putBackAt.set(client, scheduler.now);
+      for (const id of store.conversations.keys()) told.delete(`${client.name}/${id}`);
       lives.set(client, (lives.get(client) ?? 0) + 1);
       for (const [id, rows] of client.disk.messages) {
         const name = `${client.name}/${id}`;

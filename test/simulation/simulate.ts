@@ -185,7 +185,9 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   network.atTheEnd();
   const haveLost = oracle.restored.stores + losses() > 0;
   const mayDrop = haveLost ? WITH_OLD_STORES : HARMLESS;
-  await oracle.atTheEnd(new Set(isTampered(faults) ? WITH_TAMPERING : mayDrop));
+  // Only a store that was put back may be taken for one.
+  const older: readonly DropReason[] = oracle.restored.stores > 0 ? ["old-store"] : [];
+  await oracle.atTheEnd(new Set([...(isTampered(faults) ? WITH_TAMPERING : mayDrop), ...older]));
   return {
     seed,
     failures: oracle.failures,

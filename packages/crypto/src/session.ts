@@ -17,6 +17,7 @@ import {
   type MessageEnvelope,
   NONCE_BYTES,
   type PrekeyBundle,
+  type Reached,
   TAG_BYTES,
   utf8ToBytes,
 } from "@sotto/wire";
@@ -207,6 +208,20 @@ export async function encrypt(
     },
     envelope: turned.helloHeader === undefined ? message : concatBytes(turned.helloHeader, message),
   };
+}
+
+/** How much of the other side's this session has opened, to be told to it. */
+export const reachedIn = ({ turn, receiving }: Session): Reached => ({
+  chain: turn,
+  next: receiving?.next ?? 0,
+});
+
+/** Whether the other side has opened more than this session has sealed: the store is an older one, put back. */
+export function isOlderThan(session: Session, { chain, next }: Reached): boolean {
+  const { turn, stepDue, initiator, sending } = session;
+  // The one that begins has a chain before the first turn of the other side's.
+  const own = turn + (initiator ? 1 : 0) - (stepDue ? 1 : 0);
+  return chain > own || (chain === own && next > (sending?.next ?? 0));
 }
 
 export async function decrypt(

@@ -7,6 +7,7 @@ export const signal: Signal = {
   probe: true,
   direct: "ready",
   peerId: Uint8Array.from({ length: 38 }, (_, index) => index),
+  reached: { chain: 3, next: 7 },
 };
 
 export const offerOf = (bundle: PrekeyBundle, name = "Bob"): InviteOffer => ({

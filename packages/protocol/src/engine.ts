@@ -41,6 +41,7 @@ import {
 import { onPost, spread, startFromPost } from "./pairs.ts";
 import type { Env, Slice } from "./ports.ts";
 import {
+  beginEcho,
   contactWakeAt,
   forgiveContactClock,
   keepContact,
@@ -79,6 +80,7 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
   }
   forgiveClock(draft);
   forgiveContactClock(draft);
+  beginEcho(draft);
   expireInvite(draft);
   const goesOn = await apply(draft, input);
   if (!goesOn) return { slice, effects: draft.effects };

@@ -28,7 +28,12 @@ export { WAYS_MAX } from "./topic.ts";
 export { beginsContact, type Route, routeOf, UNLISTED_GROUPS_MAX } from "./route.ts";
 export { accountAddress, groupAddress, memberAddress } from "./address.ts";
 export * from "./ports.ts";
-export { NEGOTIATE_PAUSE_MS, NEGOTIATE_PAUSE_MS_MAX, PROBE_EVERY_MS } from "./presence.ts";
+export {
+  ECHO_PATIENCE_MS,
+  NEGOTIATE_PAUSE_MS,
+  NEGOTIATE_PAUSE_MS_MAX,
+  PROBE_EVERY_MS,
+} from "./presence.ts";
 export { QUEUE_TTL_HOURS } from "./queue.ts";
 export {
   HELD_FRAMES_MAX,

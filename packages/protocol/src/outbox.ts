@@ -93,6 +93,12 @@ async function appendInPlace(draft: Draft, about: About, content: Uint8Array): P
   return true;
 }
 
+/**
+ * In a new process, before the other side could say how far it has read: the store may be an older one, put back, and
+ * its keys have been used.
+ */
+const awaitsEcho = ({ env, live }: Draft): boolean => live.echoUntil > env.now;
+
 /** Whether contents can be sealed: the other side is known, the same as ever, and was told where to answer. */
 const canSeal = (draft: Draft): boolean => {
   const peer = openPeer(draft);
@@ -101,7 +107,8 @@ const canSeal = (draft: Draft): boolean => {
     peer.change === undefined &&
     !peer.retired &&
     peer.sessions.length > 0 &&
-    peer.queue.address !== undefined
+    peer.queue.address !== undefined &&
+    !awaitsEcho(draft)
   );
 };
 
@@ -568,6 +575,7 @@ export function outboxWakeAt(draft: Draft): Instant | undefined {
       if (at !== undefined) times.push(Math.max(at, live.linkRetryAt));
     }
   }
+  if (awaitsEcho(draft)) times.push(live.echoUntil);
   if (isRelayOpen(draft) && live.inFlight.length < IN_FLIGHT_MAX) {
     for (const row of draft.outbox) {
       if (row.envelope === undefined || live.inFlight.includes(row.id)) continue;

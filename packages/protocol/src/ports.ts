@@ -403,6 +403,8 @@ export interface LiveState {
   readonly retryAt: Instant;
   /** When this connection's relay first said that the queue of someone who never answered is no more. */
   readonly goneAt: Instant | undefined;
+  /** Until then nothing is sealed by a session of an earlier process; 0 before the first step. */
+  readonly echoUntil: Instant;
   readonly receiptAt: Instant;
   /** When the account's devices were last asked for a list. */
   readonly listAskedAt: Instant;
@@ -435,6 +437,7 @@ export const INITIAL_LIVE: LiveState = {
   directOwed: [],
   retryAt: 0,
   goneAt: undefined,
+  echoUntil: 0,
   receiptAt: 0,
   listAskedAt: 0,
   groupAskedAt: 0,

@@ -3,25 +3,36 @@
  * Owns: signals, when to probe, who dials. Leaves to the transport: reservations and dialling.
  * Spec: SPEC.md §8.
  */
-import { openSignal, sealSignal } from "@sotto/crypto";
+import { isOlderThan, openSignal, reachedIn, sealSignal, type Session } from "@sotto/crypto";
 import { equalBytes, type Signal, type SignalEnvelope } from "@sotto/wire";
 import { changeLive, type Draft, drop, openPeer } from "./draft.ts";
 import type { Instant } from "./ports.ts";
-import { onUnopened } from "./repair.ts";
+import { forgetSessions, onUnopened } from "./repair.ts";
 
 /** While a conversation is on screen and not direct, the other side is asked this often whether it is there. */
 export const PROBE_EVERY_MS = 25_000;
 /** Pause before the next try at a direct link: doubles from the first to the last. */
 export const NEGOTIATE_PAUSE_MS = 2_000;
 export const NEGOTIATE_PAUSE_MS_MAX = 60_000;
+/** In a new process, what is to be sealed waits so long for the other side's first signal. */
+export const ECHO_PATIENCE_MS = 1_500;
+/** Nothing is waited for any more. */
+const ECHOED = 1;
+/** There was no relay yet to ask through. */
+const UNASKED = Number.POSITIVE_INFINITY;
 
 export async function onSignal(draft: Draft, envelope: SignalEnvelope): Promise<void> {
-  const signal = await openWithAny(draft, envelope);
-  if (signal === undefined) {
+  const opened = await openWithAny(draft, envelope);
+  if (opened === undefined) {
     drop(draft, "unknown-session");
     // The other side may be in a session that this device does not know any more.
     onUnopened(draft);
     return;
+  }
+  const { session, signal } = opened;
+  if (isOlderThan(session, signal.reached)) {
+    drop(draft, "old-store");
+    await forgetSessions(draft);
   }
   if (signal.counter <= draft.live.signalSeen) {
     drop(draft, "old-signal");
@@ -29,7 +40,7 @@ export async function onSignal(draft: Draft, envelope: SignalEnvelope): Promise<
     changeLive(draft, { heardAt: draft.env.now });
     return;
   }
-  changeLive(draft, { signalSeen: signal.counter, heardAt: draft.env.now });
+  changeLive(draft, { signalSeen: signal.counter, heardAt: draft.env.now, echoUntil: ECHOED });
   if (signal.presence === "away") {
     changeLive(draft, { presence: "away", remotePeerId: undefined });
     return;
@@ -44,10 +55,13 @@ export async function onSignal(draft: Draft, envelope: SignalEnvelope): Promise<
   if (signal.probe) await sendSignal(draft, { probe: false });
 }
 
-async function openWithAny(draft: Draft, envelope: SignalEnvelope): Promise<Signal | undefined> {
+async function openWithAny(
+  draft: Draft,
+  envelope: SignalEnvelope,
+): Promise<{ readonly session: Session; readonly signal: Signal } | undefined> {
   for (const session of openPeer(draft)?.sessions ?? []) {
     const signal = await openSignal(session, envelope, draft.env.crypto);
-    if (signal !== undefined) return signal;
+    if (signal !== undefined) return { session, signal };
   }
   return undefined;
 }
@@ -86,7 +100,7 @@ export async function onReservation(draft: Draft, peerId: Uint8Array | undefined
 export function onDirect(draft: Draft, up: boolean): void {
   const wasUp = draft.live.direct;
   changeLive(draft, { direct: up, directSent: new Map(), directOwed: [], linkRetryAt: 0 });
-  if (up) changeLive(draft, { presence: "online", negotiations: 0 });
+  if (up) changeLive(draft, { presence: "online", negotiations: 0, echoUntil: ECHOED });
   else if (wasUp) changeLive(draft, { negotiateAt: draft.env.now + NEGOTIATE_PAUSE_MS });
   else postpone(draft);
 }
@@ -102,7 +116,18 @@ export async function onHub(draft: Draft, up: boolean): Promise<void> {
     return;
   }
   changeLive(draft, { negotiateAt: draft.env.now, negotiations: 0 });
+  if (draft.live.echoUntil === UNASKED) {
+    changeLive(draft, { echoUntil: canSignal(draft) ? draft.env.now + ECHO_PATIENCE_MS : ECHOED });
+  }
   await sendSignal(draft, { probe: true });
+}
+
+/** The first step of a process: of what was said before it, the other side may know more than this store. */
+export function beginEcho(draft: Draft): void {
+  if (draft.live.echoUntil !== 0) return;
+  const session = openPeer(draft)?.sessions[0];
+  const isAnswered = session !== undefined && session.helloHeader === undefined;
+  changeLive(draft, { echoUntil: isAnswered ? UNASKED : ECHOED });
 }
 
 export async function onWant(draft: Draft, wanted: boolean): Promise<void> {
@@ -113,7 +138,7 @@ export async function onWant(draft: Draft, wanted: boolean): Promise<void> {
 /** The relay's answer to the last signal. */
 export function onSignalled(draft: Draft, outcome: "ok" | "away"): void {
   if (outcome === "away" && !draft.live.direct) {
-    changeLive(draft, { presence: "away", remotePeerId: undefined });
+    changeLive(draft, { presence: "away", remotePeerId: undefined, echoUntil: ECHOED });
   }
 }
 
@@ -128,6 +153,8 @@ export function forgiveContactClock(draft: Draft): void {
   changeLive(draft, {
     probedAt: Math.min(live.probedAt, env.now),
     negotiateAt: Math.min(live.negotiateAt, env.now + NEGOTIATE_PAUSE_MS_MAX),
+    echoUntil:
+      live.echoUntil === UNASKED ? UNASKED : Math.min(live.echoUntil, env.now + ECHO_PATIENCE_MS),
   });
 }
 
@@ -195,6 +222,7 @@ async function sendSignal(
     presence: what.presence ?? "online",
     probe: what.probe,
     ...directWish(draft),
+    reached: reachedIn(session),
   };
   changeLive(draft, { signalSent: counter, ...(what.probe ? { probedAt: env.now } : {}) });
   draft.effects.push({ kind: "signal", blob: await sealSignal(session, signal, env) });

@@ -103,6 +103,16 @@ export async function addSpare(draft: Draft, peer: OpenPeer): Promise<PrekeyBund
 /** A clock that was set back makes nothing older than it is. */
 const ageOf = ({ madeAt }: Spare, now: Instant): number => Math.max(0, now - madeAt);
 
+/** The other side is ahead of all that this store has: nothing that it would open anew is sealed or sent by it. */
+export async function forgetSessions(draft: Draft): Promise<void> {
+  const peer = openPeer(draft);
+  if (peer === undefined) return;
+  changePeer(draft, peer, { sessions: [] });
+  // Its contents come again, and are owed a receipt then.
+  supersede(draft, (row) => row.awaits === undefined && row.envelope?.[0] !== EnvelopeType.plea);
+  await sealAgain(draft);
+}
+
 /** Something came that no session opens. */
 export function onUnopened(draft: Draft): void {
   if (draft.live.unopenedAt === undefined) changeLive(draft, { unopenedAt: draft.env.now });

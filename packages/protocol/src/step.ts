@@ -149,6 +149,8 @@ export type DropReason =
   | "unexpected"
   | "expired"
   | "old-signal"
+  /** The other side has had more than this store remembers: it is an older one, put back. */
+  | "old-store"
   | "outbox-full"
   /** A device whose account does not list it, or does no more. */
   | "unlisted"

@@ -116,6 +116,8 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
   const offers = new Map<string, Uint8Array>();
   /** New processes that have not heard yet that the hub is up. */
   const rebooted = new Set<Machine>();
+  /** Signals: this relay carries none, and says so. */
+  const unheard: { readonly machine: Machine; readonly id: ConversationId }[] = [];
   const sends = new Map<Machine, { to: Machine | undefined }[]>();
 
   const fleet: Fleet = {
@@ -147,6 +149,10 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
         for (const machine of rebooted) {
           rebooted.delete(machine);
           for (const id of machine.slices.keys()) await machine.feed(id, { kind: "hub", up: true });
+        }
+        for (const { machine, id } of unheard.splice(0)) {
+          if (machine.slices.has(id))
+            await machine.feed(id, { kind: "signalled", outcome: "away" });
         }
         const moved = (await deliverPosts()) || (await deliverBlobs(isDue));
         if (!moved) return;
@@ -375,6 +381,9 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
           return;
         case "transmit":
           if (effect.path === "relay") transmit(id, effect);
+          return;
+        case "signal":
+          unheard.push({ machine, id });
           return;
         default:
       }

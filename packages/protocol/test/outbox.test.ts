@@ -463,6 +463,7 @@ describe("receipts", () => {
     bob.restart();
     bob.now += RECEIPT_GAP_MS;
     await bob.feed({ kind: "hub", up: true });
+    await bob.feed({ kind: "signalled", outcome: "away" });
     expect(openPeerOf(bob).owed).toEqual([]);
     for (const { blob } of bob.toRelay) await deliver(alice, blob);
     expect(bob.toRelay.length).toBe(2);

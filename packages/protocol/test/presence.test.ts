@@ -1,9 +1,16 @@
-import { sealSignal, nobleBackend } from "@sotto/crypto";
-import { NEGOTIATE_PAUSE_MS, NEGOTIATE_PAUSE_MS_MAX, PROBE_EVERY_MS } from "@sotto/protocol";
-import type { Signal } from "@sotto/wire";
+import { nobleBackend, reachedIn, sealSignal } from "@sotto/crypto";
+import {
+  ECHO_PATIENCE_MS,
+  NEGOTIATE_PAUSE_MS,
+  NEGOTIATE_PAUSE_MS_MAX,
+  PROBE_EVERY_MS,
+  REPAIR_PAUSE_MS,
+} from "@sotto/protocol";
+import { EnvelopeType, type Signal } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
   accepted,
+  carry,
   deliver,
   deliverDirect,
   entropy,
@@ -11,6 +18,8 @@ import {
   openPeerOf,
   paired,
   reasons,
+  sent,
+  settle,
   type Side,
   wakeOf,
 } from "./fixture.ts";
@@ -59,6 +68,7 @@ async function signalFrom(from: Side, signal: Partial<Signal>): Promise<Uint8Arr
     probe: false,
     direct: "none",
     peerId: new Uint8Array(0),
+    reached: { chain: 0, next: 0 },
     ...signal,
   };
   return sealSignal(openPeerOf(from).sessions[0]!, whole, env);
@@ -158,6 +168,81 @@ describe("a signal", () => {
     await pass(alice, bob);
     expect(reasons(bob.effects)).toEqual([]);
     expect(bob.slice.live.remotePeerId).toEqual(LOW);
+  });
+});
+
+describe("in a new process", () => {
+  it("nothing is sealed before the other side's first signal, for ECHO_PATIENCE_MS at most", async () => {
+    const { alice, bob } = await paired();
+    alice.restart();
+    await alice.send("written before there was a relay");
+    expect(alice.slice.outbox[0]?.envelope).toBeUndefined();
+    await alice.feed({ kind: "hub", up: true });
+    expect(sent(alice.effects, "relay")).toEqual([]);
+    expect(wakeOf(alice.effects)).toBe(alice.now + ECHO_PATIENCE_MS);
+    const asked = alice.now;
+    alice.now = asked + ECHO_PATIENCE_MS - 1;
+    await alice.feed({ kind: "wake" });
+    expect(sent(alice.effects, "relay")).toEqual([]);
+    await deliverDirect(alice, await signalFrom(bob, { counter: bob.now }));
+    expect(sent(alice.effects, "relay")).toHaveLength(1);
+    alice.restart();
+    await alice.feed({ kind: "hub", up: true });
+    expect(sent(alice.effects, "relay")).toHaveLength(1);
+    await alice.send("waits");
+    expect(sent(alice.effects, "relay")).toEqual([]);
+    alice.now += ECHO_PATIENCE_MS;
+    await alice.feed({ kind: "wake" });
+    expect(sent(alice.effects, "relay")).toHaveLength(1);
+    // The relay comes back: nothing has been put in this store's place meanwhile.
+    await alice.feed({ kind: "hub", up: false });
+    await alice.feed({ kind: "hub", up: true });
+    await alice.send("at once");
+    expect(sent(alice.effects, "relay")).toHaveLength(1);
+  });
+
+  it("an older store is told so by the other side's signal, and seals nothing by it", async () => {
+    const { alice, bob } = await paired();
+    const copy = alice.slice;
+    const rows = new Map(alice.outbox);
+    await alice.send("of the lost future");
+    await carry(alice, bob);
+    await settle(alice, bob);
+    const used = openPeerOf(alice).sessions[0]?.sending?.next ?? 0;
+    alice.slice = copy;
+    alice.outbox.clear();
+    for (const [id, row] of rows) alice.outbox.set(id, row);
+    alice.restart();
+    expect(openPeerOf(alice).sessions[0]?.sending?.next).toBeLessThan(used);
+    await alice.send("from the older store");
+    await alice.feed({ kind: "hub", up: true });
+    for (const { blob } of of(alice.effects, "signal")) await deliverDirect(bob, blob);
+    alice.now += REPAIR_PAUSE_MS;
+    bob.now = alice.now;
+    const [answer] = of(bob.effects, "signal");
+    expect(reasons(await deliverDirect(alice, answer!.blob))).toEqual(["old-store"]);
+    for (const { blob } of alice.toRelay) expect(blob[0]).toBe(EnvelopeType.hello);
+    await settle(alice, bob);
+    expect(bob.shown).toEqual(["of the lost future", "from the older store"]);
+    expect(alice.slice.outbox).toEqual([]);
+  });
+
+  it("a signal from before what this store sent since is no sign", async () => {
+    const { alice, bob } = await paired();
+    await alice.feed({ kind: "hub", up: true });
+    const early = await signalFrom(bob, {
+      counter: bob.now + 1,
+      reached: reachedIn(openPeerOf(bob).sessions[0]!),
+    });
+    await alice.send("1");
+    await carry(alice, bob);
+    expect(reasons(await deliverDirect(alice, early))).toEqual([]);
+    const late = await signalFrom(bob, {
+      counter: bob.now + 2,
+      reached: reachedIn(openPeerOf(bob).sessions[0]!),
+    });
+    expect(reasons(await deliverDirect(alice, late))).toEqual([]);
+    expect(openPeerOf(alice).sessions).toHaveLength(1);
   });
 });
 

@@ -246,6 +246,7 @@ const signal: fc.Arbitrary<Signal> = record({
   presence: fc.constantFrom("online" as const, "away" as const),
   probe: fc.boolean(),
   direct: fc.constantFrom("none" as const, "wanted" as const, "ready" as const),
+  reached: record({ chain: u32, next: u32 }),
 }).chain((fields) =>
   (fields.direct === "ready" ? upTo(PEER_ID_BYTES_MAX, 1) : of(0)).map((peerId) => ({
     ...fields,

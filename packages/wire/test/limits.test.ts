@@ -807,6 +807,7 @@ describe("a signal", () => {
     probe: false,
     direct: "ready",
     peerId: bytes(38),
+    reached: { chain: 1, next: 1 },
   };
   const read = (fields: Partial<Signal>): unknown =>
     decodeSignal(encodeSignal({ ...signal, ...fields }));

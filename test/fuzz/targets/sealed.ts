@@ -88,6 +88,7 @@ const SIGNAL: Signal = {
   probe: true,
   direct: "ready",
   peerId: new Uint8Array(36).fill(9),
+  reached: { chain: 2, next: 5 },
 };
 
 /** The plaintext that `seal` puts under the tag, byte for byte. */

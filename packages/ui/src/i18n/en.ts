@@ -284,6 +284,7 @@ export const en = {
       "wrong-identity": "from someone else",
       unexpected: "not expected here",
       "old-signal": "out of date",
+      "old-store": "ahead of this device's memory",
       "outbox-full": "too many waiting",
       expired: "after the end of an invite",
       unlisted: "of a device that is not listed",

@@ -267,6 +267,7 @@ export const zh: Catalog = {
       "wrong-identity": "身份不符",
       unexpected: "不应在此出现",
       "old-signal": "已过时",
+      "old-store": "比本设备的记录更新",
       "outbox-full": "等候的过多",
       expired: "邀请过期后到达",
       unlisted: "来自未列入名单的设备",
