@@ -33,6 +33,7 @@ import {
   CONTENT_ID_BYTES,
   decodeEnvelope,
   EnvelopeType,
+  equalBytes,
   HELLO_HEADER_BYTES,
   isBucket,
   MESSAGE_HEADER_BYTES,
@@ -177,10 +178,9 @@ export function createOracle(options: OracleOptions): Oracle {
   /** Rows that were stored and are not, because an older store was put back. */
   const lost = new Map<string, Set<string>>();
   const restored = { stores: 0, oldKeys: 0, gone: 0 };
-  /** When each signal was sealed, and when a client last had an older store put in its place. */
-  const signalledAt = new Map<string, number>();
-  const putBackAt = new Map<Client, number>();
-  /** Conversations in which the other side has said since how far it has read. */
+  /** Signals that say more has been read than their reader remembers having sealed. */
+  const telling = new Set<string>();
+  /** Conversations in which the other side has said so. */
   const told = new Set<string>();
   const copies: Copy[] = [];
   const ratchetKeys = new Map<string, Uint8Array>();
@@ -322,7 +322,28 @@ export function createOracle(options: OracleOptions): Oracle {
     } else oracle.fail("I5", `${client.name} uses a message key for two messages`);
   }
 
-  /** A signal that the other side sealed after this client's store had been put back tells it so. */
+  /** Whether this client has opened more than the other side's store knows of, in the session it would signal in. */
+  function isAhead(client: Client, id: ConversationId): boolean {
+    const there = across(client, id);
+    const session = sessionsOf(client, id)[0];
+    const other = there && sessionsOf(there.client, there.id).find((one) => isSame(one, session));
+    if (session === undefined || other === undefined) return false;
+    const sent = other.turn + (other.initiator ? 1 : 0) - (other.stepDue ? 1 : 0);
+    const isInChain = session.turn === sent;
+    return (
+      session.turn > sent ||
+      (isInChain && (session.receiving?.next ?? 0) > (other.sending?.next ?? 0))
+    );
+  }
+
+  function sessionsOf(client: Client, id: ConversationId): readonly Session[] {
+    const peer = client.disk.conversations.get(id)?.peer;
+    return peer?.state === "open" ? peer.sessions : [];
+  }
+
+  const isSame = (one: Session, other: Session | undefined): boolean =>
+    other !== undefined && equalBytes(one.id, other.id);
+
   function hear(
     client: Client,
     id: ConversationId,
@@ -333,8 +354,7 @@ export function createOracle(options: OracleOptions): Oracle {
     const isRefused = effects.some(
       (one) => one.kind === "dropped" && one.reason === "unknown-session",
     );
-    const at = signalledAt.get(keyOfBlob(input.blob)) ?? 0;
-    if (!isRefused && at > (putBackAt.get(client) ?? Infinity)) told.add(`${client.name}/${id}`);
+    if (!isRefused && telling.has(keyOfBlob(input.blob))) told.add(`${client.name}/${id}`);
   }
 
   const env = () => ({
@@ -430,7 +450,7 @@ export function createOracle(options: OracleOptions): Oracle {
       for (const taint of [MARKER_BYTES, rootSecret, signingSecret, dhSecret]) {
         if (includes(blob, taint)) oracle.fail("I10", `${client.name} lets a secret out`);
       }
-      if (blob[0] === EnvelopeType.signal) signalledAt.set(keyOfBlob(blob), scheduler.now);
+      if (blob[0] === EnvelopeType.signal && isAhead(client, id)) telling.add(keyOfBlob(blob));
       checkRelease(client, blob, id);
     },
     accepted(client, conversation, messageId, text) {
@@ -498,7 +518,6 @@ export function createOracle(options: OracleOptions): Oracle {
     },
     putBack(client, store) {
       restored.stores++;
-      putBackAt.set(client, scheduler.now);
       for (const id of store.conversations.keys()) told.delete(`${client.name}/${id}`);
       lives.set(client, (lives.get(client) ?? 0) + 1);
       for (const [id, rows] of client.disk.messages) {
