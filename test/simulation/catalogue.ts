@@ -43,6 +43,7 @@ const CALM: Partial<Faults> = {
   relayRotMean: 0,
   sessionLoss: 0,
   putBackMean: 0,
+  strangerMean: 0,
   evictionMean: 0,
   evilReplay: 0,
   evilSwap: 0,
@@ -64,6 +65,7 @@ const DISORDER: Partial<Faults> = { ...CALM, reorder: 0.3, duplicate: 0.2 };
 const MALICE: Partial<Faults> = { ...CALM, forgeMean: 1_500 };
 const LOSSES: Partial<Faults> = { ...CALM, sessionLoss: 0.9, clientCrashMean: 4_000 };
 const OLD_STORES: Partial<Faults> = { ...CALM, putBackMean: 4_000 };
+const STRANGERS: Partial<Faults> = { ...CALM, strangerMean: 4_000 };
 
 const CHAINS = "packages/crypto/src/chains.ts";
 const SESSION = "packages/crypto/src/session.ts";
@@ -416,6 +418,30 @@ export const CATALOGUE: readonly Entry[] = [
       invariant: "I8",
       faults: { ...CALM, sessionLoss: 0.9, clientCrashMean: 4_000, signalLoss: 0.5 },
     },
+  },
+  {
+    id: "held-rows-leave",
+    what: "what was sealed for a contact goes out after somebody else took its place",
+    how: [
+      {
+        file: OUTBOX,
+        from: "  if (peer === undefined || peer.change !== undefined || peer.retired) return;\n  if (draft.live.direct",
+        to: "  if (peer === undefined || peer.retired) return;\n  if (draft.live.direct",
+      },
+    ],
+    killer: { invariant: "I12", faults: STRANGERS },
+  },
+  {
+    id: "verified-replaced",
+    what: "a verified contact is replaced without comparing",
+    how: [
+      {
+        file: "packages/protocol/src/repair.ts",
+        from: "  if (peer.contact.verified && !compared) {",
+        to: "  if (peer.retired && !compared) {",
+      },
+    ],
+    killer: { invariant: "I12", faults: STRANGERS },
   },
   {
     id: "held-conversation-sends",

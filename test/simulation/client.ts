@@ -82,6 +82,8 @@ export interface Client extends Endpoint {
   rename(name: string): Promise<void>;
   /** What a modified app could send: see `MALICE`. */
   forge(id: ConversationId, how: Random): Promise<void>;
+  /** See `Forger`. */
+  impersonate(id: ConversationId, stranger: OwnDevice, how: Random): Promise<void>;
   has(id: ConversationId): boolean;
   readonly dropped: ReadonlyMap<DropReason, number>;
   readonly steps: number;
@@ -695,6 +697,11 @@ export function createClient(options: ClientOptions): Client {
     async forge(id, how) {
       const entry = entries.get(id);
       if (entry !== undefined && running) await guarded(() => forger.forge(entry, how));
+    },
+    async impersonate(id, stranger, how) {
+      const entry = entries.get(id);
+      if (entry === undefined || !running) return;
+      await guarded(() => forger.impersonate(entry, stranger, how));
     },
     async hub(up) {
       if (up === online) return;

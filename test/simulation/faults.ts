@@ -32,6 +32,8 @@ export interface Faults {
   readonly sessionLoss: number;
   /** Mean time between copies of a client's whole store that are put back some time later. */
   readonly putBackMean: number;
+  /** Mean time between strangers who answer in a contact's place, per pair, with a spare bundle that came into their hands. */
+  readonly strangerMean: number;
   readonly duplicate: number;
   /** Chance that a frame overtakes or falls behind others. */
   readonly reorder: number;
@@ -127,6 +129,7 @@ export function drawFaults(random: Random): Faults {
     evilLie: maybe(evil, () => random.next() * 0.1),
     forgeMean: maybe(0.25, every(500, 8_000)),
     putBackMean: maybe(0.08, every(5_000, 40_000)),
+    strangerMean: maybe(0.12, every(5_000, 40_000)),
   };
 }
 
@@ -144,6 +147,7 @@ export const healed = (faults: Faults): Faults => ({
   evictionMean: 0,
   sessionLoss: 0,
   putBackMean: 0,
+  strangerMean: 0,
   duplicate: 0,
   reorder: 0,
   straggler: 0,
@@ -188,6 +192,7 @@ export const isPlain = (faults: Faults): boolean =>
     faults.relayRotMean +
     faults.sessionLoss +
     faults.putBackMean +
+    faults.strangerMean +
     faults.slow +
     faults.straggler +
     faults.clockJumpMean +

@@ -2,9 +2,26 @@
  * What a modified app could send: it has the keys of its own side, and says with them what ours never would.
  * Owns: the tricks. Leaves to client.ts: the honest rest of the same installation.
  */
-import { encrypt, hmacSha256, JUMP_MAX, type Session } from "@sotto/crypto";
+import {
+  encrypt,
+  hmacSha256,
+  initiate,
+  JUMP_MAX,
+  type OwnDevice,
+  type Session,
+} from "@sotto/crypto";
 import type { ConversationId, Env, Slice } from "@sotto/protocol";
-import { asContentId, bytesToHex, encodeContent, EnvelopeType, hexToBytes } from "@sotto/wire";
+import {
+  asContentId,
+  bytesToHex,
+  type Content,
+  CONTENT_ID_BYTES,
+  decodeBundle,
+  encodeContent,
+  ENVELOPE_ID_BYTES,
+  EnvelopeType,
+  hexToBytes,
+} from "@sotto/wire";
 import type { Client } from "./client.ts";
 import { type Network, targetOf } from "./endpoint.ts";
 import { FORGED, MARKER, type Oracle } from "./oracle.ts";
@@ -29,6 +46,8 @@ export interface Forger {
   /** An honest envelope left. */
   sent(id: ConversationId, blob: Uint8Array): void;
   forge(entry: Forging, how: Random): Promise<void>;
+  /** Somebody with another root key answers in this client's place, with the spare bundle it was given. */
+  impersonate(entry: Forging, stranger: OwnDevice, how: Random): Promise<void>;
 }
 
 export interface ForgerOptions {
@@ -48,6 +67,7 @@ export function createForger(options: ForgerOptions): Forger {
 
   return {
     forge,
+    impersonate,
     sent(id, blob) {
       if (blob[0] === EnvelopeType.hello) hellos.set(id, blob);
     },
@@ -59,6 +79,7 @@ export function createForger(options: ForgerOptions): Forger {
     if (conversation?.peer.state !== "open" || target === undefined || client.diskFull) return;
     const { peer, version } = conversation;
     const [session, ...others] = peer.sessions;
+    if (peer.change !== undefined) return;
     if (session?.sending === undefined || peer.queue.address === undefined) return;
     const trick = how.pick(MALICE);
     const send = (blob: Uint8Array): void => {
@@ -99,6 +120,31 @@ export function createForger(options: ForgerOptions): Forger {
     const sealed = await encrypt(session, content, options.env());
     keep(sealed.session);
     send(sealed.envelope);
+  }
+
+  async function impersonate(entry: Forging, stranger: OwnDevice, how: Random): Promise<void> {
+    const peer = entry.slice.conversation?.peer;
+    const target = targetOf(entry.slice);
+    if (peer?.state !== "open" || target === undefined) return;
+    const bundle = peer.spares.theirs && decodeBundle(peer.spares.theirs.bundle);
+    const { address } = peer.queue;
+    if (bundle?.ok !== true || address === undefined) return;
+    const env = { ...options.env(), entropy: (length: number) => how.bytes(length) };
+    let session = (await initiate(stranger, bundle.value, env))?.session;
+    if (session === undefined) return;
+    trace(`${client.name}/${entry.id} is impersonated`);
+    const time = { ms: Math.floor(client.now()), counter: 0 };
+    const about = () => ({ id: asContentId(how.bytes(CONTENT_ID_BYTES)), time });
+    const contents: readonly Content[] = [
+      { kind: "introduction", ...about(), name: FORGED, addresses: [address] },
+      { kind: "text", ...about(), text: `${MARKER} ${FORGED}` },
+    ];
+    for (const content of contents) {
+      const sealed = await encrypt(session, encodeContent(content), env);
+      ({ session } = sealed);
+      const id = bytesToHex(how.bytes(ENVELOPE_ID_BYTES));
+      network.append(client, target, id, sealed.envelope, () => undefined);
+    }
   }
 
   function contentOf(

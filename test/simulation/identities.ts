@@ -7,6 +7,8 @@ export const RELAY_SEED = new Uint8Array(32).fill(7);
 
 export interface Identities {
   readonly people: readonly OwnDevice[];
+  /** Somebody whom nobody knows. */
+  readonly stranger: OwnDevice;
   /** Ed25519, 32 bytes, as clients pin it. */
   readonly relayKey: Uint8Array;
 }
@@ -61,5 +63,11 @@ async function makeIdentities(crypto: CryptoBackend): Promise<Identities> {
       }),
     );
   }
-  return { people, relayKey: await crypto.signPublic(RELAY_SEED) };
+  const elsewhere = createRandom(0xbad);
+  const stranger = await createOwnDevice({
+    now: 1_700_000_000_000,
+    entropy: (length) => elsewhere.bytes(length),
+    crypto,
+  });
+  return { people, stranger, relayKey: await crypto.signPublic(RELAY_SEED) };
 }

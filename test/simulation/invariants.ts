@@ -14,6 +14,7 @@ export const INVARIANTS = {
   I9: "after the faults everything arrives within 120 simulated seconds, or as soon as its repair allows",
   I10: "no text, name or secret of a device is in bytes on the network or on the relay's disk",
   I11: "no device gets what was written by somebody who knew that it, or its account, had been removed",
+  I12: "while somebody else is in a contact's place, nothing is sent there and nothing of it is shown, until the person has decided",
   I13: "the relay deletes only what its reader has committed, and a reader confirms only that",
   I14: "an input told again changes nothing but the receipts that are owed",
   I15: "whatever clocks say, nothing is lost",
@@ -30,8 +31,3 @@ export const KNOWN_LIMITS = [
   "a store that was copied before an invite was used and is put back after it: the one who used it writes under a session and to a queue that this store knows nothing of, and only a new invite helps",
   "what a store that was put back had received and confirmed, and what it had accepted and the other side had not: nobody sends that again",
 ] as const;
-
-/** Numbers that wait for what they are about. */
-export const NOT_YET = {
-  I12: "a change of identity holds the conversation; its tests are packages/protocol/test/repair.test.ts",
-} as const;

@@ -157,6 +157,8 @@ export interface OracleOptions {
   readonly random: Random;
   /** Somebody changes what the relay gives. */
   readonly isTampered: boolean;
+  /** Root key of whoever answers in others' places. */
+  readonly stranger?: Uint8Array;
 }
 
 export function createOracle(options: OracleOptions): Oracle {
@@ -417,7 +419,13 @@ export function createOracle(options: OracleOptions): Oracle {
     },
     committed(client, change) {
       const { id, last, unread } = change.conversation;
-      if (last?.text.includes(FORGED) === true) {
+      const { peer } = change.conversation;
+      const isOfStranger =
+        peer.state === "open" &&
+        options.stranger !== undefined &&
+        equalBytes(peer.contact.cert.rootKey, options.stranger);
+      if (isOfStranger) oracle.fail("I12", `${client.name} has somebody else in a contact's place`);
+      else if (last?.text.includes(FORGED) === true) {
         oracle.fail("I2", `${client.name} lists a forged text`);
       }
       const before = client.disk.conversations.get(id)?.unread ?? 0;
@@ -449,6 +457,10 @@ export function createOracle(options: OracleOptions): Oracle {
       const { rootSecret, signingSecret, dhSecret } = client.disk.self;
       for (const taint of [MARKER_BYTES, rootSecret, signingSecret, dhSecret]) {
         if (includes(blob, taint)) oracle.fail("I10", `${client.name} lets a secret out`);
+      }
+      const peer = client.disk.conversations.get(id)?.peer;
+      if (peer?.state === "open" && peer.change !== undefined) {
+        oracle.fail("I12", `${client.name} sends while somebody else is in ${id}'s place`);
       }
       if (blob[0] === EnvelopeType.signal && isAhead(client, id)) telling.add(keyOfBlob(blob));
       checkRelease(client, blob, id);

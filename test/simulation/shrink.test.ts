@@ -3,21 +3,22 @@ import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
 describe("a failing seed", () => {
-  const options = { bug: "transmit-before-commit", faults: { stack: "full" } } as const;
+  const faults = { stack: "full", crashAtBoundary: 0.04, signalLoss: 0.5 } as const;
+  const options = { bug: "transmit-before-commit", faults } as const;
 
   it("is reduced to what it takes, and that fails again to the letter", async () => {
-    const shrunk = await shrink(3, options);
+    const shrunk = await shrink(18, options);
     expect(shrunk?.invariant).toBe("I5");
     if (shrunk === undefined) return;
     expect(shrunk.from).toBeGreaterThan(20);
     expect(shrunk.only.length).toBeLessThanOrEqual(shrunk.from / 10);
     expect(shrunk.only.join()).toMatch(/crash:/);
-    const again = await simulate(3, { ...options, only: new Set(shrunk.only) });
+    const again = await simulate(18, { ...options, only: new Set(shrunk.only) });
     expect(again).toEqual(shrunk.result);
     expect(again.broken).toContain(shrunk.invariant);
     for (const left of shrunk.only) {
       const only = new Set(shrunk.only.filter((one) => one !== left));
-      expect((await simulate(3, { ...options, only })).broken).not.toContain("I5");
+      expect((await simulate(18, { ...options, only })).broken).not.toContain("I5");
     }
   });
 

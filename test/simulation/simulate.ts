@@ -79,8 +79,10 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const scheduler = createScheduler();
   const decisions = createDecisions(seed, () => scheduler.now, options.only);
   const crypto = options.crypto ?? stubBackend;
+  const { people, stranger, relayKey } = await identitiesFor(crypto);
   const oracle = createOracle({
     scheduler,
+    stranger: stranger.cert.rootKey,
     crypto,
     random: createRandom(~seed),
     isTampered: isTampered(faults),
@@ -97,7 +99,6 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const current = (): Faults => (healing ? healed(faults) : faults);
   trace(JSON.stringify(faults));
 
-  const { people, relayKey } = await identitiesFor(crypto);
   const network = (faults.stack === "full" ? createFullNetwork : createThinNetwork)({
     scheduler,
     random: random.fork(),
@@ -187,7 +188,10 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const mayDrop = haveLost ? WITH_OLD_STORES : HARMLESS;
   // Only a store that was put back may be taken for one.
   const older: readonly DropReason[] = oracle.restored.stores > 0 ? ["old-store"] : [];
-  await oracle.atTheEnd(new Set([...(isTampered(faults) ? WITH_TAMPERING : mayDrop), ...older]));
+  const strange: readonly DropReason[] =
+    faults.strangerMean > 0 ? ["wrong-identity", "unexpected"] : [];
+  const always = isTampered(faults) ? WITH_TAMPERING : mayDrop;
+  await oracle.atTheEnd(new Set([...always, ...older, ...strange]));
   return {
     seed,
     failures: oracle.failures,
@@ -219,8 +223,11 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     const again = (ms: number, run: () => void | Promise<void>): void => {
       scheduler.after(ms, run);
     };
-    const someSide = (by: Random): readonly [Client, string] =>
-      by.chance(0.5) ? [inviter, inviterId] : [invitee, inviteeId];
+    const sides = [
+      [inviter, inviterId],
+      [invitee, inviteeId],
+    ] as const;
+    const someSide = (by: Random): readonly [Client, string] => sides[by.chance(0.5) ? 0 : 1];
     const invite = async (): Promise<void> => {
       if (inviter.disk.conversations.has(inviterId)) return;
       await inviter.begin(inviterId, {
@@ -284,12 +291,43 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
       const [client, id] = someSide(act.random);
       if (act.take()) await client.forge(id, act.random);
     };
+    const impersonate = async (): Promise<void> => {
+      if (healing) return;
+      const act = decisions.next("stranger");
+      again(act.random.exponential(faults.strangerMean), impersonate);
+      const [client, id] = someSide(act.random);
+      if (act.take()) await client.impersonate(id, stranger, act.random);
+    };
+    const person = faults.strangerMean > 0 ? own.fork() : undefined;
+    /** The person looks in, hesitates, and says at last that this is not the contact. */
+    const decide = async (by: Random): Promise<void> => {
+      again(1_000, () => decide(by));
+      for (const [client, id] of sides) {
+        const peer = client.disk.conversations.get(id)?.peer;
+        if (peer?.state !== "open" || !client.running) continue;
+        if (!healing && by.chance(0.05)) {
+          await client.feed(id, { kind: "mark-verified", verified: by.chance(0.7) });
+        }
+        if (peer.change === undefined) continue;
+        const { rootKey } = peer.change.cert;
+        // Accepted without comparing, a verified contact is not replaced.
+        if (peer.contact.verified && by.chance(0.3)) {
+          await client.feed(id, { kind: "answer-change", rootKey, answer: "accept" });
+        }
+        if (!healing && by.chance(0.7)) continue;
+        await client.feed(id, { kind: "answer-change", rootKey, answer: "reject" });
+      }
+    };
     const copy = (): void => {
       const act = decisions.next("copy");
       const [client, id] = someSide(act.random);
       if (act.take()) oracle.copied(client, id);
     };
     if (faults.forgeMean > 0) again(own.exponential(faults.forgeMean), forge);
+    if (person !== undefined) {
+      again(person.exponential(faults.strangerMean), impersonate);
+      again(1_000, () => decide(person));
+    }
     again(own.int(500), invite);
     again(500 + own.exponential(3_000), accept);
     again(own.int(2_000), write);
