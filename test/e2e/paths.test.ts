@@ -19,7 +19,7 @@ import { type RelayProcess, startRelayProcess } from "./support/relay-process.ts
 let relay: RelayProcess;
 let aliceProfile: Profile;
 let bobProfile: Profile;
-const CONTACT = /^(?!Notes).*\d\d:\d\d/s;
+const CONTACT = /^(?!Notes).*\d:\d\d/s;
 
 beforeEach(async () => {
   relay = await startRelayProcess();

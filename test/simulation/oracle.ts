@@ -50,6 +50,8 @@ import type { Scheduler } from "./scheduler.ts";
 /** Every text and name carries this; no sealed unit may. */
 export const MARKER = "~readable~";
 /** Every text that a modified app sends under the id of another message carries this; nobody may ever see it. */
+/** A tag, and four bytes of the nonce beside it (packages/protocol/SPEC.md §7). */
+const MARK_BYTES = TAG_BYTES + 4;
 export const FORGED = "~forged~";
 /** Timer steps of one conversation within a second that come to nothing: more is a storm. */
 const WAKES_PER_SECOND_MAX = 12;
@@ -253,7 +255,7 @@ export function createOracle(options: OracleOptions): Oracle {
     const most: readonly (readonly [string, number, number])[] = [
       ["sessions", sessions.length, SESSIONS_MAX],
       ["hellos seen", helloSeen.length, HELLOS_SEEN_MAX],
-      ["received", received.length / (TAG_BYTES + CONTENT_ID_BYTES), RECEIVED_MAX],
+      ["received", received.length / (MARK_BYTES + CONTENT_ID_BYTES), RECEIVED_MAX],
       ["owed", owed.length, RECEIPT_IDS_MAX],
       ["spares", spares.own.length, SPARES_MAX],
       ["held", peer.change?.frames.length ?? 0, HELD_FRAMES_MAX],
