@@ -182,9 +182,9 @@ export function createOracle(options: OracleOptions): Oracle {
   /** Rows that were stored and are not, because an older store was put back. */
   const lost = new Map<string, Set<string>>();
   const restored = { stores: 0, oldKeys: 0, gone: 0 };
-  /** Signals that say more has been read than their reader remembers having sealed. */
-  const telling = new Set<string>();
-  /** Conversations in which the other side has said so. */
+  /** What the sender of each signal had opened in the session it sealed it in. */
+  const signalled = new Map<string, Session>();
+  /** Conversations in which the other side has said that it had more than the store remembered at that time. */
   const told = new Set<string>();
   const copies: Copy[] = [];
   const ratchetKeys = new Map<string, Uint8Array>();
@@ -326,17 +326,14 @@ export function createOracle(options: OracleOptions): Oracle {
     } else oracle.fail("I5", `${client.name} uses a message key for two messages`);
   }
 
-  /** Whether this client has opened more than the other side's store knows of, in the session it would signal in. */
-  function isAhead(client: Client, id: ConversationId): boolean {
-    const there = across(client, id);
-    const session = sessionsOf(client, id)[0];
-    const other = there && sessionsOf(there.client, there.id).find((one) => isSame(one, session));
-    if (session === undefined || other === undefined) return false;
-    const sent = other.turn + (other.initiator ? 1 : 0) - (other.stepDue ? 1 : 0);
-    const isInChain = session.turn === sent;
+  /** Whether a store remembers less of what it sealed than its contact had opened by then. */
+  function isBehind(client: Client, id: ConversationId, read: Session): boolean {
+    const own = sessionsOf(client, id).find((one) => isSame(one, read));
+    if (own === undefined) return false;
+    const sent = own.turn + (own.initiator ? 1 : 0) - (own.stepDue ? 1 : 0);
+    const isInChain = read.turn === sent;
     return (
-      session.turn > sent ||
-      (isInChain && (session.receiving?.next ?? 0) > (other.sending?.next ?? 0))
+      read.turn > sent || (isInChain && (read.receiving?.next ?? 0) > (own.sending?.next ?? 0))
     );
   }
 
@@ -345,8 +342,7 @@ export function createOracle(options: OracleOptions): Oracle {
     return peer?.state === "open" ? peer.sessions : [];
   }
 
-  const isSame = (one: Session, other: Session | undefined): boolean =>
-    other !== undefined && equalBytes(one.id, other.id);
+  const isSame = (one: Session, other: Session): boolean => equalBytes(one.id, other.id);
 
   function hear(
     client: Client,
@@ -358,7 +354,10 @@ export function createOracle(options: OracleOptions): Oracle {
     const isRefused = effects.some(
       (one) => one.kind === "dropped" && one.reason === "unknown-session",
     );
-    if (!isRefused && telling.has(keyOfBlob(input.blob))) told.add(`${client.name}/${id}`);
+    const read = signalled.get(keyOfBlob(input.blob));
+    if (!isRefused && read !== undefined && isBehind(client, id, read)) {
+      told.add(`${client.name}/${id}`);
+    }
   }
 
   const env = () => ({
@@ -464,7 +463,10 @@ export function createOracle(options: OracleOptions): Oracle {
       if (peer?.state === "open" && peer.change !== undefined) {
         oracle.fail("I12", `${client.name} sends while somebody else is in ${id}'s place`);
       }
-      if (blob[0] === EnvelopeType.signal && isAhead(client, id)) telling.add(keyOfBlob(blob));
+      const [session] = sessionsOf(client, id);
+      if (blob[0] === EnvelopeType.signal && session !== undefined) {
+        signalled.set(keyOfBlob(blob), session);
+      }
       checkRelease(client, blob, id);
     },
     accepted(client, conversation, messageId, text) {
