@@ -529,7 +529,9 @@ export function createOracle(options: OracleOptions): Oracle {
       const own = pairs.filter((pair) => pair.inviter === client || pair.invitee === client);
       return own.every((pair) => {
         const id = pair.inviter === client ? pair.inviterId : pair.inviteeId;
-        return isWhole(pair) && client.disk.conversations.get(id)?.peer.state === "open";
+        const peer = client.disk.conversations.get(id)?.peer;
+        // Before it knows where to write, an older store can ask nobody for what it lacks.
+        return isWhole(pair) && peer?.state === "open" && peer.contact.addresses.length > 0;
       });
     },
     putBack(client, store) {
