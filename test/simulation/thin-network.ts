@@ -197,9 +197,12 @@ export function createThinNetwork(options: NetworkOptions): Network {
         unacknowledged: new Set(),
       };
       connections.set(client, connection);
-      scheduler.after(delay(), () =>
-        connection.open && client.running ? client.hub(true) : undefined,
-      );
+      scheduler.after(delay(), async () => {
+        if (!connection.open || !client.running) return;
+        // A client hears that one connection has ended before it has the next.
+        await client.hub(false);
+        await client.hub(true);
+      });
     },
     disconnect(client) {
       const connection = connections.get(client);
