@@ -1,6 +1,7 @@
 import {
   accountIdOf,
   createOwnDevice,
+  isSameDevice,
   LABELS,
   nobleBackend,
   type OwnDevice,
@@ -128,3 +129,13 @@ function fieldPrimeLess(amount: number): Uint8Array<ArrayBuffer> {
   bytes[31] = 0x7f;
   return bytes;
 }
+
+it("is the same device with the same account, id and keys, whatever else its certificate says", () => {
+  const { cert } = own;
+  expect(isSameDevice(cert, { ...cert, issuedAt: cert.issuedAt + 1 } as DeviceCert)).toBe(true);
+  for (const field of ["rootKey", "deviceId", "signingKey", "dhKey"] as const) {
+    const other = { ...cert, [field]: flipBit(cert[field], 3) };
+    expect(isSameDevice(cert, other), field).toBe(false);
+    expect(isSameDevice(other, cert), field).toBe(false);
+  }
+});

@@ -51,3 +51,18 @@ it("tells members and strangers nothing", async () => {
   expect(pagesOfEnd(log, accountOf(at(people, 1)))).toEqual([]);
   expect(pagesOfEnd(log, accountOf(at(others, 0)))).toEqual([]);
 });
+
+it("tells a member who was out for a while nothing, and of somebody else's leaving nothing", async () => {
+  const env = seededEnv("again");
+  const { people, log } = await foundGroup(3, env);
+  const [founder, leaver, back] = [at(people, 0), at(people, 1), at(people, 2)];
+  const out = await did(log, founder, { kind: "remove", account: accountOf(back) }, env);
+  const again = await did(out, founder, { kind: "add", account: accountOf(back) }, env);
+  expect(pagesOfEnd(again, accountOf(back))).toEqual([]);
+  const gone = await did(out, leaver, { kind: "leave" }, env);
+  const taken = pagesOfEnd(gone, accountOf(back)).reduce(
+    (all, page) => receivePage(all, page).log,
+    log,
+  );
+  expect([...taken.ops.keys()]).toEqual([...out.ops.keys()]);
+});
