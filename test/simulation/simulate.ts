@@ -305,10 +305,11 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
       for (const [client, id] of sides) {
         const peer = client.disk.conversations.get(id)?.peer;
         if (peer?.state !== "open" || !client.running) continue;
-        if (!healing && by.chance(0.05)) {
+        if (peer.change === undefined) {
+          if (healing || by.chance(0.95)) continue;
           await client.feed(id, { kind: "mark-verified", verified: by.chance(0.7) });
+          continue;
         }
-        if (peer.change === undefined) continue;
         const { rootKey } = peer.change.cert;
         // Accepted without comparing, a verified contact is not replaced.
         if (peer.contact.verified && by.chance(0.3)) {
