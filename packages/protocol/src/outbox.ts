@@ -255,8 +255,9 @@ function renewDueAt(draft: Draft, row: OutboxRow): Instant | undefined {
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
-/** Whether the row's age, in units of RESEND_AFTER_MS, has passed a power of two meanwhile. */
+/** Whether the row's age, in units of RESEND_AFTER_MS, has passed a power of two meanwhile. Nobody knows it after the clock was set back. */
 function hasDoubled({ createdAt }: OutboxRow, from: Instant, to: Instant): boolean {
+  if (createdAt > to) return true;
   const unitsAt = (at: Instant): number => Math.max(0, at - createdAt) / RESEND_AFTER_MS;
   return Math.clz32(unitsAt(to)) < Math.clz32(unitsAt(from));
 }

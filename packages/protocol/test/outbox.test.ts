@@ -201,6 +201,22 @@ describe("a text", () => {
     ]);
   });
 
+  it("to somebody who never answered is sealed anew every time when the clock was set back meanwhile", async () => {
+    const { bob } = await accepted();
+    let [out] = bob.toRelay.splice(0);
+    bob.now -= 10 * RESEND_AFTER_MS;
+    await ok(bob, out?.id);
+    const ids = new Set([out?.id]);
+    for (let hour = 1; hour <= 3; hour++) {
+      bob.now += RESEND_AFTER_MS;
+      await bob.feed({ kind: "wake" });
+      [out] = bob.toRelay.splice(0);
+      ids.add(out?.id);
+      await ok(bob, out?.id);
+    }
+    expect(ids.size).toBe(4);
+  });
+
   it("reaches somebody who has had its numbers from a store that was put back since", async () => {
     const { alice, bob } = await accepted();
     const [spoiled] = bob.toRelay.splice(0);
