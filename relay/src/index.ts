@@ -198,6 +198,8 @@ export {
   RESERVATIONS_MAX,
   STOP_STREAMS_MAX,
 } from "./node/circuit-limits.ts";
+export { configPage } from "./config/explain.ts";
+export { resolveSettings } from "./config/resolve.ts";
 export { nodeBackend } from "@sotto/engines/node";
 export {
   CONNECTIONS_MAX,

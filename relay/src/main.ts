@@ -3,68 +3,21 @@
  * `sotto-relay`: the relay as one command.
  * Spec: README.md.
  */
-import { Command, InvalidArgumentError, Option } from "commander";
-import { BYTES_MAX_DEFAULT } from "./core/limits.ts";
+import { readFileSync } from "node:fs";
+import { Command, Option } from "commander";
+import { configPage, explainKey, printSettings } from "./config/explain.ts";
+import { type Key, type KeyId, KEYS } from "./config/keys.ts";
+import { findKey, KEY_IDS, type Resolved, resolveSettings, unknown } from "./config/resolve.ts";
 import type { Relay } from "./index.ts";
-import { HOST_DEFAULT, PORT_DEFAULT } from "./node/defaults.ts";
 
 /** A second signal, or a drain that takes longer, ends the process at once. */
 const DRAIN_MS = 10_000;
-/** Less is a typing error. */
-const BYTES_MIN = 1_048_576;
-const UNITS = { "": 1, K: 1_024, M: 1_048_576, G: 1_073_741_824 } as const;
-
-interface Flags {
-  readonly port: number;
-  readonly host: string;
-  readonly data: string;
-  readonly app: string;
-  readonly publicUrl?: string;
-  readonly maxBytes: number;
-  readonly trustProxy: boolean;
-  readonly circuit: boolean;
-}
 
 const program = new Command("sotto-relay")
   .description(
     "The blind relay of Sotto: sealed mailboxes, signalling, circuits for direct links, and the app itself.",
   )
-  .addOption(
-    new Option("--port <number>", "port to listen on; 0 takes any free one")
-      .env("SOTTO_PORT")
-      .default(PORT_DEFAULT)
-      .argParser(toPort),
-  )
-  .addOption(
-    new Option("--host <address>", "address to listen on; 0.0.0.0 for all")
-      .env("SOTTO_HOST")
-      .default(HOST_DEFAULT),
-  )
-  .addOption(
-    new Option("--data <directory>", "keys and undelivered mail (sealed)")
-      .env("SOTTO_DATA")
-      .default("./sotto-data"),
-  )
-  .addOption(
-    new Option("--app <directory>", "built app to serve").env("SOTTO_APP").default("app/dist"),
-  )
-  .addOption(
-    new Option("--public-url <origin>", "origin clients use, for example https://chat.example.com")
-      .env("SOTTO_PUBLIC_URL")
-      .argParser(toOrigin),
-  )
-  .addOption(
-    new Option("--max-bytes <size>", "room for mail and offers, for example 500M or 8G")
-      .env("SOTTO_MAX_BYTES")
-      .default(BYTES_MAX_DEFAULT, "4G")
-      .argParser(toBytes),
-  )
-  .addOption(
-    new Option("--trust-proxy", "count clients by the last X-Forwarded-For address")
-      .env("SOTTO_TRUST_PROXY")
-      .default(false),
-  )
-  .addOption(new Option("--no-circuit", "no libp2p circuits for direct links"))
+  .option("--config <file>", "settings as TOML, see CONFIG.md (env: SOTTO_CONFIG)")
   .addHelpText(
     "after",
     `
@@ -78,20 +31,66 @@ Keys live in <data>/identity.key and <data>/send.key: back them up, a relay with
 `,
   );
 
-await run();
+for (const entry of Object.values(KEYS)) program.addOption(toOption(entry));
+program.action(start);
+program
+  .command("start")
+  .description("run the relay; also what happens without a command")
+  .action(start);
+program
+  .command("config")
+  .description("say what the settings are, without starting")
+  .option("--print", "all settings in force, and where each comes from")
+  .option("--explain <name>", "one setting, for example limits.max_bytes")
+  .option("--page", "the text of CONFIG.md")
+  .action(config);
 
-async function run(): Promise<void> {
-  program.parse();
-  const flags = program.opts<Flags>();
+await program.parseAsync();
+
+function toOption(entry: Key<unknown>): Option {
+  const fallback = entry.shown === "" ? "" : `, default: ${entry.shown}`;
+  return new Option(entry.flag, `${entry.sentence} (env: ${entry.env}${fallback})`);
+}
+
+/** Throws for anything wrong in any source. */
+function resolve(): Resolved {
+  const given = program.opts<Record<string, unknown>>();
+  const flags: Partial<Record<KeyId, string>> = {};
+  for (const id of KEY_IDS) {
+    if (program.getOptionValueSource(id) === "cli") flags[id] = String(given[id]);
+  }
+  const path = given["config"] ?? process.env["SOTTO_CONFIG"];
+  const file = typeof path === "string" ? readFileSync(path, "utf8") : undefined;
+  return resolveSettings({ flags, env: process.env, file });
+}
+
+function config(options: { readonly explain?: string; readonly page?: boolean }): void {
+  try {
+    if (options.page === true) process.stdout.write(configPage());
+    else if (options.explain === undefined) process.stdout.write(printSettings(resolve()));
+    else {
+      const entry = findKey(options.explain);
+      if (entry === undefined) throw new TypeError(unknown(options.explain));
+      process.stdout.write(explainKey(entry));
+    }
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function fail(error: unknown): void {
+  process.stderr.write(`sotto-relay: ${error instanceof Error ? error.message : "failed"}\n`);
+  process.exitCode = 1;
+}
+
+async function start(): Promise<void> {
   let relay: Relay;
   try {
     // After the options, so that --help and a typing error answer at once.
     const { startRelay } = await import("./index.ts");
-    relay = await startRelay(flags);
+    relay = await startRelay(resolve().settings);
   } catch (error) {
-    process.stderr.write(`sotto-relay: ${error instanceof Error ? error.message : "failed"}\n`);
-    process.exitCode = 1;
-    return;
+    return fail(error);
   }
   process.stdout.write(`Sotto is ready: ${relay.url}\n`);
   let stopping = false;
@@ -106,27 +105,4 @@ async function run(): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
-}
-
-function toPort(text: string): number {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError("0 to 65535.");
-  return port;
-}
-
-function toBytes(text: string): number {
-  const [, digits, letter = ""] = /^(\d+)([KMG]?)$/i.exec(text) ?? [];
-  const unit = Object.entries(UNITS).find(([name]) => name === letter.toUpperCase())?.[1] ?? 1;
-  const bytes = Number(digits) * unit;
-  if (!Number.isSafeInteger(bytes) || bytes < BYTES_MIN) {
-    throw new InvalidArgumentError("At least 1M, for example 500M or 8G.");
-  }
-  return bytes;
-}
-
-function toOrigin(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && url.pathname === "/";
-  if (!isOrigin) throw new InvalidArgumentError("An origin such as https://chat.example.com.");
-  return url.origin;
 }

@@ -76,6 +76,7 @@ const LAYERS: Readonly<
       "@multiformats/multiaddr",
       "commander",
       "libp2p",
+      "smol-toml",
       "ws",
     ],
   },

@@ -1,0 +1,151 @@
+/**
+ * Every setting of the relay: one entry here is its flag, its variable, its line in relay.toml and in CONFIG.md.
+ * Owns: names, defaults, units, what a text means. Leaves to resolve.ts: which source wins.
+ * Spec: CONFIG.md, made from this file.
+ */
+import { BYTES_MAX_DEFAULT } from "../core/limits.ts";
+import { HOST_DEFAULT, PORT_DEFAULT } from "../node/defaults.ts";
+
+/** One setting. `name` is `section.key` of relay.toml. */
+export interface Key<T> {
+  readonly name: string;
+  /** As commander takes it. */
+  readonly flag: string;
+  readonly env: string;
+  readonly fallback: T;
+  /** The fallback as people write it; empty when there is none. */
+  readonly shown: string;
+  readonly unit: string;
+  readonly sentence: string;
+  /** Throws a TypeError that says what would be right. Texts from every source come through here. */
+  readonly parse: (text: string) => T;
+}
+
+/** Less is a typing error. */
+const BYTES_MIN = 1_048_576;
+const UNITS = { "": 1, K: 1_024, M: 1_048_576, G: 1_073_741_824 } as const;
+
+const key = <T>(entry: Key<T>): Key<T> => entry;
+
+/** By the names that startRelay takes. */
+export const KEYS = {
+  port: key({
+    name: "server.port",
+    flag: "--port <number>",
+    env: "SOTTO_PORT",
+    fallback: PORT_DEFAULT,
+    shown: String(PORT_DEFAULT),
+    unit: "port",
+    sentence: "Port to listen on; 0 takes any free one.",
+    parse: toPort,
+  }),
+  host: key({
+    name: "server.host",
+    flag: "--host <address>",
+    env: "SOTTO_HOST",
+    fallback: HOST_DEFAULT,
+    shown: HOST_DEFAULT,
+    unit: "address",
+    sentence: "Address to listen on; 0.0.0.0 for all.",
+    parse: toText,
+  }),
+  data: key({
+    name: "server.data",
+    flag: "--data <directory>",
+    env: "SOTTO_DATA",
+    fallback: "./sotto-data",
+    shown: "./sotto-data",
+    unit: "directory",
+    sentence: "Keys and undelivered mail (sealed).",
+    parse: toText,
+  }),
+  app: key({
+    name: "server.app",
+    flag: "--app <directory>",
+    env: "SOTTO_APP",
+    fallback: "app/dist",
+    shown: "app/dist",
+    unit: "directory",
+    sentence: "Built app to serve.",
+    parse: toText,
+  }),
+  publicUrl: key<string | undefined>({
+    name: "server.public_url",
+    flag: "--public-url <origin>",
+    env: "SOTTO_PUBLIC_URL",
+    fallback: undefined,
+    shown: "",
+    unit: "origin",
+    sentence:
+      "Origin clients use, for example https://chat.example.com; http://localhost with the port unless given.",
+    parse: toOrigin,
+  }),
+  trustProxy: key({
+    name: "server.trust_proxy",
+    flag: "--trust-proxy",
+    env: "SOTTO_TRUST_PROXY",
+    fallback: false,
+    shown: "false",
+    unit: "true or false",
+    sentence:
+      "Count clients by the last X-Forwarded-For address; needed behind a proxy, wrong without one.",
+    parse: toBoolean,
+  }),
+  circuit: key({
+    name: "server.circuit",
+    flag: "--no-circuit",
+    env: "SOTTO_CIRCUIT",
+    fallback: true,
+    shown: "true",
+    unit: "true or false",
+    sentence: "Serve libp2p circuits for direct links.",
+    parse: toBoolean,
+  }),
+  maxBytes: key({
+    name: "limits.max_bytes",
+    flag: "--max-bytes <size>",
+    env: "SOTTO_MAX_BYTES",
+    fallback: BYTES_MAX_DEFAULT,
+    shown: "4G",
+    unit: "bytes, or with K, M, G",
+    sentence: "Room for mail and offers together; beyond it the relay takes no new mail.",
+    parse: toBytes,
+  }),
+} as const;
+
+export type KeyId = keyof typeof KEYS;
+export type Settings = { readonly [Id in KeyId]: ReturnType<(typeof KEYS)[Id]["parse"]> };
+
+function toPort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new TypeError("0 to 65535.");
+  return port;
+}
+
+function toText(text: string): string {
+  if (text === "") throw new TypeError("Not empty.");
+  return text;
+}
+
+function toBoolean(text: string): boolean {
+  if (/^(true|1|yes|on)$/i.test(text)) return true;
+  if (/^(false|0|no|off)$/i.test(text)) return false;
+  throw new TypeError("true or false.");
+}
+
+function toBytes(text: string): number {
+  const [, digits, letter = ""] = /^(\d+)([KMG]?)$/i.exec(text) ?? [];
+  const unit = Object.entries(UNITS).find(([name]) => name === letter.toUpperCase())?.[1] ?? 1;
+  const bytes = Number(digits) * unit;
+  if (!Number.isSafeInteger(bytes) || bytes < BYTES_MIN) {
+    throw new TypeError("At least 1M, for example 500M or 8G.");
+  }
+  return bytes;
+}
+
+function toOrigin(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && url.pathname === "/";
+  if (!isOrigin) throw new TypeError("An origin such as https://chat.example.com.");
+  return url.origin;
+}
