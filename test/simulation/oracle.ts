@@ -186,6 +186,8 @@ export function createOracle(options: OracleOptions): Oracle {
   const signalled = new Map<string, Session>();
   /** Conversations in which the other side has said that it had more than the store remembered at that time. */
   const told = new Set<string>();
+  /** …in a step that is not stored yet: a crash before that takes it away again. */
+  const hearing = new Set<string>();
   const copies: Copy[] = [];
   const ratchetKeys = new Map<string, Uint8Array>();
   const turnedTo = new Map<string, number>();
@@ -350,13 +352,16 @@ export function createOracle(options: OracleOptions): Oracle {
     input: Input,
     effects: readonly Effect[],
   ): void {
+    const name = `${client.name}/${id}`;
+    hearing.delete(name);
     if (input.kind !== "frame" || input.blob[0] !== EnvelopeType.signal) return;
     const isRefused = effects.some(
       (one) => one.kind === "dropped" && one.reason === "unknown-session",
     );
     const read = signalled.get(keyOfBlob(input.blob));
     if (!isRefused && read !== undefined && isBehind(client, id, read)) {
-      told.add(`${client.name}/${id}`);
+      const isStored = effects.some((one) => one.kind === "commit");
+      (isStored ? hearing : told).add(name);
     }
   }
 
@@ -419,6 +424,8 @@ export function createOracle(options: OracleOptions): Oracle {
       if (includes(bytes, MARKER_BYTES)) oracle.fail("I10", "readable text is on its way");
     },
     committed(client, change) {
+      const heard = `${client.name}/${change.conversation.id}`;
+      if (hearing.delete(heard)) told.add(heard);
       const { id, last, unread } = change.conversation;
       const { peer } = change.conversation;
       const isOfStranger =
