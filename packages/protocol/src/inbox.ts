@@ -289,6 +289,13 @@ async function onContent(
   }
   const peer = openPeer(draft);
   if (peer === undefined) return;
+  if (content.kind === "text" && !draft.conversation.listed) {
+    // Known from groups alone, it says nothing here. Or an own device has yet to say that the person knows it: then it
+    // comes again, as nobody has confirmed it.
+    drop(draft, "unexpected");
+    await showMark(draft, said.mark);
+    return;
+  }
   // The ring knows the newest; of older ones, and of own messages, only the store knows the ids.
   const isNew = !draft.known && findReceived(peer.received, MARK_BYTES, content.id) === undefined;
   remember(draft, mark, content.id);

@@ -76,10 +76,12 @@ describe("a member", () => {
     expect(bob.peerIn(id).contact.cert).toEqual(cy.self.cert);
     expect(bob.peerIn(id).contact.name).toBe("Cy");
     // Nor is what is said over it outside the group.
-    await bob.write(id, "psst");
+    const said = await bob.write(id, "psst");
     await fleet.pass(1_000);
     expect([...cy.messages.values()].map(({ text }) => text)).toEqual([]);
     expect(cy.dropped).toContain("unexpected");
+    // Nor receipted: an own device of Cy's may yet say that she knows him.
+    expect(bob.stored(id).map(({ awaits }) => awaits)).toEqual([said]);
   });
 
   it("who was removed reads nothing from the next message on, and cannot write", async () => {
