@@ -261,7 +261,7 @@ export class SottoApp extends LitElement {
   override render(): TemplateResult {
     if (this.failure !== undefined) return this.#failure(this.failure);
     const hasConversation = this.route.conversation !== undefined;
-    const showList = this.wide || (!hasConversation && this.route.invite === undefined);
+    const showList = this.wide || (!hasConversation && !isOpenedByLink(this.route));
     const showMain = this.wide || !showList;
     return html`
       <a class="skip" href="#composer" @click=${this.#skip}>${t().app.skip}</a>
@@ -353,6 +353,7 @@ export class SottoApp extends LitElement {
 
   #main(): TemplateResult {
     if (this.route.invite !== undefined) return this.#opening();
+    if (this.route.deviceLink !== undefined) return this.#openedDeviceLink(this.route.deviceLink);
     const view = this.#view.value;
     if (view !== undefined) return this.#conversation(view);
     if (this.route.conversation !== undefined) {
@@ -416,6 +417,22 @@ export class SottoApp extends LitElement {
       <div class="card">
         <h1>${words.failedTitle}</h1>
         ${this.#joinPanel()} ${this.#toList()}
+      </div>
+    </main>`;
+  }
+
+  /** The page was opened by a link that adds a device. Nothing is done with it before somebody says so. */
+  #openedDeviceLink(link: string): TemplateResult {
+    const me = this.#me.value;
+    return html`<main class="center">
+      <div class="card" aria-live="polite">
+        <h1>${t().devices.opened.title}</h1>
+        ${
+          me === undefined
+            ? html`<p class="quiet-text">${t().app.loading}</p>`
+            : this.#ownDevices.opened(link, me)
+        }
+        ${this.#toList()}
       </div>
     </main>`;
   }
@@ -552,6 +569,7 @@ export class SottoApp extends LitElement {
       conversation: route.conversation,
       sheet: route.sheet,
       invite: undefined,
+      deviceLink: undefined,
     };
     const href = hrefOf(next, this.#profile);
     if (how === "replace") history.replaceState(history.state, "", href);
@@ -574,6 +592,7 @@ export class SottoApp extends LitElement {
     this.hasProblem = false;
     if (isList(this.route) && left !== undefined && !this.wide) this.#focusRow(left);
     // Another link put into the address of an open tab changes only what stands behind the "#".
+    if (this.route.deviceLink !== undefined) this.#ownDevices.forget();
     if (this.route.invite !== undefined) void this.#join(this.route.invite);
     this.#resumeSheet();
   };
@@ -827,7 +846,7 @@ export class SottoApp extends LitElement {
       const messenger = await this.#ready.promise;
       const result = await this.#accept(messenger, text);
       if (!result.ok) {
-        if (result.reason === "own" && messenger.me.value.devices.length === 0) {
+        if (result.reason === "for-device" && this.#ownDevices.expects(text, messenger.me.value)) {
           this.#offerDeviceLink(text);
           return;
         }
@@ -847,7 +866,7 @@ export class SottoApp extends LitElement {
     }
   }
 
-  /** A device that came back from the recovery phrase was opened by the link of another one: it is asked first. */
+  /** On a device that came back from the recovery phrase the link of another one was pasted: it is asked first. */
   #offerDeviceLink(text: string): void {
     this.#ownDevices.offer(text);
     this.#go({ sheet: "settings" }, "replace");
@@ -909,6 +928,9 @@ export class SottoApp extends LitElement {
     target?.focus();
   };
 }
+
+const isOpenedByLink = ({ invite, deviceLink }: Route): boolean =>
+  invite !== undefined || deviceLink !== undefined;
 
 /** Comparing also answers what the contact's devices say against each other; another identity comes first. */
 function setVerified(conversation: Conversation, verified: boolean): Promise<void> {

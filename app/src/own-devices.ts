@@ -2,15 +2,17 @@
  * The devices of the own account in the settings: links between them, and removing one.
  * Owns: what was asked for and how it went. Leaves to the panel: how it looks; to the messenger: what it means.
  */
-import type { AcceptResult, Messenger } from "@sotto/sdk";
-import { type DeviceProblem, type JoinFailure, type SottoEvents, t } from "@sotto/ui";
-import { html, type ReactiveControllerHost, type TemplateResult } from "lit";
+import type { JoinDevicesResult, Messenger } from "@sotto/sdk";
+import { type DeviceJoinFailure, type DeviceProblem, type SottoEvents, t } from "@sotto/ui";
+import { linkToInvite, bytesToBase32 } from "@sotto/wire";
+import { html, nothing, type ReactiveControllerHost, type TemplateResult } from "lit";
 import { joinFailureOf } from "./failures.ts";
 
 /** The other device may still be telling the relay of its link: how often, and how far apart, this one asks. */
 const TRIES_MAX = 4;
 const PAUSE_MS = 500;
 
+type Me = Messenger["me"]["value"];
 type Named<Name extends keyof SottoEvents> = CustomEvent<SottoEvents[Name]>;
 
 export interface OwnDevicesParts {
@@ -22,9 +24,18 @@ export interface OwnDevicesParts {
 export interface OwnDevices {
   /** This device is not linked to any other and takes this link next: it stands in the field. */
   offer(text: string): void;
+  /** This device came back from its phrase, and the link is of the same account. */
+  expects(text: string, me: Me): boolean;
+  /** What a page says that was opened by a device link: on a device of its account the way to join, else why not. */
+  opened(text: string, me: Me): TemplateResult;
   /** Without what failed before, as a person expects who comes back. */
   forget(): void;
   render(me: Messenger["me"]["value"] | undefined, isOnline: boolean): TemplateResult;
+}
+
+function isOf(text: string, { accountId }: Me): boolean {
+  const link = linkToInvite(text);
+  return link.ok && bytesToBase32(link.value.invite.accountId) === accountId;
 }
 
 export function createOwnDevices({ host, ready, announce }: OwnDevicesParts): OwnDevices {
@@ -33,7 +44,7 @@ export function createOwnDevices({ host, ready, announce }: OwnDevicesParts): Ow
   let busy: "link" | "join" | undefined;
   let problem: DeviceProblem | undefined;
   let joinText = "";
-  let joinFailure: JoinFailure | undefined;
+  let joinFailure: DeviceJoinFailure | undefined;
   let joined = false;
 
   async function makeLink(): Promise<void> {
@@ -67,7 +78,7 @@ export function createOwnDevices({ host, ready, announce }: OwnDevicesParts): Ow
     host.requestUpdate();
   }
 
-  async function follow(messenger: Messenger, text: string): Promise<AcceptResult> {
+  async function follow(messenger: Messenger, text: string): Promise<JoinDevicesResult> {
     for (let tries = 1; ; tries++) {
       const result = await messenger.joinDevices(text);
       if (result.ok || result.reason !== "gone" || tries >= TRIES_MAX) return result;
@@ -97,6 +108,25 @@ export function createOwnDevices({ host, ready, announce }: OwnDevicesParts): Ow
       if (busy === "join") return;
       joinText = "";
       joinFailure = undefined;
+    },
+    expects: (text, me) => me.devices.length === 0 && isOf(text, me),
+    opened(text, me) {
+      const words = t().devices;
+      if (!linkToInvite(text).ok) return html`<p role="alert">${words.refused.malformed}</p>`;
+      if (!isOf(text, me)) return html`<p>${words.opened.stranger}</p>`;
+      if (me.devices.length > 1) {
+        return html`<p role="status">${joined ? words.joinedNow : words.opened.linked}</p>`;
+      }
+      if (joined) return html`<p role="status">${words.joined}</p>`;
+      return html`<p>${words.opened.here}</p>
+        ${
+          joinFailure === undefined
+            ? nothing
+            : html`<p role="alert">${words.refused[joinFailure.reason]}</p>`
+        }
+        <button class="button primary" ?disabled=${busy === "join"} @click=${() => void join(text)}>
+          ${busy === "join" ? words.joining : words.join}
+        </button>`;
     },
     render(me, isOnline) {
       const devices = me?.devices ?? [];

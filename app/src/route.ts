@@ -1,8 +1,8 @@
 /**
  * Where the app is, in the address: which conversation, which sheet. Back does what a phone's back does.
- * Secrets of invites stand behind the "#" of `/i` and never become part of a request.
+ * Secrets of links stand behind the "#" of `/i` and `/d` and never become part of a request.
  */
-import { INVITE_PATH } from "@sotto/wire";
+import { type InvitePurpose, LINK_PATHS } from "@sotto/wire";
 
 export type Sheet = "invite" | "join" | "settings" | "verify";
 const SHEETS: readonly Sheet[] = ["invite", "join", "settings", "verify"];
@@ -12,10 +12,12 @@ export interface Route {
   readonly sheet: Sheet | undefined;
   /** The whole link when the page was opened by an invite. */
   readonly invite: string | undefined;
+  /** The same for a link that adds a device. */
+  readonly deviceLink: string | undefined;
 }
 
-export const isList = ({ conversation, sheet, invite }: Route): boolean =>
-  conversation === undefined && sheet === undefined && invite === undefined;
+export const isList = ({ conversation, sheet, invite, deviceLink }: Route): boolean =>
+  [conversation, sheet, invite, deviceLink].every((one) => one === undefined);
 
 /** What this app keeps with an entry of the history that it made. `below`: what Back leads to. */
 export interface Entry {
@@ -40,12 +42,18 @@ export function readRoute(url: URL): Route {
     conversation: url.searchParams.get("c") ?? undefined,
     sheet: SHEETS.find((one) => one === sheet),
     // Also without its part behind the "#", which some messengers drop: the page then says so.
-    invite: url.pathname === INVITE_PATH.slice(0, -1) ? inviteOf(url) : undefined,
+    invite: linkIn(url, "contact"),
+    deviceLink: linkIn(url, "device"),
   };
 }
 
 /** The link as it was given, without what this page added to it. */
-const inviteOf = (url: URL): string => `${url.origin}${INVITE_PATH}${url.hash.slice(1)}`;
+function linkIn(url: URL, purpose: InvitePurpose): string | undefined {
+  const path = LINK_PATHS[purpose];
+  return url.pathname === path.slice(0, -1)
+    ? `${url.origin}${path}${url.hash.slice(1)}`
+    : undefined;
+}
 
 /** Path and query of a route, keeping the profile. */
 export function hrefOf(route: Partial<Route>, profile: string | undefined): string {

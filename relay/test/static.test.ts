@@ -66,7 +66,7 @@ const get = (
   });
 
 describe("paths", () => {
-  test.each(["/", "/i", "/?x=1", "/index.html"])("%s is the page", async (path) => {
+  test.each(["/", "/i", "/d", "/?x=1", "/index.html"])("%s is the page", async (path) => {
     const { status, headers, body } = await get(await start(), path);
     expect(status).toBe(200);
     expect(headers).toMatchObject({

@@ -22,6 +22,8 @@ const TAGS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"];
 const DESK = { width: 1_280, height: 800 };
 const VIEWS = {
   "light-desk": { colorScheme: "light", viewport: DESK },
+  "light-phone": { colorScheme: "light", viewport: { width: 390, height: 844 } },
+  "dark-desk": { colorScheme: "dark", viewport: DESK },
   "dark-phone": { colorScheme: "dark", viewport: { width: 390, height: 844 } },
 } as const;
 
@@ -121,6 +123,22 @@ async function storeConflict(context: BrowserContext): Promise<void> {
   await page.close();
 }
 
+/** By the address and pasted into the field for invites: neither makes a conversation or uses the link up. */
+async function strangerOpens(stranger: Person, link: string): Promise<void> {
+  const { page } = stranger;
+  const address = page.url();
+  await page.goto(link);
+  await page.getByText("only adds a device to the account of whoever made it").waitFor();
+  expect(await page.getByRole("button", { name: "Link this device" }).count()).toBe(0);
+  for (const view of ["light-desk", "dark-phone"] as const) await look(stranger, "stranger", view);
+  await page.getByRole("button", { name: "Back to the list" }).click();
+  await page.getByRole("button", { name: "I have a link" }).first().click();
+  await page.getByLabel("Link or code").fill(link);
+  await page.getByRole("button", { name: "Open", exact: true }).click();
+  await page.getByText("not an invite: it adds a device").waitFor();
+  await page.goto(address);
+}
+
 const notice = (page: Page, words: string | RegExp) =>
   page.locator("sotto-devices-notice").getByText(words);
 
@@ -136,14 +154,21 @@ it("a second device is linked, seen by the friend, written to, removed, and doub
   await alice.page.getByRole("button", { name: "Link another device" }).click();
   const link = await alice.page.getByLabel("Device link", { exact: true }).inputValue();
   await look(alice, "link", "dark-phone");
+  expect(link).toContain("/d#");
+  await strangerOpens(bob, link);
   // As the camera of the other device opens it: the app asks before it links.
   await tablet.page.goto(link);
-  await tablet.page.getByText("It is not linked to your other devices yet").waitFor();
-  await tablet.page.getByRole("button", { name: "Link this device" }).click();
+  const join = tablet.page.getByRole("button", { name: "Link this device" });
+  await join.waitFor();
+  await look(tablet, "own", "light-phone");
+  await join.click();
   const remove = /^Remove device/;
-  await tablet.page.getByRole("button", { name: remove }).waitFor();
+  await tablet.page.getByText("This device is linked.").waitFor();
   await alice.page.getByRole("button", { name: remove }).waitFor();
-  await Promise.all([closeSheet(alice), closeSheet(tablet)]);
+  await closeSheet(alice);
+  await tablet.page.getByRole("button", { name: "Back to the list" }).click();
+  for (const { page } of [alice, tablet]) await page.getByText("On your 2 devices").waitFor();
+  await bob.page.getByText("Only on this device").waitFor();
 
   await notice(bob.page, /added a device/).waitFor();
   await write(bob, "to both");

@@ -11,7 +11,6 @@ import { createDirectLinks } from "./direct-links.ts";
 import { createLive, selectLive } from "./live.ts";
 import { type Leader, startLeader } from "./leader.ts";
 import {
-  type AcceptResult,
   type Conversation,
   type ConversationView,
   type Diagnostics,
@@ -277,13 +276,6 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     return result;
   }
 
-  async function askAccept(text: string, device: boolean): Promise<AcceptResult> {
-    const conversation = bytesToHex(entropy(16));
-    const result = await run({ kind: "accept", conversation, text, device });
-    if (result.kind !== "accepted") throw new MessengerError("usage", "unexpected answer");
-    return result.result;
-  }
-
   function createConversation(first: ConversationView): OpenConversation {
     const { id } = first;
     let timeline: LiveTimeline | undefined;
@@ -373,14 +365,20 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       return askInvite(false);
     },
     async accept(text) {
-      return askAccept(text, false);
+      const conversation = bytesToHex(entropy(16));
+      const result = await run({ kind: "accept", conversation, text });
+      if (result.kind !== "accepted") throw new MessengerError("usage", "unexpected answer");
+      return result.result;
     },
     async linkDevice() {
       const { url } = await askInvite(true);
       return { url };
     },
     async joinDevices(text) {
-      return askAccept(text, true);
+      const conversation = bytesToHex(entropy(16));
+      const result = await run({ kind: "join-devices", conversation, text });
+      if (result.kind !== "joined") throw new MessengerError("usage", "unexpected answer");
+      return result.result;
     },
     async removeDevice(id) {
       await run({ kind: "remove-device", device: id });

@@ -9,6 +9,7 @@ import {
   bytesToBase32,
   bytesToHex,
   equalBytes,
+  type FoundInvite,
   inviteToLink,
   type Invite,
   isName,
@@ -22,6 +23,8 @@ import {
   type AcceptResult,
   type ConversationView,
   type InviteView,
+  type JoinDevicesResult,
+  type LinkRefusal,
   MessengerError,
   type StorageState,
 } from "./messenger.ts";
@@ -34,6 +37,10 @@ export const INVITE_LIFETIME_MS = 7 * 24 * 3_600_000;
 export const RELAY_WAIT_MS = 10_000;
 /** Rows looked at to see whether a repeated `send` was done before the leader changed. */
 const REPEAT_ROWS = 100;
+
+type Followed =
+  | { readonly ok: true; readonly conversation: string }
+  | { readonly ok: false; readonly reason: LinkRefusal; readonly origin?: string };
 
 export interface Leader {
   readonly snapshot: Snapshot;
@@ -56,7 +63,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
   const waiters = new Set<() => void>();
   const watchedTabs = new Set<string>();
   /** By the invite's seed: the same link opened twice at once begins one conversation. */
-  const accepting = new Map<string, Promise<AcceptResult>>();
+  const accepting = new Map<string, Promise<Followed>>();
   let telling = false;
   let closed = false;
 
@@ -99,6 +106,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     return viewConversation({
       record,
       live,
+      ownDevices: viewDevices(shell.self).length,
       others: record.devices.links
         .map((link) => shell.entries.get(link.conversation)?.slice.live)
         .filter((one) => one !== undefined),
@@ -120,7 +128,9 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       accountId: accountIdOf(cert.rootKey),
       relayPin: pinOf(relayKey),
     };
-    return { url: inviteToLink(options.relayUrl, invite), expiresAt, active: published };
+    const purpose = entry.slice.conversation?.parent === undefined ? "contact" : "device";
+    const url = inviteToLink(options.relayUrl, invite, purpose);
+    return { url, expiresAt, active: published };
   }
 
   /** Resolves when `test` holds after some change, or with false after `ms`. */
@@ -164,6 +174,8 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
         return invite(command.conversation, command.device);
       case "accept":
         return { kind: "accepted", result: await acceptInvite(command) };
+      case "join-devices":
+        return { kind: "joined", result: await joinDevices(command) };
       case "remove-device":
         return removeDevice(command.device);
       case "trust-devices":
@@ -296,19 +308,44 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
   async function acceptInvite({
     conversation: id,
     text,
-    device,
   }: Extract<Command, { kind: "accept" }>): Promise<AcceptResult> {
     if (shell.entries.has(id)) return { ok: true, conversation: id };
     const link = linkToInvite(text);
     if (!link.ok) return { ok: false, reason: "malformed" };
-    const { invite, origin } = link.value;
-    const isOwn = equalBytes(invite.accountId, accountIdOf(shell.self.cert.rootKey));
-    if (isOwn !== device || isInvited(invite.seed)) return { ok: false, reason: "own" };
+    if (link.value.purpose === "device") return { ok: false, reason: "for-device" };
+    if (isOfAccount(link.value.invite)) return { ok: false, reason: "own" };
+    return followOnce(id, link.value);
+  }
+
+  async function joinDevices({
+    conversation: id,
+    text,
+  }: Extract<Command, { kind: "join-devices" }>): Promise<JoinDevicesResult> {
+    if (shell.entries.has(id)) return { ok: true };
+    const link = linkToInvite(text);
+    if (!link.ok) return { ok: false, reason: "malformed" };
+    const { purpose, invite } = link.value;
+    if (purpose !== "device") return { ok: false, reason: "for-contact" };
+    if (!isOfAccount(invite)) return { ok: false, reason: "other-account" };
+    if (isInvited(invite.seed)) return { ok: false, reason: "own" };
+    const followed = await followOnce(id, link.value, requireNotes());
+    return followed.ok ? { ok: true } : followed;
+  }
+
+  const isOfAccount = ({ accountId }: Invite): boolean =>
+    equalBytes(accountId, accountIdOf(shell.self.cert.rootKey));
+
+  /** Asked twice about the same link, as two tabs may, it is followed once. */
+  async function followOnce(
+    id: string,
+    { invite, origin }: FoundInvite,
+    parent?: string,
+  ): Promise<Followed> {
     const seed = bytesToHex(invite.seed);
     const known = conversationOfSeed(invite.seed);
     if (known !== undefined) return { ok: true, conversation: known };
-    const parent = device ? { parent: requireNotes() } : {};
-    const running = accepting.get(seed) ?? followInvite({ id, invite, ...parent }, origin);
+    const what = { id, invite, ...(parent === undefined ? {} : { parent }) };
+    const running = accepting.get(seed) ?? followInvite(what, origin);
     accepting.set(seed, running);
     return running.finally(() => accepting.delete(seed));
   }
@@ -316,7 +353,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
   async function followInvite(
     what: Pick<Extract<Input, { kind: "start-accept" }>, "id" | "invite" | "parent">,
     origin: string | undefined,
-  ): Promise<AcceptResult> {
+  ): Promise<Followed> {
     const { id, invite } = what;
     const isKnown = await until(() => shell.self.relayKey !== undefined, RELAY_WAIT_MS);
     const { relayKey } = shell.self;

@@ -67,10 +67,10 @@ export interface ConversationView {
    * `answerIdentity`, or `setVerified` after comparing. Undefined while the contact is who it was.
    */
   readonly newIdentity: string | undefined;
-  /** The contact's devices beyond the one it came with. */
+  /** The contact's devices beyond the one it came with; in the notes those of the own account beyond this one. */
   readonly devices: {
     readonly others: number;
-    /** Added and removed since `markDevicesSeen`. In the notes: devices of the own account. */
+    /** Added and removed since `markDevicesSeen`. */
     readonly added: number;
     readonly removed: number;
     /**
@@ -146,23 +146,37 @@ export interface Conversation {
 export type AcceptResult =
   | { readonly ok: true; readonly conversation: string }
   /**
-   * malformed: not an invite. gone: used, expired or never existed. own: made by this very device.
-   * other-relay: the link names a relay this app is not served from. forged: the offer is not the inviter's.
-   * unreachable: the relay did not answer; the same link may be tried again.
+   * own: made by this account. for-device: a `linkDevice`, which was not used up; it goes to `joinDevices`.
    */
-  | {
-      readonly ok: false;
-      readonly reason:
-        | "malformed"
-        | "gone"
-        | "own"
-        | "other-relay"
-        | "forged"
-        | "unreachable"
-        | "storage";
-      /** Where a link of another relay leads. */
-      readonly origin?: string;
-    };
+  | LinkRefused<LinkRefusal | "own" | "for-device">;
+
+export type JoinDevicesResult =
+  | { readonly ok: true }
+  /**
+   * own: made by this very device. other-account: made by a device of another account. for-contact: an `invite`,
+   * which goes to `accept`. The link was not used up by any of these.
+   */
+  | LinkRefused<LinkRefusal | "own" | "other-account" | "for-contact">;
+
+/**
+ * malformed: no link. gone: used, expired or never existed. other-relay: the link names a relay this app is not
+ * served from. forged: the offer is not of who made the link. unreachable: the relay did not answer; the same link
+ * may be tried again.
+ */
+export type LinkRefusal =
+  | "malformed"
+  | "gone"
+  | "other-relay"
+  | "forged"
+  | "unreachable"
+  | "storage";
+
+interface LinkRefused<Reason extends string> {
+  readonly ok: false;
+  readonly reason: Reason;
+  /** Where a link of another relay leads. */
+  readonly origin?: string;
+}
 
 /** Whether this device can keep what it is given. */
 export type StorageState =
@@ -202,10 +216,13 @@ export interface Messenger {
   invite(): Promise<{ readonly conversation: string; readonly url: string }>;
   /** A link, a code, or text that contains one. */
   accept(text: string): Promise<AcceptResult>;
-  /** A one-time link for another device of this account, which `restore` made: there it goes to `joinDevices`. */
+  /**
+   * A one-time link (`<origin>/d#…`) for another device of this account, which `restore` made: there it goes to
+   * `joinDevices`. Of no use to anybody else.
+   */
   linkDevice(): Promise<{ readonly url: string }>;
-  /** Another device's `linkDevice`. Refused as "own" when it is not of this account. */
-  joinDevices(text: string): Promise<AcceptResult>;
+  /** Another device's `linkDevice`. */
+  joinDevices(text: string): Promise<JoinDevicesResult>;
   /** From the next message on nothing reaches that device. Rejects with a "usage" error for this one. */
   removeDevice(id: string): Promise<void>;
   /** Undefined when there is no such conversation. */

@@ -7,6 +7,7 @@ import type {
   Diagnostics,
   ConversationView,
   HubState,
+  JoinDevicesResult,
   Me,
   StorageState,
 } from "./messenger.ts";
@@ -34,12 +35,8 @@ export type Command =
   /** `conversation`: the id the new conversation shall have. */
   /** `device`: for another device of this account, and nobody else. */
   | { readonly kind: "invite"; readonly conversation: string; readonly device: boolean }
-  | {
-      readonly kind: "accept";
-      readonly conversation: string;
-      readonly text: string;
-      readonly device: boolean;
-    }
+  | { readonly kind: "accept"; readonly conversation: string; readonly text: string }
+  | { readonly kind: "join-devices"; readonly conversation: string; readonly text: string }
   | { readonly kind: "remove-device"; readonly device: string }
   | { readonly kind: "trust-devices"; readonly conversation: string; readonly compared: boolean }
   | { readonly kind: "mark-read"; readonly conversation: string }
@@ -70,6 +67,7 @@ export type CommandResult =
   | { readonly kind: "done" }
   | { readonly kind: "invited"; readonly conversation: string; readonly url: string }
   | { readonly kind: "accepted"; readonly result: AcceptResult }
+  | { readonly kind: "joined"; readonly result: JoinDevicesResult }
   | {
       readonly kind: "failed";
       readonly code: "limit" | "usage" | "storage" | "closed";

@@ -14,6 +14,8 @@ import type {
 export interface ViewInput {
   readonly record: ConversationRecord;
   readonly live: LiveState;
+  /** Devices of the own account, this one among them; 0 while this one knows of none. */
+  readonly ownDevices: number;
   /** Of the contact's other devices. */
   readonly others: readonly LiveState[];
   readonly hub: HubState;
@@ -37,7 +39,8 @@ export function viewConversation(input: ViewInput): ConversationView {
     verified: peer.state === "open" && peer.contact.verified,
     newIdentity: newIdentityOf(peer),
     devices: {
-      others: record.devices.links.length,
+      others:
+        peer.state === "notes" ? Math.max(0, input.ownDevices - 1) : record.devices.links.length,
       ...record.devices.news,
       conflict: record.devices.fork !== undefined,
     },

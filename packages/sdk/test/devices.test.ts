@@ -86,6 +86,9 @@ describe("two devices of one account", () => {
     // Pairs are no conversations.
     expect(bob.conversations.value).toHaveLength(2);
     expect(tablet.conversations.value).toHaveLength(2);
+    for (const one of [ann, tablet]) {
+      expect(one.conversations.value.find(({ kind }) => kind === "notes")?.devices.others).toBe(1);
+    }
   });
 
   it("part for good: the removed one reads nothing more", async () => {
@@ -113,11 +116,23 @@ describe("a link for devices", () => {
     const ann = await person("Ann");
     const bob = await person("Bob");
     const { url } = await ann.linkDevice();
-    expect(await bob.joinDevices(url)).toEqual({ ok: false, reason: "own" });
+    const conversations = bob.conversations.value.length;
+    expect(await bob.joinDevices(url)).toEqual({ ok: false, reason: "other-account" });
+    expect(await bob.accept(url)).toEqual({ ok: false, reason: "for-device" });
+    expect(await bob.accept(`Open ${url} please`)).toEqual({ ok: false, reason: "for-device" });
+    expect(bob.conversations.value).toHaveLength(conversations);
     expect(await ann.joinDevices(url)).toEqual({ ok: false, reason: "own" });
+    expect(await ann.accept(url)).toEqual({ ok: false, reason: "for-device" });
     const tablet = await sibling(ann);
     const invite = await ann.invite();
     expect(await tablet.accept(invite.url)).toEqual({ ok: false, reason: "own" });
+    expect(await tablet.joinDevices(invite.url)).toEqual({ ok: false, reason: "for-contact" });
+    expect(await tablet.joinDevices("nothing")).toEqual({ ok: false, reason: "malformed" });
+    // Nobody used it up.
+    let joined = await tablet.joinDevices(url);
+    while (!joined.ok && joined.reason === "gone") joined = await tablet.joinDevices(url);
+    expect(joined).toEqual({ ok: true });
+    await until(tablet.me, ({ devices }) => devices.length === 2);
   });
 
   it("leads to a removal of other devices only", async () => {

@@ -3,13 +3,14 @@ import { INVITED_PEER, OPEN_PEER, sampleConversation } from "@sotto/storage/acce
 import { describe, expect, test } from "vitest";
 import { viewConversation } from "#src/views.ts";
 
-const view = (record: ConversationRecord, others: readonly LiveState[] = []) =>
+const view = (record: ConversationRecord, others: readonly LiveState[] = [], ownDevices = 1) =>
   viewConversation({
     record,
     live: INITIAL_LIVE,
     hub: "online",
     waiting: 0,
     others,
+    ownDevices,
     roundTripMs: undefined,
     invite: undefined,
   });
@@ -23,6 +24,15 @@ describe("what a list shows of a conversation", () => {
     [{ state: "refused", reason: "expired" }, "expired"],
   ])("is its kind: $1", (peer, kind) => {
     expect(view(sampleConversation("a", 1, peer)).kind).toBe(kind);
+  });
+
+  test.each([
+    [0, 0],
+    [1, 0],
+    [3, 2],
+  ])("is, of notes on an account with %i devices, that %i others have them", (own, others) => {
+    const notes = view(sampleConversation("a", 1, { state: "notes" }), [], own);
+    expect(notes.devices.others).toBe(others);
   });
 
   test("is when something came, not what a contact's clock said", () => {

@@ -8,7 +8,11 @@ export { SottoConversationList } from "./conversation-list/conversation-list.ts"
 export * from "./i18n/i18n.ts";
 export { friendlyName } from "./i18n/names.ts";
 export { SottoDevicesNotice } from "./devices-notice/devices-notice.ts";
-export { type DeviceProblem, SottoDevicesPanel } from "./devices-panel/devices-panel.ts";
+export {
+  type DeviceJoinFailure,
+  type DeviceProblem,
+  SottoDevicesPanel,
+} from "./devices-panel/devices-panel.ts";
 export { SottoIdentityNotice } from "./identity-notice/identity-notice.ts";
 export { SottoInvitePanel } from "./invite-panel/invite-panel.ts";
 export { type JoinFailure, SottoJoinPanel } from "./join-panel/join-panel.ts";

@@ -101,7 +101,7 @@ describe("the notice about devices", () => {
 describe("the devices of the account", () => {
   const HERE = { id: "0123456789abcdef", current: true, addedAt: NOW };
   const THERE = { id: "fedcba9876543210", current: false, addedAt: NOW };
-  const LINK = "https://chat.example.com/i#AbCdEfGh";
+  const LINK = "https://chat.example.com/d#AbCdEfGh";
 
   it("are listed with their day, this one marked and not to be removed", async () => {
     const panel = await mount(new SottoDevicesPanel(), { devices: [HERE, THERE] });
@@ -182,13 +182,17 @@ describe("the devices of the account", () => {
     expect(allInside(panel, "form, [role=status]")).toEqual([]);
   });
 
-  it("explain to a device of an account of its own why a link does not fit", async () => {
+  it.each([
+    ["own", /made on this very device/],
+    ["other-account", /another account.*restore it on this device/],
+    ["for-contact", /ordinary invite, for another person.*“Link another device”/],
+  ] as const)("explain why a link does not fit: %s", async (reason, words) => {
     const panel = await mount(new SottoDevicesPanel(), {
       devices: [HERE],
       joinText: LINK,
-      joinFailure: { ok: false, reason: "own" },
+      joinFailure: { ok: false, reason },
     });
     expect(inside(panel, "details").hasAttribute("open")).toBe(true);
-    expect(textOf(inside(panel, "[role=alert]"))).toMatch(/restored from your recovery phrase/);
+    expect(textOf(inside(panel, "[role=alert]"))).toMatch(words);
   });
 });

@@ -160,6 +160,7 @@ describe("the join panel", () => {
   const reasons: readonly (readonly [JoinFailure["reason"], RegExp])[] = [
     ["malformed", /not an invite link.*copied all/],
     ["gone", /already used or has ended.*new one/],
+    ["for-device", /not an invite: it adds a device.*recovery phrase.*ordinary invite/],
     ["own", /your own invite.*someone else/],
     ["other-relay", /another Sotto server/],
     ["forged", /tampered.*new one/],

@@ -1,6 +1,6 @@
 /**
  * Invites: the short link people pass on, and the sealed blob at the relay that it opens.
- * Owns: layout and the link's text form. Leaves to crypto/invite.ts: keys derived from the seed.
+ * Owns: layout and the text forms of the two links. Leaves to crypto/invite.ts: keys derived from the seed.
  * Spec: SPEC.md §5.
  */
 import { type QueueAddress, readAddress, writeAddress } from "./address.ts";
@@ -25,8 +25,12 @@ export const INVITE_BYTES = 53;
 export const INVITE_LINK_CHARACTERS_MAX = 106;
 /** Pasted text that is searched for an invite: a long letter around it. The search takes the square of it at worst. */
 export const INVITE_TEXT_CHARACTERS_MAX = 8_192;
-export const INVITE_PATH = "/i#";
+/** Both as long as each other, so that both links fit into the same QR code. */
+export const LINK_PATHS = { contact: "/i#", device: "/d#" } as const;
 export const INVITE_BLOB_BYTES_MAX = 4_096;
+
+/** contact: for somebody else. device: for another device of the account that made it, and of no use to others. */
+export type InvitePurpose = keyof typeof LINK_PATHS;
 
 export interface Invite {
   /** 16 random bytes; everything secret about the invite derives from it. Only ever in a URL fragment. */
@@ -63,25 +67,32 @@ export const decodeInvite = (bytes: Uint8Array): Decoded<Invite> =>
     };
   });
 
-/** `<origin>/i#<71 characters>`. `origin` is the relay that also serves the app. */
-export const inviteToLink = (origin: string, invite: Invite): string =>
-  `${origin}${INVITE_PATH}${bytesToBase64Url(encodeInvite(invite))}`;
+/** `<origin>/i#<71 characters>`, or with `/d#` for a device. `origin` is the relay that also serves the app. */
+export const inviteToLink = (origin: string, invite: Invite, purpose: InvitePurpose): string =>
+  `${origin}${LINK_PATHS[purpose]}${bytesToBase64Url(encodeInvite(invite))}`;
 
-/** Finds an invite in whatever someone pasted: a link, with a query or without, in a sentence too, or the bare code. */
-export function linkToInvite(
-  text: string,
-): Decoded<{ origin: string | undefined; invite: Invite }> {
+export interface FoundInvite {
+  readonly origin: string | undefined;
+  readonly purpose: InvitePurpose;
+  readonly invite: Invite;
+}
+
+/**
+ * Finds an invite in whatever someone pasted: a link, with a query or without, in a sentence too, or the bare code,
+ * which is always for a contact.
+ */
+export function linkToInvite(text: string): Decoded<FoundInvite> {
   if (text.length > INVITE_TEXT_CHARACTERS_MAX) return { ok: false, reason: "too-large" };
   const match =
-    /(?:(https?:\/\/[^\s/?#]+)\/i(?:\?[^\s#]*)?#|^\s*)([A-Za-z0-9_-]{71})(?![A-Za-z0-9_-])/i.exec(
+    /(?:(https?:\/\/[^\s/?#]+)\/([id])(?:\?[^\s#]*)?#|^\s*)([A-Za-z0-9_-]{71})(?![A-Za-z0-9_-])/i.exec(
       text,
     );
-  const bytes = match?.[2] === undefined ? undefined : base64UrlToBytes(match[2]);
+  const bytes = match?.[3] === undefined ? undefined : base64UrlToBytes(match[3]);
   if (bytes === undefined) return { ok: false, reason: "malformed" };
   const decoded = decodeInvite(bytes);
-  return decoded.ok
-    ? { ok: true, value: { origin: match?.[1]?.toLowerCase(), invite: decoded.value } }
-    : decoded;
+  if (!decoded.ok) return decoded;
+  const purpose = match?.[2]?.toLowerCase() === "d" ? "device" : "contact";
+  return { ok: true, value: { origin: match?.[1]?.toLowerCase(), purpose, invite: decoded.value } };
 }
 
 export const encodeInviteOffer = (offer: InviteOffer): Uint8Array<ArrayBuffer> =>

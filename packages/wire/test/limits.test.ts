@@ -332,15 +332,19 @@ describe("an invite link", () => {
     relayPin: bytes(16, 5),
   };
   const origin = "https://chat.example.com";
-  const link = inviteToLink(origin, invite);
+  const link = inviteToLink(origin, invite, "contact");
+  const deviceLink = inviteToLink(origin, invite, "device");
   const code = link.slice(link.indexOf("#") + 1);
 
   it("is an origin, a path and 71 characters", () => {
     expect(encodeInvite(invite)).toHaveLength(INVITE_BYTES);
     expect(link).toBe(`${origin}/i#${code}`);
     expect(code).toHaveLength(71);
-    const longest = inviteToLink(urlOf(INVITE_LINK_CHARACTERS_MAX - 74), invite);
-    expect(longest).toHaveLength(INVITE_LINK_CHARACTERS_MAX);
+    expect(deviceLink).toBe(`${origin}/d#${code}`);
+    for (const purpose of ["contact", "device"] as const) {
+      const longest = inviteToLink(urlOf(INVITE_LINK_CHARACTERS_MAX - 74), invite, purpose);
+      expect(longest).toHaveLength(INVITE_LINK_CHARACTERS_MAX);
+    }
   });
 
   it.each([
@@ -359,7 +363,22 @@ describe("an invite link", () => {
     ["as its bare code", code, undefined],
     ["as its bare code with space around it", `  ${code}\n`, undefined],
   ])("is found %s", (_, text, expected) => {
-    expect(linkToInvite(text)).toEqual({ ok: true, value: { origin: expected, invite } });
+    const value = { origin: expected, purpose: "contact", invite };
+    expect(linkToInvite(text)).toEqual({ ok: true, value });
+  });
+
+  it.each([
+    ["alone", deviceLink],
+    ["in a sentence", `Open ${deviceLink} there`],
+    ["with a query", deviceLink.replace("#", "?as=demo#")],
+    ["in capitals", deviceLink.replace("/d#", "/D#")],
+    ["before an ordinary one", `${deviceLink} ${link}`],
+  ])("for a device is told from one for a contact %s", (_, text) => {
+    expect(linkToInvite(text)).toEqual({ ok: true, value: { origin, purpose: "device", invite } });
+  });
+
+  it("for a contact stays one with the other form behind it", () => {
+    expect(linkToInvite(`${link} ${deviceLink}`)).toMatchObject({ value: { purpose: "contact" } });
   });
 
   it.each([
@@ -369,6 +388,10 @@ describe("an invite link", () => {
     ["a code with a foreign character", `${code.slice(0, -1)}+`],
     ["a code in a sentence without a link", `the code is ${code}`],
     ["a link to another page", `${origin}/x#${code}`],
+    ["a link to both pages", `${origin}/id#${code}`],
+    ["a link below a page", `${origin}/d/i#${code}`],
+    ["a device link that is one character short", deviceLink.slice(0, -1)],
+    ["a device link without its part behind the '#'", `${origin}/d#`],
     ["a query of another page", `${origin}/?/i#${code}`],
     ["a host that ends in a query", `${origin}?/i#${code}`],
     ["a query with a space in it", link.replace("#", "?as demo#")],
@@ -380,12 +403,12 @@ describe("an invite link", () => {
   it("is looked for in a long letter, and not in a longer one", () => {
     const before = " ".repeat(INVITE_TEXT_CHARACTERS_MAX - link.length);
     const found = linkToInvite(before + link);
-    expect(found).toEqual({ ok: true, value: { origin, invite } });
+    expect(found).toEqual({ ok: true, value: { origin, purpose: "contact", invite } });
     expect(linkToInvite(`${before} ${link}`)).toEqual(refused("too-large"));
   });
 
   it("of another version is unknown", () => {
-    const later = inviteToLink(origin, invite).replace(`#${code.slice(0, 2)}`, "#Ag");
+    const later = inviteToLink(origin, invite, "contact").replace(`#${code.slice(0, 2)}`, "#Ag");
     expect(linkToInvite(later)).toEqual(refused("unknown-type"));
     expect(decodeInvite(encodeInvite(invite).with(0, 2))).toEqual(refused("unknown-type"));
   });

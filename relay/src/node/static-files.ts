@@ -21,7 +21,7 @@ interface AppHeaders {
 /** Hashed by the bundler, so their content never changes. */
 const IMMUTABLE_PREFIX = "/assets/";
 /** Paths of the app's own router that are not files. */
-const APP_PATHS: ReadonlySet<string> = new Set(["/", "/i"]);
+const APP_PATHS: ReadonlySet<string> = new Set(["/", "/i", "/d"]);
 
 export const DEFAULT_HEADERS: AppHeaders = {
   all: {

@@ -66,9 +66,14 @@ const link: Target = {
   run(input) {
     const found = wire.linkToInvite(latin(input));
     if (!found.ok) return { accepted: false };
-    const { origin, invite } = found.value;
-    const again = wire.linkToInvite(wire.inviteToLink(origin ?? "https://sotto.example", invite));
-    if (!again.ok || !isSame(wire.encodeInvite(again.value.invite), wire.encodeInvite(invite))) {
+    const { origin, purpose, invite } = found.value;
+    const written = wire.inviteToLink(origin ?? "https://sotto.example", invite, purpose);
+    const again = wire.linkToInvite(written);
+    if (
+      !again.ok ||
+      again.value.purpose !== purpose ||
+      !isSame(wire.encodeInvite(again.value.invite), wire.encodeInvite(invite))
+    ) {
       throw new Finding("a link does not survive being written again");
     }
     return { accepted: true, result: found.value };
@@ -89,6 +94,7 @@ const link: Target = {
       code,
       ` ${code}`,
       `https://sotto.example/i#${code}`,
+      `https://sotto.example/d#${code}`,
       `see HTTP://[::1]:8080/i?lang=de#${code}.`,
       LINK,
     ].map(bytesOf);

@@ -119,7 +119,11 @@ export class SottoConversationHeader extends LitElement {
         ${
           view.kind === "refused" || view.kind === "expired"
             ? html`<span class="hint">${t().list[`${view.kind}Hint`]}</span>`
-            : html`<sotto-link-state .of=${view.id} .link=${view.link}></sotto-link-state>`
+            : html`<sotto-link-state
+                .of=${view.id}
+                .link=${view.link}
+                .devices=${view.devices.others + 1}
+              ></sotto-link-state>`
         }
       </div>
       ${this.#action(view)}

@@ -251,7 +251,7 @@ function lastLine(one: ConversationView): string {
   }
   switch (one.kind) {
     case "notes":
-      return words.notesHint;
+      return words.notesHint(one.devices.others + 1);
     case "invited":
       return words.invitedHint;
     case "refused":

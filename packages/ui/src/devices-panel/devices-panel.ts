@@ -1,8 +1,7 @@
-import type { DeviceView } from "@sotto/sdk";
+import type { DeviceView, JoinDevicesResult } from "@sotto/sdk";
 import { css, html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { longDate } from "../i18n/dates.ts";
 import { followLocale, t } from "../i18n/i18n.ts";
-import type { JoinFailure } from "../join-panel/join-panel.ts";
 import "../qr/qr.ts";
 import { base, controls } from "../shared/base.ts";
 import { SottoEvent } from "../shared/events.ts";
@@ -10,6 +9,11 @@ import { icons } from "../shared/icons.ts";
 
 /** What was asked for and could not be done. */
 export type DeviceProblem = "link" | "remove";
+
+/** "failed": the messenger itself could not do it, and nothing is known about the link. */
+export type DeviceJoinFailure =
+  | Extract<JoinDevicesResult, { ok: false }>
+  | { readonly ok: false; readonly reason: "failed" };
 
 /**
  * The devices of the own account: taking one away, linking another one, or linking this one.
@@ -37,7 +41,7 @@ export class SottoDevicesPanel extends LitElement {
   declare problem: DeviceProblem | undefined;
   declare online: boolean;
   declare joinText: string;
-  declare joinFailure: JoinFailure | undefined;
+  declare joinFailure: DeviceJoinFailure | undefined;
   declare joined: boolean;
   /** The device that is asked about: is it really to be removed? */
   declare leaving: string | undefined;

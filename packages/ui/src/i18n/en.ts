@@ -6,6 +6,9 @@ const messages = (count: number): string =>
   plural.select(count) === "one" ? `${count} message` : `${count} messages`;
 const isOne = (count: number): boolean => plural.select(count) === "one";
 const devices = (count: number): string => (isOne(count) ? "a device" : `${count} devices`);
+/** Where notes are; `count` devices, this one among them. */
+const kept = (count: number): string =>
+  isOne(count) ? "Only on this device" : `On your ${count} devices`;
 
 export const en = {
   app: {
@@ -28,7 +31,7 @@ export const en = {
   list: {
     label: "Conversations",
     notes: "Notes to self",
-    notesHint: "Only on this device",
+    notesHint: (count: number) => kept(count),
     invited: "Waiting for a friend",
     invitedHint: "Your invite has not been opened yet",
     refused: "Invite already used",
@@ -67,7 +70,10 @@ export const en = {
     more: "Verify",
     label: (name: string) => `Messages with ${name}`,
     empty: "Say hi. Only you two can read this.",
-    emptyNotes: "Keep a thought here. It stays on this device.",
+    emptyNotes: (count: number) =>
+      isOne(count)
+        ? "Keep a thought here. It stays on this device."
+        : `Keep a thought here. It goes to your ${count} devices.`,
     emptyInvited: "You can already write. It is delivered as soon as your friend opens the link.",
     refused: "This invite was already used by someone. Ask for a new one.",
     expired: "This invite ended before anyone opened it. Make a new one.",
@@ -97,7 +103,7 @@ export const en = {
         ? "The relay does not answer"
         : `The relay does not answer. ${messages(count)} waiting here.`,
     invited: "Waiting for your friend to open the link",
-    notes: "Only on this device",
+    notes: (count: number) => kept(count),
   },
   status: {
     queued: "Waiting on this device",
@@ -143,6 +149,8 @@ export const en = {
     malformed: "This is not an invite link. Check that you copied all of it.",
     gone: "This invite was already used or has ended. Ask for a new one.",
     own: "This is your own invite. Send it to someone else. To see both sides alone, press “Try with a second tab” on the start page.",
+    "for-device":
+      "This link is not an invite: it adds a device to the account of whoever made it. If that is you, restore your account on this device from its recovery phrase first; otherwise ask for an ordinary invite.",
     "other-relay": "This invite belongs to another Sotto server.",
     openThere: (host: string) => `Open it at ${host}`,
     forged:
@@ -235,11 +243,23 @@ export const en = {
     joinLabel: "Link from the other device",
     join: "Link this device",
     joining: "Linking…",
+    joinedNow: "This device is linked.",
+    opened: {
+      title: "A link that adds a device",
+      here: "With this link your other device adds this one to your account.",
+      linked: "This device is linked already. Open the link on the device you want to add.",
+      stranger:
+        "This link only adds a device to the account of whoever made it. If that is you, restore your account on this device from its recovery phrase first; otherwise ask for an ordinary invite.",
+    },
     joined: "The link fits. Waiting for the other device to confirm…",
     refused: {
       malformed: "This is not a device link. Check that you copied all of it.",
       gone: "This link was already used or has ended. Make a new one on your other device.",
-      own: "This link is not from another device of your account. A device has to be restored from your recovery phrase before it can be linked.",
+      own: "This link was made on this very device. Open it on the device you want to add.",
+      "other-account":
+        "This link belongs to another account. If that one is yours too, restore it on this device from its recovery phrase first.",
+      "for-contact":
+        "This is an ordinary invite, for another person. Choose “Link another device” in the settings of your other device, and use the link it shows.",
       "other-relay": "This link belongs to another Sotto server.",
       forged: "This link was tampered with. Do not use it; make a new one on your other device.",
       unreachable: "The relay does not answer right now. The link stays valid; try again.",

@@ -2,6 +2,9 @@
 import type { Catalog } from "./catalog.ts";
 import { isolated } from "./isolated.ts";
 
+/** 笔记所在之处；count 为设备数，包括本设备。 */
+const kept = (count: number): string => (count === 1 ? "仅在本设备上" : `在你的 ${count} 台设备上`);
+
 export const zh: Catalog = {
   app: {
     name: "Sotto",
@@ -23,7 +26,7 @@ export const zh: Catalog = {
   list: {
     label: "会话",
     notes: "给自己的笔记",
-    notesHint: "仅在本设备上",
+    notesHint: (count) => kept(count),
     invited: "等待好友加入",
     invitedHint: "邀请尚未被打开",
     refused: "邀请已被使用",
@@ -62,7 +65,10 @@ export const zh: Catalog = {
     more: "核验",
     label: (name) => `与${name}的消息`,
     empty: "打个招呼吧，只有你们两人能看到。",
-    emptyNotes: "在这里记下想法，它只保存在本设备上。",
+    emptyNotes: (count) =>
+      count === 1
+        ? "在这里记下想法，它只保存在本设备上。"
+        : `在这里记下想法，它会同步到你的 ${count} 台设备。`,
     emptyInvited: "现在就可以写，好友打开链接后会立即送达。",
     refused: "该邀请已被他人使用，请向对方索取新的邀请。",
     expired: "该邀请在过期前无人打开，请重新创建邀请。",
@@ -88,7 +94,7 @@ export const zh: Catalog = {
     offline: (count) => (count === 0 ? "你已离线" : `你已离线，${count} 条消息在本机等候。`),
     noRelay: (count) => (count === 0 ? "中继无响应" : `中继无响应，${count} 条消息在本机等候。`),
     invited: "等待好友打开链接",
-    notes: "仅在本设备上",
+    notes: (count) => kept(count),
   },
   status: {
     queued: "在本机等候",
@@ -132,6 +138,8 @@ export const zh: Catalog = {
     malformed: "这不是邀请链接，请检查是否复制完整。",
     gone: "该邀请已被使用或已失效，请向对方索取新的。",
     own: "这是你自己的邀请，请发给别人。想独自体验双方，请在首页点击“用第二个标签页试试”。",
+    "for-device":
+      "这不是邀请，而是用来为生成者的账号添加设备的链接。如果那是你的账号，请先在本设备上用恢复短语恢复账号；否则请向对方索取普通邀请。",
     "other-relay": "该邀请属于另一个 Sotto 服务器。",
     openThere: (host) => `在 ${host} 打开`,
     forged: "该邀请被篡改过，请勿使用，并通过其他方式向好友索取新的邀请。",
@@ -218,11 +226,22 @@ export const zh: Catalog = {
     joinLabel: "另一台设备的链接",
     join: "关联本设备",
     joining: "正在关联…",
+    joinedNow: "本设备已关联。",
+    opened: {
+      title: "用于添加设备的链接",
+      here: "通过此链接，你的另一台设备会把本设备添加到你的账号。",
+      linked: "本设备已关联。请在要添加的设备上打开此链接。",
+      stranger:
+        "此链接只能为生成者的账号添加设备。如果那是你的账号，请先在本设备上用恢复短语恢复账号；否则请向对方索取普通邀请。",
+    },
     joined: "链接有效，正在等待另一台设备确认…",
     refused: {
       malformed: "这不是设备链接，请检查是否复制完整。",
       gone: "该链接已被使用或已失效，请在另一台设备上重新生成。",
-      own: "该链接并非来自你账号的其他设备。设备需先用恢复短语恢复账号，才能关联。",
+      own: "该链接就是在本设备上生成的，请在要添加的设备上打开。",
+      "other-account": "该链接属于另一个账号。如果那也是你的账号，请先在本设备上用恢复短语恢复它。",
+      "for-contact":
+        "这是给别人的普通邀请。请在另一台设备的设置中选择“关联其他设备”，并使用那里显示的链接。",
       "other-relay": "该链接属于另一个 Sotto 服务器。",
       forged: "该链接被篡改过，请勿使用，并在另一台设备上重新生成。",
       unreachable: "中继暂时无响应。链接仍然有效，请重试。",

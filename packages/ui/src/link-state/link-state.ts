@@ -11,15 +11,17 @@ const CONNECTING_MS = 1_000;
 
 /**
  * Which path messages take right now, in plain words with an icon.
- * Properties: `link`, `of` (whose path it is: that of another conversation is shown at once).
+ * Properties: `link`, `devices` (of the own account, which notes are on), `of` (whose path it is: that of another conversation is shown at once).
  */
 export class SottoLinkState extends LitElement {
   static override readonly properties = {
     link: { attribute: false },
+    devices: { attribute: false },
     of: { attribute: false },
     shown: { state: true },
   };
   declare link: LinkState | undefined;
+  declare devices: number;
   declare of: string;
   declare shown: LinkState | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -68,6 +70,7 @@ export class SottoLinkState extends LitElement {
     super();
     followLocale(this);
     this.link = undefined;
+    this.devices = 1;
     this.of = "";
     this.shown = undefined;
   }
@@ -106,14 +109,17 @@ export class SottoLinkState extends LitElement {
 
   override render(): TemplateResult {
     if (this.shown === undefined) return html``;
-    const { kind, icon, words, hint } = describe(this.shown);
+    const { kind, icon, words, hint } = describe(this.shown, this.devices);
     return html`<span class=${kind} title=${hint} data-state=${this.shown.state}>
       ${icon}<span class="words">${words}</span>
     </span>`;
   }
 }
 
-function describe(link: LinkState): {
+function describe(
+  link: LinkState,
+  devices: number,
+): {
   kind: string;
   icon: TemplateResult;
   words: string;
@@ -122,7 +128,7 @@ function describe(link: LinkState): {
   const words = t().link;
   switch (link.state) {
     case "notes":
-      return { kind: "", icon: icons.notes(), words: words.notes, hint: "" };
+      return { kind: "", icon: icons.notes(), words: words.notes(devices), hint: "" };
     case "direct": {
       const { roundTripMs } = link;
       const text =

@@ -559,7 +559,7 @@ function emptyText(view: ConversationView): string {
   const words = t().conversation;
   switch (view.kind) {
     case "notes":
-      return words.emptyNotes;
+      return words.emptyNotes(view.devices.others + 1);
     case "invited":
       return words.emptyInvited;
     case "refused":
