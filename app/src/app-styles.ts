@@ -201,6 +201,19 @@ export const layout = css`
   .card h1 {
     font-size: var(--s-size-xl);
   }
+  .card p {
+    margin: 0;
+  }
+  .card .problem {
+    padding-block: var(--s-space-3);
+    border-radius: var(--s-radius-m);
+  }
+  .card .button {
+    margin-block-start: var(--s-space-2);
+  }
+  .card .button + .button {
+    margin-block-start: 0;
+  }
   .refused {
     display: flex;
     flex-wrap: wrap;

@@ -112,9 +112,10 @@ export function createOwnDevices({ host, ready, announce }: OwnDevicesParts): Ow
     expects: (text, me) => me.devices.length === 0 && isOf(text, me),
     opened(text, me) {
       const words = t().devices;
-      if (!linkToInvite(text).ok) return html`<p role="alert">${words.refused.malformed}</p>`;
+      if (!linkToInvite(text).ok)
+        return html`<p class="problem" role="alert">${words.refused.malformed}</p>`;
       if (!isOf(text, me)) return html`<p>${words.opened.stranger}</p>`;
-      if (me.devices.length > 1) {
+      if (me.devices.some(({ current }) => current)) {
         return html`<p role="status">${joined ? words.joinedNow : words.opened.linked}</p>`;
       }
       if (joined) return html`<p role="status">${words.joined}</p>`;
@@ -122,7 +123,7 @@ export function createOwnDevices({ host, ready, announce }: OwnDevicesParts): Ow
         ${
           joinFailure === undefined
             ? nothing
-            : html`<p role="alert">${words.refused[joinFailure.reason]}</p>`
+            : html`<p class="problem" role="alert">${words.refused[joinFailure.reason]}</p>`
         }
         <button class="button primary" ?disabled=${busy === "join"} @click=${() => void join(text)}>
           ${busy === "join" ? words.joining : words.join}

@@ -247,6 +247,11 @@ describe("the state of the link", () => {
     expect(textOf(inside(element, ".words"))).toBe(words);
   });
 
+  it("says on how many devices notes are", async () => {
+    const element = await mount(new SottoLinkState(), { link: { state: "notes" }, devices: 3 });
+    expect(textOf(inside(element, ".words"))).toBe("On your 3 devices");
+  });
+
   it("changes its words only when a state has held for a while", async () => {
     vi.useFakeTimers();
     const element = await mount(new SottoLinkState(), { link: { state: "relayed" } });

@@ -216,7 +216,7 @@ describe("the timeline", () => {
 
   it.each([
     ["contact", "Say hi"],
-    ["notes", "Keep a thought"],
+    ["notes", "Keep a thought here. It stays on this device."],
     ["invited", "You can already write"],
     ["refused", "already used"],
     ["expired", "ended before anyone opened it"],
@@ -225,5 +225,13 @@ describe("the timeline", () => {
     timeline.view = aView({ kind });
     await timeline.updateComplete;
     expect(textOf(inside(timeline, ".empty"))).toContain(words);
+  });
+
+  it("says where notes go that are on several devices", async () => {
+    const timeline = await show([]);
+    const devices = { others: 1, added: 0, removed: 0, conflict: false };
+    timeline.view = aView({ kind: "notes", devices });
+    await timeline.updateComplete;
+    expect(textOf(inside(timeline, ".empty"))).toContain("It goes to your 2 devices.");
   });
 });

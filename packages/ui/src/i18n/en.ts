@@ -150,7 +150,7 @@ export const en = {
     gone: "This invite was already used or has ended. Ask for a new one.",
     own: "This is your own invite. Send it to someone else. To see both sides alone, press “Try with a second tab” on the start page.",
     "for-device":
-      "This link is not an invite: it adds a device to the account of whoever made it. If that is you, restore your account on this device from its recovery phrase first; otherwise ask for an ordinary invite.",
+      "This link is not an invite: it adds a device to the account of whoever made it. If that is your account, restore it on this device from its recovery phrase first; otherwise ask that person for an ordinary invite.",
     "other-relay": "This invite belongs to another Sotto server.",
     openThere: (host: string) => `Open it at ${host}`,
     forged:
@@ -246,10 +246,11 @@ export const en = {
     joinedNow: "This device is linked.",
     opened: {
       title: "A link that adds a device",
-      here: "With this link your other device adds this one to your account.",
-      linked: "This device is linked already. Open the link on the device you want to add.",
+      here: "It comes from another device of your account. Link this one to it, and both show the same people from then on.",
+      linked:
+        "This device belongs to the account already. Open the link on the device you want to add.",
       stranger:
-        "This link only adds a device to the account of whoever made it. If that is you, restore your account on this device from its recovery phrase first; otherwise ask for an ordinary invite.",
+        "This link only adds a device to the account of whoever made it. If that is your account, restore it on this device from its recovery phrase first; otherwise ask that person for an ordinary invite.",
     },
     joined: "The link fits. Waiting for the other device to confirm…",
     refused: {
