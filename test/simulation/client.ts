@@ -74,6 +74,8 @@ export interface Client extends Endpoint {
   evict(): void;
   /** On disk; the client is not running. */
   loseSessions(id: ConversationId, withSpares: boolean): void;
+  /** It goes on with keys of another account, its texts and what its contacts gave it to begin anew with. */
+  renew(keys: OwnDevice): void;
   copyStore(): Disk;
   /** From now on it has what it had when this was copied. */
   putBack(store: Disk): void;
@@ -348,7 +350,11 @@ export function createClient(options: ClientOptions): Client {
       const [type] = input.blob;
       // Other keys are the session's or the device's: they open what is worth nothing later.
       const isForOnce = type === EnvelopeType.message || type === EnvelopeType.hello;
-      const keys = isForOnce ? opened : [];
+      // What waits for the person's decision is opened again after it.
+      const isHeld = stepped.effects.some(
+        (one) => one.kind === "dropped" && one.reason === "wrong-identity",
+      );
+      const keys = isForOnce && !isHeld ? opened : [];
       oracle.handled(client, entry.id, input.blob, keys);
     }
     if (options.tellsTwice) await tellAgain(entry, input);
@@ -649,6 +655,23 @@ export function createClient(options: ClientOptions): Client {
       const none = { ...spares, own: [], theirs: undefined, usedAt: 0, askedAt: 0, pleaAt: 0 };
       const peer = { ...conversation.peer, sessions: [], spares: withSpares ? none : spares };
       disk.conversations.set(id, { ...conversation, peer });
+    },
+    renew(keys) {
+      client.crash("and begins anew with other keys");
+      oracle.renewed(client);
+      disk.self = { ...disk.self, ...keys };
+      for (const [id, conversation] of disk.conversations) {
+        const { peer } = conversation;
+        if (peer.state !== "open") continue;
+        const spares = { ...peer.spares, own: [], usedAt: 0, askedAt: 0 };
+        const next = { ...peer, sessions: [], owed: [], change: undefined, spares };
+        disk.conversations.set(id, { ...conversation, peer: next });
+        const outbox = disk.outbox.get(id);
+        // What only its old keys could have sealed: receipts, and calls for help.
+        for (const row of outbox?.values() ?? []) {
+          if (row.awaits === undefined) outbox?.delete(row.id);
+        }
+      }
     },
     copyStore: () => ({
       self: disk.self,

@@ -77,7 +77,7 @@ export function startFaults(world: FaultWorld): void {
     trace(`${client.name} is copied`);
     const store = client.copyStore();
     scheduler.after(how.exponential(faults.phaseMs / 5), () => {
-      if (!isHealing() && oracle.canGoBack(client)) client.putBack(store);
+      if (!isHealing() && oracle.canGoBack(client, store)) client.putBack(store);
     });
   });
   often("link-drop", faults.linkDropMean, (how) => network.breakLink(how.pick(clients)));

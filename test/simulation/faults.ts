@@ -34,6 +34,8 @@ export interface Faults {
   readonly putBackMean: number;
   /** Mean time between strangers who answer in a contact's place, per pair, with a spare bundle that came into their hands. */
   readonly strangerMean: number;
+  /** Mean time between people who begin anew with keys of another account, per pair; never beside strangers, who void what that takes. */
+  readonly identityChangeMean: number;
   readonly duplicate: number;
   /** Chance that a frame overtakes or falls behind others. */
   readonly reorder: number;
@@ -85,7 +87,7 @@ export function drawFaults(random: Random): Faults {
   const every = (min: number, max: number) => () => random.between(min, max) * stretch;
   const evil = random.chance(0.2) ? 0.5 : 0;
   const isRelayBad = random.chance(0.35) ? 1 : 0;
-  return {
+  const drawn = {
     stack: random.chance(0.6) ? "full" : "thin",
     phaseMs: PHASE_MS * stretch,
     delayMin: random.between(15, 40),
@@ -130,7 +132,9 @@ export function drawFaults(random: Random): Faults {
     forgeMean: maybe(0.25, every(500, 8_000)),
     putBackMean: maybe(0.08, every(5_000, 40_000)),
     strangerMean: maybe(0.12, every(5_000, 40_000)),
-  };
+  } as const;
+  const identityChangeMean = maybe(0.08, every(10_000, 40_000));
+  return { ...drawn, identityChangeMean: drawn.strangerMean > 0 ? 0 : identityChangeMean };
 }
 
 /** What remains after the faults have stopped: delays, and what is a property of the machines. */
@@ -148,6 +152,7 @@ export const healed = (faults: Faults): Faults => ({
   sessionLoss: 0,
   putBackMean: 0,
   strangerMean: 0,
+  identityChangeMean: 0,
   duplicate: 0,
   reorder: 0,
   straggler: 0,
@@ -193,6 +198,7 @@ export const isPlain = (faults: Faults): boolean =>
     faults.sessionLoss +
     faults.putBackMean +
     faults.strangerMean +
+    faults.identityChangeMean +
     faults.slow +
     faults.straggler +
     faults.clockJumpMean +

@@ -143,6 +143,7 @@ export function createForger(options: ForgerOptions): Forger {
       const sealed = await encrypt(session, encodeContent(content), env);
       ({ session } = sealed);
       const id = bytesToHex(how.bytes(ENVELOPE_ID_BYTES));
+      oracle.identity.impersonated(sealed.envelope);
       network.append(client, target, id, sealed.envelope, () => undefined);
     }
   }
@@ -157,7 +158,9 @@ export function createForger(options: ForgerOptions): Forger {
       const ids = [...oracle.foreignIds(entry.id).slice(-8), bytesToHex(how.bytes(16))];
       return encodeContent({ kind: "receipt", ids: ids.map((id) => asContentId(hexToBytes(id)!)) });
     }
-    if (options.mayBeForgotten()) return undefined;
+    // A decision that takes it in could not be stored: see `KNOWN_LIMITS`.
+    const isWaiting = !oracle.isKnownToContact(client, entry.id);
+    if (options.mayBeForgotten() || isWaiting) return undefined;
     const there = [...(client.disk.messages.get(entry.id)?.values() ?? [])].filter(
       (row) => !row.own || row.status === "delivered",
     );

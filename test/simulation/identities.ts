@@ -7,6 +7,8 @@ export const RELAY_SEED = new Uint8Array(32).fill(7);
 
 export interface Identities {
   readonly people: readonly OwnDevice[];
+  /** What each of them has after losing all keys: another account. */
+  readonly renewed: readonly OwnDevice[];
   /** Somebody whom nobody knows. */
   readonly stranger: OwnDevice;
   /** Ed25519, 32 bytes, as clients pin it. */
@@ -52,22 +54,17 @@ export function identitiesFor(crypto: CryptoBackend): Promise<Identities> {
 }
 
 async function makeIdentities(crypto: CryptoBackend): Promise<Identities> {
-  const random = createRandom(0xc0ffee);
-  const people: OwnDevice[] = [];
-  for (let index = 0; index < PEOPLE_MAX; index++) {
-    people.push(
-      await createOwnDevice({
-        now: 1_700_000_000_000,
-        entropy: (length) => random.bytes(length),
-        crypto,
-      }),
-    );
-  }
-  const elsewhere = createRandom(0xbad);
-  const stranger = await createOwnDevice({
-    now: 1_700_000_000_000,
-    entropy: (length) => elsewhere.bytes(length),
-    crypto,
-  });
-  return { people, stranger, relayKey: await crypto.signPublic(RELAY_SEED) };
+  const makeDevices = async (seed: number, count: number): Promise<readonly OwnDevice[]> => {
+    const random = createRandom(seed);
+    const entropy = (length: number) => random.bytes(length);
+    const devices: OwnDevice[] = [];
+    while (devices.length < count) {
+      devices.push(await createOwnDevice({ now: 1_700_000_000_000, entropy, crypto }));
+    }
+    return devices;
+  };
+  const people = await makeDevices(0xc0ffee, PEOPLE_MAX);
+  const renewed = await makeDevices(0x2e2e2e, PEOPLE_MAX);
+  const stranger = (await makeDevices(0xbad, 1))[0]!;
+  return { people, renewed, stranger, relayKey: await crypto.signPublic(RELAY_SEED) };
 }

@@ -14,7 +14,7 @@ export const INVARIANTS = {
   I9: "after the faults everything arrives within 120 simulated seconds, or as soon as its repair allows",
   I10: "no text, name or secret of a device is in bytes on the network or on the relay's disk",
   I11: "no device gets what was written by somebody who knew that it, or its account, had been removed",
-  I12: "while somebody else is in a contact's place, nothing is sent there and nothing of it is shown, until the person has decided",
+  I12: "while somebody else is in a contact's place, nothing is sent there and nothing of it is shown, until the person has decided; then it is as they said",
   I13: "the relay deletes only what its reader has committed, and a reader confirms only that",
   I14: "an input told again changes nothing but the receipts that are owed",
   I15: "whatever clocks say, nothing is lost",
@@ -30,4 +30,5 @@ export const KNOWN_LIMITS = [
   "a relay that says OK and gives something else in the place of a first message (HELLO): its reader has no address to answer to, and the relay knows the id when its sender tries again",
   "a store that was copied before an invite was used, or before whoever used it had said where it reads, and is put back after it: it cannot write to the other side, and only a new invite helps",
   "what a store that was put back had received and confirmed, and what it had accepted and the other side had not: nobody sends that again",
+  "somebody new in a contact's place who, before the person has decided, says another text under the id of one that is there: accepting takes both in at once, and no store takes that",
 ] as const;

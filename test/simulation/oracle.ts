@@ -31,7 +31,9 @@ import {
 import {
   bytesToHex,
   CONTENT_ID_BYTES,
+  decodeBundle,
   decodeEnvelope,
+  type DeviceCert,
   EnvelopeType,
   equalBytes,
   HELLO_HEADER_BYTES,
@@ -42,6 +44,7 @@ import {
   utf8ToBytes,
 } from "@sotto/wire";
 import type { Client, Disk } from "./client.ts";
+import { createIdentityWatch, type IdentityWatch } from "./identity-watch.ts";
 import type { Invariant } from "./invariants.ts";
 import type { Random } from "./random.ts";
 import { keyOfBlob } from "./relay-watch.ts";
@@ -63,6 +66,9 @@ const TURNS_EXPOSED_MAX = 1;
 
 /** As packages/protocol's, which is not part of its interface. */
 const SPARES_MAX = 4;
+
+/** In the order of a message: its time, as packages/protocol writes it. */
+const TIME_DIGITS = 16;
 
 const MARKER_BYTES = utf8ToBytes(MARKER);
 /** What an AEAD puts behind what it sealed. */
@@ -98,6 +104,7 @@ export interface Oracle {
   readonly broken: ReadonlySet<Invariant>;
   readonly accepted_: number;
   readonly restored: Restored;
+  readonly identity: IdentityWatch;
   fail(this: void, invariant: Invariant, what: string): void;
   /** Bytes on a socket or on the relay's disk (I10). */
   carried(this: void, bytes: Uint8Array): void;
@@ -122,13 +129,22 @@ export interface Oracle {
   copied(client: Client, id: ConversationId): void;
   /** Everything this client had is gone, and it alone: only that it kept nothing is excused. */
   evicted(client: Client): void;
+  /** It has keys of another account from now on. */
+  renewed(client: Client): void;
   join(pair: Pair): void;
   /** Ids of texts that are none of this conversation's. */
   foreignIds(id: ConversationId): readonly string[];
   /** An older store of this client's is about to take the place of the one it has. */
   putBack(client: Client, store: Disk): void;
-  /** Whether it has a contact in each of its conversations: an older store than that has too little to go on with. */
-  canGoBack(client: Client): boolean;
+  /**
+   * Whether it has a contact in each of its conversations: an older store than that has too little to go on with. And
+   * whether all of them, and it in that store, are who they are now: only a new invite helps who knows others.
+   */
+  canGoBack(client: Client, store?: Disk): boolean;
+  /** Whether it could go on with keys of another account: each of its contacts knows it, and has the bundle that it would begin anew with. */
+  canRenew(client: Client): boolean;
+  /** Whether the contact in this conversation has this client as it is now, and asks no person about it. */
+  isKnownToContact(client: Client, id: ConversationId): boolean;
   /** Whether both sides could begin anew if either lost its sessions now. */
   couldRepair(client: Client, id: ConversationId): boolean;
   /** Where the other side of this conversation keeps it. */
@@ -159,8 +175,6 @@ export interface OracleOptions {
   readonly random: Random;
   /** Somebody changes what the relay gives. */
   readonly isTampered: boolean;
-  /** Root key of whoever answers in others' places. */
-  readonly stranger?: Uint8Array;
 }
 
 export function createOracle(options: OracleOptions): Oracle {
@@ -178,6 +192,7 @@ export function createOracle(options: OracleOptions): Oracle {
   const opened = new Map<string, Uint8Array[]>();
   const usedKeys = new Map<Client, Set<string>>();
   const evicted = new Set<Client>();
+  const renewed = new Set<Client>();
   const lives = new Map<Client, number>();
   /** Rows that were stored and are not, because an older store was put back. */
   const lost = new Map<string, Set<string>>();
@@ -218,7 +233,23 @@ export function createOracle(options: OracleOptions): Oracle {
         peer?.state === "open" &&
         peer.queue.address !== undefined &&
         peer.contact.addresses.length > 0,
+    ) && isMutual(pair);
+
+  /** Each side has the other one as it is now, and asks no person about it. */
+  const isMutual = (pair: Pair): boolean =>
+    sidesOf(pair).every(([client, id, other]) => {
+      const peer = client.disk.conversations.get(id)?.peer;
+      if (peer?.state !== "open") return false;
+      return peer.change === undefined && isSameRoot(peer.contact.cert, other.disk.self.cert);
+    });
+
+  const pairOf = (client: Client, id: ConversationId): Pair | undefined =>
+    pairs.find((pair) =>
+      sidesOf(pair).some(([one, conversation]) => one === client && conversation === id),
     );
+
+  const pairsOf = (client: Client): readonly Pair[] =>
+    pairs.filter((pair) => pair.inviter === client || pair.invitee === client);
 
   const hasLost = (client: Client, id: ConversationId, row: string): boolean =>
     lost.get(`${client.name}/${id}`)?.has(row) === true;
@@ -408,8 +439,10 @@ export function createOracle(options: OracleOptions): Oracle {
     }
   }
 
+  const identity = createIdentityWatch((what) => oracle.fail("I12", what));
   const oracle: Oracle = {
     failures,
+    identity,
     broken,
     restored,
     get accepted_() {
@@ -427,13 +460,8 @@ export function createOracle(options: OracleOptions): Oracle {
       const heard = `${client.name}/${change.conversation.id}`;
       if (hearing.delete(heard)) told.add(heard);
       const { id, last, unread } = change.conversation;
-      const { peer } = change.conversation;
-      const isOfStranger =
-        peer.state === "open" &&
-        options.stranger !== undefined &&
-        equalBytes(peer.contact.cert.rootKey, options.stranger);
-      if (isOfStranger) oracle.fail("I12", `${client.name} has somebody else in a contact's place`);
-      else if (last?.text.includes(FORGED) === true) {
+      identity.committed(client, change);
+      if (last?.text.includes(FORGED) === true) {
         oracle.fail("I2", `${client.name} lists a forged text`);
       }
       const before = client.disk.conversations.get(id)?.unread ?? 0;
@@ -466,10 +494,7 @@ export function createOracle(options: OracleOptions): Oracle {
       for (const taint of [MARKER_BYTES, rootSecret, signingSecret, dhSecret]) {
         if (includes(blob, taint)) oracle.fail("I10", `${client.name} lets a secret out`);
       }
-      const peer = client.disk.conversations.get(id)?.peer;
-      if (peer?.state === "open" && peer.change !== undefined) {
-        oracle.fail("I12", `${client.name} sends while somebody else is in ${id}'s place`);
-      }
+      identity.released(client, id);
       const [session] = sessionsOf(client, id);
       if (blob[0] === EnvelopeType.signal && session !== undefined) {
         signalled.set(keyOfBlob(blob), session);
@@ -489,6 +514,7 @@ export function createOracle(options: OracleOptions): Oracle {
     },
     stepped(client, id, input, effects) {
       hear(client, id, input, effects);
+      identity.stepped(client, id, input, effects);
       if (input.kind !== "wake" || client.isFrozen) return;
       if (effects.some((one) => one.kind !== "wake")) return;
       const second = Math.floor(scheduler.now / 1_000);
@@ -532,13 +558,36 @@ export function createOracle(options: OracleOptions): Oracle {
     evicted(client) {
       evicted.add(client);
     },
-    canGoBack(client) {
-      const own = pairs.filter((pair) => pair.inviter === client || pair.invitee === client);
-      return own.every((pair) => {
+    renewed(client) {
+      renewed.add(client);
+    },
+    canGoBack(client, store = client.disk) {
+      const isSelf = isSameRoot(store.self.cert, client.disk.self.cert);
+      return pairsOf(client).every((pair) => {
         const id = pair.inviter === client ? pair.inviterId : pair.inviteeId;
         const peer = client.disk.conversations.get(id)?.peer;
+        const then = store.conversations.get(id)?.peer;
         // Before it knows where to write, an older store can ask nobody for what it lacks.
-        return isWhole(pair) && peer?.state === "open" && peer.contact.addresses.length > 0;
+        const isOpen = peer?.state === "open" && peer.contact.addresses.length > 0;
+        if (!isWhole(pair) || !isOpen || then?.state !== "open") return false;
+        return isSelf && isMutual(pair) && isSameRoot(then.contact.cert, peer.contact.cert);
+      });
+    },
+    canRenew(client) {
+      return pairsOf(client).every((pair) => {
+        const [id, there] =
+          pair.inviter === client
+            ? [pair.inviterId, pair.invitee.disk.conversations.get(pair.inviteeId)]
+            : [pair.inviteeId, pair.inviter.disk.conversations.get(pair.inviterId)];
+        const own = client.disk.conversations.get(id)?.peer;
+        if (!isWhole(pair) || !isAcquainted(pair) || own?.state !== "open") return false;
+        const bundle = own.spares.theirs && decodeBundle(own.spares.theirs.bundle);
+        if (bundle?.ok !== true || there?.peer.state !== "open") return false;
+        const { signedPrekey, kemPrekey } = bundle.value;
+        return there.peer.spares.own.some(
+          ({ secrets }) =>
+            secrets.signedPrekeyId === signedPrekey.id && secrets.oneTimeId === kemPrekey.id,
+        );
       });
     },
     putBack(client, store) {
@@ -572,24 +621,21 @@ export function createOracle(options: OracleOptions): Oracle {
         .map(([messageId]) => messageId);
     },
     across,
+    isKnownToContact(client, id) {
+      const pair = pairOf(client, id);
+      return pair !== undefined && isMutual(pair);
+    },
     couldRepair(client, id) {
-      const pair = pairs.find(
-        (one) =>
-          (one.inviter === client && one.inviterId === id) ||
-          (one.invitee === client && one.inviteeId === id),
-      );
+      const pair = pairOf(client, id);
       return pair !== undefined && isWhole(pair) && isAcquainted(pair);
     },
     isSettled() {
       return pairs.filter(isWhole).every((pair) => {
-        const sides = [
-          [pair.inviter, pair.inviterId, pair.invitee],
-          [pair.invitee, pair.inviteeId, pair.inviter],
-        ] as const;
-        return sides.every(([client, id, other]) => {
+        return sidesOf(pair).every(([client, id, other]) => {
           const peer = client.disk.conversations.get(id)?.peer;
           return (
             peer?.state === "open" &&
+            isMutual(pair) &&
             peer.contact.name === other.disk.self.name &&
             peer.owed.length === 0 &&
             (client.disk.outbox.get(id)?.size ?? 0) === 0
@@ -632,10 +678,14 @@ export function createOracle(options: OracleOptions): Oracle {
     if (there === undefined) {
       if (hasLost(other.client, other.id, id)) return;
       oracle.fail("I1", `accepted message ${short} never arrived`);
-    } else if (there.text !== text || there.order !== own.order) {
+    } else if (there.text !== text || placeOf(there, author) !== placeOf(own, author)) {
       oracle.fail("I2", `message ${short} arrived changed`);
     }
   }
+
+  /** Its time, its author, its id; the author not when its account has changed: then each side has the one it had. */
+  const placeOf = ({ order, id }: MessageRow, ...authors: readonly Client[]): string =>
+    authors.some((one) => renewed.has(one)) ? order.slice(0, TIME_DIGITS) + id : order;
 
   /** I4. */
   function checkPair(pair: Pair): void {
@@ -644,10 +694,7 @@ export function createOracle(options: OracleOptions): Oracle {
     const there = shown(invitee, inviteeId, inviter, inviterId);
     const label = `${inviter.name}-${invitee.name}`;
     if (here.join() !== there.join()) oracle.fail("I4", `${label} see different conversations`);
-    for (const [client, id, other] of [
-      [pair.inviter, pair.inviterId, pair.invitee],
-      [pair.invitee, pair.inviteeId, pair.inviter],
-    ] as const) {
+    for (const [client, id, other] of sidesOf(pair)) {
       const record = client.disk.conversations.get(id);
       if (record?.peer.state !== "open") {
         oracle.fail("I4", `${client.name}/${id} ends as ${record?.peer.state}`);
@@ -656,6 +703,9 @@ export function createOracle(options: OracleOptions): Oracle {
       const waiting = client.disk.outbox.get(id)?.size ?? 0;
       if (waiting > 0) {
         oracle.fail("I4", `${client.name}/${id} ends with ${waiting} in the outbox`);
+      }
+      if (!isSameRoot(record.peer.contact.cert, other.disk.self.cert)) {
+        oracle.fail("I12", `${client.name}/${id} ends with another identity than ${other.name}'s`);
       }
       if (record.peer.contact.name !== other.disk.self.name) {
         oracle.fail("I4", `${client.name}/${id} has an old name for ${other.name}`);
@@ -673,12 +723,22 @@ export function createOracle(options: OracleOptions): Oracle {
     const there = other.disk.messages.get(otherId);
     return [...(client.disk.messages.get(id)?.values() ?? [])]
       .filter((row) => there?.has(row.id) === true || !hasLost(other, otherId, row.id))
-      .map((row) => row.order)
+      .map((row) => placeOf(row, client, other))
       .toSorted((a, b) => (a < b ? -1 : 1));
   };
 
   return oracle;
 }
+
+/** Whose client, where, and whose the contact is. */
+const sidesOf = ({ inviter, inviterId, invitee, inviteeId }: Pair) =>
+  [
+    [inviter, inviterId, invitee],
+    [invitee, inviteeId, inviter],
+  ] as const;
+
+const isSameRoot = (one: DeviceCert, other: DeviceCert): boolean =>
+  equalBytes(one.rootKey, other.rootKey);
 
 function messageOf(blob: Uint8Array) {
   const decoded = decodeEnvelope(blob);

@@ -10,6 +10,7 @@ import { createEvilRelay } from "./evil-relay.ts";
 import { startFaults } from "./fault-schedule.ts";
 import { drawFaults, type Faults, healed, isPlain, isTampered, PHASE_MS } from "./faults.ts";
 import { identitiesFor } from "./identities.ts";
+import { changesIdentities, type IdentityWorld, startIdentityChanges } from "./identity-change.ts";
 import type { Invariant } from "./invariants.ts";
 import { createThinNetwork } from "./thin-network.ts";
 import { createFullNetwork } from "./full-network.ts";
@@ -79,10 +80,9 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const scheduler = createScheduler();
   const decisions = createDecisions(seed, () => scheduler.now, options.only);
   const crypto = options.crypto ?? stubBackend;
-  const { people, stranger, relayKey } = await identitiesFor(crypto);
+  const { people, renewed, stranger, relayKey } = await identitiesFor(crypto);
   const oracle = createOracle({
     scheduler,
-    stranger: stranger.cert.rootKey,
     crypto,
     random: createRandom(~seed),
     isTampered: isTampered(faults),
@@ -131,6 +131,15 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   );
 
   const world = random.fork();
+  const identities: IdentityWorld = {
+    faults,
+    decisions,
+    scheduler,
+    oracle,
+    stranger,
+    unused: new Map(clients.map((client, index) => [client, renewed[index]!])),
+    isHealing: () => healing,
+  };
   const pairs: Pair[] = clients.slice(1).map((invitee, index) => {
     const inviter = world.chance(0.7) ? clients[0]! : clients[index]!;
     return { inviter, invitee, inviterId: `out${index}`, inviteeId: `in${index}` };
@@ -166,7 +175,9 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     network.setSlow(client, false);
     network.partition(client, false);
     // What a hostile relay kept back or numbered wrongly is asked for again over a new connection.
-    if (faults.evilHide + faults.evilSwap + faults.evilReplay > 0) network.disconnect(client);
+    // So is a queue that a relay had lost, by whoever has other keys and hears nobody who could say that it is there.
+    const { evilHide, evilSwap, evilReplay, identityChangeMean } = faults;
+    if (evilHide + evilSwap + evilReplay + identityChangeMean > 0) network.disconnect(client);
   }
   trace("healed");
   let settledAt: number | undefined;
@@ -188,8 +199,9 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const mayDrop = haveLost ? WITH_OLD_STORES : HARMLESS;
   // Only a store that was put back may be taken for one.
   const older: readonly DropReason[] = oracle.restored.stores > 0 ? ["old-store"] : [];
-  const strange: readonly DropReason[] =
-    faults.strangerMean > 0 ? ["wrong-identity", "unexpected"] : [];
+  const strange: readonly DropReason[] = changesIdentities(faults)
+    ? ["wrong-identity", "unexpected"]
+    : [];
   const always = isTampered(faults) ? WITH_TAMPERING : mayDrop;
   await oracle.atTheEnd(new Set([...always, ...older, ...strange]));
   return {
@@ -291,44 +303,13 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
       const [client, id] = someSide(act.random);
       if (act.take()) await client.forge(id, act.random);
     };
-    const impersonate = async (): Promise<void> => {
-      if (healing) return;
-      const act = decisions.next("stranger");
-      again(act.random.exponential(faults.strangerMean), impersonate);
-      const [client, id] = someSide(act.random);
-      if (act.take()) await client.impersonate(id, stranger, act.random);
-    };
-    const person = faults.strangerMean > 0 ? own.fork() : undefined;
-    /** The person looks in, hesitates, and says at last that this is not the contact. */
-    const decide = async (by: Random): Promise<void> => {
-      again(1_000, () => decide(by));
-      for (const [client, id] of sides) {
-        const peer = client.disk.conversations.get(id)?.peer;
-        if (peer?.state !== "open" || !client.running) continue;
-        if (peer.change === undefined) {
-          if (healing || by.chance(0.95)) continue;
-          await client.feed(id, { kind: "mark-verified", verified: by.chance(0.7) });
-          continue;
-        }
-        const { rootKey } = peer.change.cert;
-        // Accepted without comparing, a verified contact is not replaced.
-        if (peer.contact.verified && by.chance(0.3)) {
-          await client.feed(id, { kind: "answer-change", rootKey, answer: "accept" });
-        }
-        if (!healing && by.chance(0.7)) continue;
-        await client.feed(id, { kind: "answer-change", rootKey, answer: "reject" });
-      }
-    };
     const copy = (): void => {
       const act = decisions.next("copy");
       const [client, id] = someSide(act.random);
       if (act.take()) oracle.copied(client, id);
     };
     if (faults.forgeMean > 0) again(own.exponential(faults.forgeMean), forge);
-    if (person !== undefined) {
-      again(person.exponential(faults.strangerMean), impersonate);
-      again(1_000, () => decide(person));
-    }
+    if (changesIdentities(faults)) startIdentityChanges(identities, sides, own.fork());
     again(own.int(500), invite);
     again(500 + own.exponential(3_000), accept);
     again(own.int(2_000), write);
