@@ -44,6 +44,7 @@ const CALM: Partial<Faults> = {
   sessionLoss: 0,
   putBackMean: 0,
   strangerMean: 0,
+  identityChangeMean: 0,
   evictionMean: 0,
   evilReplay: 0,
   evilSwap: 0,
@@ -66,8 +67,10 @@ const MALICE: Partial<Faults> = { ...CALM, forgeMean: 1_500 };
 const LOSSES: Partial<Faults> = { ...CALM, sessionLoss: 0.9, clientCrashMean: 4_000 };
 const OLD_STORES: Partial<Faults> = { ...CALM, putBackMean: 4_000 };
 const STRANGERS: Partial<Faults> = { ...CALM, strangerMean: 4_000 };
+const NEW_KEYS: Partial<Faults> = { ...CALM, identityChangeMean: 8_000 };
 
 const CHAINS = "packages/crypto/src/chains.ts";
+const REPAIR = "packages/protocol/src/repair.ts";
 const SESSION = "packages/crypto/src/session.ts";
 const RATCHET = "packages/crypto/src/ratchet.ts";
 const PRIMITIVES = "packages/crypto/src/primitives.ts";
@@ -399,9 +402,7 @@ export const CATALOGUE: readonly Entry[] = [
   {
     id: "plea-not-made",
     what: "a device without sessions and spares waits for the other side to begin",
-    how: [
-      { file: "packages/protocol/src/repair.ts", from: "    await plead(draft, peer);\n", to: "" },
-    ],
+    how: [{ file: REPAIR, from: "    await plead(draft, peer);\n", to: "" }],
     killer: { invariant: "I4", faults: LOSSES },
   },
   {
@@ -436,12 +437,54 @@ export const CATALOGUE: readonly Entry[] = [
     what: "a verified contact is replaced without comparing",
     how: [
       {
-        file: "packages/protocol/src/repair.ts",
+        file: REPAIR,
         from: "  if (peer.contact.verified && !compared) {",
         to: "  if (peer.retired && !compared) {",
       },
     ],
     killer: { invariant: "I12", faults: STRANGERS },
+  },
+  {
+    id: "stranger-taken-in",
+    what: "a HELLO by another root key is taken for the contact's",
+    how: [
+      {
+        file: REPAIR,
+        from: "  if (!equalBytes(cert.rootKey, contact.cert.rootKey)) {",
+        to: "  if (cert.rootKey.length === 0) {",
+      },
+    ],
+    killer: { invariant: "I12", faults: STRANGERS },
+  },
+  {
+    id: "old-sessions-kept",
+    what: "who was replaced can still be written to, and writes",
+    how: [
+      {
+        file: REPAIR,
+        from: "    sessions: [],\n    owed: [],\n    spares: { ...peer.spares, theirs: undefined },",
+        to: "    owed: [],\n    spares: { ...peer.spares, theirs: undefined },",
+      },
+    ],
+    killer: { invariant: "I12", faults: NEW_KEYS },
+  },
+  {
+    id: "compared-forgotten",
+    what: "who was compared while being accepted counts as not compared",
+    how: [{ file: REPAIR, from: "      verified: compared,", to: "      verified: false," }],
+    killer: { invariant: "I12", faults: NEW_KEYS },
+  },
+  {
+    id: "waiting-not-resealed",
+    what: "what waited for the contact is not sealed for whoever was accepted",
+    how: [
+      {
+        file: REPAIR,
+        from: "  return change.frames;",
+        to: "  draft.outbox = draft.outbox.filter((row) => row.message === undefined);\n  return change.frames;",
+      },
+    ],
+    killer: { invariant: "I1", faults: NEW_KEYS },
   },
   {
     id: "held-conversation-sends",
