@@ -158,9 +158,7 @@ export function createForger(options: ForgerOptions): Forger {
       const ids = [...oracle.foreignIds(entry.id).slice(-8), bytesToHex(how.bytes(16))];
       return encodeContent({ kind: "receipt", ids: ids.map((id) => asContentId(hexToBytes(id)!)) });
     }
-    // A decision that takes it in could not be stored: see `KNOWN_LIMITS`.
-    const isWaiting = !oracle.isKnownToContact(client, entry.id);
-    if (options.mayBeForgotten() || isWaiting) return undefined;
+    if (options.mayBeForgotten()) return undefined;
     const there = [...(client.disk.messages.get(entry.id)?.values() ?? [])].filter(
       (row) => !row.own || row.status === "delivered",
     );

@@ -143,8 +143,6 @@ export interface Oracle {
   canGoBack(client: Client, store?: Disk): boolean;
   /** Whether it could go on with keys of another account: each of its contacts knows it, and has the bundle that it would begin anew with. */
   canRenew(client: Client): boolean;
-  /** Whether the contact in this conversation has this client as it is now, and asks no person about it. */
-  isKnownToContact(client: Client, id: ConversationId): boolean;
   /** Whether both sides could begin anew if either lost its sessions now. */
   couldRepair(client: Client, id: ConversationId): boolean;
   /** Where the other side of this conversation keeps it. */
@@ -621,10 +619,6 @@ export function createOracle(options: OracleOptions): Oracle {
         .map(([messageId]) => messageId);
     },
     across,
-    isKnownToContact(client, id) {
-      const pair = pairOf(client, id);
-      return pair !== undefined && isMutual(pair);
-    },
     couldRepair(client, id) {
       const pair = pairOf(client, id);
       return pair !== undefined && isWhole(pair) && isAcquainted(pair);

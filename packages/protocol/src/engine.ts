@@ -64,10 +64,17 @@ export const WAKE_MAX_MS = 24 * 3_600_000;
  * What to step with after the store answered `known`: the same input, and that there is a message of its id.
  * It is then a duplicate, whoever wrote the one that is stored.
  */
-export const asKnown = (input: Input): Input =>
-  input.kind === "frame" || input.kind === "send-text" || input.kind === "post"
-    ? { ...input, known: true }
-    : input;
+export function asKnown(input: Input): Input {
+  switch (input.kind) {
+    case "frame":
+    case "send-text":
+    case "post":
+    case "answer-change":
+      return { ...input, known: true };
+    default:
+      return input;
+  }
+}
 
 /**
  * Never rejects for anything the network or a person can cause: that becomes a `dropped` effect.

@@ -191,7 +191,9 @@ export async function onAnswer(
     leaveGroups(draft, bytesToHex(accountIdOf(before)));
     endFurtherPairs(draft);
   }
-  for (const frame of frames) {
+  // One of them says a text that is there: none is taken, or the decision could not be stored. Nobody has confirmed
+  // them, so they come again, each in a step of its own.
+  for (const frame of draft.known ? [] : frames) {
     await takeFrame(draft, frame, { path: "relay", sequence: 0n });
   }
 }

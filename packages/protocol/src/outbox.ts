@@ -134,7 +134,7 @@ export const newRow = (draft: Draft, about: About): OutboxRow => ({
   recipients: undefined,
 });
 
-/** Of what says how things stand only the newest is worth sending: forgets those before it. */
+/** What is worth nothing any more, whoever waits for it. */
 export function supersede(draft: Draft, isOlder: (row: OutboxRow) => boolean): void {
   for (const row of draft.outbox) if (isOlder(row)) forget(draft, row.id);
 }

@@ -28,7 +28,6 @@ import {
   EnvelopeType,
   equalBytes,
   type HelloEnvelope,
-  isEncodedAs,
   type PleaEnvelope,
   type PrekeyBundle,
 } from "@sotto/wire";
@@ -84,7 +83,6 @@ export async function offerSpare(draft: Draft): Promise<void> {
   if (peer.queue.address === undefined) return;
   const [newest] = peer.spares.own;
   if (newest !== undefined && ageOf(newest, env.now) < SPARE_AGE_MS_MAX) return;
-  supersede(draft, ({ content }) => content !== undefined && isEncodedAs(content, "spare"));
   const bundle = await addSpare(draft, peer);
   const time = tick(draft.conversation.clock, env.now);
   changeConversation(draft, { clock: time });
@@ -229,8 +227,7 @@ function changeSpares(draft: Draft, change: Partial<Spares>): void {
 /** With nothing unconfirmed there is still a HELLO to send, and whoever lost a session may have lost the address. */
 async function introduceAgain(draft: Draft): Promise<void> {
   const address = openPeer(draft)?.queue.address;
-  supersede(draft, ({ content }) => content !== undefined && isEncodedAs(content, "introduction"));
-  if (address === undefined || areNoticesFull(draft)) return;
+  if (address === undefined) return;
   const { env, self } = draft;
   const time = tick(draft.conversation.clock, env.now);
   changeConversation(draft, { clock: time });

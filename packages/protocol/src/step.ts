@@ -73,6 +73,8 @@ export type Input =
       readonly rootKey: Uint8Array;
       /** A verified contact is only replaced after the safety numbers were compared. */
       readonly answer: "reject" | "accept" | "accept-compared";
+      /** Made by `asKnown`. */
+      readonly known?: true;
     }
   /** A sealed unit for this conversation. */
   | {

@@ -8,6 +8,7 @@ import {
 import { asContentId, bytesToHex, decodeBundle, encodeContent, EnvelopeType } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
+  asKnown,
   HELD_FRAMES_MAX,
   HELLOS_SEEN_MAX,
   PLEA_PAUSE_MS,
@@ -476,6 +477,25 @@ describe("somebody else in a contact's place", () => {
     for (const { blob } of out) {
       expect(reasons(await deliver(bob, blob))).toEqual(["unknown-session"]);
     }
+  });
+
+  it("accepted when the store has a text of an id that came: the rest of what came is taken when it comes again", async () => {
+    const { alice, eve, introduce, say } = await usurped();
+    const hello = await introduce();
+    const text = await say("it is me");
+    await deliver(alice, hello);
+    await deliver(alice, text);
+    const { rootKey } = eve.cert;
+    const answer = asKnown({ kind: "answer-change", rootKey, answer: "accept" });
+    expect(answer).toMatchObject({ known: true });
+    await alice.feed(answer);
+    expect([openPeerOf(alice).contact.cert, openPeerOf(alice).change]).toEqual([
+      eve.cert,
+      undefined,
+    ]);
+    expect(alice.shown).toEqual([]);
+    for (const blob of [hello, text]) await deliver(alice, blob);
+    expect(alice.shown).toEqual(["it is me"]);
   });
 
   it("of a verified contact is accepted after comparing only", async () => {
