@@ -294,6 +294,7 @@ async function onContent(
   if (content.kind === "text" && !draft.conversation.listed) {
     // Known from groups alone, it says nothing here. Or an own device has yet to say that the person knows it: then it
     // comes again, as nobody has confirmed it.
+    remember(draft, mark, NO_CONTENT_ID);
     drop(draft, "unexpected");
     await showMark(draft, said.mark);
     return;

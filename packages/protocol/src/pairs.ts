@@ -51,7 +51,7 @@ export async function startFromPost(draft: Draft, row: PostRow): Promise<boolean
   draft.takePosts.add(row.id);
   const { post: what } = row;
   if (what.kind === "begin") {
-    changeConversation(draft, { parent: what.parent });
+    changeConversation(draft, { parent: what.parent, listed: what.listed });
     beginPeer(draft, what.name, what.cert, what.offer);
     return true;
   }
@@ -166,6 +166,9 @@ export async function onPost(draft: Draft, row: PostRow): Promise<void> {
     }
     case "end":
       endPair(draft);
+      return;
+    case "listed":
+      changeConversation(draft, { listed: true });
       return;
     case "content":
       await onHandedUp(draft, what.content, what.path, row);
@@ -291,7 +294,12 @@ async function onContactAgain(
   teller: string,
 ): Promise<void> {
   // The person knows somebody on another device who was known here from groups alone.
-  if (!draft.conversation.listed) changeConversation(draft, { listed: true });
+  if (!draft.conversation.listed) {
+    changeConversation(draft, { listed: true });
+    for (const { conversation } of draft.conversation.devices.links) {
+      post(draft, conversation, { kind: "listed" });
+    }
+  }
   const { introduced } = draft.conversation.devices;
   const others = introduced.filter(({ device }) => device !== teller);
   const before = introduced.find(({ device }) => device === teller)?.version ?? 0;

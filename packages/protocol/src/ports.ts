@@ -334,6 +334,8 @@ export type Post =
   | {
       readonly kind: "begin";
       readonly parent: ConversationId;
+      /** As the conversation's: otherwise the account is known from groups alone. */
+      readonly listed: boolean;
       readonly name: string;
       /** Without a true signature when only the list has named the device. */
       readonly cert: DeviceCert;
@@ -346,6 +348,8 @@ export type Post =
   | { readonly kind: "send"; readonly awaits: MessageId; readonly content: Uint8Array }
   /** To a further pair: its device is no more. */
   | { readonly kind: "end" }
+  /** To a further pair: the person knows the account, not only from groups. */
+  | { readonly kind: "listed" }
   /** From a further pair: its device sent this. */
   | { readonly kind: "content"; readonly content: Uint8Array; readonly path: Path }
   /** From a further pair: its device has this text. */

@@ -210,7 +210,14 @@ function beginPair(draft: Draft, cert: DeviceCert, offer: DeviceOffer | undefine
   const device = nameOf(cert);
   const to = bytesToHex(env.entropy(16));
   const name = openPeer(draft)?.contact.name ?? draft.self.name;
-  post(draft, to, { kind: "begin", parent: conversation.id, name, cert, offer });
+  post(draft, to, {
+    kind: "begin",
+    parent: conversation.id,
+    listed: conversation.listed,
+    name,
+    cert,
+    offer,
+  });
   setLinks(draft, [...linksOf(draft), { device, conversation: to }]);
   const { missing } = draft.conversation.devices;
   changeDevices(draft, { missing: missing.filter((one) => one.device !== device) });

@@ -84,6 +84,33 @@ describe("a member", () => {
     expect(bob.stored(id).map(({ awaits }) => awaits)).toEqual([said]);
   });
 
+  it("who is known from groups alone has all its texts taken once an own device says that the person knows it", async () => {
+    const { fleet, bob, cy } = await three();
+    const phone = await fleet.sibling(cy, "Cy's phone");
+    await start(phone);
+    await fleet.link(cy, phone);
+    await fleet.pass(240_000);
+    const unlisted = (machine: Machine): string =>
+      [...machine.slices].find(
+        ([, { conversation }]) =>
+          conversation?.listed === false && conversation.parent === undefined,
+      )?.[0] ?? "";
+    const atBob = unlisted(bob);
+    expect(bob.pairsOf(atBob)).toHaveLength(1);
+    for (const machine of [cy, phone]) await machine.write(unlisted(machine), machine.name);
+    await fleet.pass(1_000);
+    expect(bob.shown(atBob)).toEqual([]);
+    const tab = await fleet.sibling(bob, "Bob's tablet");
+    await start(tab);
+    await fleet.link(bob, tab);
+    await fleet.connect(tab, cy);
+    await fleet.pass(240_000);
+    await say(bob, "is anybody there?");
+    await fleet.pass(3_600_000);
+    expect(bob.slices.get(atBob)?.conversation?.listed).toBe(true);
+    expect(bob.shown(atBob).toSorted()).toEqual(["Cy", "Cy's phone"]);
+  });
+
   it("who was removed reads nothing from the next message on, and cannot write", async () => {
     const { fleet, ann, bob, cy } = await three();
     await remove(ann, cy);

@@ -390,10 +390,20 @@ type PostOf<Kind extends Post["kind"]> = Omit<
 >;
 
 const postByKind: ReadonlyMap<unknown, Check> = new Map<Post["kind"], Check>([
-  ["begin", record<PostOf<"begin">>({ parent: text, name: text, cert, offer: optional(offer) })],
+  [
+    "begin",
+    record<PostOf<"begin">>({
+      parent: text,
+      listed: flag,
+      name: text,
+      cert,
+      offer: optional(offer),
+    }),
+  ],
   ["offer", record<PostOf<"offer">>({ offer })],
   ["send", record<PostOf<"send">>({ awaits: text, content: bytes() })],
   ["end", () => true],
+  ["listed", () => true],
   ["content", record<PostOf<"content">>({ content: bytes(), path })],
   ["settled", record<PostOf<"settled">>({ awaits: text, path })],
   ["mark", record<PostOf<"mark">>({ mark })],
