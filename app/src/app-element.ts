@@ -765,10 +765,7 @@ export class SottoApp extends LitElement {
     try {
       const messenger = await this.#ready.promise;
       const unused = messenger.conversations.value.find(isUnusedInvite);
-      const { conversation, url } =
-        unused?.invite === undefined
-          ? await messenger.invite()
-          : { conversation: unused.id, url: unused.invite.url };
+      const { conversation, url } = await messenger.invite(unused?.id);
       this.inviteOf = conversation;
       return url;
     } catch {
@@ -795,8 +792,7 @@ export class SottoApp extends LitElement {
 
   /** Opens a second identity that follows an invite of this one, and shows this side of the conversation. */
   async #secondTab(): Promise<void> {
-    const known = this.#conversations.value?.find((one) => one.id === this.inviteOf)?.invite?.url;
-    const url = known ?? (await this.#invite());
+    const url = await this.#invite();
     if (url === undefined) {
       this.#go({ ...this.route, sheet: "invite" });
       return;

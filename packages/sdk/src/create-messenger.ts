@@ -267,11 +267,12 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     return { groups: digits.match(/.{5}/g) ?? [], qr };
   }
 
-  async function askInvite(
-    device: boolean,
-  ): Promise<{ readonly conversation: string; readonly url: string }> {
+  async function askInvite(what: {
+    readonly device: boolean;
+    readonly again?: string;
+  }): Promise<{ readonly conversation: string; readonly url: string }> {
     const conversation = bytesToHex(entropy(16));
-    const result = await run({ kind: "invite", conversation, device });
+    const result = await run({ kind: "invite", conversation, ...what });
     if (result.kind !== "invited") throw new MessengerError("usage", "unexpected answer");
     return result;
   }
@@ -361,8 +362,8 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     async trustRelay() {
       await run({ kind: "trust-relay" });
     },
-    async invite() {
-      return askInvite(false);
+    async invite(again) {
+      return askInvite({ device: false, ...(again === undefined ? {} : { again }) });
     },
     async accept(text) {
       const conversation = bytesToHex(entropy(16));
@@ -371,7 +372,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       return result.result;
     },
     async linkDevice() {
-      const { url } = await askInvite(true);
+      const { url } = await askInvite({ device: true });
       return { url };
     },
     async joinDevices(text) {

@@ -171,7 +171,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       case "trust-relay":
         return trustRelay();
       case "invite":
-        return invite(command.conversation, command.device);
+        return invite(command);
       case "accept":
         return { kind: "accepted", result: await acceptInvite(command) };
       case "join-devices":
@@ -288,7 +288,12 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     return { kind: "done" };
   }
 
-  async function invite(id: string, device: boolean): Promise<CommandResult> {
+  async function invite({
+    conversation,
+    device,
+    again,
+  }: Extract<Command, { kind: "invite" }>): Promise<CommandResult> {
+    const id = again !== undefined && (await isOfUse(again)) ? again : conversation;
     if (!(await until(() => shell.self.relayKey !== undefined, RELAY_WAIT_MS))) {
       // Only before the very first contact: the link names the relay's key.
       throw new MessengerError("usage", "the relay has not been reached yet");
@@ -303,6 +308,18 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     const url = entry === undefined ? undefined : inviteView(entry)?.url;
     if (url === undefined) throw new MessengerError("usage", "not an invite");
     return { kind: "invited", conversation: id, url };
+  }
+
+  /**
+   * Whether an invite can still be opened. Who opened it may have gone before their first word came, so it is the
+   * relay that knows. Unreached it says nothing, and could not take another invite either.
+   */
+  async function isOfUse(id: string): Promise<boolean> {
+    const peer = shell.entries.get(id)?.slice.conversation?.peer;
+    if (peer?.state !== "invited" || peer.invite.expiresAt <= options.now()) return false;
+    if (!peer.invite.published || shell.hub.state !== "online") return true;
+    const offer = await shell.hub.fetchOffer(deriveInviteKeys(peer.invite.seed).linkId);
+    return offer.ok || offer.reason !== "gone";
   }
 
   async function acceptInvite({

@@ -212,8 +212,11 @@ export interface Messenger {
   recoveryPhrase(options: { readonly language: RecoveryLanguage }): Promise<readonly string[]>;
   /** Accepts the relay that answers now as this device's relay, after "relay-changed". */
   trustRelay(): Promise<void>;
-  /** A one-time invite, valid 7 days. Works offline; it becomes active when the relay has it. */
-  invite(): Promise<{ readonly conversation: string; readonly url: string }>;
+  /**
+   * A one-time invite, valid 7 days. Works offline; it becomes active when the relay has it.
+   * `again`: an invite that nobody was given. The same one comes back, or a new one if somebody has opened it after all.
+   */
+  invite(again?: string): Promise<{ readonly conversation: string; readonly url: string }>;
   /** A link, a code, or text that contains one. */
   accept(text: string): Promise<AcceptResult>;
   /**

@@ -33,8 +33,13 @@ export type Command =
   | { readonly kind: "rename"; readonly name: string }
   | { readonly kind: "trust-relay" }
   /** `conversation`: the id the new conversation shall have. */
-  /** `device`: for another device of this account, and nobody else. */
-  | { readonly kind: "invite"; readonly conversation: string; readonly device: boolean }
+  /** `device`: for another device of this account, and nobody else. `again`: the invite to give out once more. */
+  | {
+      readonly kind: "invite";
+      readonly conversation: string;
+      readonly device: boolean;
+      readonly again?: string;
+    }
   | { readonly kind: "accept"; readonly conversation: string; readonly text: string }
   | { readonly kind: "join-devices"; readonly conversation: string; readonly text: string }
   | { readonly kind: "remove-device"; readonly device: string }

@@ -1,6 +1,6 @@
 import { createMemoryStore } from "@sotto/storage/memory";
 import { startRelay } from "sotto-relay";
-import { TEXT_BYTES_MAX } from "@sotto/wire";
+import { BUCKETS, TEXT_BYTES_MAX } from "@sotto/wire";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Conversation, Messenger } from "@sotto/sdk";
 import type { Store } from "@sotto/protocol";
@@ -79,6 +79,31 @@ describe("two people", () => {
     expect(ofAlice.view.value.unread).toBe(1);
     await ofAlice.markRead();
     await until(ofAlice.view, (view) => view.unread === 0);
+  });
+
+  it("are not given an invite again that somebody has opened and said nothing since", async () => {
+    const alice = await person("Alice");
+    const first = await alice.invite();
+    await until(alice.conversations, (all) => all.some((one) => one.invite?.active === true));
+    expect(await alice.invite(first.conversation)).toMatchObject(first);
+    const opened = Promise.withResolvers<undefined>();
+    const mute = await person("Mute", {
+      // Its first envelope takes the queue, as any does, and then never leaves.
+      appended: async (hub, target) => {
+        await hub.signal(target, new Uint8Array(BUCKETS[0] ?? 0));
+        opened.resolve(undefined);
+        return Promise.withResolvers<"lost">().promise;
+      },
+    });
+    expect(await mute.accept(first.url)).toMatchObject({ ok: true });
+    await opened.promise;
+    const second = await alice.invite(first.conversation);
+    expect(second.conversation).not.toBe(first.conversation);
+    const bob = await person("Bob");
+    await until(alice.conversations, (all) =>
+      all.some((one) => one.id === second.conversation && one.invite?.active === true),
+    );
+    expect(await bob.accept(second.url)).toMatchObject({ ok: true });
   });
 
   it("agree on the safety number", async () => {

@@ -2,7 +2,7 @@
 import { chooseBackend, type ChosenBackend } from "@sotto/engines";
 import type { Store } from "@sotto/protocol";
 import { createMemoryStore } from "@sotto/storage/memory";
-import { createHub, realTimers, type Timers } from "@sotto/transport";
+import { createHub, type Hub, realTimers, type SendTarget, type Timers } from "@sotto/transport";
 import { HUB_PATH } from "@sotto/wire";
 import {
   createMessenger,
@@ -41,6 +41,8 @@ export interface TestMessengerOptions {
   readonly name: string;
   readonly store?: Store;
   readonly parts?: Partial<MessengerParts>;
+  /** What happens to an envelope instead. */
+  readonly appended?: (hub: Hub, target: SendTarget) => ReturnType<Hub["append"]>;
 }
 
 /** No candidates: nothing is tried out, and no test waits for it. */
@@ -64,15 +66,21 @@ export function openTestMessenger(options: TestMessengerOptions): Promise<Messen
     lock: soleLeader,
     tabs: undefined,
     loadDirect: undefined,
-    createHub: (self, events) =>
-      createHub({
+    createHub: (self, events) => {
+      const hub = createHub({
         url: relayUrl.replace(/^http/, "ws") + HUB_PATH,
         relayKey: self.relayKey,
         readerSecret: self.readerSecret,
         crypto: backend,
         entropy,
         events,
-      }),
+      });
+      const { appended } = options;
+      if (appended === undefined) return hub;
+      return Object.defineProperty(hub, "append", {
+        value: (target: SendTarget) => appended(hub, target),
+      });
+    },
     ...options.parts,
   });
 }
