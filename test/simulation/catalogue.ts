@@ -240,8 +240,8 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: RATCHET,
-        from: "skipTo(session, receiving, header.previousCount, env.now)",
-        to: "skipTo(session, receiving, receiving.next, env.now)",
+        from: "skipTo(session, receiving, header.previousCount, env)",
+        to: "skipTo(session, receiving, receiving.next, env)",
       },
     ],
     killer: {
@@ -255,7 +255,7 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: SESSION,
-        from: "if (!equalBytes(envelope.tag, messageTag(headerKey, header.n))) {",
+        from: "if (!equalBytes(envelope.tag, messageTag(headerKey, header.n, env.crypto.hmac))) {",
         to: "if (envelope.tag.length === 0) {",
       },
     ],

@@ -131,4 +131,5 @@ export const stubBackend: CryptoBackend = {
     if (!isEqual(checksum(key, nonce, aad, body), sealed.subarray(end))) return undefined;
     return scramble(key, nonce, body);
   },
+  hmac: nobleBackend.hmac,
 };

@@ -1,5 +1,5 @@
 /**
- * The contract behind which all asymmetric and AEAD work happens, and its reference engine.
+ * The contract behind which all asymmetric, AEAD and HMAC work happens, and its reference engine.
  * Owns: the contract. Leaves to the caller: randomness, which always comes in as bytes.
  * Spec: SPEC.md §1.2.
  */
@@ -9,6 +9,8 @@ import {
   ed25519Public,
   ed25519Sign,
   ed25519Verify,
+  type Hmac,
+  hmacSha256,
   mlKemDecapsulate,
   mlKemEncapsulate,
   mlKemPublic,
@@ -65,6 +67,8 @@ export interface CryptoBackend {
     aad: Uint8Array,
     sealed: Uint8Array,
   ): MaybePromise<Uint8Array | undefined>;
+  /** HMAC-SHA-256, 32 bytes. Always at once: chains are walked with it. */
+  readonly hmac: Hmac;
 }
 
 /** Pure JavaScript, synchronous, everywhere. */
@@ -80,4 +84,5 @@ export const nobleBackend: CryptoBackend = {
   decaps: mlKemDecapsulate,
   seal: aeadSeal,
   open: aeadOpen,
+  hmac: hmacSha256,
 };

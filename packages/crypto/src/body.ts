@@ -49,12 +49,16 @@ export function encodeBody(
   frame: Uint8Array,
 ): Uint8Array {
   if (!isListMark(mark)) throw new RangeError(`no list has the mark of version ${mark.version}`);
-  const body = new Uint8Array(size);
   const { version, prefix } = mark;
-  body.set(
-    createWriter().u16(version).raw(prefix).u16(content.length).raw(content).raw(frame).done(),
-  );
-  return body;
+  const padding = size - BODY_PREFIX_BYTES - content.length - frame.length;
+  return createWriter(size)
+    .u16(version)
+    .raw(prefix)
+    .u16(content.length)
+    .raw(content)
+    .raw(frame)
+    .zeros(padding)
+    .done();
 }
 
 /** Undefined when no list can have the mark, a length does not fit or the padding is not zero. */

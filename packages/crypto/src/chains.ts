@@ -4,8 +4,9 @@
  * Spec: SPEC.md §5.1, §5.4, §5.5.
  */
 import { concatBytes, equalBytes, utf8ToBytes } from "@sotto/wire";
+import type { CryptoEnv } from "./backend.ts";
 import { LABELS } from "./labels.ts";
-import { hkdfSha256, hmacSha256 } from "./primitives.ts";
+import { hkdfSha256, type Hmac } from "./primitives.ts";
 
 /** Message keys derived ahead in one chain by one message: 2,000 × 2 HMAC bounds what a header can cost. */
 export const JUMP_MAX = 2_000;
@@ -46,12 +47,16 @@ export interface Skips {
   readonly turn: number;
 }
 
+const MESSAGE_KEY = Uint8Array.of(1);
+const CHAIN_KEY = Uint8Array.of(2);
+
 /** The key of the next message of a chain, and the chain key after it. */
 export const chainStep = (
   chainKey: Uint8Array,
+  hmac: Hmac,
 ): { readonly messageKey: Uint8Array; readonly chainKey: Uint8Array } => ({
-  messageKey: hmacSha256(chainKey, Uint8Array.of(1)),
-  chainKey: hmacSha256(chainKey, Uint8Array.of(2)),
+  messageKey: hmac(chainKey, MESSAGE_KEY),
+  chainKey: hmac(chainKey, CHAIN_KEY),
 });
 
 /** `kemSecret`: 32 bytes of a finished exchange of the post-quantum ratchet, or undefined. */
@@ -59,6 +64,7 @@ export function rootStep(
   rootKey: Uint8Array,
   shared: Uint8Array,
   kemSecret: Uint8Array | undefined,
+  hmac: Hmac,
   label: string = LABELS.root,
 ): {
   readonly rootKey: Uint8Array;
@@ -66,7 +72,7 @@ export function rootStep(
   readonly nextHeaderKey: Uint8Array;
 } {
   const ikm = kemSecret === undefined ? shared : concatBytes(shared, kemSecret);
-  const keys = hkdfSha256(ikm, rootKey, utf8ToBytes(label), 96);
+  const keys = hkdfSha256(ikm, rootKey, utf8ToBytes(label), 96, hmac);
   return {
     rootKey: keys.slice(0, 32),
     chainKey: keys.slice(32, 64),
@@ -79,13 +85,13 @@ export function skipTo(
   skips: Skips,
   chain: Chain,
   until: number,
-  now: number,
+  { now, crypto }: Pick<CryptoEnv, "now" | "crypto">,
 ): { readonly skipped: readonly SkippedChain[]; readonly chain: Chain } | undefined {
   if (until - chain.next > JUMP_MAX) return undefined;
   const keys: SkippedKey[] = [];
   let { chainKey } = chain;
   for (let n = chain.next; n < until; n++) {
-    const step = chainStep(chainKey);
+    const step = chainStep(chainKey, crypto.hmac);
     keys.push({ n, key: step.messageKey, at: now });
     ({ chainKey } = step);
   }

@@ -27,6 +27,14 @@ for (let power = 0, value = 1; power < 255; power++) {
   if (value > 255) value ^= REDUCTION;
 }
 
+/** Row `power`, column `value`: 2^power times value. */
+const PRODUCTS = new Uint8Array(255 * 256);
+for (let power = 0; power < 255; power++) {
+  for (let value = 1; value < 256; value++) {
+    PRODUCTS[power * 256 + value] = EXP[power + (LOG[value] ?? 0)] ?? 0;
+  }
+}
+
 const logOf = (value: number): number => LOG[value] ?? 0;
 
 /** `block` is a whole number of symbols; it is cut into `k` of them. */
@@ -77,23 +85,27 @@ function piecesOf(k: number): Points {
 }
 
 /** Lagrange: logarithms of what each known value counts for at `x`, which is none of the points. */
-function weightsAt({ indices, spread }: Points, x: number): readonly number[] {
-  const all = indices.reduce((sum, index) => sum + logOf(x ^ index), 0);
-  return indices.map((index, at) => {
-    const log = (all - logOf(x ^ index) - (spread[at] ?? 0)) % 255;
-    return log < 0 ? log + 255 : log;
-  });
+function weightsAt({ indices, spread }: Points, x: number): Uint8Array {
+  let all = 0;
+  for (const index of indices) all += logOf(x ^ index);
+  const weights = new Uint8Array(indices.length);
+  for (let at = 0; at < weights.length; at++) {
+    const log = (all - logOf(x ^ (indices[at] ?? 0)) - (spread[at] ?? 0)) % 255;
+    weights[at] = log < 0 ? log + 255 : log;
+  }
+  return weights;
 }
 
 /** The sum of `values`, cut into symbols, each times the power of its weight. */
-function combine(values: Uint8Array, weights: readonly number[]): Uint8Array {
+function combine(values: Uint8Array, weights: Uint8Array): Uint8Array {
   const sum = new Uint8Array(SYMBOL_BYTES);
-  weights.forEach((weight, symbol) => {
-    const start = symbol * SYMBOL_BYTES;
+  let start = 0;
+  for (const weight of weights) {
+    const row = weight * 256;
     for (let at = 0; at < SYMBOL_BYTES; at++) {
-      const value = values[start + at] ?? 0;
-      if (value !== 0) sum[at] = (sum[at] ?? 0) ^ (EXP[weight + logOf(value)] ?? 0);
+      sum[at] = (sum[at] ?? 0) ^ (PRODUCTS[row + (values[start + at] ?? 0)] ?? 0);
     }
-  });
+    start += SYMBOL_BYTES;
+  }
   return sum;
 }

@@ -27,7 +27,7 @@ import {
   type PrekeySecrets,
   verifyBundle,
 } from "./prekeys.ts";
-import { hkdfSha256, isExchangeKey, labelled, sha256 } from "./primitives.ts";
+import { hkdfSha256, type Hmac, isExchangeKey, labelled, sha256 } from "./primitives.ts";
 
 /** What both sides know after the handshake. */
 export interface Agreed {
@@ -75,7 +75,7 @@ export async function agreeAsInitiator(
     ciphertext,
   );
   const bundleHash = bundleHashOf(bundle);
-  const identity = identityKeys(dhIdentity, dhPrekey, sharedSecret, bundleHash);
+  const identity = identityKeys(dhIdentity, dhPrekey, sharedSecret, bundleHash, crypto.hmac);
   const sealedIdentity = await crypto.seal(
     identity.seal,
     ZERO_NONCE,
@@ -83,7 +83,7 @@ export async function agreeAsInitiator(
     encodeDeviceCert(own.cert),
   );
   const transcript = transcriptOf(own.cert, cert, bundleHash, opening);
-  const agreed = deriveAgreed(identity.next, dhStatic, dhOneTime, transcript);
+  const agreed = deriveAgreed(identity.next, dhStatic, dhOneTime, transcript, crypto.hmac);
   return { agreed, helloHeader: concatBytes(opening, sealedIdentity) };
 }
 
@@ -110,7 +110,13 @@ export async function agreeAsResponder(
     crypto.dh(secrets.signedPrekeySecret, hello.ephemeralKey),
     crypto.decaps(secrets.kemSeed, hello.kemCiphertext),
   ]);
-  const identity = identityKeys(dhIdentity, dhPrekey, sharedSecret, secrets.bundleHash);
+  const identity = identityKeys(
+    dhIdentity,
+    dhPrekey,
+    sharedSecret,
+    secrets.bundleHash,
+    crypto.hmac,
+  );
   const opened = await crypto.open(identity.seal, ZERO_NONCE, opening, hello.sealedIdentity);
   const decoded = opened === undefined ? undefined : decodeDeviceCert(opened);
   if (decoded === undefined || !decoded.ok) return undefined;
@@ -122,7 +128,7 @@ export async function agreeAsResponder(
     oneTimeSecret === undefined ? undefined : crypto.dh(oneTimeSecret, hello.ephemeralKey),
   ]);
   const transcript = transcriptOf(cert, own.cert, secrets.bundleHash, opening);
-  const agreed = deriveAgreed(identity.next, dhStatic, dhOneTime, transcript);
+  const agreed = deriveAgreed(identity.next, dhStatic, dhOneTime, transcript, crypto.hmac);
   return { agreed, cert };
 }
 
@@ -152,12 +158,14 @@ function identityKeys(
   dhPrekey: Uint8Array,
   kemSecret: Uint8Array,
   bundleHash: Uint8Array,
+  hmac: Hmac,
 ): { readonly next: Uint8Array; readonly seal: Uint8Array } {
   const keys = hkdfSha256(
     concatBytes(PREFIX, dhIdentity, dhPrekey, kemSecret),
     NO_SALT,
     concatBytes(utf8ToBytes(LABELS.handshakeIdentity), bundleHash),
     64,
+    hmac,
   );
   return { next: keys.slice(0, 32), seal: keys.slice(32) };
 }
@@ -183,12 +191,14 @@ function deriveAgreed(
   dhStatic: Uint8Array,
   dhOneTime: Uint8Array | undefined,
   transcript: Uint8Array,
+  hmac: Hmac,
 ): Agreed {
   const keys = hkdfSha256(
     concatBytes(dhStatic, dhOneTime ?? new Uint8Array(0)),
     salt,
     concatBytes(utf8ToBytes(LABELS.handshakeRoot), transcript),
     192,
+    hmac,
   );
   const part = (index: number): Uint8Array => keys.slice(index * 32, index * 32 + 32);
   return {

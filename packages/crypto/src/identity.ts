@@ -13,7 +13,7 @@ import {
   deviceCertBody,
   equalBytes,
 } from "@sotto/wire";
-import type { CryptoBackend, CryptoEnv } from "./backend.ts";
+import type { CryptoBackend, CryptoEnv, MaybePromise } from "./backend.ts";
 import { LABELS } from "./labels.ts";
 import { isExchangeKey, isSigningKey, labelled, sha256 } from "./primitives.ts";
 
@@ -66,7 +66,11 @@ export const isSameDevice = (
 
 /** True when the root key signed it and every key in it is well formed. */
 export async function verifyDeviceCert(cert: DeviceCert, crypto: CryptoBackend): Promise<boolean> {
-  if (!isSigningKey(cert.signingKey) || !isExchangeKey(cert.dhKey)) return false;
+  return isSigningKey(cert.signingKey) && isExchangeKey(cert.dhKey) && isSignedByRoot(cert, crypto);
+}
+
+/** The signature alone. A signing key that verifies something is well formed: no engine takes another (SPEC.md §1.2). */
+export function isSignedByRoot(cert: DeviceCert, crypto: CryptoBackend): MaybePromise<boolean> {
   return crypto.verify(
     cert.rootKey,
     labelled(LABELS.deviceCert, deviceCertBody(cert)),

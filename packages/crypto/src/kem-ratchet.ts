@@ -6,7 +6,6 @@
  */
 import {
   type ByteReader,
-  concatBytes,
   createWriter,
   KEM_CIPHERTEXT_BYTES,
   KEM_PUBLIC_BYTES,
@@ -127,14 +126,13 @@ export function takeFrame(
     SYMBOLS_MAX - first,
   );
   if (count < 1) return none;
-  const symbols = Array.from({ length: count }, (_, at) => symbolAt(step.block, first + at));
-  const bytes = createWriter()
+  const writer = createWriter(FRAME_HEADER_BYTES + count * SYMBOL_BYTES)
     .u8(step.kind === "offering" ? FrameKind.key : FrameKind.ciphertext)
     .u16(nextEpoch(kem.epoch))
     .u8(first)
-    .u8(count)
-    .raw(concatBytes(...symbols.map((one) => one.bytes)))
-    .done();
+    .u8(count);
+  for (let at = first; at < first + count; at++) writer.raw(symbolAt(step.block, at).bytes);
+  const bytes = writer.done();
   const next = (first + count) % SYMBOLS_MAX;
   if (count < pieces) return { kem: { ...sent, step: { ...step, next } }, bytes };
   const whole =

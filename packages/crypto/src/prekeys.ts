@@ -14,7 +14,7 @@ import {
   type SignedPrekeyPart,
 } from "@sotto/wire";
 import type { CryptoBackend, CryptoEnv } from "./backend.ts";
-import { type OwnDevice, verifyDeviceCert } from "./identity.ts";
+import { isSignedByRoot, type OwnDevice } from "./identity.ts";
 import { LABELS } from "./labels.ts";
 import { isExchangeKey, isKemKey, labelled, sha256 } from "./primitives.ts";
 
@@ -136,7 +136,8 @@ export const bundleHashOf = (bundle: PrekeyBundle): Uint8Array =>
 /** Certificate, signed prekey and KEM prekey: all signed by the one device, all keys well formed. */
 export async function verifyBundle(bundle: PrekeyBundle, crypto: CryptoBackend): Promise<boolean> {
   const { cert, signedPrekey, kemPrekey } = bundle;
-  if (!isExchangeKey(signedPrekey.key) || !isKemKey(kemPrekey.key)) return false;
+  if (!isExchangeKey(cert.dhKey) || !isExchangeKey(signedPrekey.key)) return false;
+  if (!isKemKey(kemPrekey.key)) return false;
   const { oneTimeKey } = kemPrekey;
   if (oneTimeKey !== undefined && !isExchangeKey(oneTimeKey)) return false;
   const kemMessage =
@@ -145,7 +146,8 @@ export async function verifyBundle(bundle: PrekeyBundle, crypto: CryptoBackend):
       : batchMessage(climb(leafOf({ ...kemPrekey, oneTimeKey }), kemPrekey));
   const prekeyMessage = signedPrekeyMessage(signedPrekey.id, signedPrekey.key);
   const verdicts = await Promise.all([
-    verifyDeviceCert(cert, crypto),
+    // Its signing key has to fit two signatures here, so it needs no look of its own.
+    isSignedByRoot(cert, crypto),
     crypto.verify(cert.signingKey, prekeyMessage, signedPrekey.signature),
     crypto.verify(cert.signingKey, kemMessage, kemPrekey.signature),
   ]);

@@ -6,11 +6,10 @@
 import { gcm } from "@noble/ciphers/aes.js";
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { ed25519, x25519 } from "@noble/curves/ed25519.js";
-import { hkdf } from "@noble/hashes/hkdf.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
 import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
-import { equalBytes, hexToBytes, KEM_PUBLIC_BYTES, utf8ToBytes } from "@sotto/wire";
+import { concatBytes, equalBytes, hexToBytes, KEM_PUBLIC_BYTES, utf8ToBytes } from "@sotto/wire";
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes);
 export const sha512 = (bytes: Uint8Array): Uint8Array => nobleSha512(bytes);
@@ -18,13 +17,28 @@ export const sha512 = (bytes: Uint8Array): Uint8Array => nobleSha512(bytes);
 export const hmacSha256 = (key: Uint8Array, bytes: Uint8Array): Uint8Array =>
   hmac(nobleSha256, key, bytes);
 
-/** RFC 5869. An empty salt is 32 zero bytes. `context` is appended to the label. */
-export const hkdfSha256 = (
+export type Hmac = typeof hmacSha256;
+
+const DIGEST_BYTES = 32;
+
+/** RFC 5869, over the HMAC-SHA-256 given. An empty salt is 32 zero bytes. Throws above 255 × 32 bytes. */
+export function hkdfSha256(
   ikm: Uint8Array,
   salt: Uint8Array,
   info: Uint8Array,
   length: number,
-): Uint8Array => hkdf(nobleSha256, ikm, salt, info, length);
+  hmac256: Hmac = hmacSha256,
+): Uint8Array {
+  if (length > 255 * DIGEST_BYTES) throw new RangeError(`HKDF of ${length} bytes`);
+  const key = hmac256(salt, ikm);
+  const blocks = new Uint8Array(Math.ceil(length / DIGEST_BYTES) * DIGEST_BYTES);
+  let block: Uint8Array = new Uint8Array(0);
+  for (let at = 0; at < length; at += DIGEST_BYTES) {
+    block = hmac256(key, concatBytes(block, info, Uint8Array.of(at / DIGEST_BYTES + 1)));
+    blocks.set(block, at);
+  }
+  return blocks.slice(0, length);
+}
 
 /**
  * 2^255 - 19, little-endian. A public key at or above it, or with the high bit set, has a second encoding:

@@ -49,7 +49,11 @@ export type Advanced<R extends Ratchet> =
   | { readonly ok: false; readonly reason: AdvanceFailure };
 
 /** Message `n` of the chain that is being received. */
-export function advanceInChain<R extends Ratchet>(session: R, n: number, now: number): Advanced<R> {
+export function advanceInChain<R extends Ratchet>(
+  session: R,
+  n: number,
+  env: Pick<CryptoEnv, "now" | "crypto">,
+): Advanced<R> {
   const { receiving } = session;
   if (receiving === undefined) return { ok: false, reason: "unknown-session" };
   if (n < receiving.next) {
@@ -58,9 +62,9 @@ export function advanceInChain<R extends Ratchet>(session: R, n: number, now: nu
       ? { ok: false, reason: "duplicate" }
       : advanceInSkipped(session, chain, n);
   }
-  const reached = skipTo(session, receiving, n, now);
+  const reached = skipTo(session, receiving, n, env);
   if (reached === undefined) return { ok: false, reason: "too-far-ahead" };
-  const { messageKey, chainKey } = chainStep(reached.chain.chainKey);
+  const { messageKey, chainKey } = chainStep(reached.chain.chainKey, env.crypto.hmac);
   return {
     ok: true,
     messageKey,
@@ -104,12 +108,14 @@ export async function advanceToTurn<R extends Ratchet>(
     return { ok: false, reason: "malformed" };
   }
   const closed =
-    receiving === undefined ? session : skipTo(session, receiving, header.previousCount, env.now);
+    receiving === undefined ? session : skipTo(session, receiving, header.previousCount, env);
   if (closed === undefined) return { ok: false, reason: "too-far-ahead" };
-  // Beside our own exchange, not after it: the answer's half then costs no time of its own.
-  env.turns?.begin(header.ratchetKey);
-  const shared = await env.crypto.dh(session.ownRatchetSecret, header.ratchetKey);
-  const step = rootStep(session.rootKey, shared, root.kemSecret, root.label);
+  const exchange = env.crypto.dh(session.ownRatchetSecret, header.ratchetKey);
+  // Beside our own exchange, where the engine works beside us: the answer's half then costs no time of its own. An engine
+  // that has answered already would only make this message wait for a turn that may never be taken.
+  if (exchange instanceof Promise) env.turns?.begin(header.ratchetKey);
+  const shared = await exchange;
+  const step = rootStep(session.rootKey, shared, root.kemSecret, env.crypto.hmac, root.label);
   const turned = {
     ...session,
     skipped: closed.skipped,
@@ -120,7 +126,7 @@ export async function advanceToTurn<R extends Ratchet>(
     stepDue: true,
     turn: session.turn + 1,
   };
-  return advanceInChain(turned, header.n, env.now);
+  return advanceInChain(turned, header.n, env);
 }
 
 /** Begins a chain of our own. Throws when nothing has been received yet. */
@@ -132,7 +138,7 @@ export async function takeTurn<R extends Ratchet>(
   const { remoteRatchetKey } = session;
   if (remoteRatchetKey === undefined) throw new RangeError("no remote ratchet key");
   const turn = (await env.turns?.take(remoteRatchetKey)) ?? (await makeTurn(remoteRatchetKey, env));
-  const step = rootStep(session.rootKey, turn.shared, root.kemSecret, root.label);
+  const step = rootStep(session.rootKey, turn.shared, root.kemSecret, env.crypto.hmac, root.label);
   return {
     ...session,
     rootKey: step.rootKey,

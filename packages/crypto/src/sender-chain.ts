@@ -46,7 +46,9 @@ import { accountIdOf, type OwnDevice } from "./identity.ts";
 import { LABELS } from "./labels.ts";
 import { deviceKey, type GroupState, MEMBERS_MAX } from "./membership-fold.ts";
 import { type GroupLog, hasHead, headsHash, isMemberDevice, membersAhead } from "./membership.ts";
-import { hkdfSha256, hmacSha256, isSigningKey, labelled, sha256 } from "./primitives.ts";
+import { hkdfSha256, type Hmac, isSigningKey, labelled, sha256 } from "./primitives.ts";
+
+const TAG_LABEL = utf8ToBytes(LABELS.groupTag);
 
 /** Up to this many members every message has a chain of its own: a group heals as fast as a pairwise session. */
 export const SMALL_GROUP_MEMBERS_MAX = 8;
@@ -227,9 +229,9 @@ export async function sealForGroup(
   });
   const body = encodeBody(listed ? log.heads.slice(0, PARENTS_MAX) : [], content);
   const nonce = env.entropy(NONCE_BYTES);
-  const tag = tagOf(chain.headerKey, chain.next);
+  const tag = tagOf(chain.headerKey, chain.next, env.crypto.hmac);
   const prefix = concatBytes(Uint8Array.of(GROUP_ENVELOPE_TYPE), tag, nonce);
-  const step = chainStep(chain.chainKey);
+  const step = chainStep(chain.chainKey, env.crypto.hmac);
   const context = contextOf(chain);
   const [sealedHeader, signature] = await Promise.all([
     env.crypto.seal(chain.headerKey, nonce, concatBytes(context, prefix), header),
@@ -340,10 +342,10 @@ export async function openFromGroup(
   const found = await openHeader(sender, envelope, env);
   if (found === undefined) return { ok: false, reason: "unknown-chain" };
   const { chain, header, headerBytes } = found;
-  if (!equalBytes(envelope.tag, tagOf(chain.headerKey, header.n))) {
+  if (!equalBytes(envelope.tag, tagOf(chain.headerKey, header.n, env.crypto.hmac))) {
     return { ok: false, reason: "bad-tag" };
   }
-  const advanced = advance(chain, header, env.now);
+  const advanced = advance(chain, header, env);
   if (!advanced.ok) return advanced;
   const context = contextOf(chain);
   const opened = await env.crypto.open(
@@ -415,11 +417,14 @@ function derive(
 const contextOf = ({ group, account, device, chainId }: ChainKeys): Uint8Array =>
   concatBytes(group, account, device, chainId);
 
-const tagOf = (headerKey: Uint8Array, n: number): Uint8Array =>
-  hmacSha256(headerKey, createWriter().raw(utf8ToBytes(LABELS.groupTag)).u32(n).done()).slice(
-    0,
-    TAG_BYTES,
-  );
+const tagOf = (headerKey: Uint8Array, n: number, hmac: Hmac): Uint8Array =>
+  hmac(
+    headerKey,
+    createWriter(TAG_LABEL.length + 4)
+      .raw(TAG_LABEL)
+      .u32(n)
+      .done(),
+  ).slice(0, TAG_BYTES);
 
 const signedBytes = (
   context: Uint8Array,
@@ -490,7 +495,7 @@ async function openHeader(
 function advance(
   chain: ReceivingChain,
   { n, last }: GroupHeader,
-  now: number,
+  { now, crypto }: CryptoEnv,
 ):
   | { readonly ok: true; readonly chain: ReceivingChain; readonly messageKey: Uint8Array }
   | Refused<GroupOpenFailure> {
@@ -507,11 +512,11 @@ function advance(
   const skipped = [...chain.skipped];
   let { chainKey } = chain;
   for (let at = chain.next; at < n; at++) {
-    const step = chainStep(chainKey);
+    const step = chainStep(chainKey, crypto.hmac);
     skipped.push({ n: at, key: step.messageKey, at: now });
     ({ chainKey } = step);
   }
-  const step = chainStep(chainKey);
+  const step = chainStep(chainKey, crypto.hmac);
   return {
     ok: true,
     messageKey: step.messageKey,

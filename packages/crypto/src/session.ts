@@ -39,7 +39,7 @@ import {
 } from "./kem-ratchet.ts";
 import { LABELS } from "./labels.ts";
 import type { LastResortSecrets, PrekeySecrets } from "./prekeys.ts";
-import { hmacSha256, isExchangeKey } from "./primitives.ts";
+import { type Hmac, isExchangeKey } from "./primitives.ts";
 import {
   type Advanced,
   advanceInChain,
@@ -52,6 +52,7 @@ import {
 /** Sessions kept with one device. */
 export const SESSIONS_MAX = 5;
 const HEADER_BYTES = 43;
+const TAG_LABEL = utf8ToBytes(LABELS.tag);
 const COUNTER_MAX = 0xffff_ffff;
 
 /** Plain bytes, numbers and arrays: survives structured cloning. All keys are 32 bytes. */
@@ -101,7 +102,7 @@ export async function initiate(
   const ownRatchetKey = await env.crypto.dhPublic(ownRatchetSecret);
   const remoteRatchetKey = bundle.signedPrekey.key;
   const shared = await env.crypto.dh(ownRatchetSecret, remoteRatchetKey);
-  const step = rootStep(agreed.rootKey, shared, undefined);
+  const step = rootStep(agreed.rootKey, shared, undefined, env.crypto.hmac);
   const session: Session = {
     id: agreed.sessionId,
     initiator: true,
@@ -179,11 +180,11 @@ export async function encrypt(
     turned.helloHeader?.length ?? 0,
   );
   const frame = takeFrame(offered, frameRoom(size, content.length), env.now);
-  const { messageKey, chainKey } = chainStep(sending.chainKey);
+  const { messageKey, chainKey } = chainStep(sending.chainKey, env.crypto.hmac);
   const nonce = env.entropy(NONCE_BYTES);
   const prefix = concatBytes(
     Uint8Array.of(EnvelopeType.message),
-    messageTag(sending.headerKey, sending.next),
+    messageTag(sending.headerKey, sending.next, env.crypto.hmac),
     nonce,
   );
   const sealedHeader = await env.crypto.seal(
@@ -234,7 +235,7 @@ export async function decrypt(
   const found = await openHeader(session, envelope, env.crypto);
   if (found === undefined) return { ok: false, reason: "unknown-session" };
   const { header, headerKey, from } = found;
-  if (!equalBytes(envelope.tag, messageTag(headerKey, header.n))) {
+  if (!equalBytes(envelope.tag, messageTag(headerKey, header.n, env.crypto.hmac))) {
     return { ok: false, reason: "bad-tag" };
   }
   const advanced = await advance(session, from, header, env);
@@ -301,7 +302,7 @@ async function advance(
   header: Header,
   env: CryptoEnv,
 ): Promise<Advanced<Session>> {
-  if (from === "current") return advanceInChain(session, header.n, env.now);
+  if (from === "current") return advanceInChain(session, header.n, env);
   if (from !== "next") return advanceInSkipped(session, from, header.n);
   if (!isExchangeKey(header.ratchetKey)) return { ok: false, reason: "malformed" };
   const mixed = mixAsAnswerer(session.kem, header.epoch);
@@ -343,11 +344,14 @@ function responderSession(
   };
 }
 
-const messageTag = (headerKey: Uint8Array, n: number): Uint8Array =>
-  hmacSha256(headerKey, createWriter().raw(utf8ToBytes(LABELS.tag)).u32(n).done()).slice(
-    0,
-    TAG_BYTES,
-  );
+const messageTag = (headerKey: Uint8Array, n: number, hmac: Hmac): Uint8Array =>
+  hmac(
+    headerKey,
+    createWriter(TAG_LABEL.length + 4)
+      .raw(TAG_LABEL)
+      .u32(n)
+      .done(),
+  ).slice(0, TAG_BYTES);
 
 /** dh 32 | pn 4 | n 4 | epoch 2 | flags 1, zero. */
 const encodeHeader = (
@@ -355,7 +359,8 @@ const encodeHeader = (
   previousCount: number,
   n: number,
   epoch: number,
-): Uint8Array => createWriter().raw(ratchetKey).u32(previousCount).u32(n).u16(epoch).u8(0).done();
+): Uint8Array =>
+  createWriter(HEADER_BYTES).raw(ratchetKey).u32(previousCount).u32(n).u16(epoch).u8(0).done();
 
 /** The bytes passed the AEAD, so their length is right. Unknown flags are left to later versions. */
 function decodeHeader(bytes: Uint8Array): Header {

@@ -1,4 +1,5 @@
 /** Kept message keys and their limits, one step at a time; ratchet.test.ts sees the same through whole sessions. */
+import { nobleBackend } from "@sotto/crypto";
 import { concatBytes, utf8ToBytes } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
@@ -26,6 +27,7 @@ import { seededEnv } from "./support.ts";
 
 const key = (value: number): Uint8Array => new Uint8Array(32).fill(value);
 const NOW = 10 * SKIPPED_KEY_AGE_MS_MAX;
+const ENV = { now: NOW, crypto: nobleBackend };
 
 /** `count` keys from number `first`, all kept at the same time. */
 const kept = (
@@ -43,9 +45,9 @@ const chain: Chain = { headerKey: key(1), chainKey: key(2), next: 3 };
 
 describe("moving ahead in a chain", () => {
   it("keeps the key of every number in between, and when that was", () => {
-    const first = chainStep(chain.chainKey);
-    const second = chainStep(first.chainKey);
-    expect(skipTo({ skipped: [], turn: 4 }, chain, 5, NOW)).toEqual({
+    const first = chainStep(chain.chainKey, nobleBackend.hmac);
+    const second = chainStep(first.chainKey, nobleBackend.hmac);
+    expect(skipTo({ skipped: [], turn: 4 }, chain, 5, ENV)).toEqual({
       chain: { headerKey: chain.headerKey, chainKey: second.chainKey, next: 5 },
       skipped: [
         {
@@ -62,14 +64,14 @@ describe("moving ahead in a chain", () => {
 
   it("keeps nothing when nothing is skipped", () => {
     const skipped = [kept(9, 1, 2)];
-    const reached = skipTo({ skipped, turn: 4 }, chain, chain.next, NOW);
+    const reached = skipTo({ skipped, turn: 4 }, chain, chain.next, ENV);
     expect(reached?.chain).toEqual(chain);
     expect(reached?.skipped).toBe(skipped);
   });
 
   it("adds to what is kept of the same chain and leaves the others as they are", () => {
     const [before, same, after] = [kept(8, 1, 1), kept(1, 1, 2), kept(9, 2, 1)];
-    const reached = skipTo({ skipped: [before, same, after], turn: 4 }, chain, 4, NOW);
+    const reached = skipTo({ skipped: [before, same, after], turn: 4 }, chain, 4, ENV);
     expect(reached?.skipped.slice(0, 2)).toEqual([before, after]);
     expect(reached?.skipped[2]).toMatchObject({ headerKey: key(1), turn: 4 });
     expect(reached?.skipped[2]?.keys.map(({ n }) => n)).toEqual([0, 1, 3]);
@@ -78,9 +80,9 @@ describe("moving ahead in a chain", () => {
 
   it(`goes ${JUMP_MAX} numbers ahead and not one more`, () => {
     const skips = { skipped: [], turn: 0 };
-    const reached = skipTo(skips, chain, chain.next + JUMP_MAX, NOW);
+    const reached = skipTo(skips, chain, chain.next + JUMP_MAX, ENV);
     expect(reached?.skipped[0]?.keys).toHaveLength(JUMP_MAX);
-    expect(skipTo(skips, chain, chain.next + JUMP_MAX + 1, NOW)).toBeUndefined();
+    expect(skipTo(skips, chain, chain.next + JUMP_MAX + 1, ENV)).toBeUndefined();
   });
 });
 
@@ -152,7 +154,7 @@ describe("a root step", () => {
     const [root, shared, secret] = [key(1), key(2), key(3)];
     const label = utf8ToBytes("sotto/1 root");
     for (const kemSecret of [undefined, secret]) {
-      const step = rootStep(root, shared, kemSecret);
+      const step = rootStep(root, shared, kemSecret, nobleBackend.hmac);
       const ikm = kemSecret === undefined ? shared : concatBytes(shared, kemSecret);
       expect(concatBytes(step.rootKey, step.chainKey, step.nextHeaderKey)).toEqual(
         hkdfSha256(ikm, root, label, 96),
@@ -183,17 +185,17 @@ describe("a ratchet", () => {
   const refused = (reason: string): object => ({ ok: false, reason });
 
   it("receives in no chain before the other side's first turn", () => {
-    expect(advanceInChain(begun, 0, NOW)).toEqual(refused("unknown-session"));
+    expect(advanceInChain(begun, 0, ENV)).toEqual(refused("unknown-session"));
   });
 
   it("gives the key of a number once", () => {
-    expect(advanceInChain(running, 2, NOW)).toEqual(refused("duplicate"));
+    expect(advanceInChain(running, 2, ENV)).toEqual(refused("duplicate"));
     const held = kept(1, 7, 2);
     const session = { ...running, skipped: [kept(9, 7, 3), held] };
-    expect(advanceInChain(session, 1, NOW)).toMatchObject({ ok: true, messageKey: key(1) });
-    expect(advanceInChain(session, 2, NOW)).toEqual(refused("duplicate"));
+    expect(advanceInChain(session, 1, ENV)).toMatchObject({ ok: true, messageKey: key(1) });
+    expect(advanceInChain(session, 2, ENV)).toEqual(refused("duplicate"));
     expect(advanceInSkipped(session, held, 2)).toEqual(refused("duplicate"));
-    expect(advanceInChain(running, 3, NOW)).toMatchObject({
+    expect(advanceInChain(running, 3, ENV)).toMatchObject({
       ok: true,
       session: { receiving: { headerKey: key(1), next: 4 } },
     });

@@ -171,7 +171,7 @@ describe("a quantum adversary with a copy of one state", () => {
       const mixed =
         sides[from].kem.epoch !== epoch && step.kind === "ready" ? step.secret : undefined;
       const guess = mixed === undefined || known-- > 0 ? mixed : new Uint8Array(32);
-      eve = rootStep(eve, shareds[0] ?? new Uint8Array(32), guess).rootKey;
+      eve = rootStep(eve, shareds[0] ?? new Uint8Array(32), guess, nobleBackend.hmac).rootKey;
       if (!same(eve, sides[from].rootKey)) return count;
     }
     throw new Error("never blind");

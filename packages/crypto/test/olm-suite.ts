@@ -145,7 +145,7 @@ export async function olmSeal(
   const session = before.stepDue ? named(await takeTurn(before, env, RATCHET)) : before;
   const { sending } = session;
   if (sending === undefined) throw new RangeError("nothing to send on");
-  const { messageKey, chainKey } = chainStep(sending.chainKey);
+  const { messageKey, chainKey } = chainStep(sending.chainKey, env.crypto.hmac);
   const keys = messageKeysOf(messageKey);
   const cipher = createCipheriv("aes-256-cbc", keys.cipher, keys.iv);
   const body = Buffer.concat([
@@ -217,7 +217,7 @@ async function advance(
   env: CryptoEnv,
 ) {
   if (session.receiving !== undefined && equalBytes(session.receiving.headerKey, ratchetKey)) {
-    return advanceInChain(session, n, env.now);
+    return advanceInChain(session, n, env);
   }
   const chain = session.skipped.find((one) => equalBytes(one.headerKey, ratchetKey));
   if (chain !== undefined) return advanceInSkipped(session, chain, n);

@@ -596,7 +596,7 @@ describe("what a member with the chain seals that keeps to no rule", () => {
     // What was said to be the end, is: others before it open, none after it.
     let ended = receiver;
     let { chainKey } = chain;
-    for (let n = 0; n < 3; n++) ({ chainKey } = chainStep(chainKey));
+    for (let n = 0; n < 3; n++) ({ chainKey } = chainStep(chainKey, hmacSha256));
     const end = referenceGroupSeal({ ...chain, chainKey }, { ...message, n: 3, last: true });
     ended = must(await open(ended, Uint8Array.from(end), log, env)).sender;
     for (const index of [1, 0, 2]) {
@@ -606,7 +606,7 @@ describe("what a member with the chain seals that keeps to no rule", () => {
         reason: "duplicate",
       });
     }
-    const { chainKey: beyond } = chainStep(chainKey);
+    const { chainKey: beyond } = chainStep(chainKey, hmacSha256);
     const after = referenceGroupSeal(
       { ...chain, chainKey: beyond },
       { ...message, n: 4, last: false },
@@ -821,7 +821,7 @@ function crafted(
   const signature = made.signature ?? ed25519Sign(chain.signingSecret, message);
   const sealedHeader = aeadSeal(chain.headerKey, nonce, concatBytes(context, prefix), header);
   const sealedBody = aeadSeal(
-    made.bodyKey ?? chainStep(chain.chainKey).messageKey,
+    made.bodyKey ?? chainStep(chain.chainKey, hmacSha256).messageKey,
     nonce,
     concatBytes(context, prefix, sealedHeader),
     concatBytes(made.body, signature),
@@ -840,7 +840,7 @@ async function sealAt(
   let current = chain;
   for (const number of numbers) {
     let { chainKey, next } = current;
-    for (; next < number; next++) ({ chainKey } = chainStep(chainKey));
+    for (; next < number; next++) ({ chainKey } = chainStep(chainKey, hmacSha256));
     const reached = { ...current, chainKey, next };
     if (number < CHAIN_MESSAGES_MAX) {
       const sealed = must(await sealForGroup(reached, log, text(`${number}`), env));

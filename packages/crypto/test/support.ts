@@ -180,5 +180,6 @@ function wrapBackend(name: string, around: Call): CryptoBackend {
     decaps: (seed, ciphertext) => around(() => noble.decaps(seed, ciphertext)),
     seal: (key, nonce, aad, plaintext) => around(() => noble.seal(key, nonce, aad, plaintext)),
     open: (key, nonce, aad, sealed) => around(() => noble.open(key, nonce, aad, sealed)),
+    hmac: noble.hmac,
   };
 }

@@ -12,6 +12,7 @@ import {
 import { beforeAll, expect, it } from "vitest";
 import {
   asMessage,
+  asyncBackend,
   must,
   type Pair,
   seededEntropy,
@@ -77,17 +78,42 @@ it("computes the answer's exchange beside the one that opens", async () => {
 });
 
 it("keeps nothing of it in the session before its use", async () => {
-  const turns = createTurns(nobleBackend, seededEntropy("turns"));
-  const env = { ...seededEnv("stored"), turns };
+  const turns = createTurns(asyncBackend, seededEntropy("turns"));
+  const env = { ...seededEnv("stored", asyncBackend), turns };
   const sealed = await encrypt(pair.a, text("turn"), env);
   const without = must(await decrypt(pair.b, asMessage(sealed.envelope), seededEnv("stored")));
   const withTurns = must(await decrypt(pair.b, asMessage(sealed.envelope), env));
   expect(withTurns.session).toEqual(without.session);
 });
 
+it("begins nothing where the engine has answered at once: the message would wait for it", async () => {
+  const begun: Uint8Array[] = [];
+  for (const [engine, turnsBegun] of [
+    [nobleBackend, 0],
+    [asyncBackend, 1],
+  ] as const) {
+    const turns = createTurns(engine, seededEntropy("at once"));
+    const noting = {
+      ...turns,
+      begin(key: Uint8Array) {
+        begun.push(key);
+        turns.begin(key);
+      },
+    };
+    const sealed = await encrypt(pair.a, text("turn"), seededEnv("at once"));
+    must(
+      await decrypt(pair.b, asMessage(sealed.envelope), {
+        ...seededEnv("at once", engine),
+        turns: noting,
+      }),
+    );
+    expect(begun).toHaveLength(turnsBegun);
+  }
+});
+
 it("both sides may use it or not", async () => {
-  const turns = createTurns(nobleBackend, seededEntropy("turns"));
-  await talk(pair.a, pair.b, { ...seededEnv("both"), turns }, 4);
+  const turns = createTurns(asyncBackend, seededEntropy("turns"));
+  await talk(pair.a, pair.b, { ...seededEnv("both", asyncBackend), turns }, 4);
   await talk(pair.a, pair.b, seededEnv("none"), 4);
 });
 

@@ -5,7 +5,6 @@ import {
   AES_256_GCM_EXPECTED,
   EXPECTED,
   HKDF_EXPECTED,
-  HMAC_EXPECTED,
   type ReadVectors,
   runAes256Gcm,
   runBackend,
@@ -25,6 +24,6 @@ it("the reference engine answers every case as suite 1 says", async () => {
 
 it("HKDF-SHA-256, HMAC-SHA-256 and AES-256-GCM too", async () => {
   expect(await runHkdf(read, hkdfSha256)).toEqual(HKDF_EXPECTED);
-  expect(await runHmac(read, hmacSha256)).toEqual(HMAC_EXPECTED);
+  expect(await runHmac(read, hmacSha256)).toEqual(EXPECTED.hmac);
   expect(await runAes256Gcm(read, nobleFileEngine)).toEqual(AES_256_GCM_EXPECTED);
 });

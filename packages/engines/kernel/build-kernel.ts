@@ -1,16 +1,33 @@
 /**
- * Compiles x25519.as and writes src/kernel-bytes.ts. Run it after a change of either the source or the compiler:
- * `npm run build:kernel`. A test compiles it again and compares.
+ * Compiles the kernels beside it and writes their bytes to src/kernels/. Run it after a change of either a source or the
+ * compiler: `npm run build:kernel`. A test compiles them again and compares.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const SOURCE = fileURLToPath(new URL("x25519.as", import.meta.url));
-const TARGET = fileURLToPath(new URL("../src/kernel-bytes.ts", import.meta.url));
+export interface KernelSource {
+  /** Of the source and of the module with its bytes. */
+  readonly name: string;
+  /** Pages of 64 KiB. */
+  readonly pages: number;
+  /** Where its constants begin. */
+  readonly constantsAt: number;
+}
+
+export const KERNELS = {
+  x25519: { name: "x25519", pages: 1, constantsAt: 0 },
+  mlKem: { name: "ml-kem", pages: 1, constantsAt: 4_864 },
+  symmetric: { name: "symmetric", pages: 2, constantsAt: 448 },
+} as const satisfies Readonly<Record<string, KernelSource>>;
+
+export const sourceOf = ({ name }: KernelSource): string =>
+  fileURLToPath(new URL(`${name}.as`, import.meta.url));
+export const targetOf = ({ name }: KernelSource): string =>
+  fileURLToPath(new URL(`../src/kernels/${name}-bytes.ts`, import.meta.url));
 
 const OPTIONS =
   "kernel.ts --outFile kernel.wasm --textFile kernel.wat --optimizeLevel 3 --shrinkLevel 0 --converge --noAssert " +
-  "--runtime stub --initialMemory 1 --maximumMemory 1";
+  "--runtime stub --enable simd";
 
 /** What is used of the compiler. Its own types would make those of its language global in every program with this file. */
 interface Compiler {
@@ -29,7 +46,7 @@ const isCompiler = (module: unknown): module is Compiler =>
   typeof module === "object" && module !== null && "main" in module;
 
 /** The module, and the same as text. */
-export async function compileKernel(): Promise<{
+export async function compileKernel(kernel: KernelSource): Promise<{
   readonly wasm: Uint8Array;
   readonly text: string;
 }> {
@@ -37,8 +54,10 @@ export async function compileKernel(): Promise<{
   const complaints: string[] = [];
   const compiler: unknown = await import(COMPILER);
   if (!isCompiler(compiler)) throw new Error(`${COMPILER} is not the compiler it was`);
-  const { error } = await compiler.main(OPTIONS.split(" "), {
-    readFile: (name) => (name === "kernel.ts" ? readFileSync(SOURCE, "utf8") : null),
+  const { pages, constantsAt } = kernel;
+  const sizes = `--initialMemory ${pages} --maximumMemory ${pages} --memoryBase ${constantsAt}`;
+  const { error } = await compiler.main(`${OPTIONS} ${sizes}`.split(" "), {
+    readFile: (name) => (name === "kernel.ts" ? readFileSync(sourceOf(kernel), "utf8") : null),
     writeFile: (name, contents) => void written.set(name, contents),
     listFiles: () => [],
     stderr: { write: (line: string) => void complaints.push(line) },
@@ -46,27 +65,29 @@ export async function compileKernel(): Promise<{
   const wasm = written.get("kernel.wasm");
   const text = written.get("kernel.wat");
   if (error !== null || !(wasm instanceof Uint8Array) || typeof text !== "string") {
-    throw new Error(`the kernel does not compile: ${complaints.join("")}`);
+    throw new Error(`${kernel.name} does not compile: ${complaints.join("")}`);
   }
   return { wasm, text };
 }
 
-/** The contents of src/kernel-bytes.ts. */
-export function kernelModule(wasm: Uint8Array): string {
+/** The contents of the module with its bytes. */
+export function kernelModule({ name }: KernelSource, wasm: Uint8Array): string {
   const lines =
     Buffer.from(wasm)
       .toString("base64")
       .match(/.{1,112}/g) ?? [];
   return [
-    "/** Generated from kernel/x25519.as by kernel/build-kernel.ts: do not edit. WebAssembly, base64. */",
-    "export const KERNEL_BASE64: string =",
+    `/** Generated from kernel/${name}.as by kernel/build-kernel.ts: do not edit. WebAssembly, base64. */`,
+    `export const ${name.toUpperCase().replaceAll("-", "_")}_BASE64: string =`,
     `${lines.map((line) => `  "${line}"`).join(" +\n")};`,
     "",
   ].join("\n");
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { wasm } = await compileKernel();
-  writeFileSync(TARGET, kernelModule(wasm));
-  console.log(`${wasm.length} bytes of WebAssembly`);
+  for (const kernel of Object.values(KERNELS)) {
+    const { wasm } = await compileKernel(kernel);
+    writeFileSync(targetOf(kernel), kernelModule(kernel, wasm));
+    console.log(`${kernel.name}: ${wasm.length} bytes of WebAssembly`);
+  }
 }

@@ -11,6 +11,7 @@ import {
   type Operation,
   OPERATIONS,
   type Operations,
+  type Run,
   TAG_BYTES,
 } from "./engine.ts";
 import { judge, type Verdict } from "./known-answers.ts";
@@ -35,8 +36,9 @@ export const ROUND_CALLS_MAX = 100;
 const ROUNDS = 3;
 
 /**
- * Shorter texts are sealed and opened by noble without a contest: no engine of a platform was found that is faster
- * then, and what is measured at a start says little, for noble's own code is not warm yet.
+ * Shorter texts are sealed and opened by an engine that is `short`, or by noble, without a contest: no engine of a
+ * platform was found that is faster then, and what is measured at a start says little, for noble's own code is not warm
+ * yet.
  */
 export const SMALL_BYTES = 4_096;
 
@@ -59,6 +61,8 @@ export interface CandidateReport {
 
 export interface OperationReport {
   readonly chosen: string;
+  /** Who seals and opens texts below SMALL_BYTES. */
+  readonly chosenShort: string;
   readonly candidates: readonly CandidateReport[];
 }
 
@@ -95,6 +99,10 @@ interface Contest {
   readonly candidates: readonly Candidate[];
   /** Whom to ask, best first. */
   ranking: readonly Candidate[];
+  /** The best, the next, and at the end noble. */
+  turns: readonly Candidate[];
+  /** For texts below SMALL_BYTES. */
+  shortTurns: readonly Candidate[];
 }
 
 /** `candidates` without noble, which is always the last resort; an earlier one wins a draw. */
@@ -106,11 +114,10 @@ export function chooseBackend(
   const contests = new Map<Operation, Contest>(
     OPERATIONS.map((operation) => {
       const all = [...candidates, nobleEngine].map(candidateOf);
-      return [operation, { candidates: all, ranking: all.slice(-1) }];
+      return [operation, contestAmong(all)];
     }),
   );
-  const contestOf = (operation: Operation): Contest =>
-    contests.get(operation) ?? { candidates: [], ranking: [] };
+  const contestOf = (operation: Operation): Contest => contests.get(operation) ?? contestAmong([]);
   let state: CryptoReport["state"] = "waiting";
   let choosing: Promise<void> | undefined;
 
@@ -123,32 +130,30 @@ export function chooseBackend(
     state = "chosen";
   }
 
-  function run<T>(
-    operation: Operation,
-    call: (engine: Operations) => MaybePromise<T>,
-    fits: (answer: T) => boolean,
-  ): MaybePromise<T> {
-    const contest = contestOf(operation);
-    return attempt(turnsOf(contest), call, fits, (failed) => {
-      failed.failures++;
-      contest.ranking = contest.ranking.filter(
-        (one) => one.engine === nobleEngine || one.failures < ENGINE_FAILURES_MAX,
-      );
-    });
-  }
+  const runFor =
+    (turnsOf: (contest: Contest) => readonly Candidate[]): Run =>
+    (operation, call, fits) => {
+      const contest = contestOf(operation);
+      return attempt(turnsOf(contest), 0, call, fits, (failed) => {
+        failed.failures++;
+        if (failed.failures === ENGINE_FAILURES_MAX) dismiss(contest, failed);
+      });
+    };
 
-  const chosen = guardedBackend("chosen", run);
+  const chosen = guardedBackend(
+    "chosen",
+    runFor(({ turns }) => turns),
+  );
+  const short = guardedBackend(
+    "chosen for short texts",
+    runFor(({ shortTurns }) => shortTurns),
+  );
   return {
     ...chosen,
     seal: (key, nonce, aad, plaintext) =>
-      (plaintext.length < SMALL_BYTES ? nobleBackend : chosen).seal(key, nonce, aad, plaintext),
+      (plaintext.length < SMALL_BYTES ? short : chosen).seal(key, nonce, aad, plaintext),
     open: (key, nonce, aad, sealed) =>
-      (sealed.length < SMALL_BYTES + TAG_BYTES ? nobleBackend : chosen).open(
-        key,
-        nonce,
-        aad,
-        sealed,
-      ),
+      (sealed.length < SMALL_BYTES + TAG_BYTES ? short : chosen).open(key, nonce, aad, sealed),
     choose: () => (choosing ??= tryOut()),
     describe: () => ({
       state,
@@ -162,26 +167,51 @@ function candidateOf(engine: Engine): Candidate {
   return { engine, operations, verdict: "untried", rate: undefined, failures: 0 };
 }
 
-/** The best, the next, and at the end noble. */
-function turnsOf({ ranking }: Contest): readonly Candidate[] {
-  const [first, second] = ranking;
-  const noble = ranking.find((one) => one.engine === nobleEngine);
-  return [...new Set([first, second, noble])].filter((one) => one !== undefined);
+/** Until it is held noble answers. */
+function contestAmong(candidates: readonly Candidate[]): Contest {
+  const contest: Contest = { candidates, ranking: [], turns: [], shortTurns: [] };
+  rank(contest, candidates.slice(-1));
+  return contest;
 }
 
-/** The same inputs for each: operations are pure, their randomness comes in. The last failure is thrown. */
+function rank(contest: Contest, ranking: readonly Candidate[]): void {
+  const [first, second] = ranking;
+  const noble = ranking.find(isNoble);
+  contest.ranking = ranking;
+  contest.turns = [...new Set([first, second, noble])].filter((one) => one !== undefined);
+  contest.shortTurns = [ranking.find((one) => one.engine.short === true), noble].filter(
+    (one) => one !== undefined,
+  );
+}
+
+const isNoble = ({ engine }: Candidate): boolean => engine === nobleEngine;
+
+/** It is not asked again. Noble stays. */
+function dismiss(contest: Contest, failed: Candidate): void {
+  if (isNoble(failed)) return;
+  rank(
+    contest,
+    contest.ranking.filter((one) => one !== failed),
+  );
+}
+
+/**
+ * From the turn at `index` on, the same inputs for each: operations are pure, their randomness comes in. The last
+ * failure is thrown.
+ */
 function attempt<T>(
   turns: readonly Candidate[],
+  index: number,
   call: (engine: Operations) => MaybePromise<T>,
   fits: (answer: T) => boolean,
   count: (failed: Candidate) => void,
 ): MaybePromise<T> {
-  const [candidate, ...others] = turns;
+  const candidate = turns[index];
   if (candidate === undefined) throw new Error("no engine");
   const failed = (error: unknown): MaybePromise<T> => {
     count(candidate);
-    if (others.length === 0) throw error;
-    return attempt(others, call, fits, count);
+    if (index + 1 >= turns.length) throw error;
+    return attempt(turns, index + 1, call, fits, count);
   };
   const accepted = (answer: T): MaybePromise<T> =>
     fits(answer) ? answer : failed(new Error("an answer that no working engine gives"));
@@ -198,14 +228,15 @@ async function compete(operation: Operation, contest: Contest, timing: Timing): 
   for (const candidate of contest.candidates) {
     candidate.verdict = await judge(candidate.engine, operation, timing.breathe);
   }
-  const correct = contest.candidates.filter(
-    (one) => one.verdict === "correct" || one.engine === nobleEngine,
-  );
+  const correct = contest.candidates.filter((one) => one.verdict === "correct" || isNoble(one));
   if (correct.length > 1) await measure(operation, correct, timing);
   // Sorting keeps the order of equals.
-  contest.ranking = correct
-    .filter((one) => one.verdict === "correct" || one.engine === nobleEngine)
-    .toSorted((a, b) => (b.rate ?? 0) - (a.rate ?? 0));
+  rank(
+    contest,
+    correct
+      .filter((one) => one.verdict === "correct" || isNoble(one))
+      .toSorted((a, b) => (b.rate ?? 0) - (a.rate ?? 0)),
+  );
 }
 
 /** In turns, so that what else the machine does meets all alike. An engine that fails here is out. */
@@ -262,6 +293,7 @@ function describeAll(
     dhPublic: describe("dhPublic"),
     seal: describe("seal"),
     open: describe("open"),
+    hmac: describe("hmac"),
     verify: describe("verify"),
     sign: describe("sign"),
     signPublic: describe("signPublic"),
@@ -271,10 +303,11 @@ function describeAll(
   };
 }
 
-function describeContest({ candidates, ranking }: Contest): OperationReport {
+function describeContest({ candidates, ranking, shortTurns }: Contest): OperationReport {
   const noble = candidates.at(-1)?.rate;
   return {
     chosen: ranking[0]?.engine.name ?? nobleEngine.name,
+    chosenShort: shortTurns[0]?.engine.name ?? nobleEngine.name,
     candidates: candidates.map(({ engine, verdict, rate, failures }) => ({
       engine: engine.name,
       verdict,

@@ -5,7 +5,7 @@
  * Leaves to choose.ts: what follows from a verdict.
  */
 import { type MaybePromise, nobleBackend, sha256 } from "@sotto/crypto";
-import { bytesToHex, concatBytes, hexToBytes } from "@sotto/wire";
+import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@sotto/wire";
 import { type Engine, MissingOperation, type Operation, type Operations } from "./engine.ts";
 
 /** "missing": the platform does not know it. "failed": it threw. Both differ from a wrong answer. */
@@ -94,6 +94,10 @@ const SEAL_KEY = series(32, 0x80);
 const SEAL_NONCE = hex("070000004041424344454647");
 const seal = ([text, aad]: Sizes, expected: string): KnownAnswer => ({
   ask: (engine) => engine.seal(SEAL_KEY, SEAL_NONCE, series(aad, 3), series(text, 1, 7)),
+  expected,
+});
+const hmac = (key: Uint8Array, bytes: Uint8Array, expected: string): KnownAnswer => ({
+  ask: (engine) => engine.hmac(key, bytes),
   expected,
 });
 /** `change`: what is done to the sealed bytes before they are opened. */
@@ -247,6 +251,28 @@ export const KNOWN_ANSWERS: Readonly<Record<Operation, readonly KnownAnswer[]>> 
     seal([65, 16], "c1cbe239dee2c092e140541d7dae4fe1"),
     seal([16_400, 100], "c378ee8d0152be6f64fa2ac0322c395a"),
     seal([1_025, 33], "aa7080e48845a073fb1df0f9dc98e5fb"),
+  ],
+  hmac: [
+    // RFC 4231 §4.2 and §4.3: keys that are shorter than a block.
+    hmac(
+      new Uint8Array(20).fill(0x0b),
+      utf8ToBytes("Hi There"),
+      "cbd6dfff304b7b625591a9aa45622d5e",
+    ),
+    hmac(
+      utf8ToBytes("Jefe"),
+      utf8ToBytes("what do ya want for nothing?"),
+      "86ea816be859ea16764f6371c1b0e0b5",
+    ),
+    // No key, no text; a whole block of key; texts that fill the last block up to the length, and one byte more.
+    hmac(NONE, NONE, "ed59e83e776f0caf91a6cda28deef6e3"),
+    hmac(series(64), series(55), "27ad0c5b2039fc2b21ba062407e6cc7a"),
+    hmac(series(32, 7), series(56), "9ee3576d5d48777adc7d9c793b0bb559"),
+    hmac(series(32, 7), series(64, 9), "ad3e63d55aa3eeea4a7dff5eccfc7938"),
+    hmac(series(32, 9), Uint8Array.of(1), "089d417c794c8a083e8e015d2bd6095b"),
+    // Longer than a block of key, and a long text.
+    hmac(series(65), series(5), "e1f3fcefce4b34fec94b83a7a30632c4"),
+    hmac(series(32, 1), series(3_000, 5, 3), "dd5197f42a16b873b8ef9a7cc26716e1"),
   ],
   open: [
     open([0, 0], "e3b0c44298fc1c149afbf4c8996fb924"),

@@ -40,6 +40,8 @@ export async function speedProbeOf(operation: Operation): Promise<Probe> {
       return (engine) => engine.encaps(KEM_PUBLIC, SECRET);
     case "decaps":
       return (engine) => engine.decaps(KEM_SEED, CIPHERTEXT);
+    case "hmac":
+      return (engine) => engine.hmac(SECRET, NONCE);
     case "seal":
       return (engine) => engine.seal(SECRET, NONCE, AAD, TEXT);
     case "open": {

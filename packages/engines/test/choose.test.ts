@@ -349,6 +349,69 @@ it("texts below SMALL_BYTES are noble's, those of it and above the engine's", as
   }
 });
 
+describe("texts below SMALL_BYTES, where an engine is short,", () => {
+  const text = new Uint8Array(SMALL_BYTES - 1).fill(9);
+  const withShort = async (fault: Fault) => {
+    const clock = steppedClock();
+    let armed = false;
+    const spend = (): void => clock.spend(1);
+    const short: Engine & { readonly calls: ReadonlyMap<string, number> } = {
+      ...misbehaving(quickEngine, "near", () => (armed ? fault : undefined), spend),
+      short: true,
+    };
+    const far = misbehaving(quickEngine, "far", never, () => clock.spend(0.1));
+    const backend = chooseBackend([far, short], clock);
+    await backend.choose();
+    armed = true;
+    return { backend, short, far };
+  };
+
+  it("are its own, though another is faster for long ones", async () => {
+    const { backend, short, far } = await withShort(undefined);
+    expect(reportOf(backend, "seal")).toMatchObject({ chosen: "far", chosenShort: "near" });
+    const [near = 0, others = 0] = [short.calls.get("open"), far.calls.get("open")];
+    const sealed = await backend.seal(SECRET, NONCE, NONE, text);
+    expect(await backend.open(SECRET, NONCE, NONE, sealed)).toEqual(text);
+    expect([short.calls.get("open"), far.calls.get("open")]).toEqual([near + 1, others]);
+  });
+
+  it.each(["throw", "reject", "misshapen"] as const)(
+    "are noble's after its failures: %s",
+    async (fault) => {
+      const { backend } = await withShort(fault);
+      const expected = await nobleBackend.seal(SECRET, NONCE, NONE, text);
+      for (let time = 0; time <= ENGINE_FAILURES_MAX; time++) {
+        expect(await backend.seal(SECRET, NONCE, NONE, text)).toEqual(expected);
+      }
+      expect(failuresOf(backend, "seal", "near")).toBe(ENGINE_FAILURES_MAX);
+      expect(reportOf(backend, "seal")).toMatchObject({ chosen: "far", chosenShort: "noble" });
+    },
+  );
+
+  it("are noble's when it gave a wrong answer before it was chosen", async () => {
+    const wrong = { ...misbehaving(quickEngine, "near", () => "wrong"), short: true };
+    const backend = chooseBackend([wrong], steppedClock());
+    await backend.choose();
+    expect(reportOf(backend, "open").chosenShort).toBe("noble");
+  });
+});
+
+it.each(["throw", "reject", "misshapen"] as const)(
+  "an HMAC comes at once, also from an engine that does %s",
+  async (fault) => {
+    const { backend } = await withFaulty((operation) => (operation === "hmac" ? fault : undefined));
+    expect(reportOf(backend, "hmac").chosen).toBe("faulty");
+    const expected = nobleBackend.hmac(SECRET, TEXT);
+    for (let time = 0; time <= ENGINE_FAILURES_MAX; time++) {
+      expect(backend.hmac(SECRET, TEXT)).toEqual(expected);
+    }
+    // One that rejects says so only later.
+    await Promise.resolve();
+    expect(failuresOf(backend, "hmac", "faulty")).toBeGreaterThanOrEqual(ENGINE_FAILURES_MAX);
+    expect(reportOf(backend, "hmac").chosen).not.toBe("faulty");
+  },
+);
+
 describe("a signature", () => {
   const fitting = async () =>
     [await nobleBackend.signPublic(SECRET), TEXT, await nobleBackend.sign(SECRET, TEXT)] as const;

@@ -54,6 +54,7 @@ const CASES: Readonly<Record<Operation, Case>> = {
   },
   seal: (engine, random) =>
     engine.seal(random(32), random(12), random(sizeOf(random)), random(sizeOf(random))),
+  hmac: (engine, random) => engine.hmac(random(sizeOf(random) % 80), random(sizeOf(random))),
   async open(engine, random) {
     const [key, nonce, aad] = [random(32), random(12), random(sizeOf(random))];
     const sealed = await nobleBackend.seal(key, nonce, aad, random(sizeOf(random)));

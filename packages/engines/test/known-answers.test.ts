@@ -23,6 +23,8 @@ describe("the known answers", () => {
       ["dh", 1, "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957"],
       ["dh", 2, "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742"],
       ["dhPublic", 0, "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f"],
+      ["hmac", 0, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"],
+      ["hmac", 1, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"],
       ["signPublic", 0, "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"],
       ["signPublic", 1, "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"],
       [

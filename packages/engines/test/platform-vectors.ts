@@ -16,6 +16,7 @@ import { KEM_CIPHERTEXT_BYTES } from "@sotto/wire";
 import {
   AES_256_GCM_EXPECTED,
   EXPECTED,
+  lenientKemKeys,
   lenientX25519,
   type ReadVectors,
   type Report,
@@ -68,7 +69,10 @@ export interface Platform {
   readonly refusesToo?: readonly number[];
 }
 
-/** All that may be otherwise: bare engines take second encodings of X25519 keys, and the kernel zero results too. */
+/**
+ * All that may be otherwise: bare engines take second encodings of X25519 keys, and the kernel zero
+ * results and every ML-KEM key too.
+ */
 export async function expectedOf(
   read: ReadVectors,
   { missing, refusesToo = [] }: Platform,
@@ -80,7 +84,7 @@ export async function expectedOf(
     checked: { webcrypto: {}, kernel: {} },
     bare: {
       webcrypto: { x25519: taken },
-      kernel: { x25519: await lenientX25519(read, true) },
+      kernel: { x25519: await lenientX25519(read, true), mlKemBadKeys: lenientKemKeys() },
     },
     aes256Gcm: AES_256_GCM_EXPECTED,
   };
@@ -115,6 +119,7 @@ const PROBES: Readonly<Record<Operation, (backend: CryptoBackend) => unknown>> =
   decaps: (one) => one.decaps(SEED, new Uint8Array(KEM_CIPHERTEXT_BYTES)),
   seal: (one) => one.seal(SECRET, NONCE, SEED, SEED),
   open: (one) => one.open(SECRET, NONCE, SEED, SEED),
+  hmac: (one) => one.hmac(SECRET, SEED),
 };
 
 /** One engine as a back-end: what suite 1 refuses never reaches it, and noble has the last word on signatures. */

@@ -360,7 +360,11 @@ describe("the name field", () => {
   });
 });
 
-const chosen = (engine: string) => ({ chosen: engine, candidates: [] });
+const chosen = (engine: string) => ({
+  chosen: engine,
+  chosenShort: engine,
+  candidates: [],
+});
 const CRYPTO: Diagnostics["crypto"] = {
   state: "chosen",
   operations: {
@@ -368,6 +372,7 @@ const CRYPTO: Diagnostics["crypto"] = {
     dhPublic: chosen("kernel"),
     seal: chosen("noble"),
     open: chosen("noble"),
+    hmac: chosen("kernel"),
     sign: chosen("webcrypto"),
     verify: chosen("webcrypto"),
     signPublic: chosen("webcrypto"),

@@ -105,6 +105,8 @@ export interface ByteWriter {
   u48(value: number): ByteWriter;
   u64(value: bigint): ByteWriter;
   raw(bytes: Uint8Array): ByteWriter;
+  /** That many zero bytes. Throws a RangeError for a negative number. */
+  zeros(length: number): ByteWriter;
   /** u16 length, then the bytes. Throws a RangeError above 65,535 bytes. */
   block(bytes: Uint8Array): ByteWriter;
   /** u16 length, then UTF-8. */
@@ -112,13 +114,31 @@ export interface ByteWriter {
   done(): Uint8Array<ArrayBuffer>;
 }
 
-export function createWriter(): ByteWriter {
-  const parts: Uint8Array[] = [];
-  const number = (length: number, set: (view: DataView) => void): ByteWriter => {
-    const part = new Uint8Array(length);
-    set(new DataView(part.buffer));
-    parts.push(part);
-    return writer;
+/** Most short things fit; longer ones double it as often as it takes. */
+const WRITER_BYTES = 64;
+
+/** `capacity`: bytes to begin with. Where it is exactly what is written nothing is copied. */
+export function createWriter(capacity: number = WRITER_BYTES): ByteWriter {
+  let bytes = new Uint8Array(capacity);
+  let at = 0;
+  /** Where `length` more bytes begin. */
+  const reserve = (length: number): number => {
+    if (length < 0) throw new RangeError(`${length} bytes`);
+    const start = at;
+    at += length;
+    if (at > bytes.length) {
+      const grown = new Uint8Array(Math.max(at, 2 * bytes.length));
+      grown.set(bytes.subarray(0, start));
+      bytes = grown;
+    }
+    return start;
+  };
+  /** The low 32 bits of a number at most. */
+  const number = (value: number, length: number): void => {
+    const start = reserve(length);
+    for (let index = 0; index < length; index++) {
+      bytes[start + index] = value >>> (8 * (length - 1 - index));
+    }
   };
   const inRange = (value: number, max: number): number => {
     if (!Number.isInteger(value) || value < 0 || value > max) {
@@ -127,34 +147,60 @@ export function createWriter(): ByteWriter {
     return value;
   };
   const writer: ByteWriter = {
-    u8: (value) => number(1, (view) => view.setUint8(0, inRange(value, 0xff))),
-    u16: (value) => number(2, (view) => view.setUint16(0, inRange(value, 0xffff))),
-    u32: (value) => number(4, (view) => view.setUint32(0, inRange(value, 0xffff_ffff))),
-    u48: (value) =>
-      number(6, (view) => {
-        inRange(value, 0xffff_ffff_ffff);
-        view.setUint16(0, Math.floor(value / 0x1_0000_0000));
-        view.setUint32(2, value % 0x1_0000_0000);
-      }),
-    u64: (value) => number(8, (view) => view.setBigUint64(0, value)),
-    raw: (bytes) => {
-      parts.push(bytes);
+    u8(value) {
+      number(inRange(value, 0xff), 1);
       return writer;
     },
-    block: (bytes) => writer.u16(bytes.length).raw(bytes),
+    u16(value) {
+      number(inRange(value, 0xffff), 2);
+      return writer;
+    },
+    u32(value) {
+      number(inRange(value, 0xffff_ffff), 4);
+      return writer;
+    },
+    u48(value) {
+      inRange(value, 0xffff_ffff_ffff);
+      number(Math.floor(value / 0x1_0000_0000), 2);
+      number(value % 0x1_0000_0000, 4);
+      return writer;
+    },
+    u64(value) {
+      number(Number((value >> 32n) & 0xffff_ffffn), 4);
+      number(Number(value & 0xffff_ffffn), 4);
+      return writer;
+    },
+    raw(part) {
+      const start = reserve(part.length);
+      bytes.set(part, start);
+      return writer;
+    },
+    zeros(length) {
+      reserve(length);
+      return writer;
+    },
+    block: (part) => writer.u16(part.length).raw(part),
     text: (text) => writer.block(utf8ToBytes(text)),
-    done: () => concatBytes(...parts),
+    done: () => (at === bytes.length ? bytes : bytes.slice(0, at)),
   };
   return writer;
 }
 
+const SHORT_COPY_BYTES = 64;
+
 /** A plain array of its own. `slice` is not enough: on Node's Buffer it shares the memory. */
 export function copyBytes(bytes: Uint8Array, start: number, end: number): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(bytes.subarray(start, end));
+  const copy = new Uint8Array(end - start);
+  // A loop is faster than a view and a call for what most fields have.
+  if (copy.length > SHORT_COPY_BYTES) copy.set(bytes.subarray(start, end));
+  else for (let at = 0; at < copy.length; at++) copy[at] = bytes[start + at] ?? 0;
+  return copy;
 }
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const joined = new Uint8Array(length);
   let at = 0;
   for (const part of parts) {
     joined.set(part, at);

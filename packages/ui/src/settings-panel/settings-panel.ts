@@ -210,7 +210,7 @@ const engines = ({ operations }: Diagnostics["crypto"]): string =>
     `X25519: ${operations.dh.chosen}`,
     `ML-KEM: ${operations.decaps.chosen}`,
     `Ed25519: ${operations.sign.chosen}`,
-    `ChaCha20: ${operations.seal.chosen}`,
+    `ChaCha20: ${operations.seal.chosenShort}`,
   ].join(", ");
 
 /** How often each thing was refused, in words. */

@@ -1,5 +1,5 @@
 /** Generated from kernel/x25519.as by kernel/build-kernel.ts: do not edit. WebAssembly, base64. */
-export const KERNEL_BASE64: string =
+export const X25519_BASE64: string =
   "AGFzbQEAAAABIAZgAABgA39/fwBgAn9/AGABfwBgBX9+fn5+AGACf34AAxAPAQIBBAMCAAMAAAAAAAAFBQQBAQEBBysECGV4Y2hhbmdlAA0HcHJl" +
   "cGFyZQALCXB1YmxpY0tleQAKBm1lbW9yeQIACpk5D78IASp+IAEpAwAiFiACKQMAIhd+IAIpA0giEUITfiIYIAEpAwgiBUIBhiIZfnwgASkDECIa" +
   "IAIpA0AiD0ITfiIefnwgAikDOCIOQhN+Ih8gASkDGCIGQgGGIiB+fCABKQMgIhsgAikDMCILQhN+IiF+fCABKQMoIgdCAYYiIiACKQMoIghCE34i" +
