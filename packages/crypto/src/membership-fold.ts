@@ -7,6 +7,7 @@
 import {
   type AccountId,
   bytesToHex,
+  DEVICES_EVER_MAX,
   type GroupAdders,
   type GroupOp,
   type GroupRole,
@@ -14,6 +15,8 @@ import {
 
 /** Accounts in one group. */
 export const MEMBERS_MAX = 1_000;
+/** Devices that one account revokes in a group: as many as it can ever have had. */
+export const REVOKED_DEVICES_MAX = DEVICES_EVER_MAX;
 
 /** An operation whose signature and right were checked. Ids, accounts and devices are lower-case hex. */
 export interface LoggedOp {
@@ -66,7 +69,8 @@ export type Denial =
   | "not-allowed"
   /** Everything was already as it says. */
   | "no-effect"
-  | "too-many-members";
+  | "too-many-members"
+  | "too-many-revoked";
 
 export type Judged =
   | { readonly ok: true; readonly membership: string; readonly authority: string | undefined }
@@ -156,7 +160,9 @@ function refusalOf(
     case "revoke": {
       const device = bytesToHex(action.device);
       if (device === actor.device) return "not-allowed";
-      return revoked.has(deviceKey(actor.account, device)) ? "no-effect" : undefined;
+      if (revoked.has(deviceKey(actor.account, device))) return "no-effect";
+      const own = [...revoked].filter((key) => key.startsWith(deviceKey(actor.account, "")));
+      return own.length >= REVOKED_DEVICES_MAX ? "too-many-revoked" : undefined;
     }
     case "leave":
     case "rotateTopic":

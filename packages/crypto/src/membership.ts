@@ -7,6 +7,7 @@
  */
 import {
   type AccountId,
+  asDeviceId,
   asGroupId,
   asOpId,
   bytesToHex,
@@ -52,6 +53,17 @@ export const LOG_OPS_MAX = 10_000;
 export const HELD_OPS_MAX = 512;
 export const HELD_OPS_PER_ACCOUNT_MAX = 64;
 
+/**
+ * Operations of one account that do not know of all its earlier ones, as its devices make them beside each other. An
+ * account could make any number of such, and each would have to be folded.
+ */
+export const SIBLING_OPS_MAX = 64;
+/**
+ * Operations taken in, in all, whose signer acted no more when they came: those that a removed member made before it
+ * heard of that, and whatever it makes up afterwards.
+ */
+export const LATE_OPS_MAX = 128;
+
 /** Version and two counts. */
 const PAGE_FRAME_BYTES = 3;
 
@@ -77,6 +89,9 @@ export interface GroupLog {
   /** By signer hash: of every operation here or held. */
   readonly certs: ReadonlyMap<string, DeviceCert>;
   readonly held: ReadonlyMap<string, HeldOp>;
+  /** What of SIBLING_OPS_MAX, by account, and of LATE_OPS_MAX is used. By arrival: it differs from log to log. */
+  readonly siblings: ReadonlyMap<string, number>;
+  readonly late: number;
   /** Heads that an account's last message named and that are not here, by account: prefixes of ids. */
   readonly awaited: ReadonlyMap<string, readonly string[]>;
 }
@@ -90,7 +105,9 @@ export type OpRefusal =
   | "unknown-signer"
   | "bad-signature"
   | "held-full"
-  | "log-full";
+  | "log-full"
+  /** Beyond SIBLING_OPS_MAX or LATE_OPS_MAX. It is taken in once a member builds on it. */
+  | "too-many-strays";
 
 /** On refusal the log passed in stays valid and unchanged. */
 export type Received =
@@ -154,6 +171,8 @@ export function openLog(
       turnovers: 0,
       certs: new Map([[bytesToHex(create.signer), cert]]),
       held: new Map(),
+      siblings: new Map(),
+      late: 0,
       awaited: new Map(),
     },
   };
@@ -402,7 +421,49 @@ function take(
   const judged = judge(stateBehind(log, op.parents.map(bytesToHex)), op.action, actorOf(cert));
   if (!judged.ok) return judged;
   if (log.ops.size >= LOG_OPS_MAX) return { ok: false, reason: "log-full" };
-  return { ok: true, log: append(log, loggedOf(op, name, cert, judged), cert) };
+  const logged = loggedOf(op, name, cert, judged);
+  const counted = countStray(log, logged);
+  if (counted === undefined) return { ok: false, reason: "too-many-strays" };
+  return { ok: true, log: append(counted, logged, cert) };
+}
+
+/**
+ * The log with this operation counted, if it is late or a sibling; undefined when it is one too many. What a member
+ * builds on is taken in nevertheless: nobody may be left behind for ever, and members can be removed.
+ */
+function countStray(log: GroupLog, logged: LoggedOp): GroupLog | undefined {
+  const { account, actor, device, id, parents } = logged;
+  const isBuiltOn = (): boolean =>
+    [...log.held.values()].some(
+      (held) =>
+        held.account !== account &&
+        log.state.members.has(held.account) &&
+        held.op.parents.some((parent) => bytesToHex(parent) === id),
+    ) ||
+    [...log.awaited].some(
+      ([by, prefixes]) =>
+        by !== account &&
+        log.state.members.has(by) &&
+        prefixes.some((prefix) => id.startsWith(prefix)),
+    );
+  if (!isMemberDevice(log.state, actor, asDeviceId(bytesFrom(device)))) {
+    if (log.late >= LATE_OPS_MAX && !isBuiltOn()) return undefined;
+    return { ...log, late: log.late + 1 };
+  }
+  if (knowsAllOf(log, account, parents)) return log;
+  const siblings = log.siblings.get(account) ?? 0;
+  if (siblings >= SIBLING_OPS_MAX && !isBuiltOn()) return undefined;
+  return { ...log, siblings: new Map(log.siblings).set(account, siblings + 1) };
+}
+
+/** Whether all operations of the account are among `parents` and what is behind them. */
+function knowsAllOf(log: GroupLog, account: string, parents: readonly string[]): boolean {
+  if (log.heads.every((head) => parents.includes(head))) return true;
+  const behind = ancestorsOf(log, parents);
+  for (const one of log.ops.values()) {
+    if (one.account === account && !behind.has(one.id)) return false;
+  }
+  return true;
 }
 
 function append(log: GroupLog, logged: LoggedOp, cert: DeviceCert): GroupLog {

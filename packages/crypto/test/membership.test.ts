@@ -14,6 +14,7 @@ import {
   isMember,
   isMemberDevice,
   LABELS,
+  LATE_OPS_MAX,
   LOG_OPS_MAX,
   makeOp,
   membersAhead,
@@ -24,6 +25,7 @@ import {
   receiveOp,
   receivePage,
   restoreDevice,
+  SIBLING_OPS_MAX,
   signerOf,
   stateHash,
 } from "@sotto/crypto";
@@ -46,7 +48,7 @@ import {
 } from "@sotto/wire";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { foldOps } from "#src/membership-fold.ts";
+import { foldOps, REVOKED_DEVICES_MAX } from "#src/membership-fold.ts";
 import { ed25519Sign, labelled } from "#src/primitives.ts";
 import {
   accountOf,
@@ -426,6 +428,109 @@ describe("an operation", () => {
       ok: false,
       reason: "log-full",
     });
+  });
+});
+
+describe("operations beside others", () => {
+  const device = (index: number) =>
+    asDeviceId(Uint8Array.from([index, 1, 2, 3, 4, 5, 6, index >> 8]));
+
+  /** Revokes of made-up devices on top of `log`, none of which knows of another. */
+  const revokes = (log: GroupLog, own: OwnDevice, count: number): readonly GroupOp[] =>
+    Array.from({ length: count }, (_, index) =>
+      forged(own, {
+        group: log.group,
+        parents: idsOf(log),
+        lamport: 1 + (log.ops.get(log.heads[0] ?? "")?.op.lamport ?? 0),
+        action: { kind: "revoke", device: device(index) },
+      }),
+    );
+
+  it(`of one account are ${SIBLING_OPS_MAX}; one more is taken once another member builds on it`, async () => {
+    const env = seededEnv("siblings");
+    const { people, log } = await foundGroup(3, env);
+    const [ann, bob] = [at(people, 0), at(people, 1)];
+    const all = revokes(log, bob, SIBLING_OPS_MAX + 2);
+    let taken = log;
+    // The first stands beside nothing of Bob's.
+    for (const op of all.slice(0, -1)) taken = must(receiveOp(taken, op, [bob.cert])).log;
+    const last = at(all, all.length - 1);
+    expect(taken.siblings.get(hex(accountOf(bob)))).toBe(SIBLING_OPS_MAX);
+    expect(receiveOp(taken, last, [bob.cert])).toEqual({ ok: false, reason: "too-many-strays" });
+    // Bob himself does not count, and neither does somebody who is not in the group.
+    const knowing = must(receiveOp(log, last, [bob.cert])).log;
+    const own = must(await makeOp(knowing, bob, { kind: "leave" }, env));
+    const held = must(receiveOp(taken, own.op, [])).log;
+    expect(receiveOp(held, last, [bob.cert])).toMatchObject({ reason: "too-many-strays" });
+    const theirs = must(await makeOp(knowing, ann, { kind: "rotateTopic" }, env));
+    const waiting = must(receiveOp(taken, theirs.op, []));
+    expect(waiting.state).toBe("held");
+    const built = must(receiveOp(waiting.log, last, [bob.cert]));
+    expect(built.state).toBe("accepted");
+    expect(built.log.held.size).toBe(0);
+    // A message of another member that names it does as well.
+    const named = awaitHeads(taken, accountOf(ann), [hex(opIdOf(last)).slice(0, 16)]);
+    expect(must(receiveOp(named, last, [bob.cert])).state).toBe("accepted");
+  });
+
+  it(`of whoever acts no more are ${LATE_OPS_MAX} in all, whatever devices they are signed by`, async () => {
+    const env = seededEnv("late");
+    const { people, log } = await foundGroup(3, env);
+    const [ann, bob] = [at(people, 0), at(people, 1)];
+    const removed = await did(log, ann, { kind: "remove", account: accountOf(bob) }, env);
+    const forkable = [bob, await restoreDevice(bob.rootSecret, env)];
+    const all = forkable.flatMap((one) => revokes(log, one, LATE_OPS_MAX));
+    let taken = removed;
+    for (const op of all.slice(0, LATE_OPS_MAX)) {
+      taken = must(
+        receiveOp(
+          taken,
+          op,
+          forkable.map(({ cert }) => cert),
+        ),
+      ).log;
+    }
+    expect(taken.late).toBe(LATE_OPS_MAX);
+    expect(taken.state.members.size).toBe(2);
+    const more = at(all, LATE_OPS_MAX);
+    const certs = forkable.map(({ cert }) => cert);
+    expect(receiveOp(taken, more, certs)).toEqual({ ok: false, reason: "too-many-strays" });
+    const knowing = must(receiveOp(removed, more, certs)).log;
+    const built = must(await makeOp(knowing, ann, { kind: "rotateTopic" }, env));
+    const waiting = must(receiveOp(taken, built.op, [])).log;
+    expect(must(receiveOp(waiting, more, certs)).state).toBe("accepted");
+  });
+
+  it("in the order of a log that is handed over are nobody's strays", async () => {
+    const env = seededEnv("in order");
+    const { people, log } = await foundGroup(4, env);
+    const branches = await Promise.all(
+      people
+        .slice(1)
+        .map((one, index) => did(log, one, { kind: "revoke", device: device(index) }, env)),
+    );
+    const whole = branches.reduce(merged, log);
+    const gone = await did(
+      whole,
+      at(people, 0),
+      { kind: "remove", account: accountOf(at(people, 1)) },
+      env,
+    );
+    expect(copyOf(gone)).toMatchObject({ siblings: new Map(), late: 0 });
+  });
+
+  it(`revoke ${REVOKED_DEVICES_MAX} devices of an account, and not one more`, async () => {
+    const env = seededEnv("revoked");
+    const { people, log } = await foundGroup(2, env);
+    const bob = at(people, 1);
+    let current = log;
+    for (let index = 0; index < REVOKED_DEVICES_MAX; index++) {
+      current = await did(current, bob, { kind: "revoke", device: device(index) }, env);
+    }
+    const one = { kind: "revoke", device: device(REVOKED_DEVICES_MAX) } as const;
+    expect(await makeOp(current, bob, one, env)).toEqual({ ok: false, reason: "too-many-revoked" });
+    // Each account has its own.
+    expect((await makeOp(current, at(people, 0), one, env)).ok).toBe(true);
   });
 });
 

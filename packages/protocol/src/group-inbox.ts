@@ -69,6 +69,9 @@ export const INTRODUCTIONS_MAX = 64;
 /** Accounts and devices remembered as told lately; beyond it the first is forgotten, and may be told again. */
 export const TOLD_MAX = 1_000;
 
+/** A longer answer to a device's question is given once in ASK_AGAIN_MS. */
+export const ANSWER_PAGES_MAX = 2;
+
 type Told = Extract<GroupPost, { kind: "told" }>;
 type Arrived = Extract<GroupPost, { kind: "arrived" }>;
 
@@ -85,7 +88,7 @@ export async function onTold(draft: Draft, told: Told, { from }: PostRow): Promi
   }
   switch (content.kind) {
     case "page":
-      onPage(draft, content, from);
+      onPage(draft, content, told.account, from);
       return;
     case "key":
       onKey(draft, content, told);
@@ -101,7 +104,13 @@ export async function onTold(draft: Draft, told: Told, { from }: PostRow): Promi
   }
 }
 
-function onPage(draft: Draft, { page }: Extract<Content, { kind: "page" }>, pair: string): void {
+/** `by`: the account that brought it, in hex. */
+function onPage(
+  draft: Draft,
+  { page }: Extract<Content, { kind: "page" }>,
+  by: string,
+  pair: string,
+): void {
   const group = groupPeer(draft)?.group;
   const wasMember = groupPeer(draft)?.member === true;
   const before = draft.group.row?.log ?? logIn(page, group ?? "");
@@ -114,12 +123,23 @@ function onPage(draft: Draft, { page }: Extract<Content, { kind: "page" }>, pair
     drop(draft, reason === "malformed" || reason === "wrong-group" ? "malformed" : "unexpected");
   }
   if (log === draft.group.row?.log) return;
+  if (isOfStranger(log, before, by)) {
+    drop(draft, "unlisted");
+    return;
+  }
   takeLog(draft, log);
   if (wasMember && groupPeer(draft)?.member === false) tellOwnEnd(draft, log, pair);
   releaseHeld(draft, log);
   tellNewcomers(draft, before, log);
   if (membersAhead(log).length > membersAhead(before).length) askPair(draft, pair);
 }
+
+/**
+ * Late operations that somebody brings who is no member before and after it: a removed member's afterthoughts, which are
+ * void and cost everybody room. What of such counts, members have. Others bring what leads up to their being members.
+ */
+const isOfStranger = (log: GroupLog, before: GroupLog, by: string): boolean =>
+  log.late > before.late && !before.state.members.has(by) && !log.state.members.has(by);
 
 /** Whoever took this account out may not have known all its devices. */
 function tellOwnEnd(draft: Draft, log: GroupLog, pair: string): void {
@@ -222,7 +242,10 @@ async function onHeads(
     return;
   }
   const pages = pagesSince(log, heads);
-  tellPair(draft, pages, pair);
+  const isLong = pages.length > ANSWER_PAGES_MAX;
+  if (!isLong || isTimeToTell(draft, `${deviceKeyOf(account, device)}/${heads.length}`)) {
+    tellPair(draft, pages, pair);
+  }
   if (heads.length === 0) presentAgain(draft, account);
   if (pages.length === 0) await sealAgainFor(draft, account, device);
 }

@@ -16,6 +16,7 @@ import {
 import {
   ACCOUNT_ID_BYTES,
   asAccountId,
+  asDeviceId,
   bytesToHex,
   decodeContent,
   encodeContent,
@@ -41,6 +42,7 @@ import { onArrived, onTold, retryIntroductions } from "./group-inbox.ts";
 import { endSending, onReached, onStale, pruneRecipients, sealForMembers } from "./group-outbox.ts";
 import {
   askPair,
+  deviceKeyOf,
   type GroupPeer,
   groupPeer,
   introduce,
@@ -209,11 +211,27 @@ export async function keepGroup(draft: Draft): Promise<void> {
   const peer = groupPeer(draft);
   if (peer === undefined) return;
   await retryIntroductions(draft);
+  await revokeRemoved(draft);
   followMembers(draft);
   tellNewOwn(draft);
   askMembers(draft);
   pruneRecipients(draft);
   await sealForMembers(draft);
+}
+
+/**
+ * A device that the own list has let go could still sign for this account in the group: each group is told, by whichever
+ * own device steps first. Runs with every step, for a list that changed wakes all records.
+ */
+async function revokeRemoved(draft: Draft): Promise<void> {
+  const own = ownAccount(draft);
+  for (const { id } of draft.self.devices.lists.at(-1)?.removed ?? []) {
+    const log = draft.group.row?.log;
+    if (log === undefined || groupPeer(draft)?.member !== true) return;
+    if (!log.state.revoked.has(deviceKeyOf(own, bytesToHex(id)))) {
+      await changeMembers(draft, { kind: "revoke", device: asDeviceId(id) });
+    }
+  }
 }
 
 /** Conversations with members' accounts say which devices those have. */

@@ -21,7 +21,7 @@ export {
   RENEW_AFTER_MS,
   RESEND_AFTER_MS,
 } from "./outbox.ts";
-export { INTRODUCTIONS_MAX, TOLD_MAX } from "./group-inbox.ts";
+export { ANSWER_PAGES_MAX, INTRODUCTIONS_MAX, TOLD_MAX } from "./group-inbox.ts";
 export { GROUP_SENT_MAX } from "./group-outbox.ts";
 export { GROUPS_MAX, INTRODUCERS_MAX, PRESENTED_MAX } from "./group-pairs.ts";
 export { WAYS_MAX } from "./topic.ts";

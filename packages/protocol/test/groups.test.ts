@@ -1,6 +1,14 @@
 /** Groups: everybody in them reads what is said, and nobody else (SPEC.md §11). */
-import { accountIdOf, pagesSince } from "@sotto/crypto";
 import {
+  accountIdOf,
+  type CryptoEnv,
+  type GroupLog,
+  makeOp,
+  nobleBackend,
+  pagesSince,
+} from "@sotto/crypto";
+import {
+  ANSWER_PAGES_MAX,
   ASK_AGAIN_MS,
   GROUP_SENT_MAX,
   groupAddress,
@@ -14,7 +22,17 @@ import {
   TOLD_MAX,
   UNLISTED_GROUPS_MAX,
 } from "@sotto/protocol";
-import { asContentId, asGroupId, bytesToHex, encodeContent, hexToBytes } from "@sotto/wire";
+import {
+  asContentId,
+  asDeviceId,
+  asGroupId,
+  asOpId,
+  bytesToHex,
+  encodeContent,
+  type GroupPage,
+  hexToBytes,
+  type OpId,
+} from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import { accountOf, add, circle, read, say } from "./circle.ts";
 import { entropy, messageId } from "./fixture.ts";
@@ -356,6 +374,115 @@ describe("several devices of a member", () => {
     expect(fleet.released(ann).filter(({ to }) => to === phone)).toEqual([]);
     expect(read(phone)).toEqual([]);
     expect(read(bob)).toEqual(["not for the phone"]);
+  });
+
+  it("that were removed can do nothing for the account any more, in any of its groups", async () => {
+    const { fleet, people } = await circle(["Ann", "Bob"]);
+    const [ann, bob] = people;
+    if (ann === undefined || bob === undefined) throw new Error("too few");
+    const [phone, eve] = [await fleet.sibling(ann, "Ann's phone"), await fleet.person("Eve")];
+    await start(phone);
+    await start(eve);
+    await fleet.link(ann, phone);
+    await fleet.pass(240_000);
+    const stolen = logOf(phone);
+    const device = bytesToHex(phone.self.cert.deviceId);
+    await ann.feed(ann.notes, { kind: "remove-device", device });
+    await fleet.pass(1_000);
+    for (const one of [ann, bob]) {
+      expect(logOf(one).state.revoked, one.name).toEqual(new Set([`${accountOf(ann)}/${device}`]));
+    }
+    // Whoever has it signs on, as if it had not heard.
+    const account = accountIdOf(eve.self.cert.rootKey);
+    const made = await makeOp(stolen, phone.self, { kind: "add", account }, envOf(fleet.now));
+    if (!made.ok) throw new Error(made.reason);
+    await bring(bob, ann, pagesSince(made.log, idsOf(stolen)));
+    expect(logOf(bob).ops.has(bytesToHex(made.id))).toBe(true);
+    expect(logOf(bob).state.members.has(accountOf(eve))).toBe(false);
+  });
+});
+
+const logOf = (machine: Machine): GroupLog => {
+  const log = machine.slices.get(machine.groupOf())?.group?.row?.log;
+  if (log === undefined) throw new Error("no log");
+  return log;
+};
+
+const idsOf = (log: GroupLog) => log.heads.map((head) => asOpId(fromHex(head)));
+
+const envOf = (now: number): CryptoEnv => ({ entropy, crypto: nobleBackend, now });
+
+/** Pages that a device of `from` tells `to`. */
+async function bring(to: Machine, from: Machine, pages: readonly GroupPage[]): Promise<void> {
+  const group = asGroupId(fromHex(groupIdIn(to)));
+  for (const page of pages) {
+    const about = { id: asContentId(entropy(16)), time: { ms: 1, counter: 0 } };
+    const content = encodeContent({ kind: "page", ...about, group, page });
+    const device = bytesToHex(from.self.cert.deviceId);
+    const told = { kind: "told", account: accountOf(from), device, content } as const;
+    const row = { id: messageId(), from: to.chatWith(from), to: to.groupOf(), sequence: 1 };
+    await to.feed(to.groupOf(), { kind: "post", row: { ...row, post: told } });
+  }
+}
+
+describe("a removed member", () => {
+  it("has what it makes up afterwards taken by nobody, and members may bring what it did before", async () => {
+    const { fleet, ann, bob, cy } = await three();
+    const before = logOf(cy);
+    await remove(ann, cy);
+    await fleet.pass(1_000);
+    const device = asDeviceId(new Uint8Array(8).fill(7));
+    const made = await makeOp(before, cy.self, { kind: "revoke", device }, envOf(fleet.now));
+    if (!made.ok) throw new Error(made.reason);
+    const pages = pagesSince(made.log, idsOf(before));
+    const operations = logOf(ann).ops.size;
+    await bring(ann, cy, pages);
+    expect(logOf(ann).ops.size).toBe(operations);
+    await bring(ann, bob, pages);
+    expect(logOf(ann).ops.has(bytesToHex(made.id))).toBe(true);
+  });
+});
+
+describe("a question about a long log", () => {
+  it("is answered once in ASK_AGAIN_MS, and one about a short rest every time", async () => {
+    const { fleet, ann, cy } = await three();
+    const slice = ann.slices.get(ann.groupOf());
+    const stored = slice?.group;
+    const row = stored?.row;
+    if (slice === undefined || stored === undefined || row === undefined)
+      throw new Error("no group");
+    let log = logOf(ann);
+    while (pagesSince(log, []).length <= ANSWER_PAGES_MAX) {
+      const made = await makeOp(log, ann.self, { kind: "rotateTopic" }, envOf(fleet.now));
+      if (!made.ok) throw new Error(made.reason);
+      ({ log } = made);
+    }
+    ann.slices.set(ann.groupOf(), { ...slice, group: { ...stored, row: { ...row, log } } });
+    const pages = async (heads: readonly OpId[]): Promise<number> => {
+      const group = asGroupId(fromHex(groupIdIn(ann)));
+      const about = { id: asContentId(entropy(16)), time: { ms: fleet.now, counter: 0 } };
+      const content = encodeContent({ kind: "heads", ...about, group, heads });
+      const device = bytesToHex(cy.self.cert.deviceId);
+      const told = { kind: "told", account: accountOf(cy), device, content } as const;
+      const about2 = { id: messageId(), from: ann.chatWith(cy), to: ann.groupOf(), sequence: 1 };
+      const effects = await ann.feed(ann.groupOf(), {
+        kind: "post",
+        row: { ...about2, post: told },
+      });
+      const posts = effects.flatMap((one) => (one.kind === "commit" ? one.change.addPosts : []));
+      return posts.filter(({ post }) => post.kind === "send").length;
+    };
+    expect(await pages([])).toBeGreaterThan(ANSWER_PAGES_MAX);
+    expect(await pages([])).toBe(0);
+    const [first] = log.ops.keys();
+    const nearEnd = [...log.ops.keys()].at(-2);
+    if (first === undefined || nearEnd === undefined) throw new Error("no operations");
+    expect([
+      await pages([asOpId(fromHex(nearEnd))]),
+      await pages([asOpId(fromHex(nearEnd))]),
+    ]).toEqual([1, 1]);
+    fleet.now += ASK_AGAIN_MS;
+    expect(await pages([])).toBeGreaterThan(ANSWER_PAGES_MAX);
   });
 });
 

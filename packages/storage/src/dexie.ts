@@ -66,6 +66,7 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
   db.version(4)
     .stores({ groups: "conversation", senders: "[conversation+device]", posts: "id, from" })
     .upgrade(addDevices);
+  db.version(5).upgrade(countStrays);
   const self: Table<SelfRecord, string> = db.table("self");
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
   const messages: Table<MessageRow, MessageKey> = db.table("history");
@@ -344,6 +345,17 @@ async function addDevices(transaction: Transaction): Promise<void> {
     .toCollection()
     .modify((row: Partial<OutboxRow>) => {
       Object.assign(row, { spread: true, group: undefined, recipients: undefined });
+    });
+}
+
+/** Groups count operations beside others and late ones from here on: none of those that are there. */
+async function countStrays(transaction: Transaction): Promise<void> {
+  const counts: Pick<GroupRow["log"], "siblings" | "late"> = { siblings: new Map(), late: 0 };
+  await transaction
+    .table("groups")
+    .toCollection()
+    .modify((row: { log?: object }) => {
+      if (typeof row.log === "object") Object.assign(row.log, counts);
     });
 }
 

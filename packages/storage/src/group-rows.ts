@@ -110,6 +110,8 @@ const log = record<Log>({
   turnovers: count,
   certs: mapOf(opId, cert),
   held: mapOf(opId, record<Held>({ op, account, cert })),
+  siblings: mapOf(account, count),
+  late: count,
   awaited: mapOf(account, list(text)),
 });
 

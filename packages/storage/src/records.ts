@@ -403,6 +403,8 @@ export const sampleGroup = (conversation: string, seed = 1): GroupRow => {
       turnovers: 2,
       certs: new Map([[id, sampleCert(seed)]]),
       held: new Map([[hex(seed + 1, 64), { ...held, op: { ...op, action: { kind: "leave" } } }]]),
+      siblings: new Map([[name, 3]]),
+      late: 1,
       awaited: new Map([[name, [hex(3, 16)]]]),
     },
     roster: new Map([[name, { sequence: 4, devices: [sampleLink(seed)] }]]),

@@ -801,6 +801,34 @@ describe("a Dexie store of version 3", () => {
   }
 });
 
+describe("a Dexie store of version 4", () => {
+  test("has groups that count strays from here on", async () => {
+    const name = newName();
+    const request = indexedDB.open(name, 40);
+    request.onupgradeneeded = () => {
+      const db = request.result;
+      db.createObjectStore("self");
+      db.createObjectStore("conversations", { keyPath: "id" });
+      const history = db.createObjectStore("history", { keyPath: ["conversation", "id"] });
+      history.createIndex("[conversation+order]", ["conversation", "order"]);
+      db.createObjectStore("outbox", { keyPath: "id" }).createIndex("conversation", "conversation");
+      db.createObjectStore("groups", { keyPath: "conversation" });
+      db.createObjectStore("senders", { keyPath: ["conversation", "device"] });
+      db.createObjectStore("posts", { keyPath: "id" }).createIndex("from", "from");
+    };
+    const old = await done(request);
+    const group = sampleGroup("circle");
+    const { siblings: _, late: __, ...log } = group.log;
+    await put(old, "groups", [{ ...group, log }, { conversation: "damaged" }]);
+    old.close();
+    const store = await connect(name);
+    expect(await store.loadAll()).toMatchObject({
+      groups: [{ ...group, log: { ...log, siblings: new Map(), late: 0 } }],
+      damaged: 1,
+    });
+  });
+});
+
 describe("a long history in a Dexie store", () => {
   test("of 5,000 messages comes in pages of 50, each message once and in order", async () => {
     const store = await connect(newName());

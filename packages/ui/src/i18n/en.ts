@@ -224,7 +224,8 @@ export const en = {
     addedOn: (date: string) => `Added on ${date}`,
     remove: "Remove",
     removeLabel: (id: string) => `Remove device ${id}`,
-    removeSure: "From the next message on nothing reaches this device. It keeps what it has.",
+    removeSure:
+      "From the next message on nothing reaches this device. It keeps what it has, your account's key included: if somebody else can unlock it, begin a new account.",
     removeYes: "Remove device",
     keep: "Keep",
     removeFailed: "The device could not be removed. Try again.",

@@ -208,7 +208,8 @@ export const zh: Catalog = {
     addedOn: (date) => `添加于 ${date}`,
     remove: "移除",
     removeLabel: (id) => `移除设备 ${id}`,
-    removeSure: "从下一条消息起，该设备不会再收到任何内容。它已有的内容会保留。",
+    removeSure:
+      "从下一条消息起，该设备不会再收到任何内容。它已有的内容会保留，包括你的账户密钥：如果别人能解锁它，请新建账户。",
     removeYes: "移除设备",
     keep: "保留",
     removeFailed: "未能移除该设备，请重试。",
