@@ -678,4 +678,46 @@ export const CATALOGUE: readonly Entry[] = [
     ],
     killer: { invariant: "I4", faults: CALM, devices: true },
   },
+  {
+    id: "revoke-voids-nothing",
+    what: "what a device signs beside its own revoke counts",
+    how: [
+      {
+        file: "packages/crypto/src/membership-fold.ts",
+        from: "return cut.account === logged.account && bytesToHex(action.device) === logged.device;",
+        to: "return cut.id === logged.id;",
+      },
+    ],
+    killer: { invariant: "I11", faults: CALM, devices: true },
+  },
+  {
+    id: "removed-device-not-revoked",
+    what: "groups never hear that a device was taken from its account's list",
+    how: [
+      {
+        file: "packages/protocol/src/group.ts",
+        from: "  await revokeRemoved(draft);\n",
+        to: "  if (draft.known) await revokeRemoved(draft);\n",
+      },
+    ],
+    killer: {
+      file: "packages/protocol/test/groups.test.ts",
+      test: "can do nothing for the account any more",
+    },
+  },
+  {
+    id: "strangers-afterthoughts",
+    what: "a removed member's own pages fill everybody's log",
+    how: [
+      {
+        file: "packages/protocol/src/group-inbox.ts",
+        from: "if (isOfStranger(log, before, by)) {",
+        to: "if (by === pair && isOfStranger(log, before, by)) {",
+      },
+    ],
+    killer: {
+      file: "packages/protocol/test/groups.test.ts",
+      test: "has what it makes up afterwards taken by nobody",
+    },
+  },
 ];

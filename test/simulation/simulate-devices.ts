@@ -4,9 +4,26 @@
  * Owns: what people with several devices do, and what must hold for an account. Leaves to simulate.ts: two people with a
  * device each, and the faults that only they can suffer; to oracle.ts: what must hold for each device.
  */
-import { accountIdOf, deriveInviteKeys, type OwnDevice } from "@sotto/crypto";
+import {
+  accountIdOf,
+  deriveInviteKeys,
+  type GroupLog,
+  makeOp,
+  type OwnDevice,
+  pagesSince,
+} from "@sotto/crypto";
 import type { ConversationId, ConversationRecord, DropReason, MessageRow } from "@sotto/protocol";
-import { bytesToHex, equalBytes } from "@sotto/wire";
+import {
+  asAccountId,
+  asContentId,
+  asGroupId,
+  asOpId,
+  bytesToHex,
+  encodeContent,
+  equalBytes,
+  type GroupAction,
+  hexToBytes,
+} from "@sotto/wire";
 import { type Client, createClient } from "./client.ts";
 import { createDecisions } from "./decisions.ts";
 import { createEvilRelay } from "./evil-relay.ts";
@@ -30,6 +47,15 @@ import { createThinNetwork } from "./thin-network.ts";
 const NOTES = "notes";
 const GROUP = "circle";
 const WRITES_MAX = 14;
+/** An account that nobody is. */
+const STRANGER = new Uint8Array(20).fill(0xee);
+
+/** Whoever has a device that was taken out: what it knew of the group before. */
+interface Thief {
+  readonly client: Client;
+  readonly account: Account;
+  readonly log: GroupLog;
+}
 
 /** One person, the devices they have had, in the order in which they came. */
 interface Account {
@@ -141,6 +167,8 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
   const world = random.fork();
   const written = new Map<string, Written>();
   const wasAdded = new Set<Account>();
+  const thieves: Thief[] = [];
+  const expelled = new Set<Account>();
 
   const again = (ms: number, run: () => void | Promise<void>): void => {
     scheduler.after(ms, run);
@@ -200,6 +228,7 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
   if (unsettled !== undefined) oracle.fail("I4", unsettled);
   network.atTheEnd();
   for (const [id, text] of written) checkText(id, text);
+  checkThieves();
   await oracle.atTheEnd(new Set<DropReason>());
   return {
     seed,
@@ -328,6 +357,7 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
       return;
     }
     if (!act.take()) return;
+    noteThief(target, account);
     account.isChanging = true;
     const device = bytesToHex(target.disk.self.cert.deviceId);
     const isGone = (): boolean =>
@@ -380,8 +410,101 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
     const target = act.random.pick(accounts.slice(1));
     if (!membersAt(by).has(nameOf(target)) || !act.take()) return;
     trace(`${by.name} removes ${target.name} from the group`);
+    expelled.add(target);
+    for (const device of present(target)) noteThief(device, target);
     await by.feed(GROUP, { kind: "group-remove", account: nameOf(target) });
     if (membersAt(by).has(nameOf(target))) again(1_000, () => expel(by));
+  }
+
+  function noteThief(client: Client, account: Account): void {
+    const record = groupOf(client);
+    const log = record === undefined ? undefined : client.disk.groups.get(record.id)?.log;
+    if (log?.state.members.has(nameOf(account)) !== true) return;
+    thieves.push({ client, account, log });
+    again(500 + world.exponential(faults.phaseMs / 6), steal);
+  }
+
+  /**
+   * A stolen device signs on as if it had not heard that it is out, and somebody in the group passes that on to those who
+   * have heard. Not its own leave, and not its revoking of honest devices: those it can do (protocol/SPEC.md §11).
+   */
+  async function steal(): Promise<void> {
+    if (healing) return;
+    again(world.exponential(faults.phaseMs / 6), steal);
+    const act = decisions.next("thief");
+    const by = act.random;
+    const thief = by.pick(thieves);
+    const others = accounts.filter((one) => one !== thief.account);
+    const victims = accounts
+      .flatMap((one) => present(one))
+      .filter((one) => one.running && knowsOut(one, thief));
+    if (victims.length === 0 || !act.take()) return;
+    const victim = by.pick(victims);
+    const someone = asAccountId(hexToBytes(nameOf(by.pick(others))) ?? STRANGER);
+    const action = by.pick<Exclude<GroupAction, { kind: "create" }>>([
+      { kind: "add", account: asAccountId(STRANGER) },
+      { kind: "remove", account: someone },
+      { kind: "role", account: someone, role: "admin" },
+      { kind: "policy", adders: "members" },
+      { kind: "rotateTopic" },
+    ]);
+    const env = { entropy: by.bytes, crypto, now: thief.client.now() };
+    const made = await makeOp(thief.log, thief.client.disk.self, action, env);
+    const record = groupOf(victim);
+    if (!made.ok || record?.peer.state !== "group") return;
+    trace(`${thief.client.name} is stolen: ${action.kind}, told to ${victim.name}`);
+    const known = thief.log.heads.map((head) => asOpId(hexToBytes(head) ?? STRANGER));
+    const group = asGroupId(made.log.group);
+    const bringer = by.pick([thief.account, ...others].filter((one) => chatOf(victim, one)));
+    const from = chatOf(victim, bringer)?.id ?? record.id;
+    for (const page of pagesSince(made.log, known)) {
+      const about = { id: asContentId(by.bytes(16)), time: { ms: victim.now(), counter: 0 } };
+      const post = {
+        kind: "told",
+        account: nameOf(bringer),
+        device: bytesToHex(bringer.devices[0]!.disk.self.cert.deviceId),
+        content: encodeContent({ kind: "page", ...about, group, page }),
+      } as const;
+      const row = { id: bytesToHex(by.bytes(16)), from, to: record.id, sequence: 1, post };
+      await victim.feed(record.id, { kind: "post", row });
+    }
+  }
+
+  /** Before it knows, what the thief signs is what its account does. */
+  function knowsOut(client: Client, { client: stolen, account }: Thief): boolean {
+    const record = groupOf(client);
+    const state = record === undefined ? undefined : client.disk.groups.get(record.id)?.log.state;
+    if (state === undefined || chatsOf(client) === 0) return false;
+    const device = bytesToHex(stolen.disk.self.cert.deviceId);
+    if (state.revoked.has(`${nameOf(account)}/${device}`)) return true;
+    return wasAdded.has(account) && !state.members.has(nameOf(account));
+  }
+
+  function chatsOf(client: Client): number {
+    return accounts.filter((one) => chatOf(client, one) !== undefined).length;
+  }
+
+  /** I11: what stolen devices signed has no effect anywhere. */
+  function checkThieves(): void {
+    for (const client of accounts.flatMap((one) => present(one))) {
+      const record = groupOf(client);
+      const state = record === undefined ? undefined : client.disk.groups.get(record.id)?.log.state;
+      const own = accountOf(client);
+      if (state === undefined || own === undefined || expelled.has(own)) continue;
+      if (state.members.has(bytesToHex(STRANGER))) {
+        oracle.fail("I11", `${client.name} takes a stranger for a member`);
+      }
+      if (state.adders !== "admins") oracle.fail("I11", `${client.name} has a stranger's policy`);
+      for (const [account, { role }] of state.members) {
+        const isFounder = account === nameOf(accounts[0]!);
+        if ((role === "admin") !== isFounder) oracle.fail("I11", `${client.name} has other admins`);
+      }
+      for (const account of wasAdded) {
+        if (!expelled.has(account) && !state.members.has(nameOf(account))) {
+          oracle.fail("I11", `${client.name} misses ${account.name}`);
+        }
+      }
+    }
   }
 
   function nameOf(account: Account): string {
