@@ -74,6 +74,7 @@ export function onFollow(draft: Draft, from: ConversationId, on: boolean): void 
     drop(draft, "outbox-full");
     return;
   }
+  if (!on) withdrawAll(draft, from);
   // Asked anew: told anew.
   const groups = on ? [...others, { group: from, told: "" }] : others;
   changeDevices(draft, { groups });
@@ -136,8 +137,16 @@ export function onRelease(
   putOutbox(draft, { ...newRow(draft, about), envelope, group: from });
 }
 
-export function onWithdraw(draft: Draft, from: ConversationId): void {
-  for (const row of draft.outbox) if (row.group === from) forget(draft, row.id);
+export function onWithdraw(draft: Draft, group: ConversationId): void {
+  for (const row of draft.outbox) if (row.group === group) forget(draft, row.id);
+}
+
+/** From every pair with the account: the group itself knows of none while the conversation is held. */
+function withdrawAll(draft: Draft, group: ConversationId): void {
+  onWithdraw(draft, group);
+  for (const { conversation } of draft.conversation.devices.links) {
+    post(draft, conversation, { kind: "withdraw", group });
+  }
 }
 
 /** Introduces the account of this conversation to others in a group. */
@@ -280,7 +289,7 @@ export async function onGroupPost(draft: Draft, what: GroupPost, { from }: PostR
       onRelease(draft, what, from);
       return;
     case "withdraw":
-      onWithdraw(draft, from);
+      onWithdraw(draft, what.group ?? from);
       return;
     case "opened":
       onOpened(draft, what);

@@ -89,8 +89,8 @@ export type GroupPost =
   | { readonly kind: "way"; readonly by: string; readonly content: Uint8Array }
   /** From a group to a pair: send this sealed group message; in place of another one with the same content. */
   | { readonly kind: "release"; readonly awaits: MessageId; readonly envelope: Uint8Array }
-  /** From a group to a pair: nothing of the group's is to be sent any more. */
-  | { readonly kind: "withdraw" }
+  /** To a pair: nothing of the group with that record is to be sent any more; without one, of the group that says so. */
+  | { readonly kind: "withdraw"; readonly group?: ConversationId | undefined }
   /** From a pair to a group: its device has this message; or, by every sign, cannot open it. */
   | {
       readonly kind: "reached" | "stale";

@@ -248,11 +248,10 @@ function followMembers(draft: Draft): void {
     roster.set(account, { sequence: 0, devices: [] });
     post(draft, `account:${account}`, { kind: "follow", on: true });
   }
-  for (const [account, { devices }] of row.roster) {
+  for (const account of row.roster.keys()) {
     if (members.has(account)) continue;
     roster.delete(account);
     post(draft, `account:${account}`, { kind: "follow", on: false });
-    for (const { conversation } of devices) post(draft, conversation, { kind: "withdraw" });
   }
   const isChanged =
     roster.size !== row.roster.size || [...roster.keys()].some((one) => !row.roster.has(one));

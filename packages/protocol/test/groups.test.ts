@@ -443,6 +443,30 @@ describe("a removed member", () => {
   });
 });
 
+it("what a removed member wrote goes from every pair, also while the group knows of none with that account", async () => {
+  const { fleet, ann, bob } = await three();
+  fleet.offline.add(bob);
+  await say(bob, "still here");
+  const waiting = (): readonly unknown[] =>
+    bob.stored(bob.chatWith(ann)).filter(({ group }) => group !== undefined);
+  expect(waiting()).toHaveLength(1);
+  await remove(ann, bob);
+  await fleet.pass(1_000);
+  // As while the conversation with Ann is held.
+  const slice = bob.slices.get(bob.groupOf());
+  const stored = slice?.group;
+  if (slice === undefined || stored?.row === undefined) throw new Error("no group");
+  const roster = new Map([...stored.row.roster].map(([one, it]) => [one, { ...it, devices: [] }]));
+  bob.slices.set(bob.groupOf(), {
+    ...slice,
+    group: { ...stored, row: { ...stored.row, roster } },
+  });
+  fleet.offline.delete(bob);
+  await fleet.pass(1_000);
+  expect(isMember(bob)).toBe(false);
+  expect(waiting()).toEqual([]);
+});
+
 describe("a question about a long log", () => {
   it("is answered once in ASK_AGAIN_MS, and one about a short rest every time", async () => {
     const { fleet, ann, cy } = await three();

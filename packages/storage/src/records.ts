@@ -315,6 +315,7 @@ export const POSTS: readonly Post[] = [
   { kind: "way", by: hex(87, 40), content: bytes(300, 87) },
   { kind: "release", awaits: hex(88, 32), envelope: bytes(256, 88) },
   { kind: "withdraw" },
+  { kind: "withdraw", group: "a group" },
   { kind: "reached", awaits: hex(89, 32), account: hex(90, 40), device: deviceName(91) },
   { kind: "stale", awaits: hex(89, 32), account: hex(90, 40), device: deviceName(91) },
   { kind: "told", account: hex(92, 40), device: deviceName(93), content: bytes(300, 92) },

@@ -415,7 +415,7 @@ const postByKind: ReadonlyMap<unknown, Check> = new Map<Post["kind"], Check>([
   ["pass", record<PostOf<"pass">>({ content: bytes() })],
   ["way", record<PostOf<"way">>({ by: account, content: bytes() })],
   ["release", record<PostOf<"release">>({ awaits: text, envelope })],
-  ["withdraw", () => true],
+  ["withdraw", record<{ group: unknown }>({ group: optional(text) })],
   ["reached", record<PostOf<"reached">>({ awaits: text, account, device: deviceName })],
   ["stale", record<PostOf<"reached">>({ awaits: text, account, device: deviceName })],
   ["told", record<PostOf<"told">>({ account, device: deviceName, content: bytes() })],
