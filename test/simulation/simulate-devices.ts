@@ -448,7 +448,7 @@ export async function simulateDevices(seed: number, options: RunOptions = {}): P
       { kind: "policy", adders: "members" },
       { kind: "rotateTopic" },
     ]);
-    const env = { entropy: by.bytes, crypto, now: thief.client.now() };
+    const env = { entropy: (length: number) => by.bytes(length), crypto, now: thief.client.now() };
     const made = await makeOp(thief.log, thief.client.disk.self, action, env);
     const record = groupOf(victim);
     if (!made.ok || record?.peer.state !== "group") return;

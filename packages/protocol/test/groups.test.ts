@@ -447,9 +447,12 @@ it("what a removed member wrote goes from every pair, also while the group knows
   const { fleet, ann, bob } = await three();
   fleet.offline.add(bob);
   await say(bob, "still here");
+  await fleet.pass(1_000);
   const waiting = (): readonly unknown[] =>
-    bob.stored(bob.chatWith(ann)).filter(({ group }) => group !== undefined);
-  expect(waiting()).toHaveLength(1);
+    [...bob.slices.keys()]
+      .flatMap((id) => bob.stored(id))
+      .filter(({ group }) => group !== undefined);
+  expect(waiting().length).toBeGreaterThan(0);
   await remove(ann, bob);
   await fleet.pass(1_000);
   // As while the conversation with Ann is held.
