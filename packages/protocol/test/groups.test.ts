@@ -443,31 +443,27 @@ describe("a removed member", () => {
   });
 });
 
-it("what a removed member wrote goes from every pair, also while the group knows of none with that account", async () => {
+it("what waits for an account goes from every pair with it once the group lets go of it", async () => {
   const { fleet, ann, bob } = await three();
+  const phone = await fleet.sibling(ann, "Ann's phone");
+  await start(phone);
+  await fleet.link(ann, phone);
+  await fleet.pass(240_000);
   fleet.offline.add(bob);
   await say(bob, "still here");
   await fleet.pass(1_000);
-  const waiting = (): readonly unknown[] =>
-    [...bob.slices.keys()]
-      .flatMap((id) => bob.stored(id))
-      .filter(({ group }) => group !== undefined);
-  expect(waiting().length).toBeGreaterThan(0);
-  await remove(ann, bob);
-  await fleet.pass(1_000);
-  // As while the conversation with Ann is held.
-  const slice = bob.slices.get(bob.groupOf());
-  const stored = slice?.group;
-  if (slice === undefined || stored?.row === undefined) throw new Error("no group");
-  const roster = new Map([...stored.row.roster].map(([one, it]) => [one, { ...it, devices: [] }]));
-  bob.slices.set(bob.groupOf(), {
-    ...slice,
-    group: { ...stored, row: { ...stored.row, roster } },
-  });
-  fleet.offline.delete(bob);
-  await fleet.pass(1_000);
-  expect(isMember(bob)).toBe(false);
-  expect(waiting()).toEqual([]);
+  const waiting = (): readonly string[] =>
+    [...bob.slices.keys()].filter((id) => bob.stored(id).some(({ group }) => group !== undefined));
+  const pairs = waiting();
+  expect(pairs).toContain(bob.chatWith(ann));
+  expect(pairs).toHaveLength(3);
+  // As when the conversation with Ann is held, and the group knows of no pair with her.
+  const what = { kind: "follow", on: false } as const;
+  const row = { id: messageId(), from: bob.groupOf(), to: bob.chatWith(ann), sequence: 1 };
+  await bob.feed(bob.chatWith(ann), { kind: "post", row: { ...row, post: what } });
+  await fleet.settle();
+  expect(waiting()).toHaveLength(1);
+  expect(waiting()).not.toContain(bob.chatWith(ann));
 });
 
 describe("a question about a long log", () => {
