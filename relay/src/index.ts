@@ -5,19 +5,23 @@
 import { randomBytes } from "node:crypto";
 import { nodeBackend } from "@sotto/engines/node";
 import type { RelayIdentity } from "./core/connection.ts";
+import { type Limits, limitsOf } from "./config/limit-keys.ts";
 import { createExchange } from "./core/exchange.ts";
+import type { MailLimits } from "./core/mailbox.ts";
 import { createMemoryStore } from "./core/memory-store.ts";
 import type { Counter, RelayEnv, Store } from "./core/ports.ts";
 import { announcedAddress, type CircuitLimits } from "./node/circuit-limits.ts";
 import type { Circuit } from "./node/circuit.ts";
 import { HOST_DEFAULT, PORT_DEFAULT } from "./node/defaults.ts";
+import { createDiskSpace } from "./node/disk-space.ts";
 import { createHubServer, type HubServer } from "./node/hub-server.ts";
 import { createSecrets, loadSecrets } from "./node/keys.ts";
 import { startHttp } from "./node/server.ts";
 import { createStaticFiles } from "./node/static-files.ts";
 import { openSqliteStore } from "./node/store/sqlite.ts";
 
-export interface RelayOptions {
+/** With the limits an operator may choose (CONFIG.md). */
+export interface RelayOptions extends Partial<Limits> {
   /** 0: any free port. */
   readonly port?: number;
   readonly host?: string;
@@ -27,8 +31,6 @@ export interface RelayOptions {
   readonly app?: string | undefined;
   /** Origin under which clients reach this relay; undefined: http://localhost with the real port. */
   readonly publicUrl?: string | undefined;
-  /** Mail, offers and rows together; BYTES_MAX_DEFAULT unless given. */
-  readonly maxBytes?: number;
   /** False: no libp2p circuits. */
   readonly circuit?: boolean;
   readonly circuitLimits?: Partial<CircuitLimits>;
@@ -81,6 +83,12 @@ async function start(
   endAll: () => Promise<void>,
 ): Promise<Relay> {
   const { data } = options;
+  const limits = limitsOf(options);
+  const mailLimits: MailLimits = {
+    messages: limits.queueMessages,
+    bytes: limits.queueBytes,
+    ttlHours: limits.ttlHours,
+  };
   const secrets = data === undefined ? createSecrets() : loadSecrets(data);
   const store: Store = data === undefined ? createMemoryStore() : openSqliteStore(data);
   endings.push(() => store.close());
@@ -106,7 +114,13 @@ async function start(
     clock: env,
     sendSecret: secrets.sendSecret,
     count: env.count,
-    ...(options.maxBytes === undefined ? {} : { bytesMax: options.maxBytes }),
+    bytesMax: limits.maxBytes,
+    queuesMax: limits.maxQueues,
+    queuesPerReader: limits.queuesPerReader,
+    mailLimits,
+    ...(data === undefined
+      ? {}
+      : { hasDisk: createDiskSpace(data, limits.minFree, () => performance.now()) }),
   });
   endings.push(() => exchange.stop());
 
@@ -128,6 +142,19 @@ async function start(
       return exchange.stats().storeFails ? "the store takes no mail" : undefined;
     },
     trustProxy: options.trustProxy ?? false,
+    connectionsPerPlace: limits.connectionsPerPlace,
+    httpSocketsMax: limits.maxHttpSockets,
+    requestMs: limits.authMs,
+    placesMax: limits.maxPlaces,
+    placeLimits: {
+      connectBurst: limits.connectBurst,
+      connectIntervalMs: 1_000 / limits.connectsPerSecond,
+      queueNewBurst: limits.queueBurst,
+      queueNewIntervalMs: 60_000 / limits.queuesPerMinute,
+      scarceQueueBurst: limits.scarceQueueBurst,
+      appendBytesBurst: limits.appendBurst,
+      appendByteIntervalMs: 1_000 / limits.appendsPerSecond,
+    },
   });
   endings.unshift(() => http.close());
   const url = options.publicUrl ?? `http://localhost:${http.port}`;
@@ -137,17 +164,31 @@ async function start(
     const opened = await createCircuit({
       identitySecret: secrets.identitySeed,
       announce: [announcedAddress(url)],
-      ...(options.circuitLimits === undefined ? {} : { limits: options.circuitLimits }),
+      limits: {
+        reservations: limits.maxReservations,
+        connections: limits.maxCircuits,
+        ...options.circuitLimits,
+      },
     });
     circuit = opened;
     endings.push(() => opened.close());
   }
-  hub = createHubServer({
-    exchange,
-    env,
-    identity,
-    circuit: circuit !== undefined,
-  });
+  hub = createHubServer(
+    {
+      exchange,
+      env,
+      identity,
+      circuit: circuit !== undefined,
+      mailLimits,
+      authMs: limits.authMs,
+    },
+    {
+      connections: limits.maxConnections,
+      socketBuffer: limits.socketBuffer,
+      bufferedBytes: limits.maxBuffered,
+      stalledMs: limits.stalledMs,
+    },
+  );
 
   const opened = hub;
   endings.push(() => opened.drain());
@@ -202,13 +243,17 @@ export { configPage } from "./config/explain.ts";
 export { resolveSettings } from "./config/resolve.ts";
 export { nodeBackend } from "@sotto/engines/node";
 export {
+  BUFFERED_BYTES_MAX,
   CONNECTIONS_MAX,
-  createHubServer,
-  HEARTBEAT_MS,
+  CONNECTIONS_PER_PLACE_MAX,
+  SCARCE_BUFFER_MAX,
   SOCKET_BUFFER_MAX,
   STALLED_MS,
-} from "./node/hub-server.ts";
+} from "./node/defaults.ts";
+export { createDiskSpace } from "./node/disk-space.ts";
+export { createHubServer, HEARTBEAT_MS } from "./node/hub-server.ts";
 export { loadSecrets } from "./node/keys.ts";
-export { CONNECTIONS_PER_ADDRESS_MAX, LOOPBACK_SHARES, placeOf } from "./node/places.ts";
+export { createPlaces, LOOPBACK_SHARES, NETWORK_SHARES, placeOf } from "./node/places.ts";
+export { CIRCUITS_PER_PLACE_MAX } from "./node/server.ts";
 export { DEFAULT_HEADERS } from "./node/static-files.ts";
 export { openSqliteStore } from "./node/store/sqlite.ts";

@@ -1,10 +1,12 @@
 /** What one place may use up: buckets that outlive connections, and never too many of them. */
 import { describe, expect, test } from "vitest";
-import { LOOPBACK_SHARES } from "sotto-relay";
+import { LOOPBACK_SHARES, NETWORK_SHARES } from "sotto-relay";
 import {
   ALLOWANCES_SWEEP_MS,
   APPEND_BYTE_INTERVAL_MS,
   APPEND_BYTES_BURST,
+  CONNECT_BURST,
+  CONNECT_INTERVAL_MS,
   createAllowance,
   createAllowances,
   HOUR_MS,
@@ -62,7 +64,8 @@ describe("allowances", () => {
   test("a place has the same until it is full again, and others have their own", () => {
     let now = START;
     const allowances = createAllowances(() => now);
-    const spend = (place: string): number => allowances.of(place).queueNews.take(now);
+    const spend = (place: string): number =>
+      allowances.of({ name: place, shares: 1 }).queueNews.take(now);
     for (let index = 0; index < QUEUE_NEW_BURST; index++) expect(spend("a")).toBe(0);
     expect(spend("a")).toBeGreaterThan(0);
     expect(spend("b")).toBe(0);
@@ -76,15 +79,55 @@ describe("allowances", () => {
   test("one that used only bytes is not forgotten before those are back", () => {
     let now = START;
     const allowances = createAllowances(() => now);
-    expect(allowances.of("a").appendBytes.take(now, APPEND_BYTES_BURST)).toBe(0);
+    expect(allowances.of({ name: "a", shares: 1 }).appendBytes.take(now, APPEND_BYTES_BURST)).toBe(
+      0,
+    );
     now += 2 * ALLOWANCES_SWEEP_MS;
-    expect(allowances.of("a").appendBytes.take(now, APPEND_BYTES_BURST)).toBeGreaterThan(0);
+    expect(
+      allowances.of({ name: "a", shares: 1 }).appendBytes.take(now, APPEND_BYTES_BURST),
+    ).toBeGreaterThan(0);
+  });
+
+  test("a network has as much as so many places, whichever of its places ask", () => {
+    const allowances = createAllowances(() => START);
+    const network = { name: "network", shares: NETWORK_SHARES };
+    const spend = (name: string): number =>
+      allowances.of({ name, shares: 1, network }).queueNews.take(START);
+    for (let place = 0; place < NETWORK_SHARES; place++) {
+      for (let index = 0; index < QUEUE_NEW_BURST; index++) expect(spend(`p${place}`)).toBe(0);
+      expect(spend(`p${place}`)).toBeGreaterThan(0);
+    }
+    expect(spend("another")).toBeGreaterThan(0);
+    // What the network refused was not taken from the place.
+    const place = { name: "another", shares: 1 };
+    const { queueNews } = allowances.of(place);
+    for (let index = 0; index < QUEUE_NEW_BURST; index++) expect(queueNews.take(START)).toBe(0);
+  });
+
+  test("a crowd seen once pushes out one another, and not who used up much", () => {
+    const allowances = createAllowances(() => START, 100);
+    const of = (name: string) => allowances.of({ name, shares: 1 });
+    for (let index = 0; index < QUEUE_NEW_BURST; index++) of("spent").queueNews.take(START);
+    for (let index = 0; index < 10_000; index++) {
+      of(`stranger ${index}`).queueNews.take(START);
+      expect(allowances.size).toBeLessThanOrEqual(100);
+    }
+    expect(of("spent").queueNews.take(START)).toBeGreaterThan(0);
+  });
+
+  test("connections: a burst, then one per interval; what is spent on refusals may be all there is", () => {
+    const { connects } = createAllowance();
+    for (let index = 0; index < CONNECT_BURST; index++) expect(connects.take(START)).toBe(0);
+    expect(connects.take(START)).toBe(CONNECT_INTERVAL_MS);
+    const soon = START + CONNECT_INTERVAL_MS;
+    connects.spend(soon, CONNECT_BURST + 1);
+    expect(connects.take(soon)).toBe(CONNECT_INTERVAL_MS);
   });
 
   test("are never more than so many: the one not asked for the longest goes", () => {
     const allowances = createAllowances(() => START, 3);
     const spend = (place: string): number =>
-      allowances.of(place).appendBytes.take(START, APPEND_BYTES_BURST);
+      allowances.of({ name: place, shares: 1 }).appendBytes.take(START, APPEND_BYTES_BURST);
     for (const place of ["a", "b", "c"]) expect(spend(place)).toBe(0);
     expect(spend("a")).toBeGreaterThan(0);
     expect(spend("d")).toBe(0);

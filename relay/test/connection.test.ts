@@ -9,13 +9,16 @@ import {
   asSendId,
 } from "@sotto/wire";
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   AUTH_FRAME_BYTES_MAX,
   AUTH_MS,
   BUNDLE_GET_BURST,
   BUNDLE_GET_INTERVAL_MS,
   BUNDLES_PER_QUEUE_MAX,
+  PLACE_BUNDLE_GET_BURST,
+  SCARCE_QUEUE_BURST,
+  SCARCE_SHARE,
   CREDIT_BYTES,
   CREDIT_MESSAGES,
   QUEUE_NEW_BURST,
@@ -385,6 +388,29 @@ describe("credit", () => {
   });
 });
 
+describe("a socket with little room", () => {
+  test("gets no more from the disk than it takes, and the rest when it takes more", async () => {
+    const world = createWorld();
+    const [alice, bob] = [await world.connect(), await world.connect()];
+    const { alias, queueId } = await pair(alice.client, bob.client);
+    alice.client.close();
+    const count = 12;
+    for (let index = 0; index < count; index++) {
+      expect(await bob.client.request(append(alias, random(32_768)))).toEqual(OK);
+    }
+    const again = await world.connect(alice.client.readerSeed);
+    again.room = 100_000;
+    await again.client.request({ type: "queue-open", queueIds: [queueId] });
+    // Three fit, and one always goes while there is any room.
+    await vi.waitFor(() => expect(again.client.waiting("deliver")).toBe(4));
+    await turn();
+    expect(again.client.waiting("deliver")).toBe(4);
+    again.room = Infinity;
+    again.connection.resume();
+    await vi.waitFor(() => expect(again.client.waiting("deliver")).toBe(count));
+  });
+});
+
 describe("signals", () => {
   test("reach a connected owner, and nobody else ever", async () => {
     const world = createWorld();
@@ -431,6 +457,58 @@ describe("limits", () => {
     expect(await mallory.client.request({ ...puts[0]!, alias: other.alias })).toEqual(GONE);
     await mallory.client.openSender(sendId, random(32), firstUse);
     expect(await alice.client.request(puts[0]!)).toEqual(GONE);
+  });
+
+  test("fetching offers: a burst per place, whatever the connections", async () => {
+    const world = createWorld();
+    const get = { type: "bundle-get", linkId: newLinkId() } as const;
+    const fetchAll = async (place: string): Promise<readonly string[]> => {
+      const { client } = await world.connect(random(32), place);
+      const all = Array.from({ length: BUNDLE_GET_BURST }, () => client.request(get));
+      return (await Promise.all(all)).map((answer) => (answer.type === "error" ? answer.code : ""));
+    };
+    const codes: string[] = [];
+    while (codes.length < PLACE_BUNDLE_GET_BURST) codes.push(...(await fetchAll("a")));
+    expect(new Set(codes)).toEqual(new Set(["gone"]));
+    expect(new Set(await fetchAll("a"))).toEqual(new Set(["later"]));
+    expect((await fetchAll("b"))[0]).toBe("gone");
+  });
+
+  test("signals cost their place what mail does", async () => {
+    const world = createWorld();
+    const [alice, bob] = [await world.connect(), await world.connect(random(32), "a")];
+    const { alias } = await pair(alice.client, bob.client);
+    const signal = { type: "signal", alias, blob: random(16_384) } as const;
+    for (let sent = 0; sent < APPEND_BYTES_BURST; sent += signal.blob.length) {
+      bob.client.send(signal, 1);
+    }
+    expect(await bob.client.request(signal)).toMatchObject({ type: "error", code: "later" });
+    expect(await bob.client.request(append(alias))).toMatchObject({ type: "error", code: "later" });
+    expect(alice.client.waiting("signalled")).toBe(APPEND_BYTES_BURST / signal.blob.length);
+  });
+
+  test("making queues while they are scarce: few per place, and those that had many have none", async () => {
+    const world = createWorld({ queuesMax: 100 });
+    const make = async (place: string): Promise<HubFrame> => {
+      const { client } = await world.connect(random(32), place);
+      return client.request({
+        type: "queue-new",
+        queueId: newQueueId(),
+        ttlHours: 1,
+        firstUseHash: random(32),
+      });
+    };
+    const scarceFrom = SCARCE_SHARE * 100;
+    for (let made = 0; made < scarceFrom; made++) expect((await make("a")).type).toBe("queue");
+    const refused = await make("a");
+    expect(refused).toMatchObject({ type: "error", code: "limit" });
+    expect(refused.type === "error" && refused.retryAfterMs).toBe(QUEUE_NEW_INTERVAL_MS);
+    for (const place of ["b", "c"]) {
+      for (let made = 0; made < SCARCE_QUEUE_BURST; made++) {
+        expect((await make(place)).type).toBe("queue");
+      }
+      expect(await make(place)).toMatchObject({ type: "error", code: "limit" });
+    }
   });
 
   test("fetching offers: a burst, then one per interval", async () => {

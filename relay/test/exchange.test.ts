@@ -7,6 +7,7 @@ import {
   HELD_BYTES_MAX,
   HOLD_MS,
   HOUR_MS,
+  NEW_SHARE,
   OFFER_HOURS,
   type Owner,
   type Queue,
@@ -617,8 +618,8 @@ describe("room for everything", () => {
     }
   });
 
-  test("queues and offers to the byte; a full relay still lets a sender in", async () => {
-    const world = createWorld({ bytesMax: 2 * ROW_BYTES + OFFER });
+  test("queues and offers to the byte of their share; a full relay still lets a sender in", async () => {
+    const world = createWorld({ bytesMax: (2 * ROW_BYTES + OFFER) / NEW_SHARE });
     const [alice, bob] = [await world.connect(), await world.connect()];
     const firstUse = random(16);
     const { alias, sendId } = await alice.client.makeQueue(firstUse);
@@ -631,6 +632,38 @@ describe("room for everything", () => {
     expect(await alice.client.request(other)).toMatchObject(FULL);
     expect((await bob.client.openSender(sendId, random(32), firstUse)).type).toBe("sender");
     await alice.client.makeQueue(random(16));
+  });
+
+  test("mail goes on where new queues and offers have ended, until all of it is used", async () => {
+    const world = createWorld({ bytesMax: 20 * ROW_BYTES });
+    const [alice, bob] = [await world.connect(), await world.connect()];
+    const { alias } = await pair(alice.client, bob.client);
+    for (let made = 1; made < 20 * NEW_SHARE; made++) await alice.client.makeQueue(random(16));
+    await expect(alice.client.makeQueue(random(16))).rejects.toThrow("full");
+    alice.client.close();
+    expect(await bob.client.request(append(alias))).toEqual(OK);
+    expect(await bob.client.request(append(alias))).toMatchObject(FULL);
+  });
+
+  test("a disk without room refuses what is new and still deletes", async () => {
+    let hasDisk = true;
+    const world = createWorld({ hasDisk: () => hasDisk });
+    const [alice, bob] = [await world.connect(), await world.connect()];
+    const { alias, queueId } = await pair(alice.client, bob.client);
+    alice.client.close();
+    const message = append(alias);
+    expect(await bob.client.request(message)).toEqual(OK);
+    hasDisk = false;
+    expect(await bob.client.request(message)).toEqual(OK);
+    expect(await bob.client.request(append(alias))).toMatchObject(FULL);
+    await expect(bob.client.makeQueue(random(16))).rejects.toThrow("full");
+    const again = await reopen(world, alice, queueId);
+    const delivered = await again.client.next("deliver");
+    again.client.ack(delivered.alias, delivered.sequence);
+    again.client.close();
+    expect(world.disk.messages.size).toBe(0);
+    hasDisk = true;
+    expect(await bob.client.request(append(alias))).toEqual(OK);
   });
 
   test("is given back by every end, and counted again after a restart", async () => {

@@ -1,25 +1,35 @@
 /** Sockets of the hub: sizes, slow readers, silent ones, and how many from where. */
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { connect as connectTcp, type Socket } from "node:net";
 import { decodeFrame, encodeFrame, FRAME_BYTES_MAX, HUB_PATH } from "@sotto/wire";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import {
-  CONNECTIONS_PER_ADDRESS_MAX,
+  CONNECTIONS_PER_PLACE_MAX,
   createHubServer,
+  createPlaces,
   HEARTBEAT_MS,
   LOOPBACK_SHARES,
+  NETWORK_SHARES,
   nodeBackend,
   placeOf,
   type Relay,
   type RelayOptions,
+  SCARCE_BUFFER_MAX,
   SOCKET_BUFFER_MAX,
   STALLED_MS,
   startRelay,
 } from "sotto-relay";
-import { createExchange, createMemoryStore, QUEUE_NEW_BURST } from "sotto-relay/core";
+import {
+  createExchange,
+  createMemoryStore,
+  HOUR_MS,
+  QUEUE_NEW_BURST,
+  REFUSED_CONNECTS,
+} from "sotto-relay/core";
 import { authenticate, connect, connectRaw, newQueueId, random } from "./client.ts";
-import { createClock } from "./world.ts";
+import { createClock, turn } from "./world.ts";
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
@@ -107,8 +117,62 @@ describe("a slow reader", () => {
   });
 });
 
+describe("sockets that are no clients (yet)", () => {
+  const raw = (port: number): Socket => {
+    const socket = connectTcp(port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.resume();
+    ends.push(() => socket.destroy());
+    return socket;
+  };
+  const HEAD = `GET ${HUB_PATH} HTTP/1.1\r\nHost: localhost\r\n`;
+
+  test.each([
+    ["says nothing", ""],
+    ["never ends its request", HEAD],
+  ])("one that %s is closed in time", async (_, said) => {
+    const relay = await start({ authMs: 200 });
+    const socket = raw(relay.port);
+    if (said !== "") socket.write(said);
+    await once(socket, "close");
+  });
+
+  test("one that says a byte at a time has no more time for it", async () => {
+    const relay = await start({ authMs: 200 });
+    const socket = raw(relay.port);
+    const closed = once(socket, "close");
+    const drip = setInterval(() => socket.write("X"), 20);
+    ends.push(() => clearInterval(drip));
+    socket.write(HEAD);
+    await closed;
+  });
+
+  test("a client may be silent for longer than a request may take", async () => {
+    const relay = await start({ authMs: 200 });
+    const client = await connect(relay.port);
+    const stranger = raw(relay.port);
+    await once(stranger, "close");
+    expect(await client.request({ type: "ping" })).toEqual({ type: "pong" });
+  });
+
+  test("one too many takes the place of the oldest; clients are not counted", async () => {
+    const relay = await start({ maxHttpSockets: 2 });
+    const client = await connect(relay.port);
+    const sockets = [raw(relay.port), raw(relay.port)];
+    for (const socket of sockets) await once(socket, "connect");
+    await connect(relay.port);
+    await vi.waitFor(() => expect(sockets[0]!.closed).toBe(true));
+    const third = raw(relay.port);
+    await once(third, "connect");
+    await connect(relay.port);
+    await vi.waitFor(() => expect(sockets[1]!.closed).toBe(true));
+    expect(third.destroyed).toBe(false);
+    expect(await client.request({ type: "ping" })).toEqual({ type: "pong" });
+  });
+});
+
 describe("with a clock of our own", () => {
-  async function startHub(connectionsMax?: number) {
+  async function startHub(limits?: Parameters<typeof createHubServer>[1]) {
     const clock = createClock();
     const env = {
       now: clock.now,
@@ -131,7 +195,7 @@ describe("with a clock of our own", () => {
         identity: { seed, publicKey: await nodeBackend.signPublic(seed) },
         circuit: false,
       },
-      connectionsMax,
+      limits,
     );
     const server = createServer();
     server.on("upgrade", (request, socket, head) => {
@@ -165,8 +229,8 @@ describe("with a clock of our own", () => {
   });
 
   test("so many sockets, and one more when one is gone", async () => {
-    const { hub, port } = await startHub(2);
-    const [first] = await Promise.all([connectRaw(port), connectRaw(port)]);
+    const { hub, port } = await startHub({ connections: 2 });
+    const [first] = await Promise.all([connect(port), connect(port)]);
     const [error] = await once(openSocket(port), "error");
     expect(String(error)).toContain("429");
     first.close();
@@ -174,7 +238,42 @@ describe("with a clock of our own", () => {
     await connectRaw(port);
   });
 
-  test("a socket that takes nothing for STALLED_MS is closed", async () => {
+  test("a newcomer takes the place of the oldest that proved nothing, never a client's", async () => {
+    const { hub, port } = await startHub({ connections: 3 });
+    const client = await connect(port);
+    const [first, second] = [await connectRaw(port), await connectRaw(port)];
+    const third = await connectRaw(port);
+    await first.closed;
+    expect(hub.connections).toBe(3);
+    // Whoever proves in time stays.
+    for (const stranger of [second, third]) {
+      stranger.send(await authenticate(stranger));
+      await stranger.next("welcome");
+    }
+    const [error] = await once(openSocket(port), "error");
+    expect(String(error)).toContain("429");
+    expect(await client.request({ type: "ping" })).toEqual({ type: "pong" });
+  });
+
+  test("while all of them have much waiting, each may have little", async () => {
+    const { hub, port } = await startHub({ bufferedBytes: SOCKET_BUFFER_MAX });
+    const stall = async (nth: number): Promise<number> => {
+      const before = hub.bufferedBytes;
+      const client = await connect(port);
+      client.pause();
+      const queueIds = Array.from({ length: 256 }, newQueueId);
+      for (let index = 0; index < 6_000; index++) client.send({ type: "queue-open", queueIds }, 0);
+      await vi.waitFor(() => expect(hub.stalled).toBe(nth), { timeout: 20_000, interval: 20 });
+      return hub.bufferedBytes - before;
+    };
+    expect(await stall(1)).toBeGreaterThanOrEqual(SOCKET_BUFFER_MAX);
+    const second = await stall(2);
+    expect(second).toBeGreaterThanOrEqual(SCARCE_BUFFER_MAX);
+    // What one socket read brought is answered to its end.
+    expect(second).toBeLessThan(SOCKET_BUFFER_MAX / 2);
+  });
+
+  test("a socket that takes nothing for STALLED_MS is closed, whatever the clock says", async () => {
     const { clock, hub, port } = await startHub();
     const client = await connectRaw(port);
     client.send(await authenticate(client));
@@ -185,9 +284,13 @@ describe("with a clock of our own", () => {
     await vi.waitFor(() => expect(hub.bufferedBytes).toBeGreaterThan(SOCKET_BUFFER_MAX), {
       timeout: 20_000,
     });
-    clock.advance(STALLED_MS - HEARTBEAT_MS);
+    clock.set(clock.now() + 24 * HOUR_MS);
+    clock.advance(STALLED_MS - 1);
     expect(hub.connections).toBe(1);
-    clock.advance(2 * HEARTBEAT_MS);
+    await turn();
+    expect(hub.connections).toBe(1);
+    clock.set(clock.now() - 48 * HOUR_MS);
+    clock.advance(1);
     await vi.waitFor(() => expect(hub.connections).toBe(0));
   });
 });
@@ -197,7 +300,7 @@ describe("how many from where", () => {
     const relay = await start({ trustProxy: true });
     const from = (address: string) =>
       openSocket(relay.port, { headers: { "x-forwarded-for": `10.9.9.9, ${address}` } });
-    const all = Array.from({ length: CONNECTIONS_PER_ADDRESS_MAX }, () => from("192.0.2.7"));
+    const all = Array.from({ length: CONNECTIONS_PER_PLACE_MAX }, () => from("192.0.2.7"));
     await Promise.all(all.map((socket) => once(socket, "open")));
     const refused = from("192.0.2.7");
     const [error] = await once(refused, "error");
@@ -206,7 +309,7 @@ describe("how many from where", () => {
     await connect(relay.port);
     // A place is free again once a socket is gone.
     all[0]!.terminate();
-    await vi.waitFor(() => expect(relay.stats().connections).toBe(CONNECTIONS_PER_ADDRESS_MAX + 1));
+    await vi.waitFor(() => expect(relay.stats().connections).toBe(CONNECTIONS_PER_PLACE_MAX + 1));
     await once(from("192.0.2.7"), "open");
   });
 
@@ -242,6 +345,45 @@ describe("how many from where", () => {
     expect(await makeAll("::1", 1)).toEqual(["limit"]);
   });
 
+  test("so many from one address, so many from one network", () => {
+    const places = createPlaces(2);
+    const enter = (address: string) => places.enter(placeOf(address));
+    const leave = enter("2001:db8:1:1::1");
+    expect(enter("2001:db8:1:1::2")).toBeTypeOf("function");
+    expect(enter("2001:db8:1:1::3")).toBeUndefined();
+    for (let index = 1; index < NETWORK_SHARES; index++) {
+      const address = `2001:db8:1:${(index + 1).toString(16)}::1`;
+      expect([enter(address), enter(address)]).not.toContain(undefined);
+    }
+    expect(enter("2001:db8:1:ffff::1")).toBeUndefined();
+    expect(enter("2001:db8:2:ffff::1")).toBeTypeOf("function");
+    leave?.();
+    expect(enter("2001:db8:1:ffff::1")).toBeTypeOf("function");
+    expect(enter("2001:db8:1:ffff::1")).toBeUndefined();
+  });
+
+  test("new connections of a place: a burst, then so many per second", async () => {
+    const relay = await start({ trustProxy: true, connectBurst: 3, connectsPerSecond: 1 });
+    const from = (address: string) =>
+      openSocket(relay.port, { headers: { "x-forwarded-for": address } });
+    for (let index = 0; index < 3; index++) await once(from("192.0.2.7"), "open");
+    const [error] = await once(from("192.0.2.7"), "error");
+    expect(String(error)).toContain("429");
+    await once(from("192.0.2.8"), "open");
+  });
+
+  test("a proof that fails costs its place as much as REFUSED_CONNECTS connections", async () => {
+    const connectBurst = REFUSED_CONNECTS + 3;
+    const relay = await start({ trustProxy: true, connectBurst, connectsPerSecond: 1 });
+    const headers = { "x-forwarded-for": "192.0.2.7" };
+    const liar = await connectRaw(relay.port, random(32), headers);
+    liar.send({ ...(await authenticate(liar)), signature: random(64) });
+    await liar.closed;
+    for (let index = 0; index < 2; index++) await connectRaw(relay.port, random(32), headers);
+    const [error] = await once(openSocket(relay.port, { headers }), "error");
+    expect(String(error)).toContain("429");
+  });
+
   test.each([
     ["127.0.0.1", "loopback"],
     ["127.8.9.1", "loopback"],
@@ -249,14 +391,18 @@ describe("how many from where", () => {
     ["::ffff:127.0.0.1", "loopback"],
     ["::ffff:192.0.2.1", "192.0.2.1"],
     ["192.0.2.1", "192.0.2.1"],
-    ["2001:db8:1:2:3:4:5:6", placeOf("2001:db8:1:2::9")],
-    ["2001:0db8:0001:0002::", placeOf("2001:db8:1:2:ffff::1")],
+    ["2001:db8:1:2:3:4:5:6", placeOf("2001:db8:1:2::9").name],
+    ["2001:0db8:0001:0002::", placeOf("2001:db8:1:2:ffff::1").name],
   ])("%s is counted as %s", (address, place) => {
-    expect(placeOf(address)).toBe(place);
+    expect(placeOf(address).name).toBe(place);
   });
 
   test("neighbouring networks are told apart", () => {
-    expect(placeOf("2001:db8:1:2::1")).not.toBe(placeOf("2001:db8:1:3::1"));
-    expect(placeOf("2001:db8::1")).not.toBe(placeOf("2001:db8:0:1::1"));
+    const [one, other] = [placeOf("2001:db8:1:2::1"), placeOf("2001:db8:1:3::1")];
+    expect(one.name).not.toBe(other.name);
+    expect(one.network?.name).toBe(other.network?.name);
+    expect(placeOf("2001:db8::1").name).not.toBe(placeOf("2001:db8:0:1::1").name);
+    expect(placeOf("2001:db8:2:2::1").network?.name).not.toBe(one.network?.name);
+    expect(placeOf("192.0.2.1").network).toBeUndefined();
   });
 });

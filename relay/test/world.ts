@@ -65,6 +65,8 @@ export interface Socket {
   readonly client: Client;
   readonly connection: HubConnection;
   congested: boolean;
+  /** Bytes it still takes. */
+  room: number;
   readonly sent: Uint8Array[];
   readonly isClosed: () => boolean;
 }
@@ -89,7 +91,12 @@ export interface World {
 }
 
 export function createWorld(
-  options: { admission?: string; queuesMax?: number; bytesMax?: number } = {},
+  options: {
+    admission?: string;
+    queuesMax?: number;
+    bytesMax?: number;
+    hasDisk?: () => boolean;
+  } = {},
 ): World {
   const clock = createClock();
   const allowances = createAllowances(clock.now);
@@ -133,6 +140,7 @@ export function createWorld(
       sendSecret,
       count: env.count,
       ...(options.queuesMax === undefined ? {} : { queuesMax: options.queuesMax }),
+      ...(options.hasDisk === undefined ? {} : { hasDisk: options.hasDisk }),
       ...(options.bytesMax === undefined ? {} : { bytesMax: options.bytesMax }),
     });
   };
@@ -149,6 +157,7 @@ export function createWorld(
       };
     });
     const sent: Uint8Array[] = [];
+    const state = { congested: false, room: Infinity };
     const born = life;
     const connection = createConnection(
       {
@@ -163,14 +172,15 @@ export function createWorld(
         send(bytes) {
           // A dead process says nothing.
           if (over || born !== life) return;
+          state.room -= bytes.length;
           sent.push(bytes);
           const decoded = decodeFrame(bytes);
           if (decoded.ok) inbox.receive(decoded.value);
         },
-        congested: () => socket.congested,
+        room: () => (state.congested ? 0 : state.room),
         close: () => closed(),
       },
-      ...(place === undefined ? [] : [() => allowances.of(place)]),
+      ...(place === undefined ? [] : [() => allowances.of({ name: place, shares: 1 })]),
     );
     void connection.open();
     const hello = await inbox.next("hello");
@@ -185,7 +195,7 @@ export function createWorld(
       },
     };
     const client = createClient(inbox, wire, hello, readerSeed, ended);
-    const socket: Socket = { client, connection, congested: false, sent, isClosed: () => over };
+    const socket: Socket = Object.assign(state, { client, connection, sent, isClosed: () => over });
     sockets.push(socket);
     return socket;
   };

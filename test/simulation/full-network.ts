@@ -238,7 +238,7 @@ export function createFullNetwork(options: NetworkOptions): Network {
           },
         },
         {
-          congested: () => false,
+          room: () => Infinity,
           close: () => pipe.close(),
           send(frame) {
             options.watch.carried(frame);

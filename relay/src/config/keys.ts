@@ -3,8 +3,8 @@
  * Owns: names, defaults, units, what a text means. Leaves to resolve.ts: which source wins.
  * Spec: CONFIG.md, made from this file.
  */
-import { BYTES_MAX_DEFAULT } from "../core/limits.ts";
 import { HOST_DEFAULT, PORT_DEFAULT } from "../node/defaults.ts";
+import { LIMIT_KEYS } from "./limit-keys.ts";
 
 /** One setting. `name` is `section.key` of relay.toml. */
 export interface Key<T> {
@@ -20,10 +20,6 @@ export interface Key<T> {
   /** Throws a TypeError that says what would be right. Texts from every source come through here. */
   readonly parse: (text: string) => T;
 }
-
-/** Less is a typing error. */
-const BYTES_MIN = 1_048_576;
-const UNITS = { "": 1, K: 1_024, M: 1_048_576, G: 1_073_741_824 } as const;
 
 const key = <T>(entry: Key<T>): Key<T> => entry;
 
@@ -101,16 +97,7 @@ export const KEYS = {
     sentence: "Serve libp2p circuits for direct links.",
     parse: toBoolean,
   }),
-  maxBytes: key({
-    name: "limits.max_bytes",
-    flag: "--max-bytes <size>",
-    env: "SOTTO_MAX_BYTES",
-    fallback: BYTES_MAX_DEFAULT,
-    shown: "4G",
-    unit: "bytes, or with K, M, G",
-    sentence: "Room for mail and offers together; beyond it the relay takes no new mail.",
-    parse: toBytes,
-  }),
+  ...LIMIT_KEYS,
 } as const;
 
 export type KeyId = keyof typeof KEYS;
@@ -131,16 +118,6 @@ function toBoolean(text: string): boolean {
   if (/^(true|1|yes|on)$/i.test(text)) return true;
   if (/^(false|0|no|off)$/i.test(text)) return false;
   throw new TypeError("true or false.");
-}
-
-function toBytes(text: string): number {
-  const [, digits, letter = ""] = /^(\d+)([KMG]?)$/i.exec(text) ?? [];
-  const unit = Object.entries(UNITS).find(([name]) => name === letter.toUpperCase())?.[1] ?? 1;
-  const bytes = Number(digits) * unit;
-  if (!Number.isSafeInteger(bytes) || bytes < BYTES_MIN) {
-    throw new TypeError("At least 1M, for example 500M or 8G.");
-  }
-  return bytes;
 }
 
 function toOrigin(text: string): string {

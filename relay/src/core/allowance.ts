@@ -1,6 +1,7 @@
 /**
  * What one place on the network may use up of a relay, however many connections and keys it takes for it.
- * Owns: the buckets, and that there are never too many of them. Leaves to node/places.ts: what a place is.
+ * Owns: the buckets, that there are never too many of them, and which are forgotten first.
+ * Leaves to node/places.ts: what a place is, and which network it is part of.
  * Places are only in memory, and forgotten soon after their buckets are full again.
  * Spec: SPEC.md §4.
  */
@@ -9,32 +10,121 @@ import {
   ALLOWANCES_SWEEP_MS,
   APPEND_BYTE_INTERVAL_MS,
   APPEND_BYTES_BURST,
+  BUNDLE_GET_INTERVAL_MS,
+  CONNECT_BURST,
+  CONNECT_INTERVAL_MS,
+  PLACE_BUNDLE_GET_BURST,
   QUEUE_NEW_BURST,
   QUEUE_NEW_INTERVAL_MS,
+  SCARCE_QUEUE_BURST,
 } from "./limits.ts";
 import { createTokenBucket, type TokenBucket } from "./token-bucket.ts";
 
 export interface Allowance {
+  readonly connects: TokenBucket;
   readonly queueNews: TokenBucket;
+  /** The same queues again, counted from a smaller burst; asked only while queues are scarce. */
+  readonly scarceQueueNews: TokenBucket;
   readonly appendBytes: TokenBucket;
+  readonly bundleGets: TokenBucket;
 }
 
+/** How much one place may use. */
+export interface PlaceLimits {
+  readonly connectBurst: number;
+  readonly connectIntervalMs: number;
+  readonly queueNewBurst: number;
+  readonly queueNewIntervalMs: number;
+  readonly scarceQueueBurst: number;
+  readonly appendBytesBurst: number;
+  readonly appendByteIntervalMs: number;
+}
+
+export const PLACE_LIMITS: PlaceLimits = {
+  connectBurst: CONNECT_BURST,
+  connectIntervalMs: CONNECT_INTERVAL_MS,
+  queueNewBurst: QUEUE_NEW_BURST,
+  queueNewIntervalMs: QUEUE_NEW_INTERVAL_MS,
+  scarceQueueBurst: SCARCE_QUEUE_BURST,
+  appendBytesBurst: APPEND_BYTES_BURST,
+  appendByteIntervalMs: APPEND_BYTE_INTERVAL_MS,
+};
+
 /** `shares`: as much as so many ordinary places. */
-export const createAllowance = (shares = 1): Allowance => ({
-  queueNews: createTokenBucket(shares * QUEUE_NEW_BURST, QUEUE_NEW_INTERVAL_MS / shares),
-  appendBytes: createTokenBucket(shares * APPEND_BYTES_BURST, APPEND_BYTE_INTERVAL_MS / shares),
+export function createAllowance(shares = 1, limits: PlaceLimits = PLACE_LIMITS): Allowance {
+  const bucket = (burst: number, intervalMs: number): TokenBucket =>
+    createTokenBucket(shares * burst, intervalMs / shares);
+  return {
+    connects: bucket(limits.connectBurst, limits.connectIntervalMs),
+    queueNews: bucket(limits.queueNewBurst, limits.queueNewIntervalMs),
+    scarceQueueNews: bucket(limits.scarceQueueBurst, limits.queueNewIntervalMs),
+    appendBytes: bucket(limits.appendBytesBurst, limits.appendByteIntervalMs),
+    bundleGets: bucket(PLACE_BUNDLE_GET_BURST, BUNDLE_GET_INTERVAL_MS),
+  };
+}
+
+/** Taken from both or from neither. */
+function both(one: TokenBucket, other: TokenBucket): TokenBucket {
+  const waitMs = (now: number, amount?: number): number =>
+    Math.max(one.waitMs(now, amount), other.waitMs(now, amount));
+  return {
+    waitMs,
+    take(now, amount) {
+      const wait = waitMs(now, amount);
+      if (wait > 0) return wait;
+      one.take(now, amount);
+      other.take(now, amount);
+      return 0;
+    },
+    spend(now, amount) {
+      one.spend(now, amount);
+      other.spend(now, amount);
+    },
+    isFull: (now) => one.isFull(now) && other.isFull(now),
+    isSpent: (now) => one.isSpent(now) || other.isSpent(now),
+  };
+}
+
+const joined = (one: Allowance, other: Allowance): Allowance => ({
+  connects: both(one.connects, other.connects),
+  queueNews: both(one.queueNews, other.queueNews),
+  scarceQueueNews: both(one.scarceQueueNews, other.scarceQueueNews),
+  appendBytes: both(one.appendBytes, other.appendBytes),
+  bundleGets: both(one.bundleGets, other.bundleGets),
 });
+
+/** Somewhere that has an allowance: as much as `shares` ordinary places. */
+export interface Place {
+  readonly name: string;
+  readonly shares: number;
+  /** What it is part of, with an allowance of its own for all of it. */
+  readonly network?: Place | undefined;
+}
 
 export interface Allowances {
   /** The same buckets for the same place; to be asked for at each use, as full ones are replaced. */
-  of(place: string, shares?: number): Allowance;
+  of(place: Place): Allowance;
   readonly size: number;
 }
 
-export function createAllowances(now: () => number, max: number = ALLOWANCES_MAX): Allowances {
-  /** Least recently asked for first. */
-  const byPlace = new Map<string, Allowance>();
+export function createAllowances(
+  now: () => number,
+  max: number = ALLOWANCES_MAX,
+  limits: PlaceLimits = PLACE_LIMITS,
+): Allowances {
+  /**
+   * Least recently asked for first. Those that used up much are apart, so that a crowd of places that were seen
+   * once pushes out one another and not them.
+   */
+  const little = new Map<string, Allowance>();
+  const much = new Map<string, Allowance>();
   let sweptAt = now();
+
+  const isFull = (allowance: Allowance, at: number): boolean =>
+    Object.values(allowance).every((bucket: TokenBucket) => bucket.isFull(at));
+  /** Of what takes long to come back. */
+  const hasUsedMuch = ({ queueNews, scarceQueueNews, appendBytes }: Allowance, at: number) =>
+    queueNews.isSpent(at) || scarceQueueNews.isSpent(at) || appendBytes.isSpent(at);
 
   /** A bucket that is full again is as good as a new one. */
   function sweep(): void {
@@ -42,31 +132,40 @@ export function createAllowances(now: () => number, max: number = ALLOWANCES_MAX
     // Also after the clock was set back.
     if (Math.abs(at - sweptAt) < ALLOWANCES_SWEEP_MS) return;
     sweptAt = at;
-    for (const [place, { queueNews, appendBytes }] of byPlace) {
-      if (queueNews.isFull(at) && appendBytes.isFull(at)) byPlace.delete(place);
+    for (const places of [little, much]) {
+      for (const [place, allowance] of places) if (isFull(allowance, at)) places.delete(place);
     }
   }
 
   /** Everything is in use: the place that was not asked for the longest goes. */
   function makeRoom(): void {
-    for (const place of byPlace.keys()) {
-      if (byPlace.size < max) return;
-      byPlace.delete(place);
+    if (little.size + much.size < max) return;
+    for (const places of [little, much]) {
+      for (const place of places.keys()) {
+        places.delete(place);
+        return;
+      }
     }
   }
 
+  function find({ name, shares }: Place): Allowance {
+    const known = little.get(name) ?? much.get(name);
+    little.delete(name);
+    much.delete(name);
+    sweep();
+    if (known === undefined) makeRoom();
+    const allowance = known ?? createAllowance(shares, limits);
+    (hasUsedMuch(allowance, now()) ? much : little).set(name, allowance);
+    return allowance;
+  }
+
   return {
-    of(place, shares) {
-      const known = byPlace.get(place);
-      byPlace.delete(place);
-      sweep();
-      if (known === undefined) makeRoom();
-      const allowance = known ?? createAllowance(shares);
-      byPlace.set(place, allowance);
-      return allowance;
+    of(place) {
+      const allowance = find(place);
+      return place.network === undefined ? allowance : joined(allowance, find(place.network));
     },
     get size() {
-      return byPlace.size;
+      return little.size + much.size;
     },
   };
 }

@@ -28,13 +28,12 @@ import {
   DISPLACED_RETRY_MS,
   HOUR_MS,
   LATER_MS,
-  QUEUE_MESSAGES_MAX,
   READ_PAGE,
+  REFUSED_CONNECTS,
   REQUESTS_PENDING_MAX,
   SENDERS_PER_CONNECTION_MAX,
-  TTL_HOURS_MAX,
 } from "./limits.ts";
-import { type Message, messageAt, messageFrom } from "./mailbox.ts";
+import { MAIL_LIMITS, type MailLimits, type Message, messageAt, messageFrom } from "./mailbox.ts";
 import type { RelayEnv } from "./ports.ts";
 import { createTokenBucket } from "./token-bucket.ts";
 
@@ -50,6 +49,10 @@ export interface ConnectionOptions {
   readonly identity: RelayIdentity;
   /** Whether WELCOME offers circuits. */
   readonly circuit: boolean;
+  /** What HELLO says of the queues; the exchange keeps to the same. */
+  readonly mailLimits?: MailLimits | undefined;
+  /** From the open socket to a valid AUTH; AUTH_MS unless given. */
+  readonly authMs?: number | undefined;
   /** Whether this admission proof opens the door; undefined: everybody comes in. Reserved (SPEC.md §1). */
   readonly admits?: (admission: Uint8Array) => boolean;
 }
@@ -57,8 +60,10 @@ export interface ConnectionOptions {
 /** The socket below. */
 export interface ConnectionPort {
   send(frame: Uint8Array<ArrayBuffer>): void;
-  /** True while too much waits to be sent; `resume` is called when it no longer does. */
-  congested(): boolean;
+  /** Bytes that may still wait to be sent; 0 or less: none, until `resume` is called. */
+  room(): number;
+  /** The client is who it says; until then the socket may be given to another. */
+  proven?(): void;
   /** After what was sent. */
   close(): void;
 }
@@ -99,6 +104,7 @@ export function createConnection(
   allowance: () => Allowance = ownAllowance(),
 ): HubConnection {
   const { exchange, env, identity } = options;
+  const mailLimits = options.mailLimits ?? MAIL_LIMITS;
   const { crypto } = env;
   let phase: Phase = "greeting";
   let readerKey: Uint8Array = new Uint8Array();
@@ -109,6 +115,8 @@ export function createConnection(
   let pendingBytes = 0;
   let unacknowledged = 0;
   let unacknowledgedBytes = 0;
+  /** On the way from the disk, to be sent when it comes. */
+  let readingBytes = 0;
   const own = new Map<number, Subscription>();
   const ownByQueue = new Map<Queue, Subscription>();
   const senders = new Map<number, Queue>();
@@ -118,7 +126,7 @@ export function createConnection(
   /** Own queues without a sender that nobody can know of yet: cleared once this client writes to somebody. */
   const unknown = new Set<Queue>();
   const bundleGets = createTokenBucket(BUNDLE_GET_BURST, BUNDLE_GET_INTERVAL_MS);
-  const cancelAuth = env.after(AUTH_MS, () => bye("unauthorised", 0));
+  const cancelAuth = env.after(options.authMs ?? AUTH_MS, () => bye("unauthorised", 0));
   env.count("connected");
 
   const owner: Owner = { offer, signal, displaced };
@@ -143,8 +151,8 @@ export function createConnection(
       ephemeralKey: await crypto.dhPublic(ephemeralSecret),
       nonce,
       hour: Math.floor(env.now() / HOUR_MS),
-      ttlHoursMax: TTL_HOURS_MAX,
-      queueMessagesMax: QUEUE_MESSAGES_MAX,
+      ttlHoursMax: mailLimits.ttlHours,
+      queueMessagesMax: mailLimits.messages,
     };
     const signature = await signHubHello(identity.seed, hello, crypto);
     if (phase !== "greeting") return;
@@ -178,11 +186,13 @@ export function createConnection(
     cancelAuth();
     if (!proven) {
       env.count("refused");
+      allowance().connects.spend(env.now(), REFUSED_CONNECTS);
       return bye("unauthorised", 0);
     }
     readerKey = key;
     phase = "ready";
     env.count("authenticated");
+    port.proven?.();
     send(0, { type: "welcome", creditMessages: CREDIT_MESSAGES, circuit: options.circuit });
   }
 
@@ -200,7 +210,11 @@ export function createConnection(
         return append(request, frame);
       case "signal": {
         const queue = senders.get(frame.alias);
-        const outcome = queue === undefined ? "gone" : exchange.signal(queue, frame.blob);
+        if (queue === undefined) return refuse(request, "gone");
+        // Signals cost the owner's line what mail does, so they are counted with it.
+        const waitMs = allowance().appendBytes.take(env.now(), frame.blob.length);
+        if (waitMs > 0) return refuse(request, "later", waitMs);
+        const outcome = exchange.signal(queue, frame.blob);
         return outcome === "ok" ? send(request, { type: "ok" }) : refuse(request, outcome);
       }
       case "ack":
@@ -257,8 +271,13 @@ export function createConnection(
   }
 
   async function makeQueue(request: number, frame: Frame<"queue-new">): Promise<void> {
-    const waitMs = allowance().queueNews.take(env.now());
+    const { queueNews, scarceQueueNews } = allowance();
+    // Counted also while there are plenty, so that nobody has a fresh burst left for when there are few.
+    const scarceMs = scarceQueueNews.waitMs(env.now());
+    if (exchange.isScarce() && scarceMs > 0) return refuse(request, "limit", scarceMs);
+    const waitMs = queueNews.take(env.now());
     if (waitMs > 0) return refuse(request, "limit", waitMs);
+    scarceQueueNews.spend(env.now(), 1);
     const made = await exchange.create(readerKey, frame);
     if (isOver()) return;
     if (!made.ok) return answer(request, made.reason);
@@ -407,7 +426,12 @@ export function createConnection(
   }
 
   async function getBundle(request: number, frame: Frame<"bundle-get">): Promise<void> {
-    const waitMs = bundleGets.take(env.now());
+    const now = env.now();
+    const waitMs = Math.max(bundleGets.waitMs(now), allowance().bundleGets.waitMs(now));
+    if (waitMs === 0) {
+      bundleGets.take(now);
+      allowance().bundleGets.take(now);
+    }
     if (waitMs > 0) return refuse(request, "later", waitMs);
     const blob = await exchange.getBundle(frame.linkId);
     if (blob === undefined) return refuse(request, "gone");
@@ -424,7 +448,7 @@ export function createConnection(
 
   function signal(queue: Queue, blob: Uint8Array): boolean {
     const subscription = ownByQueue.get(queue);
-    if (subscription === undefined || port.congested()) return false;
+    if (subscription === undefined || port.room() <= 0) return false;
     send(0, { type: "signalled", alias: subscription.alias, blob });
     return true;
   }
@@ -436,7 +460,7 @@ export function createConnection(
 
   /** Delivers in turn from every queue with mail, as long as credit and socket allow. */
   function pump(): void {
-    while (!isOver() && !port.congested()) {
+    while (!isOver() && room() > 0) {
       const subscription = ready.values().next().value;
       if (subscription === undefined) return;
       ready.delete(subscription);
@@ -456,6 +480,8 @@ export function createConnection(
       else deliver(subscription, message, message.blob);
     }
   }
+
+  const room = (): number => port.room() - readingBytes;
 
   const hasCredit = (sizeBytes: number): boolean =>
     unacknowledged === 0 ||
@@ -484,24 +510,32 @@ export function createConnection(
     });
   }
 
-  /** Takes the credit before the disk is read, so that what is read can always be sent. */
+  /**
+   * Takes the credit before the disk is read, so that what is read can always be sent. No more than the socket has
+   * room for, or one message: a reader that takes nothing must not have a whole credit in memory.
+   */
   function readPage(subscription: Subscription, first: Message): void {
     const page: Message[] = [];
+    let pageBytes = 0;
     let next: Message | undefined = first;
     while (
       next !== undefined &&
       next.blob === undefined &&
       page.length < READ_PAGE &&
+      (page.length === 0 || next.sizeBytes <= room() - pageBytes) &&
       hasCredit(next.sizeBytes)
     ) {
+      pageBytes += next.sizeBytes;
       takeCredit(subscription, next);
       page.push(next);
       next = messageFrom(subscription.queue.mailbox, subscription.cursor);
     }
     subscription.reading = true;
+    readingBytes += pageBytes;
     exchange.read(page).then(
       (blobs) => {
         subscription.reading = false;
+        readingBytes -= pageBytes;
         if (isOver() || own.get(subscription.alias) !== subscription) return;
         for (const [index, message] of page.entries()) {
           const blob = blobs[index];

@@ -22,6 +22,7 @@ import {
   HELD_BYTES_MAX,
   HOLD_MS,
   HOUR_MS,
+  NEW_SHARE,
   OFFER_HOURS,
   QUEUE_AWAITED_HOURS,
   QUEUE_IDLE_HOURS,
@@ -30,16 +31,18 @@ import {
   QUEUES_MAX,
   QUEUES_PER_READER_MAX,
   ROW_BYTES,
+  SCARCE_SHARE,
   SWEEP_MS,
   TTL_HOURS_DEFAULT,
-  TTL_HOURS_MAX,
 } from "./limits.ts";
 import {
   admit,
   type AppendOutcome,
   createMailbox,
   expired,
+  MAIL_LIMITS,
   type Mailbox,
+  type MailLimits,
   type Message,
   remove,
   restore,
@@ -141,6 +144,8 @@ export interface Exchange {
   read(messages: readonly Message[]): Promise<readonly (Uint8Array | undefined)[]>;
   putBundle(queue: Queue, linkId: LinkId, blob: Uint8Array): Promise<Outcome>;
   getBundle(linkId: LinkId): Promise<Uint8Array | undefined>;
+  /** So many queues that what is left has to be shared out. */
+  isScarce(): boolean;
   /** Drops what expired by now; also runs by itself every SWEEP_MS. */
   sweep(): void;
   /** Writes what is held, waits for it, stops the timers. The store stays open. */
@@ -163,8 +168,12 @@ export interface ExchangeOptions {
   /** 32 bytes: derives sendIds from queueIds. */
   readonly sendSecret: Uint8Array;
   readonly queuesMax?: number;
+  readonly queuesPerReader?: number;
+  readonly mailLimits?: MailLimits | undefined;
   /** For everything the relay keeps: ROW_BYTES for each row, and the blobs. */
   readonly bytesMax?: number;
+  /** Whether the disk has room for more than deletions; asked at each new row. */
+  readonly hasDisk?: () => boolean;
   readonly count: (this: void, counter: Counter) => void;
 }
 
@@ -172,6 +181,9 @@ export function createExchange(options: ExchangeOptions): Exchange {
   const { store, clock, sendSecret, count } = options;
   const queuesMax = options.queuesMax ?? QUEUES_MAX;
   const bytesMax = options.bytesMax ?? BYTES_MAX_DEFAULT;
+  const queuesPerReader = options.queuesPerReader ?? QUEUES_PER_READER_MAX;
+  const mailLimits = options.mailLimits ?? MAIL_LIMITS;
+  const hasDisk = options.hasDisk ?? (() => true);
   const queueById = new Map<string, Queue>();
   const queueBySendHash = new Map<string, Queue>();
   const queuesOfReader = new Map<string, number>();
@@ -296,7 +308,10 @@ export function createExchange(options: ExchangeOptions): Exchange {
     expiryHour: queue.expiryHour,
   });
 
-  const hasRoomFor = (sizeBytes: number): boolean => bytes + ROW_BYTES + sizeBytes <= bytesMax;
+  const hasRoomFor = (sizeBytes: number, max = bytesMax): boolean =>
+    bytes + ROW_BYTES + sizeBytes <= max && hasDisk();
+  /** What nobody waits for yet ends first, so that mail that has an address still gets through. */
+  const hasRoomForNew = (sizeBytes: number): boolean => hasRoomFor(sizeBytes, NEW_SHARE * bytesMax);
 
   /** How long a queue lives after its owner was here. */
   const lifeOf = (queue: Queue): number => {
@@ -311,7 +326,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
 
   const create: Exchange["create"] = async (readerKey, { queueId, ttlHours, firstUseHash }) => {
     const sendId = sendIdOf(queueId);
-    if (ttlHours > TTL_HOURS_MAX) return { ok: false, reason: "limit" };
+    if (ttlHours > mailLimits.ttlHours) return { ok: false, reason: "limit" };
     const known = queueById.get(bytesToKey(queueId));
     if (known !== undefined) {
       if (!equalBytes(known.readerKey, readerKey)) return { ok: false, reason: "gone" };
@@ -320,11 +335,11 @@ export function createExchange(options: ExchangeOptions): Exchange {
     }
     if (
       queueById.size >= queuesMax ||
-      (queuesOfReader.get(bytesToKey(readerKey)) ?? 0) >= QUEUES_PER_READER_MAX
+      (queuesOfReader.get(bytesToKey(readerKey)) ?? 0) >= queuesPerReader
     ) {
       return { ok: false, reason: "limit" };
     }
-    if (!hasRoomFor(0)) return { ok: false, reason: "full" };
+    if (!hasRoomForNew(0)) return { ok: false, reason: "full" };
     const queue = addQueue({
       row: nextRow++,
       queueId,
@@ -332,7 +347,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       readerKey,
       sender: firstUseHash,
       bound: false,
-      ttlHours: ttlHours === 0 ? TTL_HOURS_DEFAULT : ttlHours,
+      ttlHours: ttlHours === 0 ? Math.min(TTL_HOURS_DEFAULT, mailLimits.ttlHours) : ttlHours,
       expiryHour: expiryAfter(QUEUE_UNUSED_HOURS),
     });
     queue.creating = commit([{ type: "put-queue", queue: rowOf(queue) }]);
@@ -459,7 +474,8 @@ export function createExchange(options: ExchangeOptions): Exchange {
     if (queue.closed) return settle("gone");
     if (stopped || commitBytes + blob.length > COMMIT_BYTES_MAX) return settle("later");
     const hasRoom = hasRoomFor(blob.length);
-    const admitted = admit(queue.mailbox, id, blob, expiryAfter(queue.ttlHours), hasRoom);
+    const expiryHour = expiryAfter(queue.ttlHours);
+    const admitted = admit(queue.mailbox, id, blob, expiryHour, hasRoom, mailLimits);
     switch (admitted.kind) {
       case "quota":
       case "full":
@@ -559,7 +575,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       return "gone";
     }
     if (known === undefined && queue.bundles.length >= BUNDLES_PER_QUEUE_MAX) return "limit";
-    if (!hasRoomFor(blob.length)) return "full";
+    if (!hasRoomForNew(blob.length)) return "full";
     // Putting it again does not make it live longer.
     const isLive = known !== undefined && known.expiryHour > hour();
     const bundle: Bundle = {
@@ -634,6 +650,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     read: (asked) => store.readMessages(asked.map((message) => message.row)),
     putBundle,
     getBundle,
+    isScarce: () => queueById.size >= SCARCE_SHARE * queuesMax,
     sweep,
     async stop() {
       stopped = true;

@@ -48,7 +48,12 @@ export const OFFER_HOURS = 7 * 24;
 export const RECENT_IDS_MAX = 32;
 /** Per relay: about 1 KB of memory each; a stored message costs 0.3 KB. */
 export const QUEUES_MAX = 250_000;
+/** A group needs a queue for every device of every member: twenty groups of a hundred devices, and half as much again. */
 export const QUEUES_PER_READER_MAX = 4_096;
+/** Of QUEUES_MAX: beyond it new queues are scarce, and places get no more than SCARCE_QUEUE_BURST at once. */
+export const SCARCE_SHARE = 0.8;
+/** Of the room for everything: beyond it there are no new queues and offers; the rest is for mail that has an address. */
+export const NEW_SHARE = 0.9;
 export const BUNDLES_PER_QUEUE_MAX = 4;
 /** Mail, offers and rows of a relay together, unless its operator says otherwise. */
 export const BYTES_MAX_DEFAULT = 4_294_967_296;
@@ -63,18 +68,28 @@ export const APPEND_BYTES_PENDING_MAX = 4_194_304;
 /**
  * Token buckets per place (core/allowance.ts): this many at once, then one per interval.
  * One place alone, even one that uses every queue it makes, stays far below QUEUES_MAX.
+ * The burst lets a device join a large group, or several devices behind one address; while queues are scarce
+ * a place has SCARCE_QUEUE_BURST, so that many places together do not take what is left.
  */
 export const QUEUE_NEW_BURST = 512;
 export const QUEUE_NEW_INTERVAL_MS = 60_000;
+export const SCARCE_QUEUE_BURST = 10;
+/** New connections: 50 at once, then 20 per second. */
+export const CONNECT_BURST = 50;
+export const CONNECT_INTERVAL_MS = 50;
+/** A proof that fails costs its place as much as so many connections: checking one is dear. */
+export const REFUSED_CONNECTS = 10;
 export const APPEND_BYTES_BURST = 67_108_864;
 /** 16 KiB per second. */
 export const APPEND_BYTE_INTERVAL_MS = 1_000 / 16_384;
 /** Places whose buckets are remembered; those that are full again are looked for so often. */
-export const ALLOWANCES_MAX = 65_536;
+export const ALLOWANCES_MAX = 100_000;
 export const ALLOWANCES_SWEEP_MS = 60_000;
 /** Token bucket per connection. */
 export const BUNDLE_GET_BURST = 32;
 export const BUNDLE_GET_INTERVAL_MS = 1_000;
+/** Token bucket per place: an office that opens its invites together, and no more guesses for many connections. */
+export const PLACE_BUNDLE_GET_BURST = 256;
 
 /** What the older of two connections for one queue is told to wait, so that two owners do not chase each other. */
 export const DISPLACED_RETRY_MS = 5_000;

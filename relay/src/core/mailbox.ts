@@ -6,7 +6,7 @@
  */
 import type { EnvelopeId } from "@sotto/wire";
 import { bytesToKey } from "./keys.ts";
-import { QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX, RECENT_IDS_MAX } from "./limits.ts";
+import { QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX, RECENT_IDS_MAX, TTL_HOURS_MAX } from "./limits.ts";
 
 /** held: only in memory, given to the owner. writing: on its way to the disk. stored: durable. gone: no longer here. */
 export type MessageState = "held" | "writing" | "stored" | "gone";
@@ -40,6 +40,19 @@ export interface Mailbox {
   nextSequence: number;
 }
 
+/** What one queue may hold, and for how long at most. */
+export interface MailLimits {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly ttlHours: number;
+}
+
+export const MAIL_LIMITS: MailLimits = {
+  messages: QUEUE_MESSAGES_MAX,
+  bytes: QUEUE_BYTES_MAX,
+  ttlHours: TTL_HOURS_MAX,
+};
+
 export const createMailbox = (): Mailbox => ({
   messages: [],
   recent: undefined,
@@ -63,15 +76,13 @@ export function admit(
   blob: Uint8Array,
   expiryHour: number,
   hasRoom: boolean,
+  limits: MailLimits = MAIL_LIMITS,
 ): Admitted {
   const key = bytesToKey(id);
   const known = mailbox.messages.find((message) => message.key === key);
   if (known !== undefined) return { kind: "known", message: known };
   if (mailbox.recent?.has(key) === true) return { kind: "done" };
-  if (
-    mailbox.messages.length >= QUEUE_MESSAGES_MAX ||
-    mailbox.bytes + blob.length > QUEUE_BYTES_MAX
-  ) {
+  if (mailbox.messages.length >= limits.messages || mailbox.bytes + blob.length > limits.bytes) {
     return { kind: "quota" };
   }
   if (!hasRoom) return { kind: "full" };

@@ -4,8 +4,14 @@
 export interface TokenBucket {
   /** 0: taken. Otherwise the milliseconds until `amount` (1 unless given) is there; nothing was taken. */
   take(now: number, amount?: number): number;
+  /** What `take` would answer; nothing is taken. */
+  waitMs(now: number, amount?: number): number;
+  /** Takes `amount`, or whatever is left of it. */
+  spend(now: number, amount: number): void;
   /** Whether it is as good as new. */
   isFull(now: number): boolean;
+  /** Whether more than half of it is used. */
+  isSpent(now: number): boolean;
 }
 
 /** `intervalMs` may be a fraction, for units as small as bytes. */
@@ -20,17 +26,29 @@ export function createTokenBucket(burst: number, intervalMs: number): TokenBucke
     seenAt = now;
   }
 
+  function waitMs(now: number, amount = 1): number {
+    refill(now);
+    return Math.max(0, Math.ceil(emptyMs + (amount - burst) * intervalMs));
+  }
+
   return {
     take(now, amount = 1) {
+      const wait = waitMs(now, amount);
+      if (wait === 0) emptyMs += amount * intervalMs;
+      return wait;
+    },
+    waitMs,
+    spend(now, amount) {
       refill(now);
-      const waitMs = emptyMs + (amount - burst) * intervalMs;
-      if (waitMs > 0) return Math.ceil(waitMs);
-      emptyMs += amount * intervalMs;
-      return 0;
+      emptyMs = Math.min(burst, emptyMs / intervalMs + amount) * intervalMs;
     },
     isFull(now) {
       refill(now);
       return emptyMs === 0;
+    },
+    isSpent(now) {
+      refill(now);
+      return emptyMs > (burst * intervalMs) / 2;
     },
   };
 }

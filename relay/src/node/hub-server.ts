@@ -10,13 +10,15 @@ import { type WebSocket, WebSocketServer } from "ws";
 import type { Allowance } from "../core/allowance.ts";
 import { createConnection, type HubConnection } from "../core/connection.ts";
 import type { ConnectionOptions } from "../core/connection.ts";
+import {
+  BUFFERED_BYTES_MAX,
+  CONNECTIONS_MAX,
+  SCARCE_BUFFER_MAX,
+  SOCKET_BUFFER_MAX,
+  STALLED_MS,
+} from "./defaults.ts";
 
-/** Waiting to be sent on one socket: above it nothing is delivered and nothing more is read from it. */
-export const SOCKET_BUFFER_MAX = 262_144;
-/** A socket that waits with a full buffer for so long is closed. */
-export const STALLED_MS = 60_000;
 export const HEARTBEAT_MS = 30_000;
-export const CONNECTIONS_MAX = 10_000;
 /** What a draining relay asks clients to wait: this, and as much again at random. */
 const DRAIN_RETRY_MS = 2_000;
 /** Time for the last frames of a draining relay to leave. */
@@ -32,6 +34,8 @@ export interface HubServer {
   readonly connections: number;
   /** Waiting to be sent on all sockets. */
   readonly bufferedBytes: number;
+  /** Clients that take nothing of what waits for them, for now. */
+  readonly stalled: number;
   /** Says BYE draining to everybody and waits until their sockets are closed. */
   drain(): Promise<void>;
 }
@@ -43,14 +47,33 @@ interface Client {
   corked: boolean;
   readonly connection: HubConnection;
   alive: boolean;
-  stalledAt: number | undefined;
+  /** Said and not yet taken by the operating system. */
+  waitingBytes: number;
+  /** While its buffer is full: ends the wait for its end. */
+  cancelStall: (() => void) | undefined;
 }
+
+/** What a hub has room for. */
+export interface HubLimits {
+  readonly connections: number;
+  readonly socketBuffer: number;
+  readonly bufferedBytes: number;
+  readonly stalledMs: number;
+}
+
+const LIMITS: HubLimits = {
+  connections: CONNECTIONS_MAX,
+  socketBuffer: SOCKET_BUFFER_MAX,
+  bufferedBytes: BUFFERED_BYTES_MAX,
+  stalledMs: STALLED_MS,
+};
 
 export function createHubServer(
   options: ConnectionOptions,
-  connectionsMax: number = CONNECTIONS_MAX,
+  given: Partial<HubLimits> = {},
 ): HubServer {
   const { env } = options;
+  const limits: HubLimits = { ...LIMITS, ...given };
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: FRAME_BYTES_MAX,
@@ -59,16 +82,43 @@ export function createHubServer(
     skipUTF8Validation: true,
   });
   const clients = new Set<Client>();
+  /** Those that have not proven who they are, oldest first. */
+  const unproven = new Set<Client>();
+  /** `waitingBytes` of all clients. */
+  let waitingBytes = 0;
   let cancelBeat = env.after(HEARTBEAT_MS, beat);
   let draining = false;
 
   const upgrade: HubServer["upgrade"] = (request, socket, head, allowance) => {
     if (draining) return refuseUpgrade(socket, 503);
-    if (clients.size >= connectionsMax) return refuseUpgrade(socket, 429);
+    if (clients.size >= limits.connections && !dropUnproven()) return refuseUpgrade(socket, 429);
     server.handleUpgrade(request, socket, head, (webSocket) =>
       accept(webSocket, socket, allowance),
     );
   };
+
+  /** Strangers make room for one another: whoever is slowest to say who they are goes, and no client does. */
+  function dropUnproven(): boolean {
+    for (const client of unproven) {
+      forget(client);
+      client.socket.terminate();
+      return true;
+    }
+    return false;
+  }
+
+  function forget(client: Client): void {
+    clients.delete(client);
+    unproven.delete(client);
+    waitingBytes -= client.waitingBytes;
+    client.waitingBytes = 0;
+    client.cancelStall?.();
+    client.connection.closed();
+  }
+
+  /** Fewer for each while all of them together have much. */
+  const bufferMax = (): number =>
+    waitingBytes < limits.bufferedBytes ? limits.socketBuffer : SCARCE_BUFFER_MAX;
 
   function accept(socket: WebSocket, stream: Duplex, allowance?: () => Allowance): void {
     const client: Client = {
@@ -79,7 +129,8 @@ export function createHubServer(
         options,
         {
           send: (frame) => transmit(client, frame),
-          congested: () => socket.bufferedAmount >= SOCKET_BUFFER_MAX,
+          room: () => roomOf(client),
+          proven: () => unproven.delete(client),
           close: () => {
             socket.close(1000);
             setTimeout(() => socket.terminate(), CLOSE_MS).unref();
@@ -88,9 +139,11 @@ export function createHubServer(
         allowance,
       ),
       alive: true,
-      stalledAt: undefined,
+      waitingBytes: 0,
+      cancelStall: undefined,
     };
     clients.add(client);
+    unproven.add(client);
     socket.on("message", (data, isBinary) => {
       client.alive = true;
       const bytes = isBinary && data instanceof Uint8Array ? data : EMPTY;
@@ -101,10 +154,7 @@ export function createHubServer(
     });
     // A frame above maxPayload or broken framing ends here; ws closes the socket by itself.
     socket.on("error", () => env.count("malformed"));
-    socket.on("close", () => {
-      clients.delete(client);
-      client.connection.closed();
-    });
+    socket.on("close", () => forget(client));
     client.connection.open().catch(() => socket.terminate());
   }
 
@@ -112,10 +162,21 @@ export function createHubServer(
     const { socket } = client;
     if (socket.readyState !== socket.OPEN) return;
     gather(client);
-    socket.send(frame, () => relieve(client));
-    if (client.stalledAt !== undefined || socket.bufferedAmount < SOCKET_BUFFER_MAX) return;
-    client.stalledAt = env.now();
+    client.waitingBytes += frame.length;
+    waitingBytes += frame.length;
+    socket.send(frame, () => relieve(client, frame.length));
+    roomOf(client);
+  }
+
+  /** Whoever is told that there is no room hears of it when there is some again, or is closed. */
+  function roomOf(client: Client): number {
+    const room = bufferMax() - client.waitingBytes;
+    if (room > 0 || client.cancelStall !== undefined) return room;
+    const { socket } = client;
+    // A timer, because clocks are set back and forth.
+    client.cancelStall = env.after(limits.stalledMs, () => socket.terminate());
     socket.pause();
+    return room;
   }
 
   /** Everything said to a client in one turn leaves in one write. */
@@ -129,24 +190,24 @@ export function createHubServer(
     });
   }
 
-  function relieve(client: Client): void {
+  function relieve(client: Client, bytes: number): void {
     const { socket } = client;
-    if (client.stalledAt === undefined || socket.bufferedAmount >= SOCKET_BUFFER_MAX / 2) return;
-    client.stalledAt = undefined;
+    // Of a client that is gone, everything was counted off already.
+    if (!clients.has(client)) return;
+    client.waitingBytes -= bytes;
+    waitingBytes -= bytes;
+    if (client.cancelStall === undefined || client.waitingBytes >= bufferMax() / 2) return;
+    client.cancelStall();
+    client.cancelStall = undefined;
     socket.resume();
     client.connection.resume();
   }
 
-  /** Whoever gave no sign of life since the last beat, or takes nothing for too long, is gone. */
+  /** Whoever gave no sign of life since the last beat is gone; of who takes nothing, the stall decides. */
   function beat(): void {
     cancelBeat = env.after(HEARTBEAT_MS, beat);
-    const now = env.now();
     for (const client of clients) {
-      const { stalledAt } = client;
-      if (stalledAt !== undefined) {
-        if (now - stalledAt >= STALLED_MS) client.socket.terminate();
-        continue;
-      }
+      if (client.cancelStall !== undefined) continue;
       if (!client.alive) {
         client.socket.terminate();
         continue;
@@ -162,9 +223,12 @@ export function createHubServer(
       return clients.size;
     },
     get bufferedBytes() {
-      let sum = 0;
-      for (const { socket } of clients) sum += socket.bufferedAmount;
-      return sum;
+      return waitingBytes;
+    },
+    get stalled() {
+      let count = 0;
+      for (const { cancelStall } of clients) if (cancelStall !== undefined) count++;
+      return count;
     },
     async drain() {
       draining = true;

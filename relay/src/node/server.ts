@@ -4,17 +4,23 @@
  * Spec: SPEC.md §6.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { HUB_PATH } from "@sotto/wire";
-import { createAllowances } from "../core/allowance.ts";
+import { createAllowances, type Place, type PlaceLimits } from "../core/allowance.ts";
 import type { Circuit } from "./circuit.ts";
 import { type HubServer, refuseUpgrade } from "./hub-server.ts";
-import { createPlaces, placeOf, sharesOf } from "./places.ts";
+import { createPlaces, isLoopback, placeOf } from "./places.ts";
 import { plain, type StaticFiles } from "./static-files.ts";
 
-/** A request must have its headers within this time. */
-const HEADERS_MS = 10_000;
-const REQUEST_MS = 30_000;
+/** How often it is looked at which sockets took too long to say their request. */
+const REQUEST_CHECK_MS = 1_000;
+/** An answer of which nothing was taken for so long is given up. */
+const ANSWER_MS = 60_000;
+/** Headers of one request; a browser sends some hundred bytes. */
+const HEADER_BYTES_MAX = 8_192;
+/** Of one place, those that keep a circuit: a device has one. */
+export const CIRCUITS_PER_PLACE_MAX = 16;
 
 export interface HttpServer {
   readonly port: number;
@@ -31,17 +37,59 @@ export interface HttpOptions {
   readonly unready: () => string | undefined;
   /** Behind a proxy that sets X-Forwarded-For: the address it appended is the client's. */
   readonly trustProxy: boolean;
+  readonly connectionsPerPlace: number;
+  /** Sockets that are no WebSockets (yet). Beyond it the oldest goes, so that no crowd of silent ones keeps others out. */
+  readonly httpSocketsMax: number;
+  /** A socket must have said all of a request within this time; no request has a body. */
+  readonly requestMs: number;
+  readonly placesMax: number;
+  readonly placeLimits: PlaceLimits;
 }
 
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
-  const places = createPlaces();
-  const allowances = createAllowances(Date.now);
+  const { connectionsPerPlace: perPlace, requestMs } = options;
+  const places = createPlaces(perPlace);
+  const circuitPlaces = createPlaces(Math.min(perPlace, CIRCUITS_PER_PLACE_MAX));
+  const httpPlaces = createPlaces(perPlace);
+  const allowances = createAllowances(Date.now, options.placesMax, options.placeLimits);
+  /** No WebSockets (yet), oldest first; how to take one off the list. */
+  const httpSockets = new Map<Duplex, () => void>();
   const server = createServer(
-    { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
+    {
+      headersTimeout: requestMs,
+      requestTimeout: requestMs,
+      connectionsCheckingInterval: Math.min(REQUEST_CHECK_MS, requestMs),
+      maxHeaderSize: HEADER_BYTES_MAX,
+    },
     (request, response) => {
       answer(request, response).catch(() => response.destroy());
     },
   );
+  server.timeout = ANSWER_MS;
+  server.on("connection", enter);
+
+  /** Before a byte is read. A proxy's sockets all come from one place: then only their number counts. */
+  function enter(socket: Socket): void {
+    const place = placeOf(socket.remoteAddress ?? "");
+    if (!options.trustProxy && !mayConnect(place)) return void socket.destroy();
+    const leave = options.trustProxy ? () => undefined : httpPlaces.enter(place);
+    if (leave === undefined) return void socket.destroy();
+    for (const oldest of httpSockets.keys()) {
+      if (httpSockets.size < options.httpSocketsMax) break;
+      oldest.destroy();
+      forgetHttp(oldest);
+    }
+    httpSockets.set(socket, leave);
+    socket.once("close", () => forgetHttp(socket));
+  }
+
+  function forgetHttp(socket: Duplex): void {
+    httpSockets.get(socket)?.();
+    httpSockets.delete(socket);
+  }
+
+  const mayConnect = (place: Place): boolean =>
+    isLoopback(place) || allowances.of(place).connects.take(Date.now()) === 0;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = pathOf(request);
@@ -67,11 +115,16 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     const circuit = options.circuit();
     if ((path === HUB_PATH ? hub : circuit) === undefined) return refuseUpgrade(socket, 503);
     const place = placeOf(addressOf(request, options.trustProxy));
-    const leave = places.enter(place);
+    if (options.trustProxy && !mayConnect(place)) return refuseUpgrade(socket, 429);
+    const isHub = path === HUB_PATH;
+    const leave = (isHub ? places : circuitPlaces).enter(place);
     if (leave === undefined) return refuseUpgrade(socket, 429);
     socket.once("close", leave);
-    if (path !== HUB_PATH) circuit?.upgrade(request, socket, head);
-    else hub?.upgrade(request, socket, head, () => allowances.of(place, sharesOf(place)));
+    forgetHttp(socket);
+    // The hub and the circuits have their own ways to find out who is gone.
+    request.socket.setTimeout(0);
+    if (!isHub) circuit?.upgrade(request, socket, head);
+    else hub?.upgrade(request, socket, head, () => allowances.of(place));
   });
 
   await new Promise<void>((resolve, reject) => {

@@ -128,7 +128,7 @@ async function connect(world: World, index: number): Promise<void> {
       { exchange: world.exchange, env: world.env, identity: world.identity, circuit: false },
       {
         send: (bytes) => hear(world, client, bytes),
-        congested: () => false,
+        room: () => Infinity,
         close: () => {
           client.isOver = true;
         },
