@@ -666,6 +666,38 @@ describe("room for everything", () => {
     expect(await bob.client.request(append(alias))).toEqual(OK);
   });
 
+  test("what its owner takes from hand to hand needs none; what is not acknowledged in time ends", async () => {
+    const world = createWorld({ bytesMax: 10 * ROW_BYTES, hasDisk: () => isThere });
+    let isThere = true;
+    const [alice, bob] = [await world.connect(), await world.connect()];
+    const { alias, queueId } = await pair(alice.client, bob.client);
+    isThere = false;
+    const before = world.exchange.stats();
+    const [taken, left] = [append(alias), append(alias)];
+    const answer = bob.client.request(taken);
+    const { alias: own, sequence } = await alice.client.next("deliver");
+    alice.client.ack(own, sequence);
+    expect(await answer).toEqual(OK);
+
+    const second = bob.client.request(left);
+    await alice.client.next("deliver");
+    world.clock.advance(HOLD_MS);
+    expect(await second).toMatchObject(FULL);
+    expect(world.disk.messages.size).toBe(0);
+    // Whoever leaves meanwhile takes nothing with it, and whoever is away is written for as ever: not now.
+    const third = bob.client.request(append(alias));
+    await alice.client.next("deliver");
+    alice.client.close();
+    expect(await third).toMatchObject(FULL);
+    expect(await bob.client.request(append(alias))).toMatchObject(FULL);
+    expect(world.exchange.stats()).toEqual(before);
+
+    isThere = true;
+    expect(await bob.client.request(left)).toEqual(OK);
+    const again = await reopen(world, alice, queueId);
+    expect(await again.client.next("deliver")).toMatchObject({ id: left.id });
+  });
+
   test("is given back by every end, and counted again after a restart", async () => {
     const { world, alice, bob, alias, ownAlias } = await withPair();
     const bytes = (): number => world.exchange.stats().bytes;

@@ -190,6 +190,8 @@ export function createExchange(options: ExchangeOptions): Exchange {
   const bundleByLink = new Map<string, Bundle>();
   /** In the order in which they become due. */
   const held = new Map<Message, Queue>();
+  /** Of those, the ones for which there was no room: unless they are acknowledged in time, they end. */
+  const unkeepable = new Set<Message>();
   const writes = new Set<Promise<unknown>>();
   let heldBytes = 0;
   let commitBytes = 0;
@@ -473,7 +475,9 @@ export function createExchange(options: ExchangeOptions): Exchange {
   const append: Exchange["append"] = (queue, id, blob, settle) => {
     if (queue.closed) return settle("gone");
     if (stopped || commitBytes + blob.length > COMMIT_BYTES_MAX) return settle("later");
-    const hasRoom = hasRoomFor(blob.length);
+    // What the owner takes from hand to hand needs no room: a full disk must not silence those who are here.
+    const isKeepable = hasRoomFor(blob.length);
+    const hasRoom = isKeepable || queue.owner !== undefined;
     const expiryHour = expiryAfter(queue.ttlHours);
     const admitted = admit(queue.mailbox, id, blob, expiryHour, hasRoom, mailLimits);
     switch (admitted.kind) {
@@ -493,6 +497,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
         messages++;
         bytes += ROW_BYTES + blob.length;
         admitted.message.waiting = [settle];
+        if (!isKeepable) unkeepable.add(admitted.message);
         return place(queue, admitted.message);
     }
   };
@@ -509,6 +514,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   }
 
   function unhold(message: Message): void {
+    unkeepable.delete(message);
     if (held.delete(message)) heldBytes -= message.sizeBytes;
   }
 
@@ -529,7 +535,9 @@ export function createExchange(options: ExchangeOptions): Exchange {
   function write(queue: Queue, message: Message): void {
     const { blob, sizeBytes } = message;
     if (blob === undefined) return;
+    const mustFail = unkeepable.has(message);
     unhold(message);
+    if (mustFail) return fail(queue, message, "full");
     message.state = "writing";
     message.row = nextRow++;
     commitBytes += sizeBytes;
@@ -544,15 +552,19 @@ export function createExchange(options: ExchangeOptions): Exchange {
       commitBytes -= sizeBytes;
       if (message.state !== "writing") return;
       if (outcome !== "ok") {
-        // Not durable: the sender hears the truth, and the owner drops a second copy by its id.
-        remove(queue.mailbox, message, false);
-        forgetSize(message);
-        return settleAll(message, outcome === "full" ? "full" : "later");
+        return fail(queue, message, outcome === "full" ? "full" : "later");
       }
       message.state = "stored";
       message.blob = undefined;
       settleAll(message, "ok");
     });
+  }
+
+  /** Not durable: the sender hears the truth, and the owner drops a second copy by its id. */
+  function fail(queue: Queue, message: Message, outcome: "full" | "later"): void {
+    remove(queue.mailbox, message, false);
+    forgetSize(message);
+    settleAll(message, outcome);
   }
 
   function settleAll(message: Message, outcome: AppendOutcome): void {
