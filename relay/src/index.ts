@@ -16,6 +16,7 @@ import { HOST_DEFAULT, PORT_DEFAULT } from "./node/defaults.ts";
 import { createDiskSpace } from "./node/disk-space.ts";
 import { createHubServer, type HubServer } from "./node/hub-server.ts";
 import { createSecrets, loadSecrets } from "./node/keys.ts";
+import { proofBackend } from "./node/proofs.ts";
 import { startHttp } from "./node/server.ts";
 import { createStaticFiles } from "./node/static-files.ts";
 import { openSqliteStore } from "./node/store/sqlite.ts";
@@ -98,7 +99,7 @@ async function start(
   };
   const counters = createCounters();
   const env: RelayEnv = {
-    crypto: nodeBackend,
+    crypto: proofBackend,
     entropy: (length) => new Uint8Array(randomBytes(length)),
     now: Date.now,
     after: (delayMs, run) => {
