@@ -1,0 +1,226 @@
+/**
+ * People who do nothing wrong while somebody attacks: pairs that write to each other, messages for devices that are
+ * away, and newcomers that meet for the first time. All of them with the real client, each from an address of its own.
+ */
+import { nodeBackend } from "@sotto/engines/node";
+import { createHub, type Hub, type HubEvents, type SendTarget } from "@sotto/transport";
+import { asEnvelopeId, asQueueId, bytesToHex, HUB_PATH } from "@sotto/wire";
+import { bytes } from "./mallory.ts";
+
+const PAIRS = 6;
+const AWAY = 2;
+const EVERY_MS = 100;
+const NEWCOMERS_EVERY_MS = 500;
+/** A message that takes longer counts as not delivered. */
+export const PATIENCE_MS = 5_000;
+
+export interface Honest {
+  /** To people who are here. */
+  readonly sent: number;
+  readonly delivered: number;
+  /** To people who are away: what the relay promised to keep. */
+  readonly sentAway: number;
+  readonly kept: number;
+  /** Promised by the relay and never seen, neither during the attack nor after it. */
+  readonly acknowledgedLost: number;
+  readonly p95Ms: number;
+  readonly newcomers: number;
+  readonly welcomed: number;
+}
+
+interface Letter {
+  readonly sentAt: number;
+  deliveredAt: number | undefined;
+  isPromised: boolean;
+  readonly isAway: boolean;
+}
+
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const randomBelow = (max: number): number => Math.floor(Math.random() * max);
+
+/** A client behind the proxy, at an address that nobody else has. */
+function createClient(
+  port: number,
+  address: string,
+  events: Partial<HubEvents>,
+  readerSecret = bytes(32),
+): Hub {
+  // The platform's WebSocket takes headers in Node; a browser's proxy would add this one.
+  const Proxied = class extends WebSocket {
+    constructor(url: string) {
+      const options: object = { headers: { "x-forwarded-for": address } };
+      super(url, options as string[]);
+    }
+  };
+  const hub = createHub({
+    url: `ws://127.0.0.1:${port}${HUB_PATH}`,
+    relayKey: undefined,
+    readerSecret,
+    crypto: nodeBackend,
+    entropy: bytes,
+    WebSocket: Proxied,
+    events: {
+      state: () => undefined,
+      relayKey: () => undefined,
+      deliver: () => undefined,
+      signalled: () => undefined,
+      drained: () => undefined,
+      missing: () => undefined,
+      ...events,
+    },
+  });
+  hub.start();
+  return hub;
+}
+
+const addressOf = (index: number): string => `203.0.${113 + (index >> 8)}.${index & 255 || 1}`;
+
+async function until(condition: () => boolean, ms: number): Promise<boolean> {
+  const end = performance.now() + ms;
+  while (!condition() && performance.now() < end) await wait(10);
+  return condition();
+}
+
+async function address(
+  owner: Hub,
+): Promise<{ queueId: Uint8Array; target: SendTarget } | undefined> {
+  const [queueId, firstUse] = [asQueueId(bytes(24)), bytes(16)];
+  const made = await owner.makeQueue({ queueId, firstUse, ttlHours: 24 });
+  if (!made.ok) return undefined;
+  return { queueId, target: { sendId: made.sendId, sendSecret: bytes(32), firstUse } };
+}
+
+export interface Crowd {
+  /** Goes on until `over`, then waits for what was promised. */
+  run(over: Promise<unknown>): Promise<Honest>;
+}
+
+/** Everybody is connected and has met when it resolves. */
+export async function gather(port: number): Promise<Crowd> {
+  const letters = new Map<string, Letter>();
+  let nextAddress = 1;
+  const reader = (seed = bytes(32)): Hub => {
+    const hub: Hub = createClient(
+      port,
+      addressOf(nextAddress++),
+      {
+        deliver({ queueId, sequence, id }) {
+          const letter = letters.get(bytesToHex(id));
+          if (letter !== undefined) letter.deliveredAt ??= performance.now();
+          hub.ack(queueId, sequence);
+        },
+      },
+      seed,
+    );
+    return hub;
+  };
+  const hubs: Hub[] = [];
+  const lines: { sender: Hub; target: SendTarget; isAway: boolean }[] = [];
+  const away: { seed: Uint8Array<ArrayBuffer>; queueId: Uint8Array }[] = [];
+  for (let index = 0; index < PAIRS + AWAY; index++) {
+    const seed = bytes(32);
+    const owner = reader(seed);
+    const sender = createClient(port, addressOf(nextAddress++), {});
+    const made = await address(owner);
+    if (made === undefined) throw new Error("nobody could meet before the attack");
+    const isAway = index >= PAIRS;
+    if (isAway) {
+      await owner.close();
+      away.push({ seed, queueId: made.queueId });
+    } else hubs.push(owner);
+    hubs.push(sender);
+    lines.push({ sender, target: made.target, isAway });
+  }
+  let [newcomers, welcomed] = [0, 0];
+
+  async function write({ sender, target, isAway }: (typeof lines)[number]): Promise<void> {
+    const id = asEnvelopeId(bytes(16));
+    const letter: Letter = {
+      sentAt: performance.now(),
+      deliveredAt: undefined,
+      isPromised: false,
+      isAway,
+    };
+    letters.set(bytesToHex(id), letter);
+    const blob = bytes(512);
+    // As an outbox does: again until there is an answer.
+    while (performance.now() - letter.sentAt < PATIENCE_MS) {
+      const outcome = await sender.append(target, id, blob);
+      if (outcome === "ok") letter.isPromised = true;
+      if (outcome !== "lost") return;
+      await wait(50);
+    }
+  }
+
+  /** Two strangers meet: an offer, an address, a first message. */
+  async function meet(): Promise<void> {
+    newcomers++;
+    const began = performance.now();
+    const mail = { isThere: false };
+    const owner: Hub = createClient(port, addressOf(nextAddress++), {
+      deliver({ queueId, sequence }) {
+        mail.isThere = true;
+        owner.ack(queueId, sequence);
+      },
+    });
+    const sender = createClient(port, addressOf(nextAddress++), {});
+    const made = await Promise.race([address(owner), wait(PATIENCE_MS)]);
+    if (made !== undefined) {
+      const id = asEnvelopeId(bytes(16));
+      while (!mail.isThere && performance.now() - began < PATIENCE_MS) {
+        if ((await sender.append(made.target, id, bytes(512))) === "ok") {
+          await until(() => mail.isThere, PATIENCE_MS);
+        } else await wait(50);
+      }
+    }
+    if (mail.isThere && performance.now() - began < PATIENCE_MS) welcomed++;
+    await Promise.all([owner.close(), sender.close()]);
+  }
+
+  return {
+    async run(over) {
+      const time = { isOver: false };
+      void over.then(() => (time.isOver = true));
+      const running: Promise<void>[] = [];
+      const writing = lines.map(async (line) => {
+        await wait(randomBelow(EVERY_MS));
+        while (!time.isOver) {
+          running.push(write(line));
+          await wait(EVERY_MS);
+        }
+      });
+      const meeting = (async () => {
+        while (!time.isOver) {
+          running.push(meet());
+          await wait(NEWCOMERS_EVERY_MS);
+        }
+      })();
+      await Promise.all([...writing, meeting]);
+      await Promise.all(running);
+      const readers = away.map(({ seed, queueId }) => {
+        const hub = reader(seed);
+        hub.openQueues([asQueueId(new Uint8Array(queueId))]);
+        return hub;
+      });
+      const all = [...letters.values()];
+      const isLost = (letter: Letter): boolean =>
+        letter.isPromised && letter.deliveredAt === undefined;
+      await until(() => !all.some(isLost), 2 * PATIENCE_MS);
+      const here = all.filter(({ isAway }) => !isAway);
+      const delays = here
+        .map(({ sentAt, deliveredAt }) => (deliveredAt ?? Infinity) - sentAt)
+        .toSorted((one, other) => one - other);
+      await Promise.all([...hubs, ...readers].map((hub) => hub.close()));
+      return {
+        sent: here.length,
+        delivered: delays.filter((ms) => ms <= PATIENCE_MS).length,
+        sentAway: all.length - here.length,
+        kept: all.filter(({ isAway, isPromised }) => isAway && isPromised).length,
+        acknowledgedLost: all.filter(isLost).length,
+        p95Ms: delays[Math.floor(delays.length * 0.95)] ?? Number.NaN,
+        newcomers,
+        welcomed,
+      };
+    },
+  };
+}

@@ -1,0 +1,66 @@
+/** `npm run attack`: every attack on our relay, and the same on a default libp2p circuit relay, as a table. */
+import { attackOurs } from "./assault.ts";
+import { ATTACKS } from "./attacks.ts";
+import { attackLibp2p } from "./libp2p.ts";
+import { limiterMemory } from "./limiter.ts";
+
+const MS = 8_000;
+const MIB = 1_048_576;
+const only = process.argv[2];
+
+const percent = (part: number, whole: number): string =>
+  whole === 0 ? "–" : `${((100 * part) / whole).toFixed(1)} %`;
+const mib = (bytes: number): string => `${Math.round(bytes / MIB)}`;
+
+const rows: string[][] = [
+  [
+    "attack",
+    "relay",
+    "honest delivered",
+    "kept for the away",
+    "newcomers met",
+    "acknowledged lost",
+    "p95 ms",
+    "memory MiB",
+    "tries",
+    "refused",
+    "",
+  ],
+];
+for (const [name, { libp2p }] of Object.entries(ATTACKS)) {
+  if (only !== undefined && !name.includes(only)) continue;
+  for (const [side, run] of [
+    ["ours", attackOurs],
+    ["libp2p", libp2p === undefined ? undefined : attackLibp2p],
+  ] as const) {
+    if (run === undefined) continue;
+    const { tally, memory, ...honest } = await run(name, MS);
+    rows.push([
+      name,
+      side,
+      percent(honest.delivered, honest.sent),
+      percent(honest.kept, honest.sentAway),
+      percent(honest.welcomed, honest.newcomers),
+      String(honest.acknowledgedLost),
+      honest.p95Ms === Infinity ? "∞" : honest.p95Ms.toFixed(0),
+      `${mib(memory.before)} → ${mib(memory.peak)}`,
+      String(tally.attempts),
+      String(tally.refused),
+      tally.note ?? "",
+    ]);
+    process.stderr.write(`${rows.at(-1)!.join(" | ")}\n`);
+  }
+}
+
+const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+for (const row of rows) {
+  console.log(row.map((cell, column) => cell.padEnd(widths[column]!)).join("  "));
+}
+if (only === undefined) {
+  const { keys, remembered, bytes } = limiterMemory();
+  console.log(
+    `\nlimiter: ${keys} places seen, ${remembered} remembered, ${mib(bytes)} MiB of memory`,
+  );
+}
+// What is left of sockets of the platform's WebSocket would keep the process for a while.
+process.exit(0);
