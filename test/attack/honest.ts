@@ -26,6 +26,8 @@ export interface Honest {
   readonly p95Ms: number;
   readonly newcomers: number;
   readonly welcomed: number;
+  /** From the first socket to the first message in hand. */
+  readonly newcomerP95Ms: number;
 }
 
 interface Letter {
@@ -36,6 +38,10 @@ interface Letter {
 }
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** NaN of nothing. */
+export const p95 = (values: readonly number[]): number =>
+  values.toSorted((one, other) => one - other)[Math.floor(values.length * 0.95)] ?? Number.NaN;
+
 const randomBelow = (max: number): number => Math.floor(Math.random() * max);
 
 /** A client behind the proxy, at an address that nobody else has. */
@@ -131,7 +137,8 @@ export async function gather(port: number): Promise<Crowd> {
     hubs.push(sender);
     lines.push({ sender, target: made.target, isAway });
   }
-  let [newcomers, welcomed] = [0, 0];
+  /** Infinity: they gave up. */
+  const meetings: number[] = [];
 
   async function write({ sender, target, isAway }: (typeof lines)[number]): Promise<void> {
     const id = asEnvelopeId(bytes(16));
@@ -154,7 +161,6 @@ export async function gather(port: number): Promise<Crowd> {
 
   /** Two strangers meet: an offer, an address, a first message. */
   async function meet(): Promise<void> {
-    newcomers++;
     const began = performance.now();
     const mail = { isThere: false };
     const owner: Hub = createClient(port, addressOf(nextAddress++), {
@@ -173,7 +179,8 @@ export async function gather(port: number): Promise<Crowd> {
         } else await wait(50);
       }
     }
-    if (mail.isThere && performance.now() - began < PATIENCE_MS) welcomed++;
+    const took = performance.now() - began;
+    meetings.push(mail.isThere && took < PATIENCE_MS ? took : Infinity);
     await Promise.all([owner.close(), sender.close()]);
   }
 
@@ -207,9 +214,7 @@ export async function gather(port: number): Promise<Crowd> {
         letter.isPromised && letter.deliveredAt === undefined;
       await until(() => !all.some(isLost), 2 * PATIENCE_MS);
       const here = all.filter(({ isAway }) => !isAway);
-      const delays = here
-        .map(({ sentAt, deliveredAt }) => (deliveredAt ?? Infinity) - sentAt)
-        .toSorted((one, other) => one - other);
+      const delays = here.map(({ sentAt, deliveredAt }) => (deliveredAt ?? Infinity) - sentAt);
       await Promise.all([...hubs, ...readers].map((hub) => hub.close()));
       return {
         sent: here.length,
@@ -217,9 +222,10 @@ export async function gather(port: number): Promise<Crowd> {
         sentAway: all.length - here.length,
         kept: all.filter(({ isAway, isPromised }) => isAway && isPromised).length,
         acknowledgedLost: all.filter(isLost).length,
-        p95Ms: delays[Math.floor(delays.length * 0.95)] ?? Number.NaN,
-        newcomers,
-        welcomed,
+        p95Ms: p95(delays),
+        newcomers: meetings.length,
+        welcomed: meetings.filter((ms) => ms < PATIENCE_MS).length,
+        newcomerP95Ms: p95(meetings),
       };
     },
   };

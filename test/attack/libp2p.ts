@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Libp2p, Stream } from "@libp2p/interface";
 import { multiaddr } from "@multiformats/multiaddr";
 import { type Outcome, startAttacker } from "./assault.ts";
-import { PATIENCE_MS } from "./honest.ts";
+import { p95, PATIENCE_MS } from "./honest.ts";
 import { createNode } from "./libp2p-node.ts";
 import { startVictim } from "./our-relay.ts";
 
@@ -133,7 +133,7 @@ export async function attackLibp2p(name: string, ms: number): Promise<Outcome> {
       }
     })();
     await Promise.all([...writing, meeting]);
-    const took = (await Promise.all(delays)).toSorted((one, other) => one - other);
+    const took = await Promise.all(delays);
     const met = await Promise.all(meetings);
     return {
       sent: took.length,
@@ -141,7 +141,8 @@ export async function attackLibp2p(name: string, ms: number): Promise<Outcome> {
       sentAway: 0,
       kept: 0,
       acknowledgedLost: Number.NaN,
-      p95Ms: took[Math.floor(took.length * 0.95)] ?? Number.NaN,
+      p95Ms: p95(took),
+      newcomerP95Ms: p95(met),
       newcomers: met.length,
       welcomed: met.filter((one) => one <= PATIENCE_MS).length,
       tally: await attack,

@@ -10,6 +10,7 @@ const only = process.argv[2];
 
 const percent = (part: number, whole: number): string =>
   whole === 0 ? "–" : `${((100 * part) / whole).toFixed(1)} %`;
+const milliseconds = (ms: number): string => (ms === Infinity ? "never" : ms.toFixed(0));
 const mib = (bytes: number): string => `${Math.round(bytes / MIB)}`;
 
 const rows: string[][] = [
@@ -21,6 +22,7 @@ const rows: string[][] = [
     "newcomers met",
     "acknowledged lost",
     "p95 ms",
+    "newcomers p95",
     "memory MiB",
     "tries",
     "refused",
@@ -41,8 +43,9 @@ for (const [name, { libp2p }] of Object.entries(ATTACKS)) {
       percent(honest.delivered, honest.sent),
       percent(honest.kept, honest.sentAway),
       percent(honest.welcomed, honest.newcomers),
-      String(honest.acknowledgedLost),
-      honest.p95Ms === Infinity ? "∞" : honest.p95Ms.toFixed(0),
+      side === "ours" ? String(honest.acknowledgedLost) : "–",
+      milliseconds(honest.p95Ms),
+      milliseconds(honest.newcomerP95Ms),
       `${mib(memory.before)} → ${mib(memory.peak)}`,
       String(tally.attempts),
       String(tally.refused),
