@@ -3,6 +3,9 @@
  * Spec: SPEC.md §6, README.md.
  */
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { nodeBackend } from "@sotto/engines/node";
 import type { RelayIdentity } from "./core/connection.ts";
 import { type Limits, limitsOf } from "./config/limit-keys.ts";
@@ -14,10 +17,16 @@ import { announcedAddress, type CircuitLimits } from "./node/circuit-limits.ts";
 import type { Circuit } from "./node/circuit.ts";
 import { HOST_DEFAULT, PORT_DEFAULT } from "./node/defaults.ts";
 import { createDiskSpace } from "./node/disk-space.ts";
+import type { Log } from "./node/log.ts";
+import type { Operations } from "./node/operations.ts";
+import { createPublicPages } from "./node/public-pages.ts";
+import { diskFreeBytes, relayVersion, type Snapshot } from "./node/snapshot.ts";
+import { watchStore } from "./node/store-watch.ts";
+import { type Certificate, type CertificateWatch, daysLeft, watchCertificate } from "./node/tls.ts";
 import { createHubServer, type HubServer } from "./node/hub-server.ts";
 import { createSecrets, loadSecrets } from "./node/keys.ts";
 import { proofBackend } from "./node/proofs.ts";
-import { startHttp } from "./node/server.ts";
+import { type HttpServer, startHttp } from "./node/server.ts";
 import { createStaticFiles } from "./node/static-files.ts";
 import { openSqliteStore } from "./node/store/sqlite.ts";
 
@@ -36,12 +45,24 @@ export interface RelayOptions extends Partial<Limits> {
   readonly circuit?: boolean;
   readonly circuitLimits?: Partial<CircuitLimits>;
   readonly trustProxy?: boolean;
+  /** PEM files; both or neither. Undefined: HTTP. */
+  readonly tlsCertificate?: string | undefined;
+  readonly tlsKey?: string | undefined;
+  /** The operator's listener. Undefined or "off": none. 0: any free port. */
+  readonly operationsPort?: number | "off" | undefined;
+  readonly operationsHost?: string;
+  /** Seconds between "not ready" and sending clients away. */
+  readonly drainGrace?: number;
+  /** Hears what happens to the relay; silent unless given. */
+  readonly log?: Log;
 }
 
 export interface Relay {
   /** The public origin. */
   readonly url: string;
   readonly port: number;
+  /** Undefined without the operator's listener. */
+  readonly operationsPort: number | undefined;
   /** Ed25519, 32 bytes: what clients pin. */
   readonly relayKey: Uint8Array;
   /** Undefined without circuits. */
@@ -60,7 +81,9 @@ export interface Relay {
     readonly connections: number;
     readonly reservations: number;
   };
-  /** Tells clients to come back later, makes everything durable, stops. Idempotent. */
+  /** Looks at the certificate files now. Without a certificate: nothing. */
+  reload(): void;
+  /** Tells clients to come back later, after the grace, makes everything durable, stops. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -91,8 +114,26 @@ async function start(
     ttlHours: limits.ttlHours,
   };
   const secrets = data === undefined ? createSecrets() : loadSecrets(data);
-  const store: Store = data === undefined ? createMemoryStore() : openSqliteStore(data);
-  endings.push(() => store.close());
+  const log: Log = options.log ?? (() => undefined);
+  const version = relayVersion();
+  const startedAt = new Date();
+  let http: HttpServer | undefined;
+  const certificates = openCertificates(options, log, (certificate) =>
+    http?.useCertificate(certificate),
+  );
+  endings.push(async () => certificates?.close());
+  const kept = data === undefined ? createMemoryStore() : openSqliteStore(data);
+  endings.push(() => kept.close());
+  const operationsPort = options.operationsPort === "off" ? undefined : options.operationsPort;
+  // What Prometheus' client watches costs something, so only for whoever asks for it.
+  const metrics =
+    operationsPort === undefined
+      ? undefined
+      : (await import("./node/metrics.ts")).createMetrics(() => snapshot(), {
+          version,
+          node: process.versions.node,
+        });
+  const store: Store = watchStore(metrics?.timed(kept) ?? kept, log);
   const identity: RelayIdentity = {
     seed: secrets.identitySeed,
     publicKey: await nodeBackend.signPublic(secrets.identitySeed),
@@ -128,20 +169,52 @@ async function start(
   let hub: HubServer | undefined;
   let circuit: Circuit | undefined;
   let draining = false;
-  const http = await startHttp({
+  function unready(): string | undefined {
+    if (draining) return "draining";
+    if (hub === undefined) return "starting";
+    return exchange.stats().storeFails ? "the store takes no mail" : undefined;
+  }
+  const snapshot = (): Snapshot => ({
+    version,
+    uptimeSeconds: Math.floor(process.uptime()),
+    reason: unready(),
+    ...exchange.stats(),
+    queuesMax: limits.maxQueues,
+    bytesMax: limits.maxBytes,
+    connections: hub?.connections ?? 0,
+    connectionsMax: limits.maxConnections,
+    bufferedBytes: hub?.bufferedBytes ?? 0,
+    reservations: circuit?.reservations ?? 0,
+    diskFreeBytes: diskFreeBytes(data),
+    certificateExpiryMs: certificates?.current.notAfter,
+    counters: { ...counters },
+  });
+  const served = await startHttp({
     host: options.host ?? HOST_DEFAULT,
     port: options.port ?? PORT_DEFAULT,
     hub: () => hub,
     circuit: () => circuit,
     files: await createStaticFiles(
-      options.app ?? "app/dist",
+      options.app ?? defaultApp(),
       options.publicUrl?.startsWith("https:") ?? false,
     ),
-    unready() {
-      if (draining) return "draining";
-      if (hub === undefined) return "starting";
-      return exchange.stats().storeFails ? "the store takes no mail" : undefined;
-    },
+    pages: createPublicPages({
+      info: () => ({
+        version,
+        relayKey: Buffer.from(identity.publicKey).toString("hex"),
+        circuits: circuit !== undefined,
+        limits: {
+          messagesPerQueue: limits.queueMessages,
+          bytesPerQueue: limits.queueBytes,
+          keptHoursMax: limits.ttlHours,
+        },
+      }),
+      unready,
+      startedAt,
+      trustProxy: options.trustProxy ?? false,
+    }),
+    certificate: certificates?.current,
+    unready,
     trustProxy: options.trustProxy ?? false,
     connectionsPerPlace: limits.connectionsPerPlace,
     httpSocketsMax: limits.maxHttpSockets,
@@ -157,8 +230,10 @@ async function start(
       appendByteIntervalMs: 1_000 / limits.appendsPerSecond,
     },
   });
-  endings.unshift(() => http.close());
-  const url = options.publicUrl ?? `http://localhost:${http.port}`;
+  http = served;
+  endings.unshift(() => served.close());
+  const scheme = certificates === undefined ? "http" : "https";
+  const url = options.publicUrl ?? `${scheme}://localhost:${served.port}`;
   if (options.circuit !== false) {
     // A second of loading that a relay without circuits is spared.
     const { createCircuit } = await import("./node/circuit.ts");
@@ -193,10 +268,44 @@ async function start(
 
   const opened = hub;
   endings.push(() => opened.drain());
+  let operations: Operations | undefined;
+  if (metrics !== undefined && operationsPort !== undefined) {
+    const { startOperations } = await import("./node/operations.ts");
+    const started = await startOperations({
+      host: options.operationsHost ?? HOST_DEFAULT,
+      port: operationsPort,
+      metrics,
+      snapshot,
+    });
+    operations = started;
+    // First opened, last closed: how a relay drains is what its operator wants to see.
+    endings.unshift(() => started.close());
+  }
+  log({
+    event: "started",
+    version,
+    port: served.port,
+    operationsPort: operations?.port,
+    tls: certificates !== undefined,
+    durable: data !== undefined,
+    circuits: circuit !== undefined,
+  });
+  if (data === undefined) log({ event: "not-durable" });
+
+  async function drain(): Promise<void> {
+    const from = performance.now();
+    const graceSeconds = options.drainGrace ?? 0;
+    log({ event: "draining", connections: opened.connections, graceSeconds });
+    if (graceSeconds > 0) await delay(graceSeconds * 1_000);
+    await endAll();
+    log({ event: "stopped", durationMs: Math.round(performance.now() - from) });
+  }
+
   let ended: Promise<void> | undefined;
   return {
     url,
-    port: http.port,
+    port: served.port,
+    operationsPort: operations?.port,
     relayKey: identity.publicKey,
     peerId: circuit?.peerId,
     counters: () => ({ ...counters }),
@@ -206,11 +315,36 @@ async function start(
       bufferedBytes: opened.bufferedBytes,
       reservations: circuit?.reservations ?? 0,
     }),
+    reload: () => certificates?.check(),
     close() {
       draining = true;
-      return (ended ??= endAll());
+      return (ended ??= drain());
     },
   };
+}
+
+/** What came with the package, or what `npm run build` makes in this repository. */
+function defaultApp(): string {
+  const own = fileURLToPath(new URL("../app", import.meta.url));
+  return existsSync(own) ? own : "app/dist";
+}
+
+function openCertificates(
+  { tlsCertificate, tlsKey }: RelayOptions,
+  log: Log,
+  use: (certificate: Certificate) => void,
+): CertificateWatch | undefined {
+  if (tlsCertificate === undefined || tlsKey === undefined) return undefined;
+  return watchCertificate(
+    { certificate: tlsCertificate, key: tlsKey },
+    {
+      changed(certificate) {
+        use(certificate);
+        log({ event: "certificate-loaded", daysLeft: daysLeft(certificate) });
+      },
+      refused: (reason) => log({ event: "certificate-refused", reason }),
+    },
+  );
 }
 
 const createCounters = (): Record<Counter, number> => ({
@@ -241,7 +375,7 @@ export {
   STOP_STREAMS_MAX,
 } from "./node/circuit-limits.ts";
 export { configPage } from "./config/explain.ts";
-export { resolveSettings } from "./config/resolve.ts";
+export { operationsPortOf, resolveSettings } from "./config/resolve.ts";
 export { nodeBackend } from "@sotto/engines/node";
 export {
   BUFFERED_BYTES_MAX,
@@ -254,7 +388,9 @@ export {
 export { createDiskSpace } from "./node/disk-space.ts";
 export { createHubServer, HEARTBEAT_MS } from "./node/hub-server.ts";
 export { loadSecrets } from "./node/keys.ts";
+export { createLog, crashOf } from "./node/log.ts";
 export { createPlaces, LOOPBACK_SHARES, NETWORK_SHARES, placeOf } from "./node/places.ts";
 export { CIRCUITS_PER_PLACE_MAX } from "./node/server.ts";
 export { DEFAULT_HEADERS } from "./node/static-files.ts";
 export { openSqliteStore } from "./node/store/sqlite.ts";
+export { watchCertificate } from "./node/tls.ts";

@@ -162,12 +162,14 @@ export async function authenticate(client: {
 }
 
 /** A socket that has said nothing yet. */
-export async function connectRaw(
+export const connectRaw = (
   port: number,
   readerSeed: Uint8Array = random(32),
   headers: Readonly<Record<string, string>> = {},
-): Promise<Client> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}${HUB_PATH}`, { headers });
+): Promise<Client> =>
+  greeted(new WebSocket(`ws://127.0.0.1:${port}${HUB_PATH}`, { headers }), readerSeed);
+
+async function greeted(socket: WebSocket, readerSeed: Uint8Array): Promise<Client> {
   const inbox = createInbox();
   const closed = new Promise<void>((resolve) => {
     socket.on("close", () => {
@@ -190,12 +192,17 @@ export async function connectRaw(
 }
 
 /** A proven client. */
-export async function connect(
+export const connect = async (
   port: number,
   readerSeed: Uint8Array = random(32),
   headers: Readonly<Record<string, string>> = {},
-): Promise<Client> {
-  const client = await connectRaw(port, readerSeed, headers);
+): Promise<Client> => proven(await connectRaw(port, readerSeed, headers));
+
+/** A proven client over a socket of any kind. */
+export const connectTo = async (socket: WebSocket): Promise<Client> =>
+  proven(await greeted(socket, random(32)));
+
+async function proven(client: Client): Promise<Client> {
   client.send(await authenticate(client));
   await client.next("welcome");
   return client;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { configPage, resolveSettings } from "sotto-relay";
+import { configPage, operationsPortOf, resolveSettings } from "sotto-relay";
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const FILE = '[server]\nport = 1\nhost = "::1"\ncircuit = false\n';
@@ -16,12 +16,12 @@ test("flags beat the environment, the environment beats the file", () => {
     env: { SOTTO_PORT: "2", SOTTO_HOST: "::" },
     file: FILE,
   });
-  expect(settings).toMatchObject({ port: 3, host: "::", circuit: false, app: "app/dist" });
+  expect(settings).toMatchObject({ port: 3, host: "::", circuit: false, maxBytes: 4_294_967_296 });
   expect(sources).toMatchObject({
     port: "flag",
     host: "environment",
     circuit: "file",
-    app: "default",
+    maxBytes: "default",
   });
 });
 
@@ -35,6 +35,79 @@ test.each([
   ['[server]\ntrust_proxy = "maybe"', "true or false."],
 ])("%j is refused in words", (file, words) => {
   expect(() => resolveSettings({ flags: {}, env: {}, file })).toThrow(words);
+});
+
+const settingsOf = (file: string, ...files: readonly string[]) =>
+  resolveSettings({ flags: {}, env: {}, file, hasFile: (path) => files.includes(path) });
+
+test("a domain means a proxy on this machine, unless there is a certificate", () => {
+  const domain = '[server]\ndomain = "Chat.example.com"\n';
+  const proxied = settingsOf(domain);
+  expect(proxied.settings).toMatchObject({
+    publicUrl: "https://chat.example.com",
+    host: "127.0.0.1",
+    port: 8_787,
+    trustProxy: true,
+  });
+  expect(proxied.sources).toMatchObject({ publicUrl: "domain", host: "default" });
+
+  const files = ["fullchain.pem", "privkey.pem"].map(
+    (name) => `/etc/letsencrypt/live/chat.example.com/${name}`,
+  );
+  expect(settingsOf(domain, ...files).settings).toMatchObject({
+    publicUrl: "https://chat.example.com",
+    host: "::",
+    port: 443,
+    trustProxy: false,
+    tlsCertificate: files[0],
+    tlsKey: files[1],
+  });
+  expect(settingsOf(domain, files[0] ?? "").settings).toEqual(proxied.settings);
+
+  const own = `${domain}port = 8443\n[tls]\ncertificate = "a.pem"\nkey = "b.pem"\n`;
+  expect(settingsOf(own, ...files).settings).toMatchObject({
+    host: "::",
+    port: 8_443,
+    trustProxy: false,
+    tlsCertificate: "a.pem",
+    tlsKey: "b.pem",
+  });
+});
+
+test.each(["a", "chat.example.com:8443", "https://chat.example.com", "-a.example", "1.2.3.4"])(
+  "%s is no domain",
+  (domain) => {
+    expect(() => settingsOf(`[server]\ndomain = "${domain}"`)).toThrow("chat.example.com.");
+  },
+);
+
+test("a name of 253 letters is a domain, one more is none", () => {
+  const labels = `${"a".repeat(61)}.`.repeat(4);
+  const name = `${labels}${"b".repeat(253 - labels.length)}`;
+  expect(settingsOf(`[server]\ndomain = "${name}"`).settings.domain).toBe(name);
+  expect(() => settingsOf(`[server]\ndomain = "${name}b"`)).toThrow("server.domain");
+});
+
+test("a certificate needs its key, and the key its certificate", () => {
+  expect(() => settingsOf('[tls]\nkey = "b.pem"')).toThrow("both or neither");
+  expect(() => settingsOf('[tls]\ncertificate = "a.pem"')).toThrow("both or neither");
+});
+
+test("the operator's port stands beside the relay's, unless it is given or free", () => {
+  const portOf = (file: string) => operationsPortOf(settingsOf(file).settings);
+  expect(portOf("")).toBe(8_788);
+  expect(portOf("[server]\nport = 0")).toBe(0);
+  expect(portOf("[server]\nport = 65535")).toBe(0);
+  expect(portOf("[operations]\nport = 9000")).toBe(9_000);
+  expect(portOf('[operations]\nport = "off"')).toBeUndefined();
+});
+
+test.each([
+  ["drain_grace = 301", "0 to 300."],
+  ["port = 65536", "0 to 65535, or off."],
+])("operations: %s is refused", (line, words) => {
+  expect(() => settingsOf(`[operations]\n${line}`)).toThrow(words);
+  expect(settingsOf("[operations]\ndrain_grace = 300").settings.drainGrace).toBe(300);
 });
 
 test("CONFIG.md is what the settings say", () => {

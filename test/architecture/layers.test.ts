@@ -76,6 +76,8 @@ const LAYERS: Readonly<
       "@multiformats/multiaddr",
       "commander",
       "libp2p",
+      "pino",
+      "prom-client",
       "smol-toml",
       "ws",
     ],

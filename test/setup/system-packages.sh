@@ -3,7 +3,7 @@
 # Debian or Ubuntu; run as root or with sudo at hand. Installs nothing when everything is there.
 set -euo pipefail
 
-packages=(chromium firefox-esr webkit2gtk-driver xvfb xauth dbus-x11 fonts-noto-cjk fonts-noto-core)
+packages=(openssl chromium firefox-esr webkit2gtk-driver xvfb xauth dbus-x11 fonts-noto-cjk fonts-noto-core)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -5,6 +5,8 @@
  */
 import { HOST_DEFAULT, PORT_DEFAULT } from "../node/defaults.ts";
 import { LIMIT_KEYS } from "./limit-keys.ts";
+import { OPERATION_KEYS } from "./operation-keys.ts";
+import { toBoolean, toText } from "./parse.ts";
 
 /** One setting. `name` is `section.key` of relay.toml. */
 export interface Key<T> {
@@ -45,25 +47,37 @@ export const KEYS = {
     sentence: "Address to listen on; 0.0.0.0 for all.",
     parse: toText,
   }),
-  data: key({
+  data: key<string | undefined>({
     name: "server.data",
     flag: "--data <directory>",
     env: "SOTTO_DATA",
-    fallback: "./sotto-data",
-    shown: "./sotto-data",
+    fallback: undefined,
+    shown: "",
     unit: "directory",
-    sentence: "Keys and undelivered mail (sealed).",
+    sentence:
+      "Keys and undelivered mail (sealed). Without it everything is in memory and gone at the end.",
     parse: toText,
   }),
-  app: key({
+  app: key<string | undefined>({
     name: "server.app",
     flag: "--app <directory>",
     env: "SOTTO_APP",
-    fallback: "app/dist",
-    shown: "app/dist",
+    fallback: undefined,
+    shown: "",
     unit: "directory",
-    sentence: "Built app to serve.",
+    sentence: "Built app to serve; unless given the one that came with the relay, or app/dist.",
     parse: toText,
+  }),
+  domain: key<string | undefined>({
+    name: "server.domain",
+    flag: "--domain <name>",
+    env: "SOTTO_DOMAIN",
+    fallback: undefined,
+    shown: "",
+    unit: "host name",
+    sentence:
+      "Name under which clients reach this relay; sets what depends on it and was not given, see Level two in README.md.",
+    parse: toDomain,
   }),
   publicUrl: key<string | undefined>({
     name: "server.public_url",
@@ -97,6 +111,7 @@ export const KEYS = {
     sentence: "Serve libp2p circuits for direct links.",
     parse: toBoolean,
   }),
+  ...OPERATION_KEYS,
   ...LIMIT_KEYS,
 } as const;
 
@@ -109,15 +124,13 @@ function toPort(text: string): number {
   return port;
 }
 
-function toText(text: string): string {
-  if (text === "") throw new TypeError("Not empty.");
-  return text;
-}
-
-function toBoolean(text: string): boolean {
-  if (/^(true|1|yes|on)$/i.test(text)) return true;
-  if (/^(false|0|no|off)$/i.test(text)) return false;
-  throw new TypeError("true or false.");
+/** Letters, digits and hyphens between dots; no port, no scheme. */
+function toDomain(text: string): string {
+  const name = text.toLowerCase();
+  const isName =
+    name.length <= 253 && /^([a-z\d]([a-z\d-]{0,61}[a-z\d])?\.)+[a-z][a-z\d-]*[a-z\d]$/.test(name);
+  if (!isName) throw new TypeError("A name such as chat.example.com.");
+  return name;
 }
 
 function toOrigin(text: string): string {

@@ -6,7 +6,7 @@
 import { parse } from "smol-toml";
 import { type Key, type KeyId, KEYS, type Settings } from "./keys.ts";
 
-type Source = "flag" | "environment" | "file" | "default";
+type Source = "flag" | "environment" | "file" | "domain" | "default";
 
 export interface Resolved {
   readonly settings: Settings;
@@ -19,6 +19,8 @@ export interface Sources {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The text of relay.toml. */
   readonly file?: string | undefined;
+  /** Whether a file is there and may be read; nothing is, unless given. */
+  readonly hasFile?: (path: string) => boolean;
 }
 
 /** A typing error is at most so many letters away from what was meant. */
@@ -32,7 +34,7 @@ export const findKey = (name: string): Key<unknown> | undefined =>
   Object.values(KEYS).find((entry) => entry.name === name);
 
 /** Throws a TypeError that names the setting, where it stands, and what would be right. */
-export function resolveSettings({ flags, env, file }: Sources): Resolved {
+export function resolveSettings({ flags, env, file, hasFile }: Sources): Resolved {
   const fileTexts = file === undefined ? new Map<string, string>() : readFileTexts(file);
   const settings: Partial<Record<KeyId, unknown>> = {};
   const sources: Partial<Record<KeyId, Source>> = {};
@@ -54,7 +56,44 @@ export function resolveSettings({ flags, env, file }: Sources): Resolved {
   }
   // Every key of KEYS was set above, by its own parse or its own fallback; a loop cannot tell the compiler.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  return { settings: settings as Settings, sources: sources as Record<KeyId, Source> };
+  const resolved = { settings: settings as Settings, sources: sources as Record<KeyId, Source> };
+  const { tlsCertificate, tlsKey } = resolved.settings;
+  if ((tlsCertificate === undefined) !== (tlsKey === undefined)) {
+    throw new TypeError("tls.certificate and tls.key: both or neither.");
+  }
+  return fromDomain(resolved, hasFile ?? (() => false));
+}
+
+/**
+ * What follows from a domain and was not given: with certbot's certificate there, HTTPS on all addresses; without it
+ * HTTP on loopback for a proxy on this machine, whose word about addresses then counts.
+ */
+function fromDomain(resolved: Resolved, hasFile: (path: string) => boolean): Resolved {
+  const { domain } = resolved.settings;
+  if (domain === undefined) return resolved;
+  const folder = `/etc/letsencrypt/live/${domain}`;
+  const [tlsCertificate, tlsKey] = [`${folder}/fullchain.pem`, `${folder}/privkey.pem`];
+  const hasOwn = resolved.settings.tlsCertificate !== undefined;
+  const hasCertbot = !hasOwn && hasFile(tlsCertificate) && hasFile(tlsKey);
+  const implied: Partial<Settings> = {
+    publicUrl: `https://${domain}`,
+    ...(hasOwn || hasCertbot ? { host: "::", port: 443 } : { trustProxy: true }),
+    ...(hasCertbot ? { tlsCertificate, tlsKey } : {}),
+  };
+  const settings = { ...resolved.settings };
+  const sources = { ...resolved.sources };
+  for (const id of KEY_IDS) {
+    if (sources[id] !== "default" || !(id in implied)) continue;
+    Object.assign(settings, { [id]: implied[id] });
+    sources[id] = "domain";
+  }
+  return { settings, sources };
+}
+
+/** The port of the operator's listener; undefined: none. Beside the relay's own, so that two relays do not meet. */
+export function operationsPortOf({ operationsPort, port }: Settings): number | undefined {
+  if (operationsPort === "off") return undefined;
+  return operationsPort ?? (port === 0 || port === 65_535 ? 0 : port + 1);
 }
 
 function parseAt(entry: Key<unknown>, where: string, text: string): unknown {

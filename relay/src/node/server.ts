@@ -4,6 +4,7 @@
  * Spec: SPEC.md §6.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { HUB_PATH } from "@sotto/wire";
@@ -11,7 +12,9 @@ import { createAllowances, type Place, type PlaceLimits } from "../core/allowanc
 import type { Circuit } from "./circuit.ts";
 import { type HubServer, refuseUpgrade } from "./hub-server.ts";
 import { createPlaces, isLoopback, placeOf } from "./places.ts";
+import type { PublicPages } from "./public-pages.ts";
 import { plain, type StaticFiles } from "./static-files.ts";
+import type { Certificate } from "./tls.ts";
 
 /** How often it is looked at which sockets took too long to say their request. */
 const REQUEST_CHECK_MS = 1_000;
@@ -24,6 +27,8 @@ export const CIRCUITS_PER_PLACE_MAX = 16;
 
 export interface HttpServer {
   readonly port: number;
+  /** From the next connection on; those that are there keep theirs. Without a certificate at the start: nothing. */
+  useCertificate(certificate: Certificate): void;
   close(): Promise<void>;
 }
 
@@ -33,6 +38,9 @@ export interface HttpOptions {
   readonly hub: () => HubServer | undefined;
   readonly circuit: () => Circuit | undefined;
   readonly files: StaticFiles;
+  readonly pages: PublicPages;
+  /** Undefined: HTTP. */
+  readonly certificate: Certificate | undefined;
   /** Undefined: ready. Otherwise why not. */
   readonly unready: () => string | undefined;
   /** Behind a proxy that sets X-Forwarded-For: the address it appended is the client's. */
@@ -52,19 +60,26 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const circuitPlaces = createPlaces(Math.min(perPlace, CIRCUITS_PER_PLACE_MAX));
   const httpPlaces = createPlaces(perPlace);
   const allowances = createAllowances(Date.now, options.placesMax, options.placeLimits);
-  /** No WebSockets (yet), oldest first; how to take one off the list. */
-  const httpSockets = new Map<Duplex, () => void>();
-  const server = createServer(
-    {
-      headersTimeout: requestMs,
-      requestTimeout: requestMs,
-      connectionsCheckingInterval: Math.min(REQUEST_CHECK_MS, requestMs),
-      maxHeaderSize: HEADER_BYTES_MAX,
-    },
-    (request, response) => {
-      answer(request, response).catch(() => response.destroy());
-    },
-  );
+  /** No WebSockets (yet), oldest first, by the other end: a request's socket is not the one that was accepted under TLS. */
+  const httpSockets = new Map<string, { readonly socket: Socket; readonly leave: () => void }>();
+  const http = {
+    headersTimeout: requestMs,
+    requestTimeout: requestMs,
+    connectionsCheckingInterval: Math.min(REQUEST_CHECK_MS, requestMs),
+    maxHeaderSize: HEADER_BYTES_MAX,
+  };
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    answer(request, response).catch(() => response.destroy());
+  };
+  const { certificate } = options;
+  const secure =
+    certificate === undefined
+      ? undefined
+      : createSecureServer(
+          { ...http, handshakeTimeout: requestMs, cert: certificate.cert, key: certificate.key },
+          onRequest,
+        );
+  const server = secure ?? createServer(http, onRequest);
   server.timeout = ANSWER_MS;
   server.on("connection", enter);
 
@@ -74,18 +89,22 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     if (!options.trustProxy && !mayConnect(place)) return void socket.destroy();
     const leave = options.trustProxy ? () => undefined : httpPlaces.enter(place);
     if (leave === undefined) return void socket.destroy();
-    for (const oldest of httpSockets.keys()) {
+    for (const [end, oldest] of httpSockets) {
       if (httpSockets.size < options.httpSocketsMax) break;
-      oldest.destroy();
-      forgetHttp(oldest);
+      oldest.socket.destroy();
+      forgetHttp(end);
     }
-    httpSockets.set(socket, leave);
-    socket.once("close", () => forgetHttp(socket));
+    const end = endOf(socket);
+    httpSockets.set(end, { socket, leave });
+    socket.once("close", () => {
+      // Its port may have been taken by the next one meanwhile.
+      if (httpSockets.get(end)?.socket === socket) forgetHttp(end);
+    });
   }
 
-  function forgetHttp(socket: Duplex): void {
-    httpSockets.get(socket)?.();
-    httpSockets.delete(socket);
+  function forgetHttp(end: string): void {
+    httpSockets.get(end)?.leave();
+    httpSockets.delete(end);
   }
 
   const mayConnect = (place: Place): boolean =>
@@ -102,6 +121,9 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       }
       case HUB_PATH:
         return plain(response, 426, "A WebSocket lives here.\n", { Upgrade: "websocket" });
+      case "/status":
+      case "/info.json":
+        return options.pages.serve(request, response, path);
       default:
         return options.files.serve(request, response, path);
     }
@@ -120,7 +142,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     const leave = (isHub ? places : circuitPlaces).enter(place);
     if (leave === undefined) return refuseUpgrade(socket, 429);
     socket.once("close", leave);
-    forgetHttp(socket);
+    forgetHttp(endOf(request.socket));
     // The hub and the circuits have their own ways to find out who is gone.
     request.socket.setTimeout(0);
     if (!isHub) circuit?.upgrade(request, socket, head);
@@ -138,6 +160,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   if (address === null || typeof address === "string") throw new Error("no port to listen on");
   return {
     port: address.port,
+    useCertificate: ({ cert, key }) => secure?.setSecureContext({ cert, key }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -145,6 +168,9 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       }),
   };
 }
+
+/** Two sockets that are there at the same time never share it. */
+const endOf = (socket: Socket): string => `${socket.remoteAddress} ${socket.remotePort}`;
 
 const pathOf = (request: IncomingMessage): string =>
   (request.url ?? "/").split(/[?#]/, 1)[0] ?? "/";

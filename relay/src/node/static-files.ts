@@ -265,16 +265,25 @@ function merge(...layers: readonly Headers[]): Headers {
 const pick = (headers: Headers, name: string): Headers =>
   Object.fromEntries(Object.entries(headers).filter(([other]) => other.toLowerCase() === name));
 
-export function plain(
+export const plain = (
   response: ServerResponse,
   status: number,
+  text: string,
+  headers: Headers = {},
+): void => whole(response, status, "text/plain; charset=utf-8", text, headers);
+
+/** An answer that is made now and kept by nobody. */
+export function whole(
+  response: ServerResponse,
+  status: number,
+  type: string,
   text: string,
   headers: Headers = {},
 ): void {
   response.writeHead(status, {
     "X-Content-Type-Options": "nosniff",
     ...headers,
-    "Content-Type": "text/plain; charset=utf-8",
+    "Content-Type": type,
     "Cache-Control": "no-store",
     "Content-Length": String(Buffer.byteLength(text)),
   });

@@ -69,6 +69,8 @@ async function launch(
     dataFolder,
     "--app",
     app,
+    "--operations-port",
+    "off",
   ];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
