@@ -375,6 +375,7 @@ export {
   STOP_STREAMS_MAX,
 } from "./node/circuit-limits.ts";
 export { configPage } from "./config/explain.ts";
+export * as stun from "./doctor/stun.ts";
 export { operationsPortOf, resolveSettings } from "./config/resolve.ts";
 export { nodeBackend } from "@sotto/engines/node";
 export {

@@ -5,6 +5,7 @@
  * Spec: README.md.
  */
 import { Command } from "commander";
+import type { DoctorOptions } from "./cli/doctor.ts";
 import { addSettings } from "./cli/settings.ts";
 
 const program = new Command("sotto-relay")
@@ -48,6 +49,17 @@ program
   .option("--json", "as it answers")
   .action(async (options: { readonly json?: boolean }) =>
     (await import("./cli/status.ts")).status(program, options),
+  );
+program
+  .command("doctor")
+  .description("check a relay from outside, and with --data the machine it runs on")
+  .argument("[address]", "such as https://chat.example.com; server.public_url unless given")
+  .option("--ca <file>", "a certificate authority to trust besides the usual ones (PEM)")
+  .option("--turn <host:port>", "a TURN server to ask for an allocation")
+  .option("--turn-secret-file <file>", "its static-auth-secret")
+  .option("--json", "an array of { name, result, words }")
+  .action(async (address: string | undefined, options: DoctorOptions) =>
+    (await import("./cli/doctor.ts")).doctor(program, address, options),
   );
 
 await program.parseAsync();

@@ -1,0 +1,253 @@
+/** `sotto-relay doctor`: finds nothing wrong with a good relay, and each thing that can be wrong with a bad one. */
+import { spawn } from "node:child_process";
+import { createServer, type Server } from "node:http";
+import { connect as connectTcp } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { startRelay, type Relay, type RelayOptions } from "sotto-relay";
+import { makeCertificate } from "./certificates.ts";
+import { killAll, run } from "./relay-process.ts";
+
+let directory: string;
+const relays: Relay[] = [];
+const servers: Server[] = [];
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "sotto-doctor-"));
+  writeFileSync(join(directory, "index.html"), "<!doctype html><title>app</title>");
+});
+afterEach(async () => {
+  await killAll();
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+  for (const relay of relays.splice(0)) await relay.close();
+  rmSync(directory, { recursive: true });
+});
+
+async function start(options: RelayOptions = {}): Promise<Relay> {
+  const relay = await startRelay({ port: 0, app: directory, ...options });
+  relays.push(relay);
+  return relay;
+}
+
+interface Proxy {
+  readonly upgrades: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Paths that do not reach the relay. */
+  readonly kept: readonly string[];
+  /** What it answers with instead of its own clock. */
+  readonly date?: Date;
+}
+
+/** A proxy in front of `relay` that somebody set up well or badly. */
+async function proxy(relay: Relay, how: Partial<Proxy>): Promise<string> {
+  const server = createServer((request, response) => {
+    if (how.kept?.includes(request.url ?? "") === true) return void response.end("proxy");
+    const headers = { ...Object.fromEntries(Object.entries(request.headers)), ...how.headers };
+    fetch(`http://127.0.0.1:${relay.port}${request.url}`, {
+      headers:
+        how.headers === undefined ? {} : { "x-forwarded-for": String(headers["x-forwarded-for"]) },
+    }).then(
+      async (answer) => {
+        const passed = new Headers(answer.headers);
+        if (how.date !== undefined) passed.set("date", how.date.toUTCString());
+        response.writeHead(answer.status, Object.fromEntries(passed));
+        response.end(Buffer.from(await answer.arrayBuffer()));
+      },
+      () => response.destroy(),
+    );
+  });
+  server.on("upgrade", (request, socket, head) => {
+    if (how.upgrades === false) return void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n");
+    const inner = connectTcp(relay.port, "127.0.0.1");
+    const lines = [`GET ${request.url} HTTP/1.1`];
+    for (const [name, value] of Object.entries(request.headers))
+      lines.push(`${name}: ${String(value)}`);
+    inner.write(`${lines.join("\r\n")}\r\n\r\n`);
+    inner.write(head);
+    socket.pipe(inner).pipe(socket);
+    for (const one of [socket, inner]) one.on("error", () => [socket.destroy(), inner.destroy()]);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  servers.push(server);
+  const address = server.address();
+  return `http://localhost:${typeof address === "object" ? address?.port : ""}`;
+}
+
+async function doctor(...args: readonly string[]) {
+  const { ended, out, err } = run(["doctor", "--json", ...args]);
+  const code = await ended;
+  const checks = (out() === "" ? [] : JSON.parse(out())) as readonly {
+    readonly name: string;
+    readonly result: string;
+    readonly words: string;
+  }[];
+  const bad = checks.filter(({ result }) => result !== "ok");
+  return { code, err: err(), names: checks.map(({ name }) => name), bad };
+}
+
+test("a good relay has nothing wrong with it, over TLS and with its machine", async () => {
+  const { certificate, key } = makeCertificate(directory, "good.example", 90);
+  const relay = await start({
+    tlsCertificate: certificate,
+    tlsKey: key,
+    publicUrl: "https://good.example",
+  });
+  const found = await doctor(
+    `https://localhost:${relay.port}`,
+    "--ca",
+    certificate,
+    "--data",
+    directory,
+    "--max-connections",
+    "100",
+  );
+  expect(
+    found.bad.filter(({ name }) => name !== "room" && name !== "memory" && name !== "files"),
+  ).toEqual([]);
+  expect(found.names).toEqual(
+    "name tls health app clock proxy hub limits frames circuits disk room memory files".split(" "),
+  );
+  // Nothing of it stays: no queue, no client.
+  expect(relay.stats()).toMatchObject({ queues: 0, messages: 0 });
+});
+
+test("a certificate that nobody trusts, or that ends soon, is found", async () => {
+  const { certificate, key } = makeCertificate(directory, "short.example", 3);
+  const relay = await start({ tlsCertificate: certificate, tlsKey: key, circuit: false });
+  const address = `https://localhost:${relay.port}`;
+  const untrusted = await doctor(address);
+  expect(untrusted).toMatchObject({ code: 1, bad: [{ name: "tls", result: "fail" }] });
+  expect(untrusted.bad[0]?.words).toContain("DEPTH_ZERO_SELF_SIGNED_CERT");
+  const soon = await doctor(address, "--ca", certificate);
+  expect(soon.bad).toContainEqual({
+    name: "tls",
+    result: "warn",
+    words: "TLSv1.3, certificate for 2 more days: does it renew?",
+  });
+});
+
+test.each([
+  ["passes no upgrades on", { upgrades: false }, "hub", "fail"],
+  ["keeps pages for itself", { kept: ["/info.json"] }, "proxy", "fail"],
+  [
+    "names clients to a relay that does not listen",
+    { headers: { "x-forwarded-for": "203.0.113.7" } },
+    "proxy",
+    "fail",
+  ],
+  ["has a clock two minutes off", { date: new Date(Date.now() - 120_000) }, "clock", "fail"],
+  ["has a clock ten seconds off", { date: new Date(Date.now() - 20_000) }, "clock", "warn"],
+] as const)("a proxy that %s is found", async (_, how, name, result) => {
+  const relay = await start({ circuit: false });
+  const { code, bad } = await doctor(await proxy(relay, how));
+  expect(bad.filter((check) => check.name === name)).toMatchObject([{ name, result }]);
+  expect(code).toBe(result === "fail" ? 1 : 0);
+});
+
+test("a relay that is down, unknown, draining or without an app is told apart", async () => {
+  const ended = await start({ circuit: false });
+  await ended.close();
+  const down = await doctor(ended.url);
+  expect(down).toMatchObject({ code: 1 });
+  expect(down.bad).toContainEqual({ name: "health", result: "fail", words: "ECONNREFUSED" });
+  const nobody = await doctor("https://nobody.invalid");
+  expect(nobody).toMatchObject({ code: 1, names: ["name"] });
+  const bare = await start({ app: join(directory, "none"), circuit: false });
+  expect((await doctor(bare.url)).bad).toMatchObject([
+    { name: "app", result: "fail" },
+    { name: "circuits", result: "warn" },
+  ]);
+  const leaving = await start({ drainGrace: 30, circuit: false });
+  void leaving.close();
+  relays.pop();
+  expect((await doctor(leaving.url)).bad[0]).toMatchObject({ name: "health", result: "fail" });
+});
+
+test("plain http is for this machine only, and a wrong question gets an answer in words", async () => {
+  const remote = await doctor("http://127.0.0.2:1");
+  expect(remote.bad.map(({ name }) => name)).toContain("health");
+  expect((await doctor()).err).toContain("give an address");
+  expect((await doctor("https://:x")).err).toContain("such as https://chat.example.com");
+  expect((await doctor("--turn", "localhost")).err).toContain("--turn-secret-file");
+});
+
+test("a machine that allows too few open files is found", async () => {
+  const { bad } = await doctor("--data", directory, "--max-connections", "2000000000");
+  expect(bad).toContainEqual(expect.objectContaining({ name: "files", result: "fail" }));
+  const gone = await doctor("--data", join(directory, "none"));
+  expect(gone.bad.map(({ name }) => name)).toEqual(expect.arrayContaining(["disk", "room"]));
+});
+
+const TURNSERVER = process.env["SOTTO_TURNSERVER"] ?? "turnserver";
+const hasTurn = await new Promise<boolean>((resolve) => {
+  const child = spawn(TURNSERVER, ["--version"], { stdio: "ignore" });
+  child.once("error", () => resolve(false));
+  child.once("exit", () => resolve(true));
+});
+
+/** The real thing, where it is installed: apt-get install coturn. */
+test.skipIf(!hasTurn)("a TURN server is asked as browsers ask it", async () => {
+  const secret = join(directory, "secret");
+  writeFileSync(secret, "correct horse\n");
+  const common = [
+    "-n",
+    "--listening-ip",
+    "127.0.0.1",
+    "--relay-ip",
+    "127.0.0.1",
+    "--no-tls",
+    "--no-dtls",
+    "--no-cli",
+    "--realm",
+    "example.com",
+    "--use-auth-secret",
+    "--static-auth-secret",
+    "correct horse",
+    "--log-file",
+    "stdout",
+    "--userdb",
+    join(directory, "turndb"),
+    "--pidfile",
+    join(directory, "pid"),
+    "--allow-loopback-peers",
+  ];
+  const turn = async (port: number, ...args: readonly string[]) => {
+    const child = spawn(TURNSERVER, [...common, "--listening-port", String(port), ...args], {
+      cwd: directory,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    try {
+      let said = "";
+      await new Promise<void>((resolve, reject) => {
+        child.once("exit", () => reject(new Error(said)));
+        child.stdout.on("data", (part) => {
+          said += String(part);
+          if (said.includes("IO method (auth thread)")) resolve();
+        });
+      });
+      return await doctor("--turn", `127.0.0.1:${port}`, "--turn-secret-file", secret);
+    } finally {
+      child.kill("SIGKILL");
+    }
+  };
+  const closed = await turn(
+    42_701,
+    ...[
+      "127.0.0.0-127.255.255.255",
+      "10.0.0.0-10.255.255.255",
+      "192.168.0.0-192.168.255.255",
+      "169.254.0.0-169.254.255.255",
+    ].flatMap((range) => ["--denied-peer-ip", range]),
+  );
+  expect(closed).toMatchObject({ code: 0, bad: [], names: ["turn", "turn peers"] });
+  const open = await turn(42_702);
+  expect(open.bad).toMatchObject([{ name: "turn peers", result: "fail" }]);
+  writeFileSync(secret, "another secret");
+  const wrong = await turn(42_703);
+  expect(wrong.bad).toMatchObject([{ name: "turn", result: "fail" }]);
+  expect(wrong.bad[0]?.words).toContain("(401)");
+});
