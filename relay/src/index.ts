@@ -377,6 +377,9 @@ export {
 export { configPage } from "./config/explain.ts";
 export * as stun from "./doctor/stun.ts";
 export { operationsPortOf, resolveSettings } from "./config/resolve.ts";
+export { ALERTS, ROWS } from "./kit/dashboard.ts";
+export { type Answers, makeKit } from "./kit/kit.ts";
+export { PEOPLE_MAX, sizeFor } from "./kit/size.ts";
 export { nodeBackend } from "@sotto/engines/node";
 export {
   BUFFERED_BYTES_MAX,

@@ -51,6 +51,16 @@ program
     (await import("./cli/status.ts")).status(program, options),
   );
 program
+  .command("init")
+  .description(
+    "ask six questions and write what a server needs: settings, proxy, service, dashboard",
+  )
+  .argument("[folder]", "where to", "sotto-relay")
+  .option("--force", "write also over files that differ")
+  .action(async (folder: string, options: { readonly force?: boolean }) =>
+    (await import("./cli/init.ts")).init(folder, options),
+  );
+program
   .command("doctor")
   .description("check a relay from outside, and with --data the machine it runs on")
   .argument("[address]", "such as https://chat.example.com; server.public_url unless given")

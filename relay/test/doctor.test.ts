@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { startRelay, type Relay, type RelayOptions } from "sotto-relay";
+import { makeKit, startRelay, type Relay, type RelayOptions } from "sotto-relay";
 import { makeCertificate } from "./certificates.ts";
 import { killAll, run } from "./relay-process.ts";
 
@@ -35,6 +35,8 @@ async function start(options: RelayOptions = {}): Promise<Relay> {
 
 interface Proxy {
   readonly upgrades: boolean;
+  /** Where WebSockets go instead. */
+  readonly upgradesTo: Relay;
   readonly headers: Readonly<Record<string, string>>;
   /** Paths that do not reach the relay. */
   readonly kept: readonly string[];
@@ -62,7 +64,7 @@ async function proxy(relay: Relay, how: Partial<Proxy>): Promise<string> {
   });
   server.on("upgrade", (request, socket, head) => {
     if (how.upgrades === false) return void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n");
-    const inner = connectTcp(relay.port, "127.0.0.1");
+    const inner = connectTcp((how.upgradesTo ?? relay).port, "127.0.0.1");
     const lines = [`GET ${request.url} HTTP/1.1`];
     for (const [name, value] of Object.entries(request.headers))
       lines.push(`${name}: ${String(value)}`);
@@ -148,6 +150,17 @@ test.each([
   expect(code).toBe(result === "fail" ? 1 : 0);
 });
 
+test("pages of one relay and the hub of another are found", async () => {
+  const [one, other] = [await start({ circuit: false }), await start({ circuit: false })];
+  const { code, bad } = await doctor(await proxy(one, { upgradesTo: other }));
+  expect(code).toBe(1);
+  expect(bad).toContainEqual({
+    name: "hub",
+    result: "fail",
+    words: "another relay than the one that serves /info.json",
+  });
+});
+
 test("a relay that is down, unknown, draining or without an app is told apart", async () => {
   const ended = await start({ circuit: false });
   await ended.close();
@@ -192,28 +205,15 @@ const hasTurn = await new Promise<boolean>((resolve) => {
 /** The real thing, where it is installed: apt-get install coturn. */
 test.skipIf(!hasTurn)("a TURN server is asked as browsers ask it", async () => {
   const secret = join(directory, "secret");
-  writeFileSync(secret, "correct horse\n");
+  writeFileSync(secret, "correct-horse\n");
   const common = [
     "-n",
     "--listening-ip",
     "127.0.0.1",
     "--relay-ip",
     "127.0.0.1",
-    "--no-tls",
-    "--no-dtls",
-    "--no-cli",
-    "--realm",
-    "example.com",
-    "--use-auth-secret",
-    "--static-auth-secret",
-    "correct horse",
     "--log-file",
     "stdout",
-    "--userdb",
-    join(directory, "turndb"),
-    "--pidfile",
-    join(directory, "pid"),
-    "--allow-loopback-peers",
   ];
   const turn = async (port: number, ...args: readonly string[]) => {
     const child = spawn(TURNSERVER, [...common, "--listening-port", String(port), ...args], {
@@ -234,20 +234,34 @@ test.skipIf(!hasTurn)("a TURN server is asked as browsers ask it", async () => {
       child.kill("SIGKILL");
     }
   };
-  const closed = await turn(
-    42_701,
-    ...[
-      "127.0.0.0-127.255.255.255",
-      "10.0.0.0-10.255.255.255",
-      "192.168.0.0-192.168.255.255",
-      "169.254.0.0-169.254.255.255",
-    ].flatMap((range) => ["--denied-peer-ip", range]),
-  );
+  // What `init` writes, but for where it may write itself.
+  const answers = {
+    domain: "example.com",
+    email: "a@example.com",
+    way: "compose",
+    people: 1,
+    storeGiB: 4,
+    turn: true,
+  } as const;
+  const written = makeKit(answers, "correct-horse").get("turnserver.conf")?.text ?? "";
+  const config = written.replaceAll("/var/tmp/", `${directory}/`).replace(/^log-file=.*$/m, "");
+  const toArgs = (text: string): readonly string[] =>
+    text
+      .split("\n")
+      .filter((line) => line !== "" && !line.startsWith("#"))
+      .flatMap((line) => {
+        const [, name = "", value] = /^([\w-]+)(?:=(.*))?$/.exec(line) ?? [];
+        return name === "listening-port"
+          ? []
+          : [`--${name}`, ...(value === undefined ? [] : [value])];
+      });
+  const closed = await turn(42_701, ...toArgs(config));
   expect(closed).toMatchObject({ code: 0, bad: [], names: ["turn", "turn peers"] });
-  const open = await turn(42_702);
+  const careless = config.replace(/^denied-peer-ip=.*$/gm, "");
+  const open = await turn(42_702, ...toArgs(careless));
   expect(open.bad).toMatchObject([{ name: "turn peers", result: "fail" }]);
   writeFileSync(secret, "another secret");
-  const wrong = await turn(42_703);
+  const wrong = await turn(42_703, ...toArgs(config));
   expect(wrong.bad).toMatchObject([{ name: "turn", result: "fail" }]);
   expect(wrong.bad[0]?.words).toContain("(401)");
 });

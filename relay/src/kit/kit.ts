@@ -1,0 +1,251 @@
+/**
+ * The files of a deployment from six answers. What stands in relay/deploy/ is this for chat.example.com.
+ * Spec: OPERATING.md.
+ */
+import { alerts, dashboard } from "./dashboard.ts";
+import { sizeFor } from "./size.ts";
+
+export interface Answers {
+  readonly domain: string;
+  /** For whoever issues certificates. */
+  readonly email: string;
+  readonly way: "compose" | "systemd";
+  readonly people: number;
+  /** Room for mail. */
+  readonly storeGiB: number;
+  readonly turn: boolean;
+}
+
+export interface KitFile {
+  readonly text: string;
+  /** 0600 for what holds a secret. */
+  readonly secret: boolean;
+}
+
+/** `turnSecret`: what the TURN server shares with whoever makes credentials. */
+export function makeKit(answers: Answers, turnSecret: string): ReadonlyMap<string, KitFile> {
+  const open = (text: string): KitFile => ({ text, secret: false });
+  const files = new Map<string, KitFile>();
+  files.set("relay.toml", open(settings(answers)));
+  files.set("Caddyfile", open(caddyfile(answers)));
+  if (answers.way === "compose") files.set("compose.yaml", open(compose(answers)));
+  else files.set("sotto-relay.service", open(service(answers)));
+  if (answers.turn) {
+    files.set("turnserver.conf", { text: turnserver(answers, turnSecret), secret: true });
+  }
+  files.set("prometheus.yaml", open(prometheus(answers)));
+  files.set("alerts.yaml", open(alerts()));
+  files.set("grafana.json", open(dashboard()));
+  files.set("README.md", open(readme(answers)));
+  return files;
+}
+
+function settings({ domain, way, people, storeGiB }: Answers): string {
+  const { connections, queues } = sizeFor(people);
+  const inContainer = way === "compose";
+  return `# sotto-relay config --explain <name> says what each line means.
+[server]
+domain = "${domain}"
+data = "${inContainer ? "/data" : "/var/lib/sotto-relay"}"
+${inContainer ? 'host = "0.0.0.0" # inside its container; only Caddy reaches it\n' : ""}
+[operations]
+${inContainer ? 'host = "0.0.0.0" # inside its container; published to nobody\n' : ""}drain_grace = 5
+
+[log]
+format = "json"
+
+[limits]
+max_bytes = "${storeGiB}G"
+max_connections = ${connections}
+max_queues = ${queues}
+`;
+}
+
+const caddyfile = ({ domain, email, way }: Answers): string => `{
+	email ${email}
+}
+
+# Gets and renews the certificate by itself, tells the relay who comes, and writes down nobody.
+${domain} {
+	reverse_proxy ${way === "compose" ? "relay" : "127.0.0.1"}:8787
+}
+`;
+
+function compose({ people, turn }: Answers): string {
+  const { connections, memoryMiB } = sizeFor(people);
+  const turnService = `
+  turn:
+    image: coturn/coturn:4.6
+    # Of its own network every port would have to be published one by one.
+    network_mode: host
+    # Its configuration holds a secret that nobody else may read.
+    user: root
+    restart: unless-stopped
+    read_only: true
+    tmpfs: [/var/tmp]
+    volumes: ["./turnserver.conf:/etc/coturn/turnserver.conf:ro"]
+`;
+  return `services:
+  relay:
+    image: sotto-relay
+    command: ["--config", "/etc/sotto-relay/relay.toml"]
+    restart: unless-stopped
+    stop_grace_period: 30s
+    read_only: true
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+    mem_limit: ${memoryMiB}m
+    ulimits: { nofile: ${filesFor(connections)} }
+    volumes: ["./relay.toml:/etc/sotto-relay/relay.toml:ro", "data:/data"]
+    healthcheck:
+      test: ["CMD", "sotto-relay", "status", "--config", "/etc/sotto-relay/relay.toml"]
+      interval: 30s
+
+  caddy:
+    image: caddy:2
+    restart: unless-stopped
+    depends_on: [relay]
+    ports: ["80:80", "443:443", "443:443/udp"]
+    volumes: ["./Caddyfile:/etc/caddy/Caddyfile:ro", "certificates:/data"]
+${turn ? turnService : ""}
+volumes:
+  data:
+  certificates:
+`;
+}
+
+/** Clients, and as many more as the database, the app and the operator need. */
+const filesFor = (connections: number): number => connections + 2_500;
+
+function service({ people }: Answers): string {
+  const { connections, memoryMiB } = sizeFor(people);
+  return `[Unit]
+Description=Sotto relay
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+ExecStart=/usr/bin/env sotto-relay start --config /etc/sotto-relay/relay.toml
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+RestartSec=1
+TimeoutStopSec=30
+LimitNOFILE=${filesFor(connections)}
+MemoryMax=${memoryMiB}M
+
+DynamicUser=yes
+StateDirectory=sotto-relay
+StateDirectoryMode=0700
+UMask=0077
+
+CapabilityBoundingSet=
+DevicePolicy=closed
+LockPersonality=yes
+NoNewPrivileges=yes
+PrivateDevices=yes
+PrivateTmp=yes
+PrivateUsers=yes
+ProcSubset=pid
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHome=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProtectSystem=strict
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+# Not MemoryDenyWriteExecute: V8 compiles while it runs.
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+const turnserver = ({ domain }: Answers, secret: string): string => `realm=${domain}
+use-auth-secret
+static-auth-secret=${secret}
+fingerprint
+listening-port=3478
+min-port=49160
+max-port=49200
+# What one credential may use: ten at once, one megabit per second.
+user-quota=10
+total-quota=400
+max-bps=131072
+no-cli
+no-tcp-relay
+no-multicast-peers
+no-software-attribute
+log-file=/dev/null
+pidfile=/var/tmp/turnserver.pid
+# Empty, but without a place for it every credential is refused.
+userdb=/var/tmp/turndb
+${DENIED_PEERS.map((range) => `denied-peer-ip=${range}\n`).join("")}`;
+
+/** What is not the internet: through a TURN server people would reach what only its machine should. */
+const DENIED_PEERS = [
+  "0.0.0.0-0.255.255.255",
+  "10.0.0.0-10.255.255.255",
+  "100.64.0.0-100.127.255.255",
+  "127.0.0.0-127.255.255.255",
+  "169.254.0.0-169.254.255.255",
+  "172.16.0.0-172.31.255.255",
+  "192.0.0.0-192.0.0.255",
+  "192.168.0.0-192.168.255.255",
+  "198.18.0.0-198.19.255.255",
+  "224.0.0.0-255.255.255.255",
+  "::1",
+  "::ffff:0.0.0.0-::ffff:255.255.255.255",
+  "fc00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+  "fe80::-febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+] as const;
+
+const prometheus = ({ way }: Answers): string => `rule_files: [alerts.yaml]
+scrape_configs:
+  - job_name: sotto-relay
+    scrape_interval: 15s
+    static_configs:
+      - targets: ["${way === "compose" ? "relay" : "127.0.0.1"}:8788"]
+`;
+
+function readme({ domain, way, turn }: Answers): string {
+  const lines = [
+    `# Sotto relay for ${domain}`,
+    "",
+    `Point an A and an AAAA record of ${domain} at this machine, let TCP 80 and 443 and UDP 443${turn ? ", 3478 and 49160-49200" : ""} in, then:`,
+    "",
+    "```sh",
+    ...(way === "compose" ? COMPOSE_STEPS : SYSTEMD_STEPS),
+    `sotto-relay doctor https://${domain}`,
+    "```",
+    "",
+    "Back up the data directory's `identity.key` and `send.key`: a relay without them is another relay.",
+    "`grafana.json` is a dashboard to import, `prometheus.yaml` and `alerts.yaml` are what Prometheus needs for it.",
+  ];
+  if (turn) lines.push("", TURN_NOTE);
+  return `${lines.join("\n")}\n`;
+}
+
+const COMPOSE_STEPS = [
+  "docker build -t sotto-relay -f relay/deploy/Dockerfile .   # in Sotto's repository",
+  "docker compose up -d                                       # here",
+  "docker compose exec relay sotto-relay status --config /etc/sotto-relay/relay.toml",
+];
+
+const SYSTEMD_STEPS = [
+  "npm install --global sotto-relay-*.tgz   # made by `npm run pack:relay` in Sotto's repository",
+  "install -D -m 644 relay.toml /etc/sotto-relay/relay.toml && install -m 644 Caddyfile /etc/caddy/Caddyfile",
+  "install -m 644 sotto-relay.service /etc/systemd/system/ && systemctl enable --now sotto-relay && systemctl reload caddy",
+];
+
+const TURN_NOTE =
+  "`turnserver.conf` is for coturn (with systemd: `install -m 640 -g turnserver turnserver.conf /etc/`). This version of the app does not ask for TURN: without it two people whose networks do not let them meet keep talking through the relay. It is here for pages that embed the library and bring their own calls.";

@@ -1,0 +1,178 @@
+/** What `sotto-relay init` writes: settings that a relay takes, queries for numbers that it says, and deploy/ as an example. */
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import {
+  ALERTS,
+  type Answers,
+  makeKit,
+  operationsPortOf,
+  PEOPLE_MAX,
+  resolveSettings,
+  ROWS,
+  sizeFor,
+  startRelay,
+} from "sotto-relay";
+import { makeCertificate } from "./certificates.ts";
+import { killAll, run, startProcess } from "./relay-process.ts";
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "sotto-kit-"));
+});
+afterEach(async () => {
+  await killAll();
+  rmSync(directory, { recursive: true });
+});
+
+const EXAMPLE: Answers = {
+  domain: "chat.example.com",
+  email: "admin@chat.example.com",
+  way: "compose",
+  people: 1_000,
+  storeGiB: 4,
+  turn: true,
+};
+
+test("deploy/ is what init writes; vitest -u writes it anew", async () => {
+  const compose = makeKit(EXAMPLE, "change-me");
+  const systemd = makeKit({ ...EXAMPLE, way: "systemd", turn: false }, "");
+  for (const [name, { text }] of compose) {
+    await expect(text).toMatchFileSnapshot(`../deploy/compose/${name}`);
+  }
+  for (const [name, { text }] of systemd) {
+    if (compose.get(name)?.text === text) continue;
+    await expect(text).toMatchFileSnapshot(`../deploy/systemd/${name}`);
+  }
+});
+
+test.each(["compose", "systemd"] as const)(
+  "a relay starts with the settings for %s",
+  async (way) => {
+    const text = makeKit({ ...EXAMPLE, way }, "").get("relay.toml")?.text ?? "";
+    const { settings } = resolveSettings({ flags: {}, env: {}, file: text });
+    expect(settings).toMatchObject({
+      publicUrl: "https://chat.example.com",
+      trustProxy: true,
+      port: 8_787,
+      maxBytes: 4 * 1_024 ** 3,
+      ...sizeOf(sizeFor(1_000)),
+    });
+    // Caddy and Prometheus ask there.
+    expect(operationsPortOf(settings)).toBe(8_788);
+    expect(settings.host).toBe(way === "compose" ? "0.0.0.0" : "127.0.0.1");
+    const file = join(directory, "relay.toml");
+    writeFileSync(file, text);
+    const data = join(directory, "data");
+    const here = ["--host", "127.0.0.1", "--operations-host", "127.0.0.1"];
+    const relay = await startProcess(["--config", file, "--data", data, ...here]);
+    expect(relay.url).toBe("https://chat.example.com");
+  },
+);
+
+const sizeOf = ({ connections, queues }: ReturnType<typeof sizeFor>) => ({
+  maxConnections: connections,
+  maxQueues: queues,
+});
+
+test("every query of the dashboard and the alerts asks for something that a relay says", async () => {
+  const { certificate, key } = makeCertificate(directory, "kit.example");
+  const relay = await startRelay({
+    port: 0,
+    operationsPort: 0,
+    circuit: false,
+    data: join(directory, "data"),
+    tlsCertificate: certificate,
+    tlsKey: key,
+  });
+  try {
+    const response = await fetch(`http://127.0.0.1:${relay.operationsPort}/metrics`);
+    const series = (await response.text()).split("\n").filter((line) => !line.startsWith("#"));
+    const queries = [
+      ...ROWS.flatMap(([, panels]) =>
+        panels.flatMap((panel) => panel.queries.map(([, text]) => text)),
+      ),
+      ...ALERTS.map(({ expr }) => expr),
+    ];
+    expect(ROWS.map(([row]) => row)).toEqual(["People", "Mail", "Health", "Abuse"]);
+    expect(ALERTS).toHaveLength(6);
+    for (const query of queries) {
+      const asked = [...query.matchAll(/\b(?:sotto_relay|nodejs|process)_\w+(?:\{[^}]*\})?/g)].map(
+        ([text]) => text,
+      );
+      if (!query.startsWith("up{")) expect(asked.length, query).toBeGreaterThan(0);
+      for (const one of asked) {
+        expect(
+          series.some((line) => line.startsWith(`${one} `) || line.startsWith(`${one}{`)),
+          one,
+        ).toBe(true);
+      }
+    }
+  } finally {
+    await relay.close();
+  }
+});
+
+test("the dashboard is what its rows say, and no two panels lie on each other", () => {
+  const made = JSON.parse(makeKit(EXAMPLE, "").get("grafana.json")?.text ?? "");
+  const panels = made.panels as { title: string; gridPos: { x: number; y: number } }[];
+  expect(panels.map(({ title }) => title)).toEqual(
+    ROWS.flatMap(([row, inRow]) => [row, ...inRow.map(({ title }) => title)]),
+  );
+  expect(new Set(panels.map(({ gridPos: { x, y } }) => `${x},${y}`)).size).toBe(panels.length);
+});
+
+const ANSWERS = "chat.example.com\n\n\n\n\nyes\n";
+
+test("init asks six questions, writes what follows, and keeps what somebody changed", async () => {
+  const folder = join(directory, "kit");
+  const first = run(["init", folder], {}, ANSWERS);
+  expect(await first.ended).toBe(0);
+  expect(first.out().split("\n")[0]?.match(/: /g)).toHaveLength(6);
+  for (const [name, { text, secret }] of makeKit(EXAMPLE, "change-me")) {
+    const written = readFileSync(join(folder, name), "utf8");
+    expect(written.replace(/^(static-auth-secret)=.{43}$/m, "$1=change-me")).toBe(text);
+    expect(statSync(join(folder, name)).mode & 0o777).toBe(secret ? 0o600 : 0o644);
+  }
+  expect(first.out()).toContain(join(folder, "README.md"));
+
+  const again = run(["init", folder], {}, ANSWERS);
+  expect(await again.ended).toBe(0);
+  expect(again.out()).not.toContain("written");
+
+  const toml = join(folder, "relay.toml");
+  const own = readFileSync(toml, "utf8").replace("max_connections = 1000", "max_connections = 77");
+  writeFileSync(toml, own);
+  const kept = run(["init", folder], {}, ANSWERS);
+  expect(await kept.ended).toBe(1);
+  expect(kept.out()).toContain("- max_connections = 77\n+ max_connections = 1000\n");
+  expect(readFileSync(toml, "utf8")).toBe(own);
+  const turn = readFileSync(join(folder, "turnserver.conf"), "utf8");
+  const forced = run(["init", "--force", folder], {}, ANSWERS);
+  expect(await forced.ended).toBe(0);
+  expect(readFileSync(toml, "utf8")).toContain("max_connections = 1000");
+  expect(readFileSync(join(folder, "turnserver.conf"), "utf8")).toBe(turn);
+});
+
+test("a wrong answer is asked again, three are the end, and nothing is half written", async () => {
+  const folder = join(directory, "kit");
+  const patient = run(["init", folder], {}, "chat\nchat.example.com\n\nby hand\nsystemd\n\n\n\n");
+  expect(await patient.ended).toBe(0);
+  expect(readFileSync(join(folder, "Caddyfile"), "utf8")).toContain("127.0.0.1:8787");
+  const other = join(directory, "other");
+  for (const answers of ["a\nb\nc\n", "", "chat.example.com\nx y@z\n"]) {
+    const { ended, err } = run(["init", other], {}, answers);
+    expect(await ended).toBe(1);
+    expect(err()).toContain("no answer");
+    expect(() => statSync(other)).toThrow("ENOENT");
+  }
+});
+
+test.each([
+  [String(PEOPLE_MAX), 0],
+  [String(PEOPLE_MAX + 1), 1],
+])("init for %s people ends with %i", async (people, code) => {
+  const { ended } = run(["init", join(directory, "kit")], {}, `a.example\n\n\n${people}\n\n\n`);
+  expect(await ended).toBe(code);
+});
