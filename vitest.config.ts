@@ -21,7 +21,7 @@ export default defineConfig({
           include: [
             "packages/*/test/**/*.test.ts",
             "relay/test/**/*.test.ts",
-            "test/{simulation,architecture,docs,peers,differential,reference,security,attack,operations}/**/*.test.ts",
+            "test/{simulation,architecture,docs,peers,differential,reference,security,attack,operations,durability,conformance}/**/*.test.ts",
           ],
           exclude: ["**/*.browser.test.ts"],
           testTimeout: 30_000,
