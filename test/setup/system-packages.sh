@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what only the tests need from the system: two browser engines with WebRTC, one without, and fonts.
+# Installs what only the tests need from the system: two browser engines with WebRTC, one without, fonts,
+# and a tracer of system calls.
 # Debian or Ubuntu; run as root or with sudo at hand. Installs nothing when everything is there.
 set -euo pipefail
 
-packages=(openssl chromium firefox-esr webkit2gtk-driver xvfb xauth dbus-x11 fonts-noto-cjk fonts-noto-core)
+packages=(openssl chromium firefox-esr webkit2gtk-driver xvfb xauth dbus-x11 fonts-noto-cjk fonts-noto-core strace)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
