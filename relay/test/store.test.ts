@@ -91,7 +91,7 @@ describe("sqlite", () => {
   });
 
   test("a full disk is told, loses nothing kept, and recovers when mail is fetched", async () => {
-    const store: Store = openSqliteStore(newDirectory(), 64);
+    const store: Store = openSqliteStore(newDirectory(), { pagesMax: 64 });
     const kept: number[] = [];
     let row = 1;
     for (; ; row++) {

@@ -6,7 +6,7 @@ import { rmSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import type { StoreOperation } from "../../core/ports.ts";
 import { type Unit, unpackUnits } from "./batch.ts";
-import { openWriter } from "./schema.ts";
+import { openWriter, pragma } from "./schema.ts";
 
 type UnitResult = "ok" | "full" | "broken";
 /** One result per unit of the batch. */
@@ -17,14 +17,21 @@ export interface WorkerOptions {
   readonly reserve: string;
   /** Pages the file may have; 0: as many as the disk has. */
   readonly pagesMax: number;
+  /** From a commit until nothing of what it deleted is left in any of the files. */
+  readonly scrubMs: number;
 }
 
 const SQLITE_FULL = 13;
 
+/** Free pages that stay in the file for the next mail: 4 MiB. */
+const FREE_PAGES_KEPT = 1_024;
+/** Free pages given back at once: 16 MiB, so that commits do not wait for long. */
+const FREE_PAGES_PER_SCRUB = 4_096;
+
 const isOptions = (data: unknown): data is WorkerOptions =>
   typeof data === "object" && data !== null && "path" in data && "reserve" in data;
 if (!isOptions(workerData)) throw new TypeError("started without options");
-const { path, reserve, pagesMax } = workerData;
+const { path, reserve, pagesMax, scrubMs } = workerData;
 const database = openWriter(path);
 if (pagesMax > 0) database.exec(`PRAGMA max_page_count = ${pagesMax}`);
 
@@ -96,10 +103,43 @@ function commit(units: readonly Unit[]): UnitResult {
 function commitAlone(unit: Unit): UnitResult {
   const result = commit([unit]);
   const isDeletion = unit.every(({ type }) => type.startsWith("delete-"));
-  if (result !== "full" || !isDeletion) return result;
+  // Whatever failed: a full disk has more than one name in SQLite, depending on which file wanted to grow.
+  if (result === "ok" || !isDeletion) return result;
   rmSync(reserve, { force: true });
-  database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  truncateLog();
   return commit([unit]);
+}
+
+/** False: somebody reads, or there is no room to do it now. Loses nothing either way. */
+function truncateLog(): boolean {
+  try {
+    return pragma(database, "wal_checkpoint(TRUNCATE)") === 0;
+  } catch {
+    return false;
+  }
+}
+
+let scrubTimer: NodeJS.Timeout | undefined;
+
+function scrubLater(): void {
+  scrubTimer ??= setTimeout(scrub, scrubMs);
+}
+
+/**
+ * Deleted rows are zeros in the main file already; here their last copies go, in the log, and the file
+ * becomes smaller. Repeated until all of that is done.
+ */
+function scrub(): void {
+  scrubTimer = undefined;
+  const surplus = pragma(database, "freelist_count") - FREE_PAGES_KEPT;
+  try {
+    if (surplus > 0) {
+      database.exec(`PRAGMA incremental_vacuum(${Math.min(surplus, FREE_PAGES_PER_SCRUB)})`);
+    }
+  } catch {
+    // Giving room back takes some in the log first; a full disk has none.
+  }
+  if (!truncateLog() || surplus > FREE_PAGES_PER_SCRUB) scrubLater();
 }
 
 const isFull = (error: unknown): boolean =>
@@ -110,6 +150,7 @@ const isFull = (error: unknown): boolean =>
 
 parentPort?.on("message", (batch: ArrayBuffer | "close") => {
   if (batch === "close") {
+    clearTimeout(scrubTimer);
     database.close();
     parentPort?.close();
     return;
@@ -119,4 +160,5 @@ parentPort?.on("message", (batch: ArrayBuffer | "close") => {
   const results: BatchResult =
     together === "ok" ? units.map(() => together) : units.map(commitAlone);
   parentPort?.postMessage(results);
+  scrubLater();
 });

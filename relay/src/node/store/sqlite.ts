@@ -16,7 +16,7 @@ import {
   type StoreOperation,
 } from "../../core/ports.ts";
 import { packUnits, sizeOf } from "./batch.ts";
-import { prepare, touch } from "./schema.ts";
+import { DATABASE_FILE, prepare, touch } from "./schema.ts";
 import type { BatchResult, WorkerOptions } from "./sqlite-worker.ts";
 
 /** One transaction takes what waits, up to so much. */
@@ -32,17 +32,28 @@ interface Waiting {
   readonly reject: (error: StoreError) => void;
 }
 
-/** Throws when another process uses `directory`. `pagesMax`: for tests of a full disk. */
-export function openSqliteStore(directory: string, pagesMax = 0): Store {
+/** Deleted mail is in none of the files so long after its deletion was answered. */
+const SCRUB_MS = 60_000;
+
+/** For tests: a smaller disk, a shorter wait. */
+export type SqliteStoreOptions = Partial<Pick<WorkerOptions, "pagesMax" | "scrubMs">>;
+
+/** Throws when another process uses `directory`, or when its database is not one that this relay knows. */
+export function openSqliteStore(directory: string, options: SqliteStoreOptions = {}): Store {
   const unlock = lock(directory);
-  const path = join(directory, "relay.db");
-  prepare(path);
+  const path = join(directory, DATABASE_FILE);
+  try {
+    prepare(path);
+  } catch (error) {
+    unlock();
+    throw error;
+  }
   const reader = new DatabaseSync(path, { readOnly: true });
   const readMessage = reader.prepare("SELECT blob FROM blobs WHERE row = ?");
   const readBundle = reader.prepare("SELECT blob FROM bundles WHERE row = ?");
   const reserve = join(directory, "reserve");
   layReserve(reserve);
-  const workerData: WorkerOptions = { path, reserve, pagesMax };
+  const workerData: WorkerOptions = { path, reserve, pagesMax: 0, scrubMs: SCRUB_MS, ...options };
   const worker = new Worker(workerUrl(), {
     workerData,
     // Not this process's own flags: some of them are refused in a worker.
