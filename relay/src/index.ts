@@ -396,6 +396,7 @@ export { createLog, crashOf } from "./node/log.ts";
 export { createPlaces, LOOPBACK_SHARES, NETWORK_SHARES, placeOf } from "./node/places.ts";
 export { CIRCUITS_PER_PLACE_MAX } from "./node/server.ts";
 export { DEFAULT_HEADERS } from "./node/static-files.ts";
+export { type Backup, backUp, restore } from "./node/store/backup.ts";
 export { migrate, SCHEMA_VERSION } from "./node/store/schema.ts";
 export { openSqliteStore } from "./node/store/sqlite.ts";
 export { watchCertificate } from "./node/tls.ts";

@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -14,6 +15,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { DATABASE_FILE } from "./store/schema.ts";
 
 const KEY_BYTES = 32;
 
@@ -30,13 +32,30 @@ export const createSecrets = (): RelaySecrets => ({
   sendSecret: new Uint8Array(randomBytes(KEY_BYTES)),
 });
 
-/** Reads them from `directory`, making what is missing. Throws for a damaged file rather than replacing it. */
+const IDENTITY_FILE = "identity.key";
+const SEND_FILE = "send.key";
+
+/**
+ * Reads them from `directory`, making both for a directory without mail. Throws for a damaged file, or one that
+ * is missing beside mail, rather than replacing it: with other keys the mail could not be fetched any more.
+ */
 export function loadSecrets(directory: string): RelaySecrets {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (existsSync(join(directory, DATABASE_FILE))) return readKeys(directory);
   return {
-    identitySeed: loadKey(join(directory, "identity.key")),
-    sendSecret: loadKey(join(directory, "send.key")),
+    identitySeed: loadKey(join(directory, IDENTITY_FILE)),
+    sendSecret: loadKey(join(directory, SEND_FILE)),
   };
+}
+
+/** Throws for a file that is damaged or missing. */
+export function readKeys(directory: string): RelaySecrets {
+  const read = (name: string): Uint8Array => {
+    const key = readKey(join(directory, name));
+    if (key !== undefined) return key;
+    throw new Error(`${join(directory, name)} is missing: restore it from a backup`);
+  };
+  return { identitySeed: read(IDENTITY_FILE), sendSecret: read(SEND_FILE) };
 }
 
 function loadKey(path: string): Uint8Array {
