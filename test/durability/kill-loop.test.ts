@@ -12,6 +12,7 @@ test("10 kills, 20 senders: what was kept is delivered, what was deleted is gone
     const result = await runKillLoop({ data, kills: 10, writers: 20, seed: 7 });
     expect(result).toMatchObject({ lost: [], forged: [], resurrected: [], disordered: [] });
     expect(result.leftOver).toBe(0);
+    expect(result.residue).toEqual([]);
     // Only a full queue refuses mail: anything else would hide losses as refusals.
     expect(Object.keys(result.refused).filter((code) => code !== "quota")).toEqual([]);
     // The kills hit a relay at work.

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { type Client, Ended, greet, type Heard, random, SENT } from "../conformance/client.ts";
 import { type RelayProcess, startRelayProcess } from "../conformance/relay-process.ts";
 import { createDraw } from "./draw.ts";
+import { findBytes, findForeign } from "./residue.ts";
 import { judge, type Step, type Verdict } from "./history.ts";
 
 export interface KillLoopOptions {
@@ -29,6 +30,8 @@ export interface KillLoopResult extends Verdict {
   readonly startMsMax: number;
   /** What was left in the queues after every deletion was answered and the relay was killed once more. */
   readonly leftOver: number;
+  /** What the files and the output hold after that and should not. */
+  readonly residue: readonly string[];
 }
 
 /** APPENDs of one sender without an answer. */
@@ -73,6 +76,9 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
   for (let at = 0; at < writers.length; at += QUEUES_PER_OWNER) {
     owners.push({ seed: random(32), writers: writers.slice(at, at + QUEUES_PER_OWNER) });
   }
+  /** Begins every blob: mail that is gone must not be found. */
+  const mark = random(16);
+  let output = "";
   let connections = 0;
   let unanswered = 0;
   let startMsMax = 0;
@@ -88,6 +94,11 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
     const relay = await startRelayProcess({ data });
     startMsMax = Math.max(startMsMax, performance.now() - from);
     return relay;
+  }
+
+  async function end(relay: RelayProcess, signal: NodeJS.Signals): Promise<void> {
+    await relay.end(signal);
+    output += relay.output();
   }
 
   async function connect(relay: RelayProcess, seed: Uint8Array): Promise<Client> {
@@ -150,6 +161,7 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
     const lane = async (): Promise<void> => {
       while (!isOver()) {
         const [message, blob] = [hex(random(16)), random(draw.of(SIZES))];
+        blob.set(mark);
         writer.open.set(message, blob);
         // A full queue stays full until its owner reads, which may be in another life.
         if ((await send(message, blob)).name !== "ok") return;
@@ -182,7 +194,7 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
       await moment;
     } finally {
       clearTimeout(stuck);
-      await relay.end("SIGKILL");
+      await end(relay, "SIGKILL");
     }
     for (const end of await ends) {
       // A connection that the kill ended is what this is about; anything else is a finding.
@@ -204,7 +216,7 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
       }
       client.cut();
     }
-    await relay.end("SIGKILL");
+    await end(relay, "SIGKILL");
   }
 
   /** Everything that is open is sent to its end, everything that is kept is read and deleted. */
@@ -213,7 +225,7 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
     await readAll(relay);
     await Promise.all(writers.map((writer) => write(relay, writer, () => true)));
     await readAll(relay);
-    await relay.end("SIGKILL");
+    await end(relay, "SIGKILL");
   }
 
   async function readAll(relay: RelayProcess): Promise<void> {
@@ -236,7 +248,7 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
       if (answer.name === "queues") for (const queue of answer.queues) backlog += queue.backlog;
       client.cut();
     }
-    await relay.end("SIGTERM");
+    await end(relay, "SIGTERM");
     return backlog;
   }
 
@@ -244,12 +256,23 @@ export async function runKillLoop(options: KillLoopOptions): Promise<KillLoopRes
   for (let life = 0; life < kills; life++) await live(life);
   await settle();
   const leftOver = await countLeftOver();
+  const secrets = writers.map(({ queue, sendId, firstUse, sendSecret }) => [
+    [`send id ${queue}`, sendId],
+    [`first use ${queue}`, firstUse],
+    [`send secret ${queue}`, sendSecret],
+  ]);
+  const seeds = owners.map(({ seed }, index) => [`reader seed ${index}`, seed]);
+  const hidden = { ...Object.fromEntries([...secrets.flat(), ...seeds]), mail: mark };
+  const residue = [
+    ...findForeign(data),
+    ...findBytes(data, output, { ...hidden, address: "127.0.0.1" }),
+  ];
   const deleted = steps.filter(({ at }) => at === "deleted").length;
   const refused: Record<string, number> = {};
   for (const step of steps) {
     if (step.at === "refused") refused[step.code] = (refused[step.code] ?? 0) + 1;
   }
-  return { ...judge(steps), kills, unanswered, deleted, refused, startMsMax, leftOver };
+  return { ...judge(steps), kills, unanswered, deleted, refused, startMsMax, leftOver, residue };
 }
 
 const newWriter = (queue: number): Writer => ({

@@ -27,15 +27,17 @@ try {
     seed,
     ...(values.quiet ? {} : { log: (line) => process.stdout.write(`${line}\n`) }),
   });
-  const broken = [result.lost, result.forged, result.resurrected, result.disordered];
+  const { lost, forged, resurrected, disordered, residue } = result;
+  const broken = [lost, forged, resurrected, disordered, residue];
   process.stdout.write(
     [
       `${result.kills} kills in ${((performance.now() - from) / 1_000).toFixed(0)} s`,
-      `kept ${result.kept}, lost ${result.lost.length}`,
-      `deleted ${result.deleted}, resurrected ${result.resurrected.length}, left over ${result.leftOver}`,
-      `forged ${result.forged.length}, out of order ${result.disordered.length}`,
+      `kept ${result.kept}, lost ${lost.length}`,
+      `deleted ${result.deleted}, resurrected ${resurrected.length}, left over ${result.leftOver}`,
+      `forged ${forged.length}, out of order ${disordered.length}`,
       `without an answer when killed ${result.unanswered}, delivered again ${result.duplicates}`,
       `refused ${JSON.stringify(result.refused)}`,
+      `on the disk and in the output beside queues, sizes and hours: ${residue.join(", ") || "nothing"}`,
       `slowest start ${result.startMsMax.toFixed(0)} ms`,
       "",
     ].join("\n"),
