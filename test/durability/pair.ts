@@ -59,7 +59,7 @@ export async function leave({ owner, sender, alias }: Pair): Promise<void> {
   }
 }
 
-/** The owner again: everything that is stored, in the order of delivery, not acknowledged. */
+/** The owner again: what is stored, in the order of delivery, not acknowledged; so at most a credit of 64. */
 export async function readAgain(
   url: string,
   { ownerSeed, queueId }: Pick<Pair, "ownerSeed" | "queueId">,
