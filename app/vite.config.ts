@@ -6,7 +6,10 @@ const file = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 
 export default defineConfig({
   root: file("."),
-  resolve: { conditions: ["@sotto/source", "module", "browser", "production"] },
+  resolve: {
+    conditions: ["@sotto/source", "module", "browser", "production"],
+    alias: { "@multiformats/dns": file("build/no-dns.ts") },
+  },
   plugins: [strictDelivery()],
   build: {
     outDir: file("dist"),

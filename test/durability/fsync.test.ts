@@ -66,9 +66,9 @@ test("every OK leaves after the write-ahead log with its message was flushed", a
   }
   await relay.end("SIGTERM");
   // The tracer writes its last lines after the relay is gone.
-  const last = `${relay.child.pid} +++ exited with`;
-  const isComplete = (): boolean => existsSync(trace) && readFileSync(trace, "utf8").includes(last);
-  await vi.waitUntil(isComplete, { timeout: 10_000 });
+  const last = new RegExp(`^${relay.child.pid} +[+]{3} `, "m");
+  const isComplete = (): boolean => existsSync(trace) && last.test(readFileSync(trace, "utf8"));
+  await vi.waitUntil(isComplete, { timeout: 20_000 });
 
   const seen = parseTrace(readFileSync(trace, "utf8"));
   const log = (call: Call): boolean =>

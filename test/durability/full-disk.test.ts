@@ -56,7 +56,12 @@ const inside = (): readonly string[] => [
 ];
 
 async function start(): Promise<RelayProcess> {
-  relay = await startRelayProcess({ data: join(disk, "data"), under: inside() });
+  relay = await startRelayProcess({
+    data: join(disk, "data"),
+    under: inside(),
+    // The disk is to be filled to its last byte, which this keeps from happening.
+    args: ["--min-free", "0"],
+  });
   return relay;
 }
 

@@ -85,12 +85,12 @@ function fits(value: unknown, allowed: Allowed): boolean {
 
 /** Names of those `secrets` that stand in a file of the directory or in what the relay printed. */
 export function findBytes(
-  data: string,
+  data: string | undefined,
   output: string,
   secrets: Readonly<Record<string, Uint8Array | string>>,
 ): readonly string[] {
-  const texts = readdirSync(data)
-    .map((name) => join(data, name))
+  const texts = (data === undefined ? [] : readdirSync(data))
+    .map((name) => join(data ?? "", name))
     .filter((path) => existsSync(path))
     .map((path) => readFileSync(path));
   return Object.entries(secrets)

@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { deflateRawSync } from "node:zlib";
 
 export interface KernelSource {
   /** Of the source and of the module with its bytes. */
@@ -73,11 +74,11 @@ export async function compileKernel(kernel: KernelSource): Promise<{
 /** The contents of the module with its bytes. */
 export function kernelModule({ name }: KernelSource, wasm: Uint8Array): string {
   const lines =
-    Buffer.from(wasm)
+    deflateRawSync(wasm, { level: 9 })
       .toString("base64")
       .match(/.{1,112}/g) ?? [];
   return [
-    `/** Generated from kernel/${name}.as by kernel/build-kernel.ts: do not edit. WebAssembly, base64. */`,
+    `/** Generated from kernel/${name}.as by kernel/build-kernel.ts: do not edit. WebAssembly, deflated, base64. */`,
     `export const ${name.toUpperCase().replaceAll("-", "_")}_BASE64: string =`,
     `${lines.map((line) => `  "${line}"`).join(" +\n")};`,
     "",

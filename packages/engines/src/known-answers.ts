@@ -13,14 +13,14 @@ export type Verdict = "correct" | "wrong answer" | "missing" | "failed";
 
 export interface KnownAnswer {
   readonly ask: (engine: Operations) => MaybePromise<Uint8Array | undefined>;
-  /** The first 16 bytes of SHA-256 of the answer, in hex; REFUSED when tag or signature must not fit. */
+  /** The first 8 bytes of SHA-256 of the answer, in hex; REFUSED when tag or signature must not fit. */
   readonly expected: string;
 }
 
 const REFUSED = "refused";
 /** The digest of one byte, 1. */
-const TAKEN = "4bf5122f344554c53bde2ebb8cd2b7e3";
-const DIGEST_BYTES = 16;
+const TAKEN = "4bf5122f344554c5";
+const DIGEST_BYTES = 8;
 
 const hex = (digits: string): Uint8Array => hexToBytes(digits) ?? new Uint8Array(0);
 /** `start`, `start + step`, `start + 2 * step`, … modulo 256. */
@@ -135,58 +135,58 @@ export const KNOWN_ANSWERS: Readonly<Record<Operation, readonly KnownAnswer[]>> 
     dh(
       hex("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"),
       hex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"),
-      "f6bb286c0e5f5bd0b2f51964147302a8",
+      "f6bb286c0e5f5bd0",
     ),
     dh(
       hex("4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d"),
       hex("e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a413"),
-      "e047daac15299783e7545cd85fe3157c",
+      "e047daac15299783",
     ),
     // RFC 7748 §6.1.
     dh(
       RFC_SECRET,
       hex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"),
-      "dead45a1d43d6902aa9240b43c0d75a0",
+      "dead45a1d43d6902",
     ),
     // A secret of which nothing is left but the bits that are always set, and its opposite.
-    dh(ZEROS, NINE, "233ced774423c7a7f91254bd2346d889"),
-    dh(ONES, NINE, "6095c95684574cd706de01009ead92d5"),
+    dh(ZEROS, NINE, "233ced774423c7a7"),
+    dh(ONES, NINE, "6095c95684574cd7"),
     // Points: 2, on the twist; 2^254; p - 2 and p - 3, the largest that are no small multiples.
-    dh(RFC_SECRET, framed(2, 0, 0), "4312664e7163130ab2678458709a8532"),
-    dh(RFC_SECRET, framed(0, 0, 64), "1261ca7717d01dbfda4c6e98f152191d"),
-    dh(RFC_SECRET, framed(0xeb, 255, 127), "3d6f458702fd9cb380bd1167590851dd"),
-    dh(RFC_SECRET, framed(0xea, 255, 127), "348c873b942f2e43bf95f2bc8c7c8dba"),
+    dh(RFC_SECRET, framed(2, 0, 0), "4312664e7163130a"),
+    dh(RFC_SECRET, framed(0, 0, 64), "1261ca7717d01dbf"),
+    dh(RFC_SECRET, framed(0xeb, 255, 127), "3d6f458702fd9cb3"),
+    dh(RFC_SECRET, framed(0xea, 255, 127), "348c873b942f2e43"),
     // Every second bit; long runs of zeros between.
-    dh(RFC_SECRET, framed(0x55, 0x55, 0x55), "076f8793e79b73f5d6be566e8fa19b8e"),
-    dh(RFC_SECRET, framed(1, 0, 1), "6c79635fc34d12eca937487ef2f4f851"),
+    dh(RFC_SECRET, framed(0x55, 0x55, 0x55), "076f8793e79b73f5"),
+    dh(RFC_SECRET, framed(1, 0, 1), "6c79635fc34d12ec"),
     // Results whose first and whose last byte is zero.
-    dh(series(32, 53, 11), NINE, "67b54e26d73f7acc34967bc2ffbee7ad"),
-    dh(series(32, 17, 7), NINE, "d471c230cd1b9e1c26cc8a24da8adb49"),
+    dh(series(32, 53, 11), NINE, "67b54e26d73f7acc"),
+    dh(series(32, 17, 7), NINE, "d471c230cd1b9e1c"),
   ],
   dhPublic: [
-    dhPublic(RFC_SECRET, "f35e5616160a30bf3c6e79fa73c576d4"),
-    dhPublic(ZEROS, "233ced774423c7a7f91254bd2346d889"),
-    dhPublic(ONES, "6095c95684574cd706de01009ead92d5"),
-    dhPublic(series(32, 53, 11), "67b54e26d73f7acc34967bc2ffbee7ad"),
-    dhPublic(series(32, 17, 7), "d471c230cd1b9e1c26cc8a24da8adb49"),
+    dhPublic(RFC_SECRET, "f35e5616160a30bf"),
+    dhPublic(ZEROS, "233ced774423c7a7"),
+    dhPublic(ONES, "6095c95684574cd7"),
+    dhPublic(series(32, 53, 11), "67b54e26d73f7acc"),
+    dhPublic(series(32, 17, 7), "d471c230cd1b9e1c"),
     // For those that take half a byte at a time, with a sign: every one the least, and every other one.
-    dhPublic(framed(0x88, 0x88, 0x88), "f8cab77c960554e84b2d75698bcc39ca"),
-    dhPublic(framed(0x78, 0x78, 0x78), "edf7441e6bdf766be83c257e753bfe16"),
+    dhPublic(framed(0x88, 0x88, 0x88), "f8cab77c960554e8"),
+    dhPublic(framed(0x78, 0x78, 0x78), "edf7441e6bdf766b"),
   ],
   signPublic: [
     // RFC 8032 §7.1, tests 1 and 2.
-    signPublic(RFC_SEED, "21fe31dfa154a261626bf854046fd227"),
-    signPublic(RFC_SEED_2, "39f713d0a644253f04529421b9f51b9b"),
-    signPublic(ZEROS, "139e3940e64b5491722088d9a0d74162"),
+    signPublic(RFC_SEED, "21fe31dfa154a261"),
+    signPublic(RFC_SEED_2, "39f713d0a644253f"),
+    signPublic(ZEROS, "139e3940e64b5491"),
   ],
   sign: [
     // RFC 8032 §7.1, tests 1 and 2.
-    sign(RFC_SEED, NONE, "a99e560bf0a0bbf8566a5a13200f1348"),
-    sign(RFC_SEED_2, hex("72"), "4f6c8aac3951c1a998dce0fb3e1105e2"),
+    sign(RFC_SEED, NONE, "a99e560bf0a0bbf8"),
+    sign(RFC_SEED_2, hex("72"), "4f6c8aac3951c1a9"),
     // The longest message that shares a block of SHA-512 with what stands before it, one byte more, and many blocks.
-    sign(ZEROS, series(47), "3d18733eff3644f1bc467ecc6f2ea668"),
-    sign(ZEROS, series(48), "ec5d3499a991bde7ef54a14bb0605582"),
-    sign(ONES, series(1_000), "35cf4682d88bd5c6cfc32b04f12b4640"),
+    sign(ZEROS, series(47), "3d18733eff3644f1"),
+    sign(ZEROS, series(48), "ec5d3499a991bde7"),
+    sign(ONES, series(1_000), "35cf4682d88bd5c6"),
   ],
   verify: [
     verify(RFC_SEED, NONE, TAKEN),
@@ -222,14 +222,14 @@ export const KNOWN_ANSWERS: Readonly<Record<Operation, readonly KnownAnswer[]>> 
     verify(RFC_SEED, NONE, REFUSED, (key) => [key, NONE, new Uint8Array(64)]),
   ],
   kemPublic: [
-    kemPublic(series(64), "0b7934c83125c788995e2ba6bd761e33"),
-    kemPublic(series(64, 255, 0), "b212c1e61145cc7f4fb3ff1e6adf823f"),
+    kemPublic(series(64), "0b7934c83125c788"),
+    kemPublic(series(64, 255, 0), "b212c1e61145cc7f"),
   ],
   decaps: [
-    decaps(series(64), same, "67cde9b14e7d78e8f386f542be6b9f2b"),
+    decaps(series(64), same, "67cde9b14e7d78e8"),
     // Rejected without a word: another secret comes out.
-    decaps(series(64), flipped(0), "53b3923d2dcb2376f94fd834e8a21826"),
-    decaps(series(64, 255, 0), () => series(1_088, 1, 3), "e8bd38dae9501aabb1e1237f0a540a18"),
+    decaps(series(64), flipped(0), "53b3923d2dcb2376"),
+    decaps(series(64, 255, 0), () => series(1_088, 1, 3), "e8bd38dae9501aab"),
   ],
   encaps: [
     {
@@ -238,48 +238,40 @@ export const KNOWN_ANSWERS: Readonly<Record<Operation, readonly KnownAnswer[]>> 
         const { ciphertext, sharedSecret } = await engine.encaps(key, series(32, 5));
         return concatBytes(ciphertext, sharedSecret);
       },
-      expected: "6cf146a9584d77814b22fe714e192976",
+      expected: "6cf146a9584d7781",
     },
   ],
   seal: [
     // Nothing at all; whole blocks of 16 and 64 bytes and one byte more or less; many blocks.
-    seal([0, 0], "4beb58a946c2fe18a4d07e10728ccc14"),
-    seal([1, 0], "75210ac523b34c3c024130fb41b27f46"),
-    seal([0, 17], "7db5e2de87b7b8f65c9a8d7a6ae777dc"),
-    seal([63, 16], "09a0e3432be41d8cc75a3295334470ef"),
-    seal([64, 15], "d83cb10aa79b2a058bee3f7d30a2029a"),
-    seal([65, 16], "c1cbe239dee2c092e140541d7dae4fe1"),
-    seal([16_400, 100], "c378ee8d0152be6f64fa2ac0322c395a"),
-    seal([1_025, 33], "aa7080e48845a073fb1df0f9dc98e5fb"),
+    seal([0, 0], "4beb58a946c2fe18"),
+    seal([1, 0], "75210ac523b34c3c"),
+    seal([0, 17], "7db5e2de87b7b8f6"),
+    seal([63, 16], "09a0e3432be41d8c"),
+    seal([64, 15], "d83cb10aa79b2a05"),
+    seal([65, 16], "c1cbe239dee2c092"),
+    seal([16_400, 100], "c378ee8d0152be6f"),
+    seal([1_025, 33], "aa7080e48845a073"),
   ],
   hmac: [
     // RFC 4231 §4.2 and §4.3: keys that are shorter than a block.
-    hmac(
-      new Uint8Array(20).fill(0x0b),
-      utf8ToBytes("Hi There"),
-      "cbd6dfff304b7b625591a9aa45622d5e",
-    ),
-    hmac(
-      utf8ToBytes("Jefe"),
-      utf8ToBytes("what do ya want for nothing?"),
-      "86ea816be859ea16764f6371c1b0e0b5",
-    ),
+    hmac(new Uint8Array(20).fill(0x0b), utf8ToBytes("Hi There"), "cbd6dfff304b7b62"),
+    hmac(utf8ToBytes("Jefe"), utf8ToBytes("what do ya want for nothing?"), "86ea816be859ea16"),
     // No key, no text; a whole block of key; texts that fill the last block up to the length, and one byte more.
-    hmac(NONE, NONE, "ed59e83e776f0caf91a6cda28deef6e3"),
-    hmac(series(64), series(55), "27ad0c5b2039fc2b21ba062407e6cc7a"),
-    hmac(series(32, 7), series(56), "9ee3576d5d48777adc7d9c793b0bb559"),
-    hmac(series(32, 7), series(64, 9), "ad3e63d55aa3eeea4a7dff5eccfc7938"),
-    hmac(series(32, 9), Uint8Array.of(1), "089d417c794c8a083e8e015d2bd6095b"),
+    hmac(NONE, NONE, "ed59e83e776f0caf"),
+    hmac(series(64), series(55), "27ad0c5b2039fc2b"),
+    hmac(series(32, 7), series(56), "9ee3576d5d48777a"),
+    hmac(series(32, 7), series(64, 9), "ad3e63d55aa3eeea"),
+    hmac(series(32, 9), Uint8Array.of(1), "089d417c794c8a08"),
     // Longer than a block of key, and a long text.
-    hmac(series(65), series(5), "e1f3fcefce4b34fec94b83a7a30632c4"),
-    hmac(series(32, 1), series(3_000, 5, 3), "dd5197f42a16b873b8ef9a7cc26716e1"),
+    hmac(series(65), series(5), "e1f3fcefce4b34fe"),
+    hmac(series(32, 1), series(3_000, 5, 3), "dd5197f42a16b873"),
   ],
   open: [
-    open([0, 0], "e3b0c44298fc1c149afbf4c8996fb924"),
-    open([64, 16], "66bd4633ed6f71c4ecfa4763bf7ba1c8"),
-    open([16_400, 100], "f2038e365dc4fe7721992b4eb74accfc"),
+    open([0, 0], "e3b0c44298fc1c14"),
+    open([64, 16], "66bd4633ed6f71c4"),
+    open([16_400, 100], "f2038e365dc4fe77"),
     open([16_400, 100], REFUSED, flipped(9_000)),
-    open([1_025, 33], "028e14546ffdea820ced8f5d43cbc66a"),
+    open([1_025, 33], "028e14546ffdea82"),
     open([64, 16], REFUSED, flipped(0)),
     open([64, 16], REFUSED, flipped(-1)),
     open([64, 16], REFUSED, flipped(-16)),

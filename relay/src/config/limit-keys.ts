@@ -75,8 +75,8 @@ export const LIMIT_KEYS = {
   minFree: size(
     "min_free",
     MIN_FREE_DEFAULT,
-    ROOM_MIN,
-    "What has to be free on the disk; below it the relay takes no new mail.",
+    0,
+    "What has to be free on the disk; below it the relay takes no new mail. 0: it goes on to the last byte.",
   ),
   maxConnections: count(
     "max_connections",
