@@ -2,6 +2,7 @@
  * What things cost. Prints rates of this run and their ratio to a yardstick measured in the same run:
  * machines differ and are noisy, so only the ratios may be compared or quoted.
  */
+import { benchCapacity } from "./capacity.ts";
 import { benchCrypto } from "./crypto.ts";
 import { benchEngines } from "./engines.ts";
 import { benchFirstMessage } from "./first-message.ts";
@@ -23,6 +24,7 @@ const groups: readonly (readonly [string, () => Promise<readonly Measure[]>])[] 
   ["engines", benchEngines],
   ["peers", benchPeers],
   ["relay", benchRelay],
+  ["capacity of a relay", benchCapacity],
   ["first load", benchSize],
   ["link opened to message seen", benchFirstMessage],
 ];
