@@ -169,6 +169,16 @@ test("a wrong answer is asked again, three are the end, and nothing is half writ
   }
 });
 
+test("a size has room for twice the usual peak, and for nobody too little to start with", () => {
+  expect(sizeFor(10_000)).toEqual({
+    connections: 4_000,
+    queues: 400_000,
+    storeGiB: 6,
+    memoryMiB: 1_920,
+  });
+  expect(sizeFor(1)).toEqual({ connections: 1_000, queues: 50_000, storeGiB: 4, memoryMiB: 512 });
+});
+
 test.each([
   [String(PEOPLE_MAX), 0],
   [String(PEOPLE_MAX + 1), 1],

@@ -1,6 +1,6 @@
 /**
  * From people to limits, memory and disk.
- * Spec: OPERATING.md "Capacity" has the arithmetic and where its numbers come from.
+ * Spec: OPERATING.md has the arithmetic and where its numbers come from.
  */
 
 /** At the busiest time, of all people. */
@@ -12,14 +12,15 @@ const QUEUES_PER_PERSON = 20;
 /** Undelivered mail of a person on average: most of it belongs to the few who are away for weeks. */
 const STORED_BYTES_PER_PERSON = 288_000;
 const CONNECTION_BYTES = 24_576;
-const QUEUE_BYTES = 1_536;
+const QUEUE_BYTES = 4_096;
 const BASE_BYTES = 268_435_456;
 const MIB = 1_048_576;
 const GIB = 1_073_741_824;
 const CONNECTIONS_MIN = 1_000;
 const QUEUES_MIN = 50_000;
 
-export const PEOPLE_MAX = 250_000;
+/** Twice their queues are two million, which is what V8's usual four gigabytes hold. */
+export const PEOPLE_MAX = 50_000;
 
 export interface Size {
   readonly connections: number;
@@ -28,7 +29,7 @@ export interface Size {
   readonly memoryMiB: number;
 }
 
-/** For one process; beyond PEOPLE_MAX it takes several relays. */
+/** For one process; more people need several relays. */
 export function sizeFor(people: number): Size {
   const connections = Math.max(CONNECTIONS_MIN, Math.ceil(people * CONNECTED_SHARE * HEADROOM));
   const queues = Math.max(QUEUES_MIN, people * QUEUES_PER_PERSON * HEADROOM);
