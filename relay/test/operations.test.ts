@@ -5,17 +5,26 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { COUNTERS } from "sotto-relay/core";
-import { createLog, crashOf, startRelay } from "sotto-relay";
+import { createLog, crashOf, type Relay, type RelayOptions, startRelay } from "sotto-relay";
 import { append, connect, connectRaw, newLinkId, pair, random } from "./client.ts";
 import { killAll, run, startProcess } from "./relay-process.ts";
 
 const directories: string[] = [];
+const relays: Relay[] = [];
 const servers: Server[] = [];
 afterEach(async () => {
   await killAll();
+  for (const relay of relays.splice(0)) await relay.close();
   for (const server of servers.splice(0)) server.close();
   for (const directory of directories.splice(0)) rmSync(directory, { recursive: true });
 });
+
+/** In this process: enough wherever no signal, flag or output is looked at. */
+async function start(options: RelayOptions = {}): Promise<Relay> {
+  const relay = await startRelay({ port: 0, circuit: false, ...options });
+  relays.push(relay);
+  return relay;
+}
 
 function newDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "sotto-operations-"));
@@ -81,24 +90,20 @@ test("metrics and status count what happened, each under its name", async () => 
 });
 
 test("every counter of the core is said, also before anything happened", async () => {
-  const relay = await startRelay({ port: 0, circuit: false, operationsPort: 0 });
-  try {
-    const metrics = await scrape(relay.operationsPort!);
-    for (const event of COUNTERS) {
-      expect(metrics.get(`sotto_relay_events_total{event="${event}"}`)).toBe(0);
-    }
-    // Nothing on a disk, so nothing about one.
-    expect(metrics.has("sotto_relay_disk_free_bytes")).toBe(false);
-    expect(
-      metrics.get('sotto_relay_build_info{version="0.1.0",node="' + process.versions.node + '"}'),
-    ).toBe(1);
-  } finally {
-    await relay.close();
+  const relay = await start({ operationsPort: 0 });
+  const metrics = await scrape(relay.operationsPort!);
+  for (const event of COUNTERS) {
+    expect(metrics.get(`sotto_relay_events_total{event="${event}"}`)).toBe(0);
   }
+  // Nothing on a disk, so nothing about one.
+  expect(metrics.has("sotto_relay_disk_free_bytes")).toBe(false);
+  expect(
+    metrics.get('sotto_relay_build_info{version="0.1.0",node="' + process.versions.node + '"}'),
+  ).toBe(1);
 });
 
 test("the operator's listener is no part of the public one, and only answers what it knows", async () => {
-  const { port, operationsPort } = await startProcess();
+  const { port, operationsPort = 0 } = await start({ operationsPort: 0 });
   for (const path of ["/metrics", "/status.json"]) {
     expect((await get(port, path)).status).toBe(404);
     expect((await get(operationsPort, path)).status).toBe(200);
@@ -106,8 +111,7 @@ test("the operator's listener is no part of the public one, and only answers wha
   expect((await get(operationsPort, "/")).status).toBe(404);
   const posted = await fetch(`http://127.0.0.1:${operationsPort}/metrics`, { method: "POST" });
   expect(posted.status).toBe(405);
-  const without = await startProcess(["--operations-port", "off"]);
-  expect((await without.logged("started"))["operationsPort"]).toBeUndefined();
+  expect((await start({ operationsPort: "off" })).operationsPort).toBeUndefined();
 });
 
 test("status says that no relay answers, whatever else may listen there", async () => {
@@ -241,7 +245,7 @@ test("a second signal does not wait for the grace", async () => {
 });
 
 test("the public page speaks the reader's language and tells nobody how many there are", async () => {
-  const { port } = await startProcess();
+  const { port } = await start();
   const english = await get(port, "/status");
   expect(english.text).toContain('<html lang="en">');
   expect(english.headers.get("content-security-policy")).toContain("default-src 'none'");
@@ -263,10 +267,10 @@ test("the public page speaks the reader's language and tells nobody how many the
 });
 
 test.each([
-  [[], {}, "none"],
-  [[], { "X-Forwarded-For": "203.0.113.7" }, "ignored"],
-  [["--trust-proxy"], { "X-Forwarded-For": "203.0.113.7" }, "believed"],
-])("a relay with %j behind a proxy says whether it believes it", async (args, headers, said) => {
-  const { port } = await startProcess(args);
+  [false, {}, "none"],
+  [false, { "X-Forwarded-For": "203.0.113.7" }, "ignored"],
+  [true, { "X-Forwarded-For": "203.0.113.7" }, "believed"],
+])("whether it believes a proxy (%s) is what it says", async (trustProxy, headers, said) => {
+  const { port } = await start({ trustProxy });
   expect(JSON.parse((await get(port, "/info.json", headers)).text).forwarded).toBe(said);
 });
