@@ -51,6 +51,20 @@ program
     (await import("./cli/status.ts")).status(program, options),
   );
 program
+  .command("backup")
+  .description("copy the keys and the mail of server.data while the relay runs")
+  .argument("<directory>", "where to; empty or not there")
+  .action(async (directory: string) =>
+    (await import("./cli/backup.ts")).backup(program, directory),
+  );
+program
+  .command("restore")
+  .description("make server.data, which must be empty or not there, from a backup")
+  .argument("<directory>", "what backup made")
+  .action(async (directory: string) =>
+    (await import("./cli/backup.ts")).restoreTo(program, directory),
+  );
+program
   .command("init")
   .description(
     "ask six questions and write what a server needs: settings, proxy, service, dashboard",

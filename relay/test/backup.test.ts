@@ -16,6 +16,7 @@ import { DatabaseSync } from "node:sqlite";
 import { backUp, type Relay, restore, startRelay } from "sotto-relay";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { append, connect, pair, random } from "./client.ts";
+import { killAll, run, startProcess } from "./relay-process.ts";
 
 let folder: string;
 let relays: Relay[] = [];
@@ -23,6 +24,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "sotto-backup-"));
 });
 afterEach(async () => {
+  await killAll();
   for (const relay of relays.splice(0)) await relay.close();
   rmSync(folder, { recursive: true });
 });
@@ -143,4 +145,38 @@ test("a relay does not give itself new keys beside mail that only the old ones o
     writeFileSync(at(`data/${name}`), key);
   }
   expect((await start("data")).relayKey).toEqual(relay.relayKey);
+});
+
+test("the commands back up a running process and make another of it, and say why when they cannot", async () => {
+  const first = await startProcess(["--data", at("data")]);
+  const [alice, bob] = [await connect(first.port), await connect(first.port)];
+  const bound = await pair(alice, bob);
+  alice.close();
+  await alice.closed;
+  const message = append(bound.alias, random(1_024));
+  expect(await bob.request(message)).toEqual({ type: "ok" });
+
+  const made = run(["backup", at("backup"), "--data", at("data")]);
+  expect(await made.ended).toBe(0);
+  expect(made.out()).toMatch(/: keys, 1 queues, 1 messages, \d+ bytes\n$/);
+  const restored = run(["restore", at("backup"), "--data", at("new")]);
+  expect(await restored.ended).toBe(0);
+  const second = await startProcess(["--data", at("new")]);
+  const again = await connect(second.port, alice.readerSeed);
+  await again.request({ type: "queue-open", queueIds: [bound.queueId] });
+  expect(await again.next("deliver")).toMatchObject({ id: message.id, blob: message.blob });
+
+  for (const [args, words] of [
+    [["backup", at("backup"), "--data", at("data")], "is not empty"],
+    [["restore", at("backup"), "--data", at("data")], "is not empty"],
+    [["restore", at("nothing"), "--data", at("other")], "is missing"],
+    [["backup", at("other")], "give the relay's --data"],
+    [["backup"], "missing required argument"],
+  ] as const) {
+    const refused = run(args);
+    expect(await refused.ended).toBe(1);
+    expect(refused.err()).toContain(words);
+    expect(refused.out()).toBe("");
+  }
+  expect(existsSync(at("other"))).toBe(false);
 });

@@ -228,7 +228,7 @@ function readme({ domain, way, turn }: Answers): string {
     `sotto-relay doctor https://${domain}`,
     "```",
     "",
-    "Back up the data directory's `identity.key` and `send.key`: a relay without them is another relay.",
+    "Back up at least the keys (`sotto-relay backup`, with the same `--config`): a relay without them is another relay.",
     "`grafana.json` is a dashboard to import, `prometheus.yaml` and `alerts.yaml` are what Prometheus needs for it.",
   ];
   if (turn) lines.push("", TURN_NOTE);
