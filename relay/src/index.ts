@@ -216,6 +216,7 @@ async function start(
     certificate: certificates?.current,
     unready,
     trustProxy: options.trustProxy ?? false,
+    turnedAway: () => env.count("turned-away"),
     connectionsPerPlace: limits.connectionsPerPlace,
     httpSocketsMax: limits.maxHttpSockets,
     requestMs: limits.authMs,
@@ -361,6 +362,11 @@ const createCounters = (): Record<Counter, number> => ({
   signalled: 0,
   expired: 0,
   "store-failed": 0,
+  "told-quota": 0,
+  "told-limit": 0,
+  "told-later": 0,
+  "told-full": 0,
+  "turned-away": 0,
 });
 
 export {
@@ -390,7 +396,7 @@ export {
   STALLED_MS,
 } from "./node/defaults.ts";
 export { createDiskSpace } from "./node/disk-space.ts";
-export { createHubServer, HEARTBEAT_MS } from "./node/hub-server.ts";
+export { createHubServer, drainPauseMs, HEARTBEAT_MS } from "./node/hub-server.ts";
 export { loadSecrets } from "./node/keys.ts";
 export { createLog, crashOf } from "./node/log.ts";
 export { createPlaces, LOOPBACK_SHARES, NETWORK_SHARES, placeOf } from "./node/places.ts";

@@ -8,6 +8,7 @@ import { WebSocket } from "ws";
 import {
   CONNECTIONS_PER_PLACE_MAX,
   createHubServer,
+  drainPauseMs,
   createPlaces,
   HEARTBEAT_MS,
   LOOPBACK_SHARES,
@@ -405,4 +406,10 @@ describe("how many from where", () => {
     expect(placeOf("2001:db8:2:2::1").network?.name).not.toBe(one.network?.name);
     expect(placeOf("192.0.2.1").network).toBeUndefined();
   });
+});
+
+test("the more clients a draining relay sends away, the longer the time over which they come back", () => {
+  expect([drainPauseMs(1, 0), drainPauseMs(1, 1)]).toEqual([2_000, 4_000]);
+  expect([drainPauseMs(1_000, 0), drainPauseMs(1_000, 1)]).toEqual([2_000, 4_000]);
+  expect([drainPauseMs(10_000, 0), drainPauseMs(10_000, 1)]).toEqual([2_000, 22_000]);
 });

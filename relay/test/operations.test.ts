@@ -102,6 +102,43 @@ test("every counter of the core is said, also before anything happened", async (
   ).toBe(1);
 });
 
+test("who is told to wait, and who is turned away, is counted by what was short", async () => {
+  const options = {
+    connectionsPerPlace: 2,
+    queueMessages: 1,
+    queuesPerReader: 1,
+    maxBytes: 1_048_576,
+  };
+  const { port, operationsPort = 0 } = await start({
+    ...options,
+    trustProxy: true,
+    operationsPort: 0,
+  });
+  const from = { "X-Forwarded-For": "203.0.113.9" };
+  const [alice, bob] = [
+    await connect(port, random(32), from),
+    await connect(port, random(32), from),
+  ];
+  await expect(connect(port, random(32), from)).rejects.toThrow("ended");
+  const bound = await pair(alice, bob);
+  alice.close();
+  await alice.closed;
+  expect(await bob.request(append(bound.alias))).toEqual({ type: "ok" });
+  expect(await bob.request(append(bound.alias))).toMatchObject({ code: "quota" });
+  await bob.makeQueue(random(16));
+  await expect(bob.makeQueue(random(16))).rejects.toThrow("limit");
+  for (let gets = 0; gets < 33; gets++)
+    await bob.request({ type: "bundle-get", linkId: newLinkId() });
+  const metrics = await scrape(operationsPort);
+  const value = (event: string) => metrics.get(`sotto_relay_events_total{event="${event}"}`);
+  expect(value("turned-away")).toBe(1);
+  expect(value("told-quota")).toBe(1);
+  expect(value("told-limit")).toBe(1);
+  expect(value("told-later")).toBe(1);
+  // Gone is an answer like any other.
+  expect(value("told-full")).toBe(0);
+});
+
 test("the operator's listener is no part of the public one, and only answers what it knows", async () => {
   const { port, operationsPort = 0 } = await start({ operationsPort: 0 });
   for (const path of ["/metrics", "/status.json"]) {

@@ -34,7 +34,7 @@ import {
   SENDERS_PER_CONNECTION_MAX,
 } from "./limits.ts";
 import { MAIL_LIMITS, type MailLimits, type Message, messageAt, messageFrom } from "./mailbox.ts";
-import type { RelayEnv } from "./ports.ts";
+import type { Counter, RelayEnv } from "./ports.ts";
 import { createTokenBucket } from "./token-bucket.ts";
 
 export interface RelayIdentity {
@@ -78,6 +78,14 @@ export interface HubConnection {
   /** Says goodbye and closes. */
   bye(code: ErrorCode, retryAfterMs: number): void;
 }
+
+/** What an operator wants to see of answers: that something is short, and what. */
+const TOLD: Readonly<Partial<Record<ErrorCode, Counter>>> = {
+  quota: "told-quota",
+  limit: "told-limit",
+  later: "told-later",
+  full: "told-full",
+};
 
 type Frame<T extends HubFrameType> = Extract<HubFrame, { type: T }>;
 
@@ -136,8 +144,11 @@ export function createConnection(
   function send(request: number, frame: HubFrame): void {
     if (!isOver()) port.send(encodeFrame(request, frame));
   }
-  const refuse = (request: number, code: ErrorCode, retryAfterMs = 0): void =>
+  function refuse(request: number, code: ErrorCode, retryAfterMs = 0): void {
+    const counter = TOLD[code];
+    if (counter !== undefined) env.count(counter);
     send(request, { type: "error", code, retryAfterMs });
+  }
   const answer = (request: number, outcome: Outcome): void =>
     outcome === "ok"
       ? send(request, { type: "ok" })

@@ -111,6 +111,13 @@ export const COUNTERS = [
   "signalled",
   "expired",
   "store-failed",
+  // Answers that told somebody to stop or wait, by what was short.
+  "told-quota",
+  "told-limit",
+  "told-later",
+  "told-full",
+  // Sockets that were closed because there were too many: of one place, or of all.
+  "turned-away",
 ] as const;
 export type Counter = (typeof COUNTERS)[number];
 

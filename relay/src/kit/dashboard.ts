@@ -128,9 +128,20 @@ export const ROWS: readonly (readonly [string, readonly Panel[]])[] = [
         title: "Refused, per second",
         unit: "ops",
         queries: [
+          ["sockets, too many", rate("turned-away")],
           ["false proofs", rate("refused")],
           ["malformed", rate("malformed")],
           ["said again", rate("repeated")],
+        ],
+      },
+      {
+        title: "Told to stop or wait, per second",
+        unit: "ops",
+        queries: [
+          ["queue full", rate("told-quota")],
+          ["too many", rate("told-limit")],
+          ["too fast", rate("told-later")],
+          ["relay full", rate("told-full")],
         ],
       },
       {

@@ -19,8 +19,13 @@ import {
 } from "./defaults.ts";
 
 export const HEARTBEAT_MS = 30_000;
-/** What a draining relay asks clients to wait: this, and as much again at random. */
+/** What a draining relay asks clients to wait: this, and up to as much again at random. */
 const DRAIN_RETRY_MS = 2_000;
+/**
+ * More for many: each that comes back costs the next relay about a millisecond of processor (OPERATING.md), and half
+ * of it is for those who are back already.
+ */
+const DRAIN_RETURN_MS = 2;
 /** Time for the last frames of a draining relay to leave. */
 const CLOSE_MS = 1_000;
 
@@ -91,7 +96,10 @@ export function createHubServer(
 
   const upgrade: HubServer["upgrade"] = (request, socket, head, allowance) => {
     if (draining) return refuseUpgrade(socket, 503);
-    if (clients.size >= limits.connections && !dropUnproven()) return refuseUpgrade(socket, 429);
+    if (clients.size >= limits.connections) {
+      env.count("turned-away");
+      if (!dropUnproven()) return refuseUpgrade(socket, 429);
+    }
     server.handleUpgrade(request, socket, head, (webSocket) =>
       accept(webSocket, socket, allowance),
     );
@@ -233,10 +241,11 @@ export function createHubServer(
     async drain() {
       draining = true;
       cancelBeat();
+      const count = clients.size;
       await Promise.all(
         [...clients].map(({ socket, connection }) => {
           const closed = new Promise((resolve) => socket.once("close", resolve));
-          connection.bye("draining", DRAIN_RETRY_MS + Math.floor(Math.random() * DRAIN_RETRY_MS));
+          connection.bye("draining", drainPauseMs(count, Math.random()));
           return closed;
         }),
       );
@@ -244,6 +253,10 @@ export function createHubServer(
     },
   };
 }
+
+/** `fraction`: 0 to 1, drawn for each client. */
+export const drainPauseMs = (clients: number, fraction: number): number =>
+  DRAIN_RETRY_MS + Math.floor(fraction * Math.max(DRAIN_RETRY_MS, clients * DRAIN_RETURN_MS));
 
 const EMPTY = new Uint8Array();
 const REASONS = { 404: "Not Found", 429: "Too Many Requests", 503: "Service Unavailable" } as const;

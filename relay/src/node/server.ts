@@ -45,6 +45,8 @@ export interface HttpOptions {
   readonly unready: () => string | undefined;
   /** Behind a proxy that sets X-Forwarded-For: the address it appended is the client's. */
   readonly trustProxy: boolean;
+  /** A socket was closed because there were too many. */
+  readonly turnedAway: () => void;
   readonly connectionsPerPlace: number;
   /** Sockets that are no WebSockets (yet). Beyond it the oldest goes, so that no crowd of silent ones keeps others out. */
   readonly httpSocketsMax: number;
@@ -86,12 +88,16 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   /** Before a byte is read. A proxy's sockets all come from one place: then only their number counts. */
   function enter(socket: Socket): void {
     const place = placeOf(socket.remoteAddress ?? "");
-    if (!options.trustProxy && !mayConnect(place)) return void socket.destroy();
-    const leave = options.trustProxy ? () => undefined : httpPlaces.enter(place);
-    if (leave === undefined) return void socket.destroy();
+    const may = options.trustProxy || mayConnect(place);
+    const leave = !may || options.trustProxy ? () => undefined : httpPlaces.enter(place);
+    if (!may || leave === undefined) {
+      options.turnedAway();
+      return void socket.destroy();
+    }
     for (const [end, oldest] of httpSockets) {
       if (httpSockets.size < options.httpSocketsMax) break;
       oldest.socket.destroy();
+      options.turnedAway();
       forgetHttp(end);
     }
     const end = endOf(socket);
@@ -137,10 +143,13 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     const circuit = options.circuit();
     if ((path === HUB_PATH ? hub : circuit) === undefined) return refuseUpgrade(socket, 503);
     const place = placeOf(addressOf(request, options.trustProxy));
-    if (options.trustProxy && !mayConnect(place)) return refuseUpgrade(socket, 429);
+    const may = !options.trustProxy || mayConnect(place);
     const isHub = path === HUB_PATH;
-    const leave = (isHub ? places : circuitPlaces).enter(place);
-    if (leave === undefined) return refuseUpgrade(socket, 429);
+    const leave = may ? (isHub ? places : circuitPlaces).enter(place) : undefined;
+    if (leave === undefined) {
+      options.turnedAway();
+      return refuseUpgrade(socket, 429);
+    }
     socket.once("close", leave);
     forgetHttp(endOf(request.socket));
     // The hub and the circuits have their own ways to find out who is gone.
