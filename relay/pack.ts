@@ -1,5 +1,5 @@
 /**
- * Makes `sotto-relay-<version>.tgz`, the relay as one package with the app in it: `npx ./sotto-relay-0.1.0.tgz`.
+ * Makes `sotto-relay-<version>.tgz`, the relay as one package with the app in it: `npm install --global ./sotto-relay-0.1.0.tgz`.
  * The project's own packages travel inside, because they are published nowhere else. Run by `npm run pack:relay`.
  */
 import { execFileSync } from "node:child_process";

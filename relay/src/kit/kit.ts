@@ -242,7 +242,7 @@ const COMPOSE_STEPS = [
 ];
 
 const SYSTEMD_STEPS = [
-  "npm install --global sotto-relay-*.tgz   # made by `npm run pack:relay` in Sotto's repository",
+  "npm install --global ./sotto-relay-*.tgz   # made by `npm run pack:relay` in Sotto's repository",
   "install -D -m 644 relay.toml /etc/sotto-relay/relay.toml && install -m 644 Caddyfile /etc/caddy/Caddyfile",
   "install -m 644 sotto-relay.service /etc/systemd/system/ && systemctl enable --now sotto-relay && systemctl reload caddy",
 ];
