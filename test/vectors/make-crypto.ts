@@ -27,8 +27,10 @@ import {
   nobleBackend,
   type OwnDevice,
   type PrekeySecrets,
+  restoreDevice,
   safetyNumber,
   sealInviteOffer,
+  sealPlea,
   sealSignal,
   sealWay,
   sendAuthenticator,
@@ -36,6 +38,7 @@ import {
   signHubAuth,
   signHubHello,
 } from "@sotto/crypto";
+import { RECOVERY_LANGUAGES, recoveryWords } from "@sotto/crypto/recovery";
 import {
   asSendId,
   bytesToHex as hex,
@@ -48,6 +51,7 @@ import {
   type PrekeyBundle,
   sendTranscript,
 } from "@sotto/wire";
+import { deriveHandshake, deriveTurn, makeErasures } from "../../packages/crypto/test/derived.ts";
 import { offerOf, signal } from "../../packages/crypto/test/samples.ts";
 import {
   asHello,
@@ -92,6 +96,9 @@ export async function makeCryptoVectors() {
     safetyNumber: safetyNumber(alice.cert.rootKey, bob.cert.rootKey),
     hub: await makeHub(env),
     way: await makeWay(alice, bob, env),
+    plea: await makePlea(alice, bob, env),
+    recovery: await makeRecovery(env),
+    erasure: makeErasures(env),
   };
 }
 
@@ -145,6 +152,8 @@ async function makeHandshake(
     sessionId: hex(started.id),
     transcript: hex(started.transcript),
     rootKeyAfterFirstStep: hex(rootKey),
+    /** What accepting derives on its way, in the order of SPEC.md §4.2. */
+    derived: await deriveHandshake(bob, secrets, sealed.envelope, started.transcript),
     initiatorSignalKey: hex(started.ownSignalKey),
     responderSignalKey: hex(started.remoteSignalKey),
     initiatorRatchetSecret: hex(started.ownRatchetSecret),
@@ -163,6 +172,7 @@ async function makeConversation(initiator: Session, responder: Session, env: Cry
   let [from, to] = [responder, initiator];
   const messages = [];
   const ratchetSecrets = [hex(initiator.ownRatchetSecret)];
+  const rootSteps = [];
   for (const [turn, version, sizes] of [
     [1, 1, [0, 1, 148]],
     [2, 2, [3, 149, 600]],
@@ -173,6 +183,7 @@ async function makeConversation(initiator: Session, responder: Session, env: Cry
     for (const [n, size] of sizes.entries()) {
       const content = env.entropy(size);
       const sealed = await encrypt(from, content, env, { mark, wide: size === 600 });
+      if (n === 0) rootSteps.push(await deriveTurn(from, sealed.session, env));
       from = sealed.session;
       to = must(await decrypt(to, asMessage(sealed.envelope), env)).session;
       const { previousCount } = from;
@@ -194,6 +205,8 @@ async function makeConversation(initiator: Session, responder: Session, env: Cry
     ratchetSecrets,
     /** Of the exchange that the initiator offers; turn 4 mixes its secret. */
     kemSeed,
+    /** Of turn 1 and on; the initiator's first one is in the handshake. */
+    rootSteps,
     messages,
     signal: {
       encoded: hex(encodeSignal(signal)),
@@ -232,6 +245,29 @@ async function makeWay(alice: OwnDevice, bob: OwnDevice, env: CryptoEnv) {
     bundle: hex(encodeBundle(bundle)),
     address: hex(encodeAddress(address)),
     sealed: hex(await sealWay(alice, bob.cert, { bundle, address }, env)),
+  };
+}
+
+async function makePlea(alice: OwnDevice, bob: OwnDevice, env: CryptoEnv) {
+  const { bundle } = await createInviteBundle(alice, env);
+  return {
+    at: NOW,
+    bundle: hex(encodeBundle(bundle)),
+    sealed: hex(await sealPlea(alice, bob.cert, { at: NOW, bundle }, env)),
+  };
+}
+
+async function makeRecovery(env: CryptoEnv) {
+  const rootSecret = env.entropy(32);
+  const { cert } = await restoreDevice(rootSecret, env);
+  return {
+    rootSecret: hex(rootSecret),
+    rootKey: hex(cert.rootKey),
+    accountId: hex(accountIdOf(cert.rootKey)),
+    phrases: RECOVERY_LANGUAGES.map((language) => ({
+      language,
+      phrase: recoveryWords(rootSecret, language).join(" "),
+    })),
   };
 }
 

@@ -153,7 +153,8 @@ const openingHeader = (signedId: number, oneTimeId: number, kemId: number): Uint
     .u32(kemId)
     .done();
 
-function identityKeys(
+/** SPEC.md §4.2, k: `next` salts the root, `seal` hides the initiator's certificate. */
+export function identityKeys(
   dhIdentity: Uint8Array,
   dhPrekey: Uint8Array,
   kemSecret: Uint8Array,
@@ -186,7 +187,8 @@ const transcriptOf = (
     ),
   );
 
-function deriveAgreed(
+/** SPEC.md §4.2, s. `salt`: 32 bytes, `next` of the identity keys. */
+export function deriveAgreed(
   salt: Uint8Array,
   dhStatic: Uint8Array,
   dhOneTime: Uint8Array | undefined,

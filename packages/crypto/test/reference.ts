@@ -68,6 +68,16 @@ export interface ReferenceKeys {
   readonly responderSignalKey: Buffer;
   /** The initiator's certificate, 178 bytes. */
   readonly initiatorCert: Buffer;
+  /** §4.2, what the keys above come from; `k` 64 bytes, `s` 192 bytes. */
+  readonly steps: {
+    readonly dhIdentity: Buffer;
+    readonly dhPrekey: Buffer;
+    readonly kemSecret: Buffer;
+    readonly k: Buffer;
+    readonly dhStatic: Buffer;
+    readonly dhOneTime: Buffer | undefined;
+    readonly s: Buffer;
+  };
 }
 
 /** SPEC.md §4 from the responder's side. Throws when a signature or a tag does not fit. */
@@ -86,14 +96,11 @@ export function referenceAccept(input: {
   const responderCert = bundle.slice(2, 180);
   const bundleHash = sha256(ascii("sotto/1 bundle"), zero, bundle);
   const kemSecret = decapsulate(der.mlKemSecret(input.kemSeed), ciphertext);
+  const dhIdentity = dh(input.dhSecret, ephemeral);
+  const dhPrekey = dh(input.signedPrekeySecret, ephemeral);
   const identity = hkdf(
     Buffer.alloc(32),
-    Buffer.concat([
-      Buffer.alloc(32, 0xff),
-      dh(input.dhSecret, ephemeral),
-      dh(input.signedPrekeySecret, ephemeral),
-      kemSecret,
-    ]),
+    Buffer.concat([Buffer.alloc(32, 0xff), dhIdentity, dhPrekey, kemSecret]),
     Buffer.concat([ascii("sotto/1 hs id"), bundleHash]),
     64,
   );
@@ -120,13 +127,12 @@ export function referenceAccept(input: {
     bundleHash,
     opening,
   );
-  const initiatorDhKey = initiatorCert.subarray(76, 108);
+  const dhStatic = dh(input.signedPrekeySecret, initiatorCert.subarray(76, 108));
+  const dhOneTime =
+    input.oneTimeSecret === undefined ? undefined : dh(input.oneTimeSecret, ephemeral);
   const keys = hkdf(
     identity.subarray(0, 32),
-    Buffer.concat([
-      dh(input.signedPrekeySecret, initiatorDhKey),
-      ...(input.oneTimeSecret === undefined ? [] : [dh(input.oneTimeSecret, ephemeral)]),
-    ]),
+    Buffer.concat([dhStatic, dhOneTime ?? Buffer.alloc(0)]),
     Buffer.concat([ascii("sotto/1 hs root"), transcript]),
     192,
   );
@@ -139,12 +145,18 @@ export function referenceAccept(input: {
     sessionId: keys.subarray(96, 112),
     initiatorSignalKey: keys.subarray(128, 160),
     responderSignalKey: keys.subarray(160, 192),
+    steps: { dhIdentity, dhPrekey, kemSecret, k: identity, dhStatic, dhOneTime, s: keys },
   };
 }
 
 export interface ReferenceTurn {
   readonly headerKey: Buffer;
   readonly chainKey: Buffer;
+  /** What the root step took and what else it gave. */
+  readonly rootKeyBefore: Buffer;
+  readonly shared: Buffer;
+  readonly rootKey: Buffer;
+  readonly nextHeaderKey: Buffer;
 }
 
 /**
@@ -163,15 +175,31 @@ export function referenceTurns(
     createPublicKey(der.x25519Secret(one)).export({ type: "spki", format: "der" }).subarray(-32),
   );
   return secrets.map((mine, turn) => {
-    const ikm = Buffer.concat([
-      dh(mine, publicKeys[turn]!),
-      kemSecrets.get(turn) ?? Buffer.alloc(0),
-    ]);
-    const step = hkdf(rootKey, ikm, ascii("sotto/1 root"), 96);
+    const shared = dh(mine, publicKeys[turn]!);
+    const ikm = Buffer.concat([shared, kemSecrets.get(turn) ?? Buffer.alloc(0)]);
+    const rootKeyBefore = rootKey;
+    const step = hkdf(rootKeyBefore, ikm, ascii("sotto/1 root"), 96);
     rootKey = step.subarray(0, 32);
-    headerKeys.push(step.subarray(64));
-    return { headerKey: headerKeys[turn]!, chainKey: step.subarray(32, 64) };
+    const nextHeaderKey = step.subarray(64);
+    headerKeys.push(nextHeaderKey);
+    const chainKey = step.subarray(32, 64);
+    return {
+      headerKey: headerKeys[turn]!,
+      chainKey,
+      rootKeyBefore,
+      shared,
+      rootKey,
+      nextHeaderKey,
+    };
   });
+}
+
+/** SPEC.md §5.1: the message keys of a chain, and its chain keys up to the one behind them. */
+export function referenceChain(chainKey: Uint8Array, messages: number) {
+  const chainKeys: Buffer[] = [Buffer.from(chainKey)];
+  for (let n = 0; n < messages; n++) chainKeys.push(hmac(chainKeys[n]!, Buffer.of(2)));
+  const messageKeys = chainKeys.slice(0, messages).map((key) => hmac(key, Buffer.of(1)));
+  return { chainKeys, messageKeys };
 }
 
 export interface ReferenceBody {
@@ -254,11 +282,20 @@ function product(a: number, b: number): number {
   return sum;
 }
 
+/** SPEC.md §5.6: the block behind `k` symbols: those of the indices 0, 1, … k - 1. */
+export const referenceJoin = (symbols: ReadonlyMap<number, Uint8Array>, k: number): Buffer =>
+  referenceSymbols(symbols, k, 0, k);
+
 /**
- * SPEC.md §5.6: the block behind `k` symbols, by elimination. Column c of the system is the power c of the index:
- * the polynomial's coefficients come out, and its values at 0, 1, … k - 1 are the block.
+ * SPEC.md §5.6: `count` symbols from index `first` on, of the block behind `k` symbols, by elimination. Column c of the
+ * system is the power c of the index: the polynomial's coefficients come out, and its values are the symbols.
  */
-export function referenceJoin(symbols: ReadonlyMap<number, Uint8Array>, k: number): Buffer {
+export function referenceSymbols(
+  symbols: ReadonlyMap<number, Uint8Array>,
+  k: number,
+  first: number,
+  count: number,
+): Buffer {
   const power = (x: number, exponent: number): number =>
     exponent === 0 ? 1 : product(x, power(x, exponent - 1));
   const inverse = (x: number): number => power(x, 254);
@@ -286,10 +323,10 @@ export function referenceJoin(symbols: ReadonlyMap<number, Uint8Array>, k: numbe
     });
   }
   return Buffer.concat(
-    Array.from({ length: k }, (_, x) =>
+    Array.from({ length: count }, (_, index) =>
       Buffer.from(
         Array.from({ length: 32 }, (__, at) =>
-          rows.reduce((sum, row, c) => sum ^ product(row.right[at]!, power(x, c)), 0),
+          rows.reduce((sum, row, c) => sum ^ product(row.right[at]!, power(first + index, c)), 0),
         ),
       ),
     ),
@@ -342,6 +379,49 @@ export function referenceOpenWay(
   const end = 2 + body.readUInt16BE(0);
   if (end + 2 + body.readUInt16BE(end) !== body.length) throw new Error("body");
   return [body.subarray(2, end), body.subarray(end + 2)];
+}
+
+/** SPEC.md §14: when a plea was made, and its encoded bundle. Certificates are encoded (wire/SPEC.md §4.1). */
+export function referenceOpenPlea(
+  dhSecret: Uint8Array,
+  sender: Uint8Array,
+  receiver: Uint8Array,
+  envelope: Uint8Array,
+): { readonly at: number; readonly bundle: Buffer } {
+  const key = hkdf(
+    Buffer.alloc(32),
+    dh(dhSecret, sender.slice(76, 108)),
+    Buffer.concat([ascii("sotto/1 plea"), sha256(sender), sha256(receiver)]),
+    32,
+  );
+  const prefix = envelope.slice(0, 13);
+  const body = unseal(key, envelope.slice(1, 13), prefix, envelope.slice(13));
+  const end = 8 + body.readUInt16BE(6);
+  if (
+    envelope[0] !== 4 ||
+    envelope.length !== 2_048 ||
+    body.subarray(end).some((one) => one !== 0)
+  ) {
+    throw new Error("plea");
+  }
+  const bundle = body.subarray(8, end);
+  if (!bundle.subarray(2, 180).equals(sender)) throw new Error("somebody else's bundle");
+  return { at: body.readUIntBE(0, 6), bundle };
+}
+
+/** SPEC.md §13: the root secret behind 24 words of `list`, and the account's root key. Throws on a wrong checksum. */
+export function referenceRecover(
+  words: readonly string[],
+  list: readonly string[],
+): { readonly rootSecret: Buffer; readonly rootKey: Buffer } {
+  const bits = words.map((word) => list.indexOf(word).toString(2).padStart(11, "0")).join("");
+  const bytes = Buffer.from(bits.match(/.{8}/g)!.map((one) => Number.parseInt(one, 2)));
+  const rootSecret = bytes.subarray(0, 32);
+  if (bytes.length !== 33 || sha256(rootSecret)[0] !== bytes[32]) throw new Error("checksum");
+  const rootKey = createPublicKey(der.ed25519Secret(rootSecret))
+    .export({ type: "spki", format: "der" })
+    .subarray(-32);
+  return { rootSecret, rootKey };
 }
 
 /** SPEC.md §7: the encoded offer. */

@@ -11,14 +11,19 @@ import {
   nobleBackend,
   NO_LIST_MARK,
   openInviteOffer,
+  openPlea,
   openSignal,
   openWay,
   type OwnDevice,
   type PrekeySecrets,
+  restoreDevice,
   safetyNumber,
   type Session,
   verifyBundle,
 } from "@sotto/crypto";
+import { readRecoveryPhrase } from "@sotto/crypto/recovery";
+import { wordlist as english } from "@scure/bip39/wordlists/english.js";
+import { wordlist as simplifiedChinese } from "@scure/bip39/wordlists/simplified-chinese.js";
 import {
   bytesToHex,
   decodeBundle,
@@ -31,17 +36,23 @@ import {
   hexToBytes,
 } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
+import { joinSymbols, SYMBOL_BYTES } from "#src/erasure.ts";
 import { CRYPTO_VECTORS, makeCryptoVectors } from "../../../test/vectors/make-crypto.ts";
 import {
   referenceAccept,
   referenceAccountId,
+  referenceChain,
   referenceJoin,
   referenceKemSecret,
   referenceOpen,
   referenceOpenOffer,
+  referenceOpenPlea,
   referenceOpenSignal,
   referenceOpenWay,
+  referenceRecover,
   referenceSafetyDigits,
+  referenceSymbols,
+  type ReferenceTurn,
   referenceTurns,
 } from "./reference.ts";
 import { signal } from "./samples.ts";
@@ -96,6 +107,20 @@ const referenceFor = (vector: Vectors["handshakes"]["oneTime"]) =>
     kemSeed: bytes(vector.secrets.kemSeed),
   });
 
+/** As `describeStep` of make-crypto.ts writes it, from the second implementation alone. */
+function stepOf(turn: ReferenceTurn, kemSecret?: Buffer) {
+  const { chainKeys, messageKeys } = referenceChain(turn.chainKey, 2);
+  return {
+    rootKeyBefore: turn.rootKeyBefore.toString("hex"),
+    shared: turn.shared.toString("hex"),
+    kemSecret: kemSecret?.toString("hex"),
+    rootKey: turn.rootKey.toString("hex"),
+    chainKeys: chainKeys.map((one) => one.toString("hex")),
+    messageKeys: messageKeys.map((one) => one.toString("hex")),
+    nextHeaderKey: turn.nextHeaderKey.toString("hex"),
+  };
+}
+
 it("today's code makes the frozen bytes", async () => {
   expect(JSON.parse(JSON.stringify(await makeCryptoVectors()))).toEqual(vectors);
 });
@@ -127,6 +152,21 @@ describe.each(["oneTime", "lastResort"] as const)("handshake %s", (name) => {
     const [turn] = referenceTurns(keys, bytes(vector.secrets.signedPrekeySecret), [
       bytes(vector.initiatorRatchetSecret),
     ]);
+    const { k, s, ...exchanges } = keys.steps;
+    const part = (block: Buffer, from: number): string =>
+      block.subarray(from, from + 32).toString("hex");
+    expect(vector.derived).toEqual({
+      ...Object.fromEntries(
+        Object.entries(exchanges).map(([step, value]) => [step, value?.toString("hex")]),
+      ),
+      identityRootSalt: part(k, 0),
+      identitySealKey: part(k, 32),
+      rootKey: part(s, 0),
+      initiatorHeaderKey: part(s, 32),
+      responderHeaderKey: part(s, 64),
+      firstStep: stepOf(turn!),
+    });
+    expect(turn!.rootKey.toString("hex")).toBe(vector.rootKeyAfterFirstStep);
     const expected = { n: 0, previousCount: 0, epoch: 0 };
     const { content, mark } = referenceOpen(keys, turn!, expected, hello.slice(1_329));
     expect(content.toString("hex")).toBe(vector.content);
@@ -186,7 +226,11 @@ describe("conversation", () => {
     );
     const after = messages.filter(({ epoch }) => epoch === 1);
     expect(after.map(({ turn }) => turn)).toEqual([4, 4]);
-    openAll(turnsWith(new Map([[4, secret]])), after);
+    const turns = turnsWith(new Map([[4, secret]]));
+    openAll(turns, after);
+    expect(vectors.conversation.rootSteps).toEqual(
+      turns.slice(1).map((turn, at) => stepOf(turn, at === 3 ? secret : undefined)),
+    );
     expect([1, 2].map((kind) => [...symbols.get(kind)!.keys()].some((at) => at >= 37))).toEqual([
       true,
       true,
@@ -237,6 +281,58 @@ describe("the rest", () => {
     const read = referenceOpenWay(receiver.dhSecret, certs[0]!, certs[1]!, bytes(sealed));
     expect(read.map((block) => block.toString("hex"))).toEqual([bundle, address]);
   });
+
+  it("a plea opens in both implementations", async () => {
+    const { at, bundle, sealed } = vectors.plea;
+    const [sender, receiver] = [deviceOf(vectors.initiator), deviceOf(vectors.responder)];
+    const decoded = must(decodeEnvelope(bytes(sealed))).value;
+    if (decoded.type !== "plea") throw new Error("not a plea");
+    const opened = await openPlea(receiver, sender.cert, decoded, nobleBackend);
+    expect(opened?.at).toBe(at);
+    expect(opened === undefined ? undefined : bytesToHex(encodeBundle(opened.bundle))).toBe(bundle);
+    const certs = [vectors.initiator.cert, vectors.responder.cert].map(bytes);
+    const read = referenceOpenPlea(receiver.dhSecret, certs[0]!, certs[1]!, bytes(sealed));
+    expect({ ...read, bundle: read.bundle.toString("hex") }).toEqual({ at, bundle });
+  });
+
+  it("recovery phrases give the account in both implementations", async () => {
+    const { rootSecret, rootKey, accountId, phrases } = vectors.recovery;
+    expect(phrases.map(({ language }) => language)).toEqual(["english", "simplified-chinese"]);
+    const lists = { english, "simplified-chinese": simplifiedChinese };
+    for (const { language, phrase } of phrases) {
+      const read = must(readRecoveryPhrase(phrase));
+      expect({ language: read.language, secret: bytesToHex(read.rootSecret) }).toEqual({
+        language,
+        secret: rootSecret,
+      });
+      const { cert } = await restoreDevice(read.rootSecret, env);
+      expect(bytesToHex(cert.rootKey)).toBe(rootKey);
+      expect(bytesToHex(accountIdOf(cert.rootKey))).toBe(accountId);
+      const second = referenceRecover(phrase.split(" "), lists[language]);
+      expect(second.rootSecret.toString("hex")).toBe(rootSecret);
+      expect(second.rootKey.toString("hex")).toBe(rootKey);
+      expect(referenceAccountId(second.rootKey).toString("hex")).toBe(accountId);
+    }
+  });
+
+  it.each(vectors.erasure)(
+    "symbols of a block of $k, both ways, in both implementations",
+    (one) => {
+      const { k, block, parity, last } = one;
+      const pieces = Array.from({ length: k }, (_, index) =>
+        bytes(block).slice(index * SYMBOL_BYTES, (index + 1) * SYMBOL_BYTES),
+      );
+      const known = new Map(pieces.entries());
+      expect(referenceSymbols(known, k, k, k).toString("hex")).toBe(parity.join(""));
+      expect(referenceSymbols(known, k, 254, 1).toString("hex")).toBe(last);
+      const rest = parity.map((symbol, at) => ({ index: k + at, bytes: bytes(symbol) }));
+      expect(bytesToHex(joinSymbols(rest))).toBe(block);
+      const asMap = new Map(rest.map((symbol) => [symbol.index, symbol.bytes]));
+      expect(referenceJoin(asMap, k).toString("hex")).toBe(block);
+      const ends = [{ index: 254, bytes: bytes(last) }, ...rest.slice(1)];
+      expect(bytesToHex(joinSymbols(ends))).toBe(block);
+    },
+  );
 
   it("account ids and the safety number are the same in both implementations", () => {
     const roots = [vectors.initiator, vectors.responder].map(({ cert, accountId }) => {
