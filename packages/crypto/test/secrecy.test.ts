@@ -1,5 +1,13 @@
 /** What an adversary learns from stored state, from both sides' exchanges, and from the bytes on the wire. */
-import { type CryptoEnv, decrypt, encrypt, nobleBackend, type Session } from "@sotto/crypto";
+import {
+  createInviteBundle,
+  type CryptoEnv,
+  decrypt,
+  encrypt,
+  initiate,
+  nobleBackend,
+  type Session,
+} from "@sotto/crypto";
 import { BUCKETS, bucketFor, bytesToHex, CONTENT_BYTES_MAX } from "@sotto/wire";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
@@ -182,11 +190,52 @@ describe("bytes on the wire", () => {
     }
     windows.sort();
     expect(windows.some((window, index) => index > 0 && window === windows[index - 1])).toBe(false);
-    const expected = (count * 8) / 256;
-    const chiSquare = frequency.reduce((sum, seen) => sum + (seen - expected) ** 2 / expected, 0);
-    // 255 degrees of freedom: mean 255, standard deviation 22.6.
+    expectEven(frequency);
+  });
+
+  /** 255 degrees of freedom: mean 255, standard deviation 22.6. */
+  function expectChance(chiSquare: number): void {
     expect(chiSquare).toBeGreaterThan(165);
     expect(chiSquare).toBeLessThan(345);
+  }
+
+  function expectEven(frequency: Float64Array): void {
+    const expected = frequency.reduce((sum, seen) => sum + seen, 0) / 256;
+    expectChance(frequency.reduce((sum, seen) => sum + (seen - expected) ** 2 / expected, 0));
+  }
+
+  it("of two sessions between the same devices cannot be told apart or paired by their tags", async () => {
+    const count = 1_000;
+    const tagsOf = async (): Promise<readonly Uint8Array[]> => {
+      const { bundle } = await createInviteBundle(pair.bob, env);
+      const initiated = await initiate(pair.alice, bundle, env);
+      if (initiated === undefined) throw new Error("bundle refused");
+      const contents = Array.from({ length: count }, () => text("the same again"));
+      const { envelopes } = await sealAll(initiated.session, contents, env);
+      return envelopes.map((envelope) => asMessage(envelope).tag);
+    };
+    const [one, other] = [await tagsOf(), await tagsOf()];
+    const counted = (bytes: (n: number) => Iterable<number>): Float64Array => {
+      const frequency = new Float64Array(256);
+      for (let n = 0; n < count; n++) {
+        for (const byte of bytes(n)) frequency[byte] = frequency[byte]! + 1;
+      }
+      return frequency;
+    };
+    const [ofOne, ofOther] = [counted((n) => one[n]!), counted((n) => other[n]!)];
+    for (const frequency of [ofOne, ofOther]) expectEven(frequency);
+    // Two samples of equal size: are they of one distribution, whatever it is?
+    expectChance(
+      ofOne.reduce((sum, seen, byte) => {
+        const both = seen + ofOther[byte]!;
+        return both === 0 ? sum : sum + (seen - ofOther[byte]!) ** 2 / both;
+      }, 0),
+    );
+    // Nor does the n-th of one say anything about the n-th of the other, or about the one before it in its own.
+    expectEven(counted((n) => one[n]!.map((byte, at) => byte ^ other[n]![at]!)));
+    for (const tags of [one, other]) {
+      expectEven(counted((n) => tags[n]!.map((byte, at) => byte ^ tags[(n + 1) % count]![at]!)));
+    }
   });
 
   it("differ completely when one content is sealed twice from one state", async () => {
