@@ -27,6 +27,7 @@ import {
   RECEIPT_ROWS_MAX,
   RECEIVED_MAX,
   type Slice,
+  SPARES_MAX,
 } from "@sotto/protocol";
 import {
   bytesToHex,
@@ -63,9 +64,6 @@ const TRIED_AGAIN_MAX = 24;
 const OVERHEARD_MAX = 60;
 /** Receiving chains that a copied state opens after the one that was open: the other side's answer to it. */
 const TURNS_EXPOSED_MAX = 1;
-
-/** As packages/protocol's, which is not part of its interface. */
-const SPARES_MAX = 4;
 
 /** In the order of a message: its time, as packages/protocol writes it. */
 const TIME_DIGITS = 16;

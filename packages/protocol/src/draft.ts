@@ -36,8 +36,11 @@ import type { DropReason, Effect, Stepped } from "./step.ts";
 export const OUTBOX_MAX = 1_000;
 /** What says how things stand, waiting beside it: whoever is told of all contacts at once, and still hears of devices. */
 export const NOTICES_MAX = 4_096;
-/** Posts of one step: a new pair gets everything that waits, and there are few others. */
-const POSTS_PER_STEP_MAX = 10_000;
+/**
+ * Numbers set aside for the posts of one step, so that they stand before those of the next. No limit: a step that had more
+ * to say (all that may wait, to everybody in a full group) would be stopped by memory first.
+ */
+const POST_NUMBERS_PER_STEP = 2 ** 20;
 /** Characters of the newest message kept in the conversation's record, for the list. */
 export const PREVIEW_CHARACTERS_MAX = 200;
 
@@ -255,7 +258,7 @@ export function finish(draft: Draft): Stepped {
   const version = expectedVersion + 1;
   const conversation = { ...draft.conversation, version };
   const addPosts = draft.addPosts.map((row, index): PostRow => {
-    const sequence = version * POSTS_PER_STEP_MAX + index;
+    const sequence = version * POST_NUMBERS_PER_STEP + index;
     return { ...row, from: conversation.id, sequence };
   });
   const commit: Effect = {

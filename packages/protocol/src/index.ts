@@ -3,7 +3,7 @@ export { isListMark, type ListMark, NO_LIST_MARK } from "@sotto/crypto";
 export { ASK_AGAIN_MS, LATER_LISTS_MAX } from "./devices.ts";
 export { NO_DEVICES } from "./directory.ts";
 export { MISSING_PATIENCE_MS, OFFER_AGAIN_MS, OFFERS_MAX } from "./ways.ts";
-export { NOTICES_MAX, OUTBOX_MAX } from "./draft.ts";
+export { NOTICES_MAX, OUTBOX_MAX, PREVIEW_CHARACTERS_MAX } from "./draft.ts";
 export { asKnown, step, WAKE_MAX_MS } from "./engine.ts";
 export { RECEIVED_MAX } from "./received.ts";
 export {
@@ -44,5 +44,6 @@ export {
   REPAIR_PAUSE_MS,
   SPARE_AGE_MS_MAX,
   SPARE_KEPT_MS,
+  SPARES_MAX,
 } from "./repair.ts";
 export * from "./step.ts";
