@@ -3,9 +3,11 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { build } from "vite";
 import type { Measure } from "./main.ts";
 
 const DIST = fileURLToPath(new URL("../../app/dist", import.meta.url));
+const CRYPTO = fileURLToPath(new URL("../../packages/crypto/src/index.ts", import.meta.url));
 const KILOBYTE = 1_024;
 
 /** Sizes in KB of the app in `app/dist`; build it first. */
@@ -29,6 +31,34 @@ export async function benchSize(): Promise<readonly Measure[]> {
     { name: "able to chat", value: page + sizeOf(chat), unit: "KB gzip" },
     { name: "everything", value: page + sizeOf(all), unit: "KB gzip" },
   ];
+}
+
+/**
+ * KB, gzip, of everything `@sotto/crypto` exports with the primitives under it, minified. Word lists are an entry of their
+ * own, and wire is a package of its own: with it, 2.6 KB more.
+ */
+export async function benchCryptoSize(): Promise<number> {
+  const built = await build({
+    configFile: false,
+    logLevel: "warn",
+    resolve: { conditions: ["@sotto/source"] },
+    build: {
+      write: false,
+      target: "esnext",
+      minify: true,
+      // Not as a library: those keep their white space.
+      rolldownOptions: {
+        input: CRYPTO,
+        external: ["@sotto/wire"],
+        preserveEntrySignatures: "strict",
+      },
+    },
+  });
+  const outputs = (Array.isArray(built) ? built : [built]).flatMap((one) =>
+    "output" in one ? one.output : [],
+  );
+  const code = outputs.map((one) => (one.type === "chunk" ? one.code : "")).join("");
+  return gzipSync(code).length / KILOBYTE;
 }
 
 function closure(

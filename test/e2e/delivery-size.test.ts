@@ -4,7 +4,7 @@ import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { benchSize } from "../bench/size.ts";
+import { benchSize, benchCryptoSize } from "../bench/size.ts";
 import { type RelayProcess, startRelayProcess } from "./support/relay-process.ts";
 
 const DIST = fileURLToPath(new URL("../../app/dist", import.meta.url));
@@ -15,6 +15,12 @@ it.each(Object.entries(BUDGETS))("%s takes at most %d KB", async (name, budget) 
   const measure = (await benchSize()).find((one) => one.name === name);
   expect(measure?.value).toBeGreaterThan(1);
   expect(measure?.value).toBeLessThanOrEqual(budget);
+});
+
+it("all of the crypto package, with the primitives under it, takes at most 45 KB", async () => {
+  const size = await benchCryptoSize();
+  expect(size).toBeGreaterThan(10);
+  expect(size).toBeLessThanOrEqual(45);
 });
 
 describe("packed files", () => {
