@@ -215,6 +215,8 @@ describe("limits of a list", () => {
       ok: false,
       reason: "too-many-devices",
     });
+    // A verdict, though no such list has bytes that anybody could sign.
+    expect(await valid({ ...list, devices: [...list.devices, listed(certOf(0))] })).toBe(false);
     const room = await remove(list, certAt(list, 3));
     expect(await valid(await add(room, certOf(0)))).toBe(true);
   });

@@ -252,6 +252,34 @@ describe("what is refused", () => {
     expect(await accept(world.bob, world.secrets, hello, env)).toMatchObject({ ok: false });
   });
 
+  it.each([
+    ["signed prekey", 3],
+    ["one-time key", 7],
+    ["KEM prekey", 11],
+  ] as const)("an initiator who names another %s than it used", async (_, offset) => {
+    const { alice, bundle, bob, secrets } = world;
+    const helloNaming = async (change: (id: number) => number): Promise<HelloEnvelope> => {
+      // Before anything is derived from it, so that all the rest fits what it says.
+      const crypto: CryptoEnv["crypto"] = {
+        ...env.crypto,
+        seal: (key, nonce, opening, cert) => {
+          const view = new DataView(opening.buffer, opening.byteOffset);
+          view.setUint32(offset, change(view.getUint32(offset)));
+          return env.crypto.seal(key, nonce, opening, cert);
+        },
+      };
+      const initiated = (await initiate(alice, bundle, { ...env, crypto }))!;
+      return asHello((await encrypt(initiated.session, text("x"), env)).envelope);
+    };
+    must(await accept(bob, secrets, await helloNaming((id) => id), env));
+    for (const change of [(id: number) => id + 1, () => NO_PREKEY_ID]) {
+      expect(await accept(bob, secrets, await helloNaming(change), env)).toEqual({
+        ok: false,
+        reason: "unknown-session",
+      });
+    }
+  });
+
   it("a HELLO with any bit flipped, in every field", async () => {
     const { bob, secrets, envelope } = world;
     // Every bit of the fixed fields and ephemeral key; of the long fields one bit per few bytes.

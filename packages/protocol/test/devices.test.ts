@@ -5,11 +5,25 @@ import {
   createDeviceList,
   createInviteBundle,
   createOwnDevice,
+  type CryptoEnv,
   nobleBackend,
+  removeDevice,
+  restoreDevice,
   sealWay,
 } from "@sotto/crypto";
-import { LATER_LISTS_MAX, MISSING_PATIENCE_MS, OFFER_AGAIN_MS } from "@sotto/protocol";
-import { asContentId, bytesToHex, type DeviceCert, encodeContent } from "@sotto/wire";
+import {
+  ASK_AGAIN_MS,
+  LATER_LISTS_MAX,
+  MISSING_PATIENCE_MS,
+  OFFER_AGAIN_MS,
+} from "@sotto/protocol";
+import {
+  asContentId,
+  bytesToHex,
+  type DeviceCert,
+  type DeviceList,
+  encodeContent,
+} from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import { entropy, messageId } from "./fixture.ts";
 import { createFleet, type Fleet, type Machine, start } from "./fleet.ts";
@@ -33,6 +47,53 @@ async function twoDevices(): Promise<Two> {
   await fleet.link(ann, tab);
   await fleet.pass(1_000);
   return { fleet, ann, tab, bob };
+}
+
+/** With a device each. */
+async function twoPeople(): Promise<Omit<Two, "tab">> {
+  const fleet = createFleet();
+  const ann = await fleet.person("Ann");
+  const bob = await fleet.person("Bob");
+  for (const machine of [ann, bob]) await start(machine);
+  await fleet.connect(ann, bob);
+  await fleet.pass(1_000);
+  return { fleet, ann, bob };
+}
+
+/** From here on Ann's own lists are these, and she tells Bob. */
+async function tellLists(
+  { fleet, ann, bob }: Omit<Two, "tab">,
+  lists: readonly DeviceList[],
+): Promise<void> {
+  ann.self = { ...ann.self, devices: { ...ann.self.devices, lists } };
+  await ann.feed(ann.chatWith(bob), { kind: "wake" });
+  await fleet.settle();
+}
+
+/** `first` and lists after it up to this version: a device comes, goes again, and another one comes. */
+async function historyOf(
+  first: DeviceList,
+  version: number,
+  { self }: Machine,
+  env: CryptoEnv,
+): Promise<readonly DeviceList[]> {
+  const history = [first];
+  for (let last = first; last.version < version; history.push(last)) {
+    const extra = last.devices[1];
+    const change =
+      extra === undefined
+        ? await addDevice(
+            last,
+            (await restoreDevice(self.rootSecret, env)).cert,
+            false,
+            self.rootSecret,
+            env,
+          )
+        : await removeDevice(last, extra.id, self.rootSecret, env);
+    if (!change.ok) throw new Error(change.reason);
+    last = change.list;
+  }
+  return history;
 }
 
 describe("a second device", () => {
@@ -393,5 +454,69 @@ describe("lists that do not fit", () => {
     expect(devices.list?.version).toBe(5);
     expect(LATER_LISTS_MAX).toBeGreaterThan(3);
     expect(bob.pairsOf(atBob)).toHaveLength(4);
+  });
+
+  it("are a fork when the first one does not fit the mark that was seen before it", async () => {
+    const two = await twoPeople();
+    const { fleet, ann, bob } = two;
+    const known = () => bob.slices.get(bob.chatWith(ann))?.conversation?.devices;
+    expect(known()).toMatchObject({ list: undefined, pinned: { version: 1 }, fork: undefined });
+    const env = { now: fleet.now + 5, entropy, crypto: nobleBackend };
+    const lists = await historyOf(await createDeviceList(ann.self, env), 2, ann, env);
+    await tellLists(two, lists);
+    expect(bob.dropped).toContain("bad-list");
+    expect(known()).toMatchObject({ list: undefined, fork: 1 });
+  });
+
+  it("hold texts until the newest that was shown is there, though some before it came", async () => {
+    const two = await twoPeople();
+    const { fleet, ann, bob } = two;
+    const atBob = bob.chatWith(ann);
+    const known = () => bob.slices.get(atBob)!.conversation!.devices;
+    const env = { now: fleet.now, entropy, crypto: nobleBackend };
+    const history = await historyOf(ann.self.devices.lists[0]!, 5, ann, env);
+    const tell = (version: number): Promise<void> => tellLists(two, history.slice(0, version));
+    await tell(2);
+    // Of the three that follow, each with a mark of the last, the last is lost, and what asks for it.
+    let told = 0;
+    fleet.lost = ({ from }) => from === bob || ++told === 3;
+    await tell(5);
+    expect(known()).toMatchObject({ behind: 5, list: { version: 4 } });
+    const held = await bob.write(atBob, "held");
+    await fleet.settle();
+    expect(bob.stored(atBob).find(({ awaits }) => awaits === held)?.envelope).toBeUndefined();
+    fleet.lost = undefined;
+    await fleet.pass(ASK_AGAIN_MS);
+    expect(known()).toMatchObject({ behind: undefined, list: { version: 5 } });
+    await fleet.pass(1_000);
+    expect(bob.status(atBob, held)).toBe("delivered");
+  });
+
+  it("are the newest LATER_LISTS_MAX, and those that were not kept are asked for", async () => {
+    const two = await twoPeople();
+    const { fleet, ann, bob } = two;
+    const known = () => bob.slices.get(bob.chatWith(ann))!.conversation!.devices;
+    const env = { now: fleet.now, entropy, crypto: nobleBackend };
+    const [first] = ann.self.devices.lists;
+    const missing = 3;
+    const most = missing + LATER_LISTS_MAX;
+    const history = await historyOf(first!, most + 1, ann, env);
+    const tell = (version: number): Promise<void> => tellLists(two, history.slice(0, version));
+    await tell(missing - 1);
+    expect(known().list?.version).toBe(missing - 1);
+    // The next list is lost, and so is whatever asks for it.
+    let told = 0;
+    fleet.lost = ({ from }) => from === bob || told++ === 0;
+    await tell(most);
+    const kept = () => known().later.map(({ version }) => version);
+    const from = (version: number) =>
+      Array.from({ length: LATER_LISTS_MAX }, (_, index) => version + index);
+    expect(kept()).toEqual(from(missing + 1));
+    await tell(most + 1);
+    expect(kept()).toEqual(from(missing + 2));
+    fleet.lost = undefined;
+    await fleet.pass(ASK_AGAIN_MS);
+    expect(known()).toMatchObject({ later: [], behind: undefined, fork: undefined });
+    expect(known().list?.version).toBe(most + 1);
   });
 });
