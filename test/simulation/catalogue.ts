@@ -54,6 +54,14 @@ const CALM: Partial<Faults> = {
   evilLie: 0,
   direct: false,
 };
+/** Clocks that jump by up to a year, and a relay that loses its disk. */
+const CLOCKS: Partial<Faults> = {
+  ...CALM,
+  stack: "full",
+  clockJumpMean: 3_000,
+  relayCrashMean: 8_000,
+  relayWipe: 0.5,
+};
 const CRASHES: Partial<Faults> = { ...CALM, crashAtBoundary: 0.03 };
 const LINKS: Partial<Faults> = {
   ...CALM,
@@ -528,6 +536,66 @@ export const CATALOGUE: readonly Entry[] = [
     ],
     killer: { invariant: "I16", faults: OLD_STORES },
   },
+  {
+    id: "link-unsealed",
+    what: "over a direct link, which is sealed itself, contents go as they are",
+    how: [
+      {
+        file: OUTBOX,
+        from: 'path: "direct", id: row.id, blob: row.envelope }',
+        to: 'path: "direct", id: row.id, blob: row.content ?? row.envelope }',
+      },
+    ],
+    killer: { invariant: "I10", faults: LINKS },
+  },
+  {
+    id: "held-twice",
+    what: "what waits for the person's decision is kept again each time it comes",
+    how: [
+      {
+        file: REPAIR,
+        from: "  if (change.frames.some((frame) => equalBytes(frame, blob))) return;\n",
+        to: "",
+      },
+    ],
+    killer: { invariant: "I14", faults: STRANGERS },
+  },
+  {
+    id: "future-refused",
+    what: "what was written by a clock that is a day ahead is refused",
+    how: [
+      {
+        file: INBOX,
+        from: "decoded.value.time.ms > TIME_MS_MAX)",
+        to: "decoded.value.time.ms > draft.env.now + 86_400_000)",
+      },
+    ],
+    killer: { invariant: "I15", faults: { ...CALM, clockSkewMax: 3_600_000_000 } },
+  },
+  {
+    id: "clock-back-waits",
+    what: "what the relay took before the clock was set back is offered again when that time comes again",
+    how: [
+      {
+        file: OUTBOX,
+        from: "return row.relayedAt > now ? 0 : row.relayedAt + RESEND_AFTER_MS;",
+        to: "return row.relayedAt + RESEND_AFTER_MS;",
+      },
+    ],
+    killer: { invariant: "I15", faults: CLOCKS },
+  },
+  {
+    id: "id-from-platform",
+    what: "the ids of envelopes are drawn from the platform, whoever runs the engine",
+    how: [
+      {
+        file: OUTBOX,
+        from: "  ...about,\n  id: bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES)),",
+        to: "  ...about,\n  id: bytesToHex(globalThis.crypto.getRandomValues(new Uint8Array(ENVELOPE_ID_BYTES))),",
+      },
+    ],
+    killer: { invariant: "I17", faults: CALM },
+  },
   // The relay.
   {
     id: "ok-before-fsync",
@@ -588,6 +656,18 @@ export const CATALOGUE: readonly Entry[] = [
       },
     ],
     killer: { file: "relay/test/exchange.test.ts", test: "the only sender" },
+  },
+  {
+    id: "refused-still-counted",
+    what: "the relay goes on counting what its disk did not take",
+    how: [
+      {
+        file: EXCHANGE,
+        from: "remove(queue.mailbox, message, false);\n        forgetSize(message);",
+        to: "remove(queue.mailbox, message, false);",
+      },
+    ],
+    killer: { invariant: "I18", faults: { ...CALM, stack: "full", relayDiskFull: 0.3 } },
   },
   // Several devices.
   {

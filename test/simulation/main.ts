@@ -1,7 +1,8 @@
 /**
  * `npm run simulate -- --seeds N --from S`: many seeds. `--seed X --trace`: one run, line by line.
  * `--faults a:1,b:2` lets only these happen, as a reduced failure prints them; `--bug name` plants one; `--real` uses
- * the real cipher suite; `--devices` gives people several devices; `--no-shrink` leaves failures as they are.
+ * the real cipher suite; `--devices` gives people several devices; `--twice` sees that each seed goes the same way
+ * again (I17); `--no-shrink` leaves failures as they are.
  */
 import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,6 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { nobleBackend } from "@sotto/crypto";
 import { PLANTED_BUGS } from "./planted.ts";
+import { twice } from "./run-again.ts";
 import { listOf, shrink } from "./shrink.ts";
 import { ACTS, type RunOptions, simulate } from "./simulate.ts";
 import { simulateDevices } from "./simulate-devices.ts";
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     bug: { type: "string" },
     devices: { type: "boolean", default: false },
     real: { type: "boolean", default: false },
+    twice: { type: "boolean", default: false },
     shrink: { type: "boolean", default: true },
   },
 });
@@ -43,8 +46,9 @@ const options: RunOptions = {
     ? {}
     : { only: new Set(values.faults === "none" ? [] : values.faults.split(",")) }),
 };
-const run = values.devices ? simulateDevices : simulate;
-const settings = `${values.devices ? " --devices" : ""}${bug === undefined ? "" : ` --bug ${bug}`}${values.real ? " --real" : ""}`;
+const once = values.devices ? simulateDevices : simulate;
+const run = values.twice ? twice(once) : once;
+const settings = `${values.devices ? " --devices" : ""}${bug === undefined ? "" : ` --bug ${bug}`}${values.real ? " --real" : ""}${values.twice ? " --twice" : ""}`;
 const first = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 const startedAt = performance.now();

@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { applyPatches } from "../setup/patch.ts";
 import { CATALOGUE, type Entry, NO_BUG } from "./catalogue.ts";
 import { createPlantedLoader } from "./planted-loader.ts";
+import { type Run, twice } from "./run-again.ts";
 import { simulate } from "./simulate.ts";
 import { simulateDevices } from "./simulate-devices.ts";
 
@@ -38,8 +39,10 @@ async function bySimulation(
   const { id, how } = entry;
   const faults = killer.faults ?? {};
   const devices = killer.devices === true;
-  const run = devices ? simulateDevices : simulate;
-  const planted = typeof how === "string" ? undefined : await loader.load(id, how, devices);
+  const watched = (one: Run): Run => (killer.invariant === "I17" ? twice(one) : one);
+  const run = watched(devices ? simulateDevices : simulate);
+  const planted =
+    typeof how === "string" ? undefined : watched(await loader.load(id, how, devices));
   const others = new Set<string>();
   for (let seed = 1; seed <= SEEDS_MAX; seed++) {
     const { broken } =

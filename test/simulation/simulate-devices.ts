@@ -33,6 +33,7 @@ import { createFullNetwork } from "./full-network.ts";
 import { accountsFor, identitiesFor } from "./identities.ts";
 import { createOracle, MARKER } from "./oracle.ts";
 import { createRandom, type Random } from "./random.ts";
+import { blamingClocks, type Run } from "./run-again.ts";
 import { createScheduler } from "./scheduler.ts";
 import {
   EVENTS_MAX,
@@ -80,7 +81,9 @@ interface Written {
   readonly excluded: readonly Client[];
 }
 
-export async function simulateDevices(seed: number, options: RunOptions = {}): Promise<RunResult> {
+export const simulateDevices: Run = blamingClocks(simulateOnce);
+
+async function simulateOnce(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const random = createRandom(seed ^ 0x0d3f1ce5);
   const faults: Faults = {
     ...drawFaults(random.fork()),

@@ -17,6 +17,7 @@ import { createFullNetwork } from "./full-network.ts";
 import { createOracle, MARKER, type Pair, type Restored } from "./oracle.ts";
 import type { PlantedBug } from "./planted.ts";
 import { createRandom, type Random } from "./random.ts";
+import { blamingClocks, type Run } from "./run-again.ts";
 import { createScheduler } from "./scheduler.ts";
 import { stubBackend } from "./stub-crypto.ts";
 
@@ -74,7 +75,10 @@ const WITH_TAMPERING: readonly DropReason[] = [
   "too-far-ahead",
 ];
 
-export async function simulate(seed: number, options: RunOptions = {}): Promise<RunResult> {
+/** Of people with a device each. */
+export const simulate: Run = blamingClocks(simulateOnce);
+
+async function simulateOnce(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const random = createRandom(seed);
   const faults: Faults = { ...drawFaults(random.fork()), ...options.faults };
   const scheduler = createScheduler();
