@@ -3,6 +3,7 @@
  * A bug that another layer repairs shows nowhere but in the oracle of the layer that has it: that is why each names it.
  */
 import type { Patch } from "../setup/patch.ts";
+import { LAYER_BUGS } from "./catalogue-layers.ts";
 import type { Faults } from "./faults.ts";
 import type { Invariant } from "./invariants.ts";
 import type { PlantedBug } from "./planted.ts";
@@ -800,4 +801,5 @@ export const CATALOGUE: readonly Entry[] = [
       test: "has what it makes up afterwards taken by nobody",
     },
   },
+  ...LAYER_BUGS,
 ];
