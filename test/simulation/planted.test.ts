@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { applyPatches } from "../setup/patch.ts";
 import { CATALOGUE } from "./catalogue.ts";
+import { INVARIANTS } from "./invariants.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const simulated = CATALOGUE.filter(({ killer }) => "invariant" in killer);
@@ -14,6 +15,11 @@ describe("the catalogue of planted bugs", () => {
   it("has at least twenty, each once", () => {
     expect(new Set(CATALOGUE.map(({ id }) => id)).size).toBe(CATALOGUE.length);
     expect(CATALOGUE.length).toBeGreaterThanOrEqual(20);
+  });
+
+  it("has one for every invariant: an oracle that nothing was hidden from may be blind", () => {
+    const seen = simulated.map(({ killer }) => ("invariant" in killer ? killer.invariant : ""));
+    expect([...new Set(seen)].toSorted()).toEqual(Object.keys(INVARIANTS).toSorted());
   });
 
   it.each(CATALOGUE)("still has a place for $id", ({ how, killer }) => {
