@@ -594,7 +594,7 @@ describe("limits", () => {
     const answer = await client.request({ type: "queue-open", queueIds });
     expect(answer.type === "queues" && answer.queues.length).toBe(QUEUE_OPEN_MAX);
     client.send({ type: "queue-open", queueIds: [...queueIds, newQueueId()] });
-    expect(await client.next("bye")).toMatchObject({ code: "malformed" });
+    expect(await client.next("bye")).toMatchObject({ code: "too-large" });
   });
 
   test("appends without an answer, by number and by bytes", async () => {

@@ -400,11 +400,13 @@ function readBucket(reader: ByteReader): Uint8Array<ArrayBuffer> {
 
 function readInviteBlob(reader: ByteReader): Uint8Array<ArrayBuffer> {
   const blob = reader.rest();
-  return blob.length > 0 && blob.length <= INVITE_BLOB_BYTES_MAX ? blob : refuse("too-large");
+  if (blob.length === 0) refuse("malformed");
+  return blob.length <= INVITE_BLOB_BYTES_MAX ? blob : refuse("too-large");
 }
 
 function readList<T>(reader: ByteReader, max: number, read: () => T): readonly T[] {
   const count = reader.u16();
-  if (count === 0 || count > max) refuse("malformed");
+  if (count === 0) refuse("malformed");
+  if (count > max) refuse("too-large");
   return Array.from({ length: count }, read);
 }

@@ -990,13 +990,13 @@ describe("a hub frame", () => {
     expect(read(frame(0))).toEqual(refused("malformed"));
     expect(read(frame(1))).toMatchObject(ok);
     expect(read(frame(max))).toMatchObject(ok);
-    expect(read(frame(max + 1))).toEqual(refused("malformed"));
+    expect(read(frame(max + 1))).toEqual(refused("too-large"));
   });
 
   it.each([{ type: "bundle-put", alias: 1, linkId }, { type: "bundle" }] as const)(
     `of type $type carries 1 to ${INVITE_BLOB_BYTES_MAX} bytes`,
     (fields) => {
-      expect(read({ ...fields, blob: bytes(0) })).toEqual(refused("too-large"));
+      expect(read({ ...fields, blob: bytes(0) })).toEqual(refused("malformed"));
       expect(read({ ...fields, blob: bytes(1) })).toMatchObject(ok);
       expect(read({ ...fields, blob: bytes(INVITE_BLOB_BYTES_MAX) })).toMatchObject(ok);
       expect(read({ ...fields, blob: bytes(INVITE_BLOB_BYTES_MAX + 1) })).toEqual(
