@@ -174,6 +174,10 @@ export interface Client {
   ask(type: number, ...fields: readonly Uint8Array[]): Promise<Heard>;
   /** The number of the last request. */
   lastRequest(): number;
+  /** The last frame as it was sent. */
+  lastSaid(): Uint8Array | string;
+  /** Frames of that name that came and nobody took. */
+  waiting(name: Heard["name"]): number;
   /** Any bytes at all. */
   say(bytes: Uint8Array | string): void;
   makeQueue(queueId: Uint8Array, firstUse: Uint8Array, ttlHours?: number): Promise<Heard>;
@@ -206,6 +210,7 @@ export async function greet(url: string, relayKey?: Uint8Array): Promise<Client>
   let over: Ended | undefined;
   let fault: Error | undefined;
   let lastRequest = 0;
+  let lastSaid: Uint8Array | string = "";
   socket.on("error", () => undefined);
   const ended = new Promise<Ended>((resolve, reject) => {
     socket.on("close", () => {
@@ -240,7 +245,10 @@ export async function greet(url: string, relayKey?: Uint8Array): Promise<Client>
     entry(heardOf, heard.name).push(heard);
   }
 
-  const say = (bytes: Uint8Array | string): void => socket.send(bytes);
+  function say(bytes: Uint8Array | string): void {
+    lastSaid = bytes;
+    socket.send(bytes);
+  }
 
   const waitFor = (register: (take: (heard: Heard | Ended) => void) => void): Promise<Heard> =>
     new Promise((resolve, reject) => {
@@ -280,6 +288,8 @@ export async function greet(url: string, relayKey?: Uint8Array): Promise<Client>
     next,
     ended,
     lastRequest: () => lastRequest,
+    lastSaid: () => lastSaid,
+    waiting: (name) => heardOf.get(name)?.length ?? 0,
     cut: () => socket.terminate(),
     prove(seed, admission = new Uint8Array()) {
       const readerKey = ed25519.getPublicKey(seed);
