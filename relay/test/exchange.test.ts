@@ -3,6 +3,7 @@ import * as fc from "fast-check";
 import type { HubFrame, QueueId } from "@sotto/wire";
 import { describe, expect, test } from "vitest";
 import {
+  CLOCK_STEP_MS,
   COMMIT_BYTES_MAX,
   HELD_BYTES_MAX,
   HOLD_MS,
@@ -20,6 +21,7 @@ import {
   QUEUES_PER_READER_MAX,
   RECENT_IDS_MAX,
   ROW_BYTES,
+  STEADY_SWEEPS,
   SWEEP_MS,
   TTL_HOURS_DEFAULT,
   TTL_HOURS_MAX,
@@ -281,6 +283,88 @@ describe("the only sender", () => {
     await world.release();
     expect((await opening).type).toBe("sender");
     expect(world.disk.bundles.size).toBe(0);
+  });
+});
+
+describe("a deletion that the disk does not take", () => {
+  test("is no OK, and is tried again until it is durable", async () => {
+    const { world, alice, bob, alias, ownAlias, queueId } = await withPair();
+    const answer = bob.client.request(append(alias));
+    const { sequence } = await alice.client.next("deliver");
+    world.clock.advance(HOLD_MS);
+    expect(await answer).toEqual(OK);
+    const other = await alice.client.makeQueue(random(16));
+    world.store = "full";
+    const ack = { type: "ack", alias: ownAlias, sequences: [sequence] } as const;
+    expect(await alice.client.request(ack)).toMatchObject({ type: "error", code: "full" });
+    const closing = { type: "queue-close", alias: other.alias } as const;
+    expect(await alice.client.request(closing)).toMatchObject({ type: "error", code: "full" });
+    world.clock.advance(SWEEP_MS);
+    await turn();
+    expect([world.disk.messages.size, world.disk.queues.size]).toEqual([1, 2]);
+    world.store = "open";
+    world.clock.advance(SWEEP_MS);
+    await turn();
+    expect([world.disk.messages.size, world.disk.queues.size]).toEqual([0, 1]);
+    world.crash();
+    const again = await reopen(world, alice, queueId);
+    expect(again.client.waiting("deliver")).toBe(0);
+  });
+
+  test.each([
+    [2, 0],
+    [3, 1],
+  ])(
+    "so are two of them where two may be owed: of %d closed queues %d are left",
+    async (count, left) => {
+      const world = createWorld({ deletionsOwedMax: 2 });
+      const { client } = await world.connect();
+      const aliases: number[] = [];
+      for (let made = 0; made < count; made++)
+        aliases.push((await client.makeQueue(random(16))).alias);
+      world.store = "full";
+      for (const alias of aliases) await client.request({ type: "queue-close", alias });
+      world.store = "open";
+      world.clock.advance(SWEEP_MS);
+      await turn();
+      expect(world.disk.queues.size).toBe(left);
+    },
+  );
+});
+
+describe("a clock that is set", () => {
+  test("two hours and more ahead sweeps nothing until it was steady for an hour", async () => {
+    const { world, bob, alice, alias } = await withPair({ ttlHours: 1 });
+    alice.client.close();
+    await alice.client.closed;
+    expect(await bob.client.request(append(alias))).toEqual(OK);
+    const right = world.clock.now();
+    world.clock.set(right + 30 * 24 * HOUR_MS);
+    world.clock.advance(STEADY_SWEEPS * SWEEP_MS);
+    expect(world.exchange.stats().messages).toBe(1);
+    // Right again in time: nothing was lost, and mail expires as it should.
+    world.clock.set(right + STEADY_SWEEPS * SWEEP_MS);
+    world.clock.advance(SWEEP_MS);
+    expect(world.exchange.stats().messages).toBe(1);
+    world.clock.advance((STEADY_SWEEPS + 6) * SWEEP_MS);
+    expect(world.exchange.stats().messages).toBe(0);
+  });
+
+  test.each([
+    [CLOCK_STEP_MS - 1, 0],
+    [CLOCK_STEP_MS, 1],
+  ])("by %d ms: %d messages wait longer", async (stepMs, left) => {
+    const { world, bob, alice, alias } = await withPair({ ttlHours: 1 });
+    alice.client.close();
+    await alice.client.closed;
+    expect(await bob.client.request(append(alias))).toEqual(OK);
+    world.clock.advance(2 * HOUR_MS - SWEEP_MS);
+    expect(world.exchange.stats().messages).toBe(1);
+    world.clock.set(world.clock.now() + stepMs);
+    world.clock.advance(SWEEP_MS);
+    expect(world.exchange.stats().messages).toBe(left);
+    world.clock.advance(STEADY_SWEEPS * SWEEP_MS);
+    expect(world.exchange.stats().messages).toBe(0);
   });
 });
 

@@ -94,6 +94,7 @@ export function createWorld(
   options: {
     admission?: string;
     queuesMax?: number;
+    deletionsOwedMax?: number;
     bytesMax?: number;
     hasDisk?: () => boolean;
   } = {},
@@ -140,6 +141,9 @@ export function createWorld(
       sendSecret,
       count: env.count,
       ...(options.queuesMax === undefined ? {} : { queuesMax: options.queuesMax }),
+      ...(options.deletionsOwedMax === undefined
+        ? {}
+        : { deletionsOwedMax: options.deletionsOwedMax }),
       ...(options.hasDisk === undefined ? {} : { hasDisk: options.hasDisk }),
       ...(options.bytesMax === undefined ? {} : { bytesMax: options.bytesMax }),
     });

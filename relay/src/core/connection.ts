@@ -406,13 +406,11 @@ export function createConnection(
     const subscription = own.get(alias);
     const deletions = subscription === undefined ? [] : acknowledged(subscription, sequences);
     pump();
-    // A deletion that did not reach the disk costs a second delivery, nothing else.
     const deleted = Promise.all(deletions);
     if (request === 0) return void deleted;
     limited(request, 0, async () => {
-      await deleted;
-      if (subscription === undefined) refuse(request, "gone");
-      else send(request, { type: "ok" });
+      const failed = (await deleted).find((outcome) => outcome !== "ok");
+      answer(request, subscription === undefined ? "gone" : (failed ?? "ok"));
     });
   }
 

@@ -18,7 +18,9 @@ import { bytesToKey, keyToBytes } from "./keys.ts";
 import {
   BUNDLES_PER_QUEUE_MAX,
   BYTES_MAX_DEFAULT,
+  CLOCK_STEP_MS,
   COMMIT_BYTES_MAX,
+  DELETIONS_OWED_MAX,
   HELD_BYTES_MAX,
   HOLD_MS,
   HOUR_MS,
@@ -32,6 +34,7 @@ import {
   QUEUES_PER_READER_MAX,
   ROW_BYTES,
   SCARCE_SHARE,
+  STEADY_SWEEPS,
   SWEEP_MS,
   TTL_HOURS_DEFAULT,
 } from "./limits.ts";
@@ -146,7 +149,7 @@ export interface Exchange {
   getBundle(linkId: LinkId): Promise<Uint8Array | undefined>;
   /** So many queues that what is left has to be shared out. */
   isScarce(): boolean;
-  /** Drops what expired by now; also runs by itself every SWEEP_MS. */
+  /** Drops what expired by now; also runs by itself every SWEEP_MS, unless the clock was just set. */
   sweep(): void;
   /** Writes what is held, waits for it, stops the timers. The store stays open. */
   stop(): Promise<void>;
@@ -169,6 +172,7 @@ export interface ExchangeOptions {
   readonly sendSecret: Uint8Array;
   readonly queuesMax?: number;
   readonly queuesPerReader?: number;
+  readonly deletionsOwedMax?: number;
   readonly mailLimits?: MailLimits | undefined;
   /** For everything the relay keeps: ROW_BYTES for each row, and the blobs. */
   readonly bytesMax?: number;
@@ -183,6 +187,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   const bytesMax = options.bytesMax ?? BYTES_MAX_DEFAULT;
   const queuesPerReader = options.queuesPerReader ?? QUEUES_PER_READER_MAX;
   const mailLimits = options.mailLimits ?? MAIL_LIMITS;
+  const deletionsOwedMax = options.deletionsOwedMax ?? DELETIONS_OWED_MAX;
   const hasDisk = options.hasDisk ?? (() => true);
   const queueById = new Map<string, Queue>();
   const queueBySendHash = new Map<string, Queue>();
@@ -200,6 +205,10 @@ export function createExchange(options: ExchangeOptions): Exchange {
   let nextRow = 1;
   let cancelHold: (() => void) | undefined;
   let cancelSweep = clock.after(SWEEP_MS, onSweep);
+  let sweptAt = clock.now();
+  let steadySweeps = STEADY_SWEEPS;
+  /** Deletions that the disk did not take. At most `deletionsOwedMax`. */
+  const owed: StoreOperation[] = [];
   let stopped = false;
   let storeFails = false;
 
@@ -239,7 +248,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       }
       addBundle(bytesToKey(linkHash), { row, queue, sizeBytes, expiryHour });
     }
-    if (orphans.length > 0) void commit(orphans);
+    if (orphans.length > 0) void discard(orphans);
   }
 
   function addQueue(row: QueueRow): Queue {
@@ -294,6 +303,20 @@ export function createExchange(options: ExchangeOptions): Exchange {
     } finally {
       writes.delete(write);
     }
+  }
+
+  /**
+   * For what is gone from memory already: a disk that does not take it now is asked again with every sweep, or
+   * what was acknowledged would be delivered, and a closed queue be open, after the next start.
+   */
+  async function discard(deletions: readonly StoreOperation[]): Promise<Outcome> {
+    const outcome = await commit(deletions);
+    if (outcome !== "ok") owed.push(...deletions.slice(0, deletionsOwedMax - owed.length));
+    return outcome;
+  }
+
+  function payOwed(): void {
+    if (owed.length > 0) void discard(owed.splice(0));
   }
 
   const sendIdOf = (queueId: QueueId): SendId =>
@@ -577,7 +600,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     if (message.state === "gone") return "ok";
     count("acknowledged");
     const operations = drop(queue, message, true, "ok");
-    return operations.length === 0 ? "ok" : commit(operations);
+    return operations.length === 0 ? "ok" : discard(operations);
   };
 
   const putBundle: Exchange["putBundle"] = async (queue, linkId, blob) => {
@@ -619,25 +642,32 @@ export function createExchange(options: ExchangeOptions): Exchange {
   };
 
   function onSweep(): void {
-    sweep();
+    const now = clock.now();
+    // The timer does not care what the clock is set to.
+    const stepMs = Math.abs(now - sweptAt - SWEEP_MS);
+    sweptAt = now;
+    steadySweeps = stepMs < CLOCK_STEP_MS ? steadySweeps + 1 : 0;
+    if (steadySweeps >= STEADY_SWEEPS) sweep();
+    else payOwed();
     cancelSweep = clock.after(SWEEP_MS, onSweep);
   }
 
   function sweep(): void {
+    payOwed();
     const now = hour();
     for (const queue of queueById.values()) {
       if (queue.owner !== undefined) renew(queue);
       const old = expired(queue.mailbox, now);
-      if (queue.expiryHour <= now) void commit(forget(queue));
+      if (queue.expiryHour <= now) void discard(forget(queue));
       else if (old.length > 0) {
-        void commit(old.flatMap((message) => drop(queue, message, false, "gone")));
+        void discard(old.flatMap((message) => drop(queue, message, false, "gone")));
       }
       for (const _ of old) count("expired");
     }
     for (const [link, bundle] of bundleByLink) {
       if (bundle.expiryHour > now) continue;
       dropBundle(link);
-      void commit([{ type: "delete-bundle", row: bundle.row }]);
+      void discard([{ type: "delete-bundle", row: bundle.row }]);
     }
   }
 
@@ -648,7 +678,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     release,
     async close(queue) {
       if (queue.closed) return "gone";
-      return commit(forget(queue));
+      return discard(forget(queue));
     },
     claim,
     append,
@@ -669,6 +699,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       cancelHold?.();
       cancelSweep();
       for (const [message, queue] of held) write(queue, message);
+      payOwed();
       await Promise.allSettled(writes);
     },
     stats: () => ({

@@ -96,3 +96,11 @@ export const DISPLACED_RETRY_MS = 5_000;
 /** How often expiry is looked at; expiry itself has the grain of an hour. */
 export const SWEEP_MS = 600_000;
 export const HOUR_MS = 3_600_000;
+/**
+ * A clock that went so much faster or slower than the time between two sweeps was set. Nothing expires by it
+ * until it was steady for so many sweeps: an hour to set it right again before mail is gone.
+ */
+export const CLOCK_STEP_MS = 3_600_000;
+export const STEADY_SWEEPS = 6;
+/** Deletions that the disk did not take and that are tried again; those beyond it wait for the next start. */
+export const DELETIONS_OWED_MAX = 65_536;
