@@ -202,11 +202,15 @@ describe("heavy or dangerous dependencies have one door", () => {
 });
 
 it("nothing is compressed before it is sealed: its length would tell what it stands beside", () => {
+  // The kernels come packed: that is the other way round, and never what anybody wrote.
+  const unpacking = 'new DecompressionStream("deflate-raw")';
   const compressing = workspaces
     .filter(({ folder }) => folder.startsWith("packages/"))
     .flatMap(({ sources }) => sources)
     .filter(({ code }) =>
-      /CompressionStream|\b(zlib|deflate|gzip|brotli|zstd|fflate|pako)/i.test(code),
+      /CompressionStream|\b(zlib|deflate|gzip|brotli|zstd|fflate|pako)/i.test(
+        code.replaceAll(unpacking, ""),
+      ),
     )
     .map(({ path }) => path);
   expect(compressing).toEqual([]);

@@ -664,7 +664,7 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: EXCHANGE,
-        from: "remove(queue.mailbox, message, false);\n        forgetSize(message);",
+        from: "remove(queue.mailbox, message, false);\n    forgetSize(message);",
         to: "remove(queue.mailbox, message, false);",
       },
     ],

@@ -152,7 +152,7 @@ async function makeHandshake(
     sessionId: hex(started.id),
     transcript: hex(started.transcript),
     rootKeyAfterFirstStep: hex(rootKey),
-    /** What accepting derives on its way, in the order of SPEC.md §4.2. */
+    /** What accepting derives on its way, in the order of crypto/SPEC.md §4.2. */
     derived: await deriveHandshake(bob, secrets, sealed.envelope, started.transcript),
     initiatorSignalKey: hex(started.ownSignalKey),
     responderSignalKey: hex(started.remoteSignalKey),
