@@ -6,4 +6,8 @@ export const BENCH_PATIENCE: Patience = { roundMs: 60, roundCallsMax: 20_000 };
 export const BENCH_CLOCK: Clock = {
   now: () => performance.now(),
   pause: () => Promise.resolve(),
+  after: (ms, run) => {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
 };

@@ -22,10 +22,17 @@ export interface Clock {
   now(): number;
   /** Resolves when the page has nothing more urgent to do. */
   pause(): Promise<void>;
+  /** Calls back once after `ms`; the returned function cancels that. */
+  after(ms: number, run: () => void): () => void;
 }
 
 /** After this many failures of one operation at run time an engine is not asked for it again. */
 export const ENGINE_FAILURES_MAX = 3;
+/**
+ * A call without an answer for this many milliseconds has failed: whatever waits for it stands still. Far more than any
+ * engine needs, for when a machine wakes up its timers may end before its engines go on.
+ */
+export const ENGINE_SILENT_MS = 10_000;
 /** Trying out works this long at a time, in milliseconds, and then pauses: less than a frame. */
 export const SLICE_MS = 4;
 /** One round of timing, in milliseconds: at most 10 operations × 4 engines × 3 rounds of it, some 200 ms in all. */
@@ -80,6 +87,9 @@ export interface ChosenBackend extends CryptoBackend {
 
 interface Candidate {
   readonly engine: Engine;
+  /** The engine's own operations, each of which answers or fails in time. */
+  readonly own: Engine["operations"];
+  /** The same, and noble's where it has none. */
   readonly operations: Operations;
   verdict: Verdict | "untried";
   /** Calls per millisecond. */
@@ -113,7 +123,7 @@ export function chooseBackend(
 ): ChosenBackend {
   const contests = new Map<Operation, Contest>(
     OPERATIONS.map((operation) => {
-      const all = [...candidates, nobleEngine].map(candidateOf);
+      const all = [...candidates, nobleEngine].map((engine) => candidateOf(engine, clock));
       return [operation, contestAmong(all)];
     }),
   );
@@ -162,9 +172,48 @@ export function chooseBackend(
   };
 }
 
-function candidateOf(engine: Engine): Candidate {
-  const operations: Operations = { ...nobleBackend, ...engine.operations };
-  return { engine, operations, verdict: "untried", rate: undefined, failures: 0 };
+function candidateOf(engine: Engine, clock: Clock): Candidate {
+  const own = engine === nobleEngine ? nobleBackend : inTime(engine.operations, clock);
+  const operations: Operations = { ...nobleBackend, ...own };
+  return { engine, own, operations, verdict: "untried", rate: undefined, failures: 0 };
+}
+
+/** The operations, whose promises reject when they have not settled after ENGINE_SILENT_MS. HMAC answers at once. */
+function inTime(operations: Engine["operations"], clock: Clock): Engine["operations"] {
+  const timed = { ...operations };
+  for (const operation of OPERATIONS) {
+    const call = operations[operation];
+    if (call === undefined || operation === "hmac") continue;
+    Object.assign(timed, { [operation]: answering(call as Call, clock) });
+  }
+  return timed;
+}
+
+type Call = (...inputs: readonly never[]) => unknown;
+
+const answering =
+  (call: Call, clock: Clock): Call =>
+  (...inputs) => {
+    const answer = call(...inputs);
+    return answer instanceof Promise ? settled(answer, clock) : answer;
+  };
+
+function settled(answer: Promise<unknown>, clock: Clock): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(ENGINE_SILENT_MS, () => {
+      reject(new Error("an engine that does not answer"));
+    });
+    answer.then(
+      (value) => {
+        cancel();
+        resolve(value);
+      },
+      (error: unknown) => {
+        cancel();
+        reject(error);
+      },
+    );
+  });
 }
 
 /** Until it is held noble answers. */
@@ -226,7 +275,8 @@ function attempt<T>(
 
 async function compete(operation: Operation, contest: Contest, timing: Timing): Promise<void> {
   for (const candidate of contest.candidates) {
-    candidate.verdict = await judge(candidate.engine, operation, timing.breathe);
+    const engine: Engine = { ...candidate.engine, operations: candidate.own };
+    candidate.verdict = await judge(engine, operation, timing.breathe);
   }
   const correct = contest.candidates.filter((one) => one.verdict === "correct" || isNoble(one));
   if (correct.length > 1) await measure(operation, correct, timing);

@@ -10,6 +10,7 @@ import {
 import { nodeEngine } from "@sotto/engines/node";
 import {
   ENGINE_FAILURES_MAX,
+  ENGINE_SILENT_MS,
   ROUND_CALLS_MAX,
   ROUND_MS,
   SLICE_MS,
@@ -17,7 +18,14 @@ import {
 } from "#src/choose.ts";
 import { OPERATIONS } from "#src/engine.ts";
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Fault, misbehaving, quickEngine, steppedClock, UNPRICED_MS } from "./support.ts";
+import {
+  type Fault,
+  misbehaving,
+  quickEngine,
+  realClock,
+  steppedClock,
+  UNPRICED_MS,
+} from "./support.ts";
 
 const SECRET = Uint8Array.from({ length: 32 }, (_, index) => index * 5);
 const NONCE = new Uint8Array(12);
@@ -70,7 +78,7 @@ async function withFaulty(
   const backend = chooseBackend([faulty, ...slow], clock);
   await backend.choose();
   armed = true;
-  return { backend, faulty, slow };
+  return { backend, clock, faulty, slow };
 }
 
 describe("the choice", () => {
@@ -128,8 +136,24 @@ describe("the choice", () => {
     expect(reportOf(backend, "dh").chosen).toBe("noble");
   });
 
+  it("goes on after an engine that is silent while it is tried out or timed", async () => {
+    for (const answered of [3, 8]) {
+      const clock = steppedClock();
+      const mute = misbehaving(onlyOf("dhPublic"), "mute", (_, call) =>
+        call > answered ? "silence" : undefined,
+      );
+      const backend = chooseBackend([mute], clock);
+      const choosing = backend.choose();
+      await expect.poll(() => clock.waiting.size).toBe(1);
+      for (const due of clock.waiting.keys()) due();
+      await choosing;
+      expect(verdictsOf(backend, "dhPublic")).toEqual({ mute: "failed", noble: "correct" });
+      expect(backend.describe().state).toBe("chosen");
+    }
+  });
+
   it("falls to the first in the list where the clock stands still", async () => {
-    const stopped = { now: () => 0, pause: () => Promise.resolve() };
+    const stopped = { ...realClock, now: () => 0 };
     const only = onlyOf("dhPublic");
     const one = misbehaving(only, "one", never);
     const backend = chooseBackend([one, misbehaving(only, "two", never)], stopped);
@@ -173,9 +197,8 @@ describe("the choice", () => {
   });
 
   it("of this platform knows every engine, and all of them are right", async () => {
-    const clock = { now: () => performance.now(), pause: () => Promise.resolve() };
     const webCrypto = createWebCryptoEngine({ subtle: crypto.subtle, drafts: true });
-    const backend = chooseBackend([webCrypto, createKernelEngine(), nodeEngine], clock);
+    const backend = chooseBackend([webCrypto, createKernelEngine(), nodeEngine], realClock);
     await backend.choose();
     expect(verdictsOf(backend, "dh")).toEqual({
       webcrypto: "correct",
@@ -236,6 +259,20 @@ describe("a failure at run time", () => {
       expect(await call(shared)).toEqual(expected);
       expect(failuresOf(shared, operation, "faulty")).toBe(before + 1);
     }
+  });
+
+  it("by silence ends after ENGINE_SILENT_MS: the next engine answers", async () => {
+    const { backend, clock } = await withFaulty(() => "silence");
+    expect(clock.waiting.size).toBe(0);
+    let answer: Uint8Array | undefined;
+    const asked = Promise.resolve(backend.dhPublic(SECRET)).then((key) => (answer = key));
+    const [[due, ms] = []] = clock.waiting;
+    expect(ms).toBe(ENGINE_SILENT_MS);
+    await Promise.resolve();
+    expect(answer).toBe(undefined);
+    due?.();
+    expect(await asked).toEqual(await nobleBackend.dhPublic(SECRET));
+    expect(failuresOf(backend, "dhPublic", "faulty")).toBe(1);
   });
 
   it("is followed by the next fastest, and by noble when that fails too", async () => {

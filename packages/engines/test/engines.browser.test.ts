@@ -9,6 +9,7 @@ import {
 import { OPERATIONS } from "#src/engine.ts";
 import { judge } from "#src/known-answers.ts";
 import { beforeAll, describe, expect, it } from "vitest";
+import { realClock } from "./support.ts";
 import { compareCrafted, compareSpoilt } from "./consensus.ts";
 import { converse } from "./conversation.ts";
 import { differences, REFUSALS } from "./differential.ts";
@@ -48,7 +49,7 @@ describe("signatures", () => {
 
 describe("the choice of this browser", () => {
   const clock = {
-    now: () => performance.now(),
+    ...realClock,
     pause: () => new Promise<void>((resolve) => setTimeout(resolve, 0)),
   };
   const backend = chooseBackend([webCrypto, kernel], clock);

@@ -5,7 +5,7 @@ import { OPERATIONS } from "#src/engine.ts";
 import { beforeAll, describe, expect, it } from "vitest";
 import { asMessage, must, seededEnv, settledPair, text } from "../../crypto/test/support.ts";
 import { converse } from "./conversation.ts";
-import { type Fault, misbehaving, quickEngine, steppedClock } from "./support.ts";
+import { type Fault, misbehaving, quickEngine, realClock, steppedClock } from "./support.ts";
 
 let expected: string;
 beforeAll(async () => {
@@ -23,8 +23,7 @@ describe("a conversation", () => {
   });
 
   it("goes on while the engines are being chosen, and after", async () => {
-    const clock = { now: () => performance.now(), pause: () => Promise.resolve() };
-    const backend = chooseBackend([nodeEngine], clock);
+    const backend = chooseBackend([nodeEngine], realClock);
     const choosing = backend.choose();
     expect(await converse(backend, nodeBackend)).toBe(expected);
     await choosing;

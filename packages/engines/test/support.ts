@@ -20,15 +20,34 @@ export function seededEntropy(seed: string): Entropy {
 /** What a call takes that nobody set a price for: noble's. Longer than a round of timing. */
 export const UNPRICED_MS = 5;
 
+/** The time of this machine, without pauses. */
+export const realClock: Clock = {
+  now: () => performance.now(),
+  pause: () => Promise.resolve(),
+  after: (ms, run) => {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
 /** Time passes when it is looked at: by what was spent since, else by UNPRICED_MS. Keeps the moments of its pauses. */
 export function steppedClock(): Clock & {
   spend(ms: number): void;
   readonly pauses: readonly number[];
+  /** What waits for its time, with the time it was given. */
+  readonly waiting: ReadonlyMap<() => void, number>;
 } {
   let at = 0;
   let spent: number | undefined;
   const pauses: number[] = [];
+  const waiting = new Map<() => void, number>();
   return {
+    after(ms, run) {
+      const due = (): void => run();
+      waiting.set(due, ms);
+      return () => waiting.delete(due);
+    },
+    waiting,
     now() {
       at += spent ?? UNPRICED_MS;
       spent = undefined;
@@ -72,7 +91,7 @@ export const quickEngine: Engine = {
 };
 
 /** What an engine does instead of answering. `undefined`: it answers after all. */
-export type Fault = "throw" | "reject" | "wrong" | "misshapen" | undefined;
+export type Fault = "throw" | "reject" | "silence" | "wrong" | "misshapen" | undefined;
 type Call = (...inputs: never[]) => unknown;
 
 /**
@@ -97,6 +116,8 @@ export function misbehaving(
           throw new Error("planted");
         case "reject":
           return Promise.reject(new Error("planted"));
+        case "silence":
+          return new Promise(() => undefined);
         case "wrong":
           return later((original as Call)(...inputs), wrong);
         case "misshapen":

@@ -36,7 +36,7 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
   const { store, storageState } = await openStore(name, options.memory ?? false);
   const backend = chooseBackend(
     [createWebCryptoEngine({ subtle: crypto.subtle, drafts: hasDrafts() }), createKernelEngine()],
-    { now: () => performance.now(), pause },
+    { ...realTimers, pause },
   );
   const isShared = storageState.state === "ok" && hasTabs();
   return createMessenger({

@@ -3,6 +3,7 @@ import { chooseBackend, type Engine } from "@sotto/engines";
 import { startRelay } from "sotto-relay";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openMessenger } from "@sotto/sdk";
+import { realTimers } from "@sotto/transport";
 import { openTestMessenger, until } from "./support.ts";
 
 let relay: Awaited<ReturnType<typeof startRelay>>;
@@ -50,7 +51,7 @@ it("counts the failures of an engine, and the messenger works on", async () => {
     },
   };
   const crypto = chooseBackend([engine], {
-    now: () => performance.now(),
+    ...realTimers,
     pause: () => Promise.resolve(),
   });
   const messenger = await openTestMessenger({

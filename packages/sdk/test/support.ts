@@ -47,7 +47,7 @@ export interface TestMessengerOptions {
 
 /** No candidates: nothing is tried out, and no test waits for it. */
 export const nobleOnly = (): ChosenBackend =>
-  chooseBackend([], { now: () => performance.now(), pause: () => Promise.resolve() });
+  chooseBackend([], { ...realTimers, pause: () => Promise.resolve() });
 
 export function openTestMessenger(options: TestMessengerOptions): Promise<Messenger> {
   const { relayUrl, name } = options;
