@@ -1,11 +1,7 @@
 /** Our crypto as an app has it: the fastest right engine for each operation of this platform. */
 import type { CryptoBackend } from "@sotto/crypto";
-import {
-  chooseBackend,
-  createKernelEngine,
-  createWebCryptoEngine,
-  type Engine,
-} from "@sotto/engines";
+import { chooseBackend } from "@sotto/engines";
+import { platformEngines } from "@sotto/engines/platform";
 import { BENCH_CLOCK, BENCH_PATIENCE } from "./engine-patience.ts";
 
 export interface ChosenEngines {
@@ -14,11 +10,8 @@ export interface ChosenEngines {
   readonly described: string;
 }
 
-/** `others`: engines beyond those of every platform. */
-export async function chooseEngines(others: readonly Engine[] = []): Promise<ChosenEngines> {
-  const webCrypto = createWebCryptoEngine({ subtle: crypto.subtle, drafts: true });
-  const engines = [webCrypto, createKernelEngine(), ...others];
-  const backend = chooseBackend(engines, BENCH_CLOCK, BENCH_PATIENCE);
+export async function chooseEngines(): Promise<ChosenEngines> {
+  const backend = chooseBackend(platformEngines(), BENCH_CLOCK, BENCH_PATIENCE);
   await backend.choose();
   const chosen = Object.entries(backend.describe().operations);
   return {

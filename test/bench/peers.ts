@@ -1,6 +1,5 @@
 /** Sotto beside other people's ratchets, in one run, in Node and in two browsers. The goals are ratios. */
 import { nobleBackend } from "@sotto/crypto";
-import { nodeEngine } from "@sotto/engines/node";
 import { libsignal } from "@sotto/peers/libsignal";
 import { type Figure, FIRST_MESSAGE, measurePeers, overheadAt, SIZES } from "@sotto/peers/measure";
 import { createOlm } from "@sotto/peers/olm";
@@ -36,7 +35,7 @@ const OVERHEAD_GOAL = 105;
 const SEALED_BYTES = MESSAGE_HEADER_BYTES + 12 + 16;
 
 export async function benchPeers(): Promise<readonly Measure[]> {
-  const engines = await chooseEngines([nodeEngine]);
+  const engines = await chooseEngines();
   const figures = await measurePeers([
     createSotto("Sotto", engines.backend),
     createSotto("Sotto on noble alone", nobleBackend),

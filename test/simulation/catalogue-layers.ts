@@ -36,13 +36,19 @@ export const LAYER_BUGS: readonly Entry[] = [
   bug(
     "hello-cert-unchecked",
     "the certificate in a HELLO is taken as it is",
-    [HANDSHAKE, "  if (!(await verifyDeviceCert(cert, crypto))) return undefined;\n", ""],
+    [HANDSHAKE, "  if (!isSigned) return undefined;\n  const transcript", "  const transcript"],
+    ["packages/crypto/test/handshake.test.ts", "whose root key did not sign its certificate"],
+  ),
+  bug(
+    "hello-key-exchanged-unchecked",
+    "the DH key in a HELLO's certificate is used before anybody looked at it",
+    [HANDSHAKE, "  if (!isExchangeKey(cert.dhKey)) return undefined;\n", ""],
     ["packages/crypto/test/handshake.test.ts", "signed itself an unusable DH key"],
   ),
   bug(
     "bundle-unverified",
     "a session begins with a bundle whose signatures nobody looked at",
-    [HANDSHAKE, "  if (!(await verifyBundle(bundle, crypto))) return undefined;\n", ""],
+    [HANDSHAKE, "  if (!isSigned) return undefined;\n  const { ciphertext", "  const { ciphertext"],
     ["packages/crypto/test/handshake.test.ts", "a bundle that does not verify"],
   ),
   bug(

@@ -23,9 +23,10 @@ import { type OwnDevice, verifyDeviceCert } from "./identity.ts";
 import { LABELS } from "./labels.ts";
 import {
   bundleHashOf,
+  isSignedBundle,
+  isWellFormedBundle,
   type LastResortSecrets,
   type PrekeySecrets,
-  verifyBundle,
 } from "./prekeys.ts";
 import { hkdfSha256, type Hmac, isExchangeKey, labelled, sha256 } from "./primitives.ts";
 
@@ -54,14 +55,15 @@ export async function agreeAsInitiator(
   env: CryptoEnv,
 ): Promise<{ readonly agreed: Agreed; readonly helloHeader: Uint8Array } | undefined> {
   const { crypto } = env;
-  if (!(await verifyBundle(bundle, crypto))) return undefined;
+  if (!isWellFormedBundle(bundle)) return undefined;
   const { cert, signedPrekey, kemPrekey } = bundle;
   const { oneTimeKey } = kemPrekey;
   const ephemeralSecret = env.entropy(32);
   const kemRandomness = env.entropy(32);
-  // All at once: none needs another, and an engine may work beside this thread.
-  const [ephemeralKey, dhIdentity, dhPrekey, dhStatic, dhOneTime, { ciphertext, sharedSecret }] =
+  // All at once: none needs another, and an engine may work beside this thread. Nothing leaves before the verdict.
+  const [isSigned, ephemeralKey, dhIdentity, dhPrekey, dhStatic, dhOneTime, encapsulated] =
     await Promise.all([
+      isSignedBundle(bundle, crypto),
       crypto.dhPublic(ephemeralSecret),
       crypto.dh(ephemeralSecret, cert.dhKey),
       crypto.dh(ephemeralSecret, signedPrekey.key),
@@ -69,6 +71,8 @@ export async function agreeAsInitiator(
       oneTimeKey === undefined ? undefined : crypto.dh(ephemeralSecret, oneTimeKey),
       crypto.encaps(kemPrekey.key, kemRandomness),
     ]);
+  if (!isSigned) return undefined;
+  const { ciphertext, sharedSecret } = encapsulated;
   const opening = concatBytes(
     openingHeader(signedPrekey.id, oneTimeIdOf(bundle), kemPrekey.id),
     ephemeralKey,
@@ -121,12 +125,15 @@ export async function agreeAsResponder(
   const decoded = opened === undefined ? undefined : decodeDeviceCert(opened);
   if (decoded === undefined || !decoded.ok) return undefined;
   const cert = decoded.value;
-  if (!(await verifyDeviceCert(cert, crypto))) return undefined;
+  // Before anything is done with its key.
+  if (!isExchangeKey(cert.dhKey)) return undefined;
   const { oneTimeSecret } = secrets;
-  const [dhStatic, dhOneTime] = await Promise.all([
+  const [isSigned, dhStatic, dhOneTime] = await Promise.all([
+    verifyDeviceCert(cert, crypto),
     crypto.dh(secrets.signedPrekeySecret, cert.dhKey),
     oneTimeSecret === undefined ? undefined : crypto.dh(oneTimeSecret, hello.ephemeralKey),
   ]);
+  if (!isSigned) return undefined;
   const transcript = transcriptOf(cert, own.cert, secrets.bundleHash, opening);
   const agreed = deriveAgreed(identity.next, dhStatic, dhOneTime, transcript, crypto.hmac);
   return { agreed, cert };

@@ -134,12 +134,23 @@ export const bundleHashOf = (bundle: PrekeyBundle): Uint8Array =>
   sha256(labelled(LABELS.bundle, encodeBundle(bundle)));
 
 /** Certificate, signed prekey and KEM prekey: all signed by the one device, all keys well formed. */
-export async function verifyBundle(bundle: PrekeyBundle, crypto: CryptoBackend): Promise<boolean> {
+export const verifyBundle = async (bundle: PrekeyBundle, crypto: CryptoBackend): Promise<boolean> =>
+  isWellFormedBundle(bundle) && (await isSignedBundle(bundle, crypto));
+
+/** Nothing may be done with its keys before. */
+export const isWellFormedBundle = ({ cert, signedPrekey, kemPrekey }: PrekeyBundle): boolean =>
+  isExchangeKey(cert.dhKey) &&
+  isExchangeKey(signedPrekey.key) &&
+  isKemKey(kemPrekey.key) &&
+  (kemPrekey.oneTimeKey === undefined || isExchangeKey(kemPrekey.oneTimeKey));
+
+/** The signatures of a bundle that is well formed. */
+export async function isSignedBundle(
+  bundle: PrekeyBundle,
+  crypto: CryptoBackend,
+): Promise<boolean> {
   const { cert, signedPrekey, kemPrekey } = bundle;
-  if (!isExchangeKey(cert.dhKey) || !isExchangeKey(signedPrekey.key)) return false;
-  if (!isKemKey(kemPrekey.key)) return false;
   const { oneTimeKey } = kemPrekey;
-  if (oneTimeKey !== undefined && !isExchangeKey(oneTimeKey)) return false;
   const kemMessage =
     oneTimeKey === undefined
       ? lastResortMessage(kemPrekey.id, kemPrekey.key)

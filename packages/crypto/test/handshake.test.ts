@@ -243,6 +243,15 @@ describe("what is refused", () => {
     expect(await accept(world.bob, world.secrets, hello, env)).toMatchObject({ ok: false });
   });
 
+  it("an initiator whose root key did not sign its certificate", async () => {
+    const { alice, bundle } = world;
+    const signature = flipBit(alice.cert.signature, 9);
+    const forged = { ...alice, cert: { ...alice.cert, signature } };
+    const initiated = (await initiate(forged, bundle, env))!;
+    const hello = asHello((await encrypt(initiated.session, text("x"), env)).envelope);
+    expect(await accept(world.bob, world.secrets, hello, env)).toMatchObject({ ok: false });
+  });
+
   it("an initiator who claims a certificate whose DH secret it does not have", async () => {
     const { alice, bundle } = world;
     const mallory = await createOwnDevice(env);

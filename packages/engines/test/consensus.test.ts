@@ -3,6 +3,7 @@ import { isSignatureForm } from "@sotto/crypto";
 import { backendOf, createWebCryptoEngine, type Engine } from "@sotto/engines";
 import { nodeEngine } from "@sotto/engines/node";
 import { describe, expect, it } from "vitest";
+import { pooled } from "./node-support.ts";
 import { craftedSignatures, type SignatureCase } from "../../crypto/test/ed25519-cases.ts";
 import { compareCrafted, compareSpoilt } from "./consensus.ts";
 
@@ -10,7 +11,7 @@ const webCrypto = createWebCryptoEngine({ subtle: globalThis.crypto.subtle, draf
 /** `npm run differential` looks at as many as wanted. */
 const SPOILT = 300;
 
-describe.each<Engine>([webCrypto, nodeEngine])("$name and noble", (engine) => {
+describe.each<Engine>([webCrypto, nodeEngine, pooled])("$name and noble", (engine) => {
   it("agree on signatures crafted by a key's owner, as noble has the last word", async () => {
     const { unsafe, differences, taken, onlyByNoble } = await compareCrafted(engine);
     expect({ unsafe, differences }).toEqual({ unsafe: [], differences: [] });

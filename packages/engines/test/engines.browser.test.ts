@@ -6,6 +6,7 @@ import {
   createWebCryptoEngine,
   kernelBackend,
 } from "@sotto/engines";
+import { platformEngines } from "@sotto/engines/platform";
 import { OPERATIONS } from "#src/engine.ts";
 import { judge } from "#src/known-answers.ts";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -45,6 +46,10 @@ describe("signatures", () => {
     expect({ unsafe, differences }).toEqual({ unsafe: [], differences: [] });
     expect(taken - onlyByNoble).toBeGreaterThan(0);
   });
+});
+
+it("offers WebCrypto and the kernel here", () => {
+  expect(platformEngines().map(({ name }) => name)).toEqual(["webcrypto", "kernel"]);
 });
 
 describe("the choice of this browser", () => {

@@ -8,8 +8,10 @@ import {
   webCryptoBackend,
 } from "@sotto/engines";
 import { nodeBackend, nodeEngine } from "@sotto/engines/node";
+import { platformEngines } from "@sotto/engines/platform";
 import { MissingOperation, OPERATIONS } from "#src/engine.ts";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { pooled } from "./node-support.ts";
 import { differences, REFUSALS } from "./differential.ts";
 
 const webCrypto = createWebCryptoEngine({ subtle: globalThis.crypto.subtle, drafts: true });
@@ -17,7 +19,7 @@ const kernel = createKernelEngine();
 /** Noble's exchange takes 1 ms, so that this is under a second an operation. */
 const CASES = 200;
 
-describe.each<Engine>([webCrypto, kernel, nodeEngine])("$name against noble", (engine) => {
+describe.each<Engine>([webCrypto, kernel, nodeEngine, pooled])("$name against noble", (engine) => {
   it.each(OPERATIONS.filter((operation) => operation in engine.operations))(
     `agrees on ${CASES} random cases of %s`,
     async (operation) => {
@@ -53,6 +55,48 @@ describe.each([webCryptoBackend, kernelBackend, nodeBackend])("$name refuses", (
       const inputs = [key, nonce, 0, sealed].map((length) => new Uint8Array(length));
       const [a, b, c, d] = inputs as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
       expect(await one.open(a, b, c, d)).toBe(undefined);
+    }
+  });
+});
+
+describe("signatures of Node", () => {
+  const text = new Uint8Array(40).fill(3);
+  it.each<Engine>([nodeEngine, pooled])(
+    "by $name are by the seed as it is, also when its array held another before",
+    async (engine) => {
+      const backend = backendOf(engine);
+      const seed = new Uint8Array(32).fill(1);
+      const first = await backend.sign(seed, text);
+      seed.fill(2);
+      expect(await backend.sign(seed, text)).toEqual(await nobleBackend.sign(seed, text));
+      seed.fill(1);
+      expect(await backend.sign(seed, text)).toEqual(first);
+    },
+  );
+
+  it("are of the bytes that were there when it was asked", async () => {
+    const seed = new Uint8Array(32).fill(1);
+    const backend = backendOf(pooled);
+    const expected = await nobleBackend.sign(seed, text);
+    const message = Uint8Array.from(text);
+    const signed = backend.sign(seed, message);
+    message.fill(0);
+    expect(await signed).toEqual(expected);
+    const key = await nobleBackend.signPublic(seed);
+    const inputs = [key, text, expected].map((bytes) => Uint8Array.from(bytes));
+    const [a, b, c] = inputs as [Uint8Array, Uint8Array, Uint8Array];
+    const verdict = backend.verify(a, b, c);
+    for (const bytes of inputs) bytes.fill(0);
+    expect(await verdict).toBe(true);
+  });
+});
+
+describe("the engines of this platform", () => {
+  it("are Node's own and the kernel, of which one has everything", () => {
+    const engines = platformEngines();
+    expect(engines.map(({ name }) => name)).toEqual(["node", "kernel"]);
+    for (const operation of OPERATIONS) {
+      expect(engines.some(({ operations }) => operation in operations)).toBe(true);
     }
   });
 });

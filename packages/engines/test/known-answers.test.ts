@@ -4,6 +4,7 @@ import { nodeEngine } from "@sotto/engines/node";
 import { nobleEngine, type Operation, OPERATIONS } from "#src/engine.ts";
 import { digestOf, judge, KNOWN_ANSWERS } from "#src/known-answers.ts";
 import { describe, expect, it } from "vitest";
+import { pooled } from "./node-support.ts";
 import { misbehaving } from "./support.ts";
 
 const webCrypto = createWebCryptoEngine({ subtle: globalThis.crypto.subtle, drafts: true });
@@ -56,7 +57,7 @@ describe("the known answers", () => {
   });
 });
 
-describe.each<Engine>([nobleEngine, webCrypto, createKernelEngine(), nodeEngine])(
+describe.each<Engine>([nobleEngine, webCrypto, createKernelEngine(), nodeEngine, pooled])(
   "$name",
   (engine) => {
     it.each(OPERATIONS.filter((operation) => operation in engine.operations))(

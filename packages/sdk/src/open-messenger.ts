@@ -1,5 +1,6 @@
 /** A messenger with the platform's own parts: Dexie, Web Locks, the page's relay, WebRTC when there is any. */
-import { chooseBackend, createKernelEngine, createWebCryptoEngine } from "@sotto/engines";
+import { chooseBackend } from "@sotto/engines";
+import { platformEngines } from "@sotto/engines/platform";
 import type { Entropy, Store } from "@sotto/protocol";
 import { openDexieStore, StorageError } from "@sotto/storage";
 import { createMemoryStore } from "@sotto/storage/memory";
@@ -34,10 +35,7 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
   const profile = options.profile ?? "main";
   const name = `sotto-${profile}`;
   const { store, storageState } = await openStore(name, options.memory ?? false);
-  const backend = chooseBackend(
-    [createWebCryptoEngine({ subtle: crypto.subtle, drafts: hasDrafts() }), createKernelEngine()],
-    { ...realTimers, pause },
-  );
+  const backend = chooseBackend(platformEngines(), { ...realTimers, pause });
   const isShared = storageState.state === "ok" && hasTabs();
   return createMessenger({
     store,
@@ -71,10 +69,6 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
 }
 
 const entropy: Entropy = (length) => crypto.getRandomValues(new Uint8Array(length));
-
-/** Node prints a warning for each algorithm it calls experimental. */
-const hasDrafts = (): boolean =>
-  typeof navigator !== "undefined" && !navigator.userAgent.startsWith("Node.js");
 
 /** Trying engines out pauses some 70 times: at most this long, milliseconds, where the page is never idle. */
 const PAUSE_MS_MAX = 50;

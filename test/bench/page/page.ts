@@ -3,7 +3,8 @@
  * this browser has.
  */
 import { nobleBackend } from "@sotto/crypto";
-import { chooseBackend, createKernelEngine, createWebCryptoEngine } from "@sotto/engines";
+import { chooseBackend } from "@sotto/engines";
+import { platformEngines } from "@sotto/engines/platform";
 import { measurePeers } from "@sotto/peers/measure";
 import { createOlm } from "@sotto/peers/olm";
 import { privacyresearch } from "@sotto/peers/privacyresearch";
@@ -24,8 +25,7 @@ Object.assign(globalThis, {
     return { engines: engines.described, figures };
   },
   sottoEngines: async () => {
-    const webCrypto = createWebCryptoEngine({ subtle: crypto.subtle, drafts: true });
-    const backend = chooseBackend([webCrypto, createKernelEngine()], BENCH_CLOCK, BENCH_PATIENCE);
+    const backend = chooseBackend(platformEngines(), BENCH_CLOCK, BENCH_PATIENCE);
     await backend.choose();
     return backend.describe();
   },

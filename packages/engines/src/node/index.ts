@@ -15,7 +15,7 @@ import {
   verify as opensslVerify,
 } from "node:crypto";
 import type { CryptoBackend } from "@sotto/crypto";
-import { KEM_PUBLIC_BYTES } from "@sotto/wire";
+import { equalBytes, KEM_PUBLIC_BYTES } from "@sotto/wire";
 import { backendOf, type Engine, MissingOperation, TAG_BYTES } from "../engine.ts";
 
 /** DER headers of RFC 8410 and RFC 9935 keys; the raw bytes follow. */
@@ -45,6 +45,24 @@ function curvePublic(secret: KeyObject): Uint8Array {
   return new Uint8Array(Buffer.from(x, "base64url"));
 }
 
+/**
+ * OpenSSL multiplies to read a private key, which takes longer than the signature. One device signs with the same seed
+ * for as long as it lives, so the key is kept for as long as that seed is.
+ */
+const signingKeys = new WeakMap<
+  Uint8Array,
+  { readonly seed: Uint8Array; readonly key: KeyObject }
+>();
+
+function signingKey(seed: Uint8Array): KeyObject {
+  const known = signingKeys.get(seed);
+  // The array may hold another seed by now.
+  if (known !== undefined && equalBytes(known.seed, seed)) return known.key;
+  const key = privateKey(PRIVATE_ED25519, seed);
+  signingKeys.set(seed, { seed: Uint8Array.from(seed), key });
+  return key;
+}
+
 /** Older versions of Node and of its OpenSSL have no ML-KEM. */
 function kemKey(seed: Uint8Array): KeyObject {
   try {
@@ -66,8 +84,7 @@ export const nodeEngine: Engine = {
         }),
       ),
     signPublic: (seed) => curvePublic(privateKey(PRIVATE_ED25519, seed)),
-    sign: (seed, message) =>
-      new Uint8Array(opensslSign(null, message, privateKey(PRIVATE_ED25519, seed))),
+    sign: (seed, message) => new Uint8Array(opensslSign(null, message, signingKey(seed))),
     verify: (key, message, signature) =>
       opensslVerify(null, message, publicKey(PUBLIC_ED25519, key), signature),
     kemPublic(seed) {
@@ -96,6 +113,31 @@ export const nodeEngine: Engine = {
       }
       return new Uint8Array(plaintext);
     },
+  },
+};
+
+/**
+ * The same for whoever need not answer in order: signatures are made and checked on other threads, and the exchanges of
+ * a handshake go on meanwhile.
+ */
+export const nodePoolEngine: Engine = {
+  ...nodeEngine,
+  operations: {
+    ...nodeEngine.operations,
+    sign: (seed, message) =>
+      new Promise((resolve, reject) => {
+        opensslSign(null, message, signingKey(seed), (error, signature) => {
+          if (error === null) resolve(new Uint8Array(signature));
+          else reject(error);
+        });
+      }),
+    verify: (key, message, signature) =>
+      new Promise((resolve, reject) => {
+        opensslVerify(null, message, publicKey(PUBLIC_ED25519, key), signature, (error, taken) => {
+          if (error === null) resolve(taken);
+          else reject(error);
+        });
+      }),
   },
 };
 
