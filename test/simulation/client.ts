@@ -5,6 +5,7 @@
 import { createDeviceList, type CryptoBackend, type OwnDevice } from "@sotto/crypto";
 import {
   asKnown,
+  asTaken,
   type ConversationId,
   type ConversationRecord,
   type DropReason,
@@ -23,6 +24,7 @@ import {
   type Slice,
   step,
   type Stepped,
+  isSameMessage,
 } from "@sotto/protocol";
 import { asSendId, bytesToHex, EnvelopeType, hexToBytes, type QueueAddress } from "@sotto/wire";
 import type { Decisions } from "./decisions.ts";
@@ -209,7 +211,7 @@ export function createClient(options: ClientOptions): Client {
       : {}),
   });
 
-  function commit(stepped: Stepped): "ok" | "known" | "full" {
+  function commit(stepped: Stepped): "ok" | "known" | "taken" | "full" {
     const effect = stepped.effects.find((one) => one.kind === "commit");
     if (effect === undefined) return "ok";
     if (client.diskFull) {
@@ -225,7 +227,10 @@ export function createClient(options: ClientOptions): Client {
     const outbox = disk.outbox.get(id) ?? new Map<string, OutboxRow>();
     const messages = disk.messages.get(id) ?? new Map<string, MessageRow>();
     const overwrites = bug === "no-dedupe" || bug === "overwrite-known";
-    if (!overwrites && change.addMessages.some((row) => messages.has(row.id))) return "known";
+    for (const row of overwrites ? [] : change.addMessages) {
+      const before = messages.get(row.id);
+      if (before !== undefined) return isSameMessage(before, row) ? "known" : "taken";
+    }
     oracle.committed(client, change);
     if (bug === "lazy-disk") {
       const [oldOutbox, oldMessages] = [new Map(outbox), new Map(messages)];
@@ -330,6 +335,11 @@ export function createClient(options: ClientOptions): Client {
     for (const effect of stepped.effects) if (effect.kind === early) execute(entry, effect);
     boundary("before the commit");
     let committed = commit(stepped);
+    if (committed === "taken") {
+      trace(`${name}/${entry.id} has another message of that id`);
+      stepped = await stepOf(entry, asTaken(input));
+      committed = commit(stepped);
+    }
     if (committed === "known") {
       trace(`${name}/${entry.id} knows that message`);
       stepped = await stepOf(entry, asKnown(input));
@@ -362,8 +372,9 @@ export function createClient(options: ClientOptions): Client {
     const change = stepped.effects.find((one) => one.kind === "commit")?.change;
     for (const row of change?.addPosts ?? []) later(0, () => deliverPost(row));
     const wasOpen = before?.peer.state === "open";
-    // Somebody is known from here on: what waits for that is for this conversation.
-    if (!wasOpen && change?.conversation.peer.state === "open") deliverAll();
+    // Somebody is known from here on: what waits for that is for this conversation. Or nobody will bring them any more.
+    const isKnown = !wasOpen && change?.conversation.peer.state === "open";
+    if (isKnown || change?.group !== undefined) deliverAll();
     if (change?.self !== undefined) {
       for (const id of entries.keys()) later(0, () => client.feed(id, { kind: "wake" }));
     }

@@ -1,7 +1,7 @@
 /**
  * `npm run simulate -- --seeds N --from S`: many seeds. `--seed X --trace`: one run, line by line.
  * `--faults a:1,b:2` lets only these happen, as a reduced failure prints them; `--bug name` plants one; `--real` uses
- * the real cipher suite; `--devices` gives people several devices; `--twice` sees that each seed goes the same way
+ * the real cipher suite; `--devices` gives people several devices; `--admins` makes all of them admins of one group, at once; `--twice` sees that each seed goes the same way
  * again (I17); `--no-shrink` leaves failures as they are.
  */
 import { writeFileSync } from "node:fs";
@@ -29,6 +29,7 @@ const { values } = parseArgs({
     faults: { type: "string" },
     bug: { type: "string" },
     devices: { type: "boolean", default: false },
+    admins: { type: "boolean", default: false },
     real: { type: "boolean", default: false },
     twice: { type: "boolean", default: false },
     shrink: { type: "boolean", default: true },
@@ -42,13 +43,14 @@ if (values.bug !== undefined && bug === undefined) {
 const options: RunOptions = {
   ...(bug === undefined ? {} : { bug }),
   ...(values.real ? { crypto: nobleBackend } : {}),
+  admins: values.admins,
   ...(values.faults === undefined
     ? {}
     : { only: new Set(values.faults === "none" ? [] : values.faults.split(",")) }),
 };
-const once = values.devices ? simulateDevices : simulate;
+const once = values.devices || values.admins ? simulateDevices : simulate;
 const run = values.twice ? twice(once) : once;
-const settings = `${values.devices ? " --devices" : ""}${bug === undefined ? "" : ` --bug ${bug}`}${values.real ? " --real" : ""}${values.twice ? " --twice" : ""}`;
+const settings = `${values.devices ? " --devices" : ""}${values.admins ? " --admins" : ""}${bug === undefined ? "" : ` --bug ${bug}`}${values.real ? " --real" : ""}${values.twice ? " --twice" : ""}`;
 const first = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 const startedAt = performance.now();

@@ -33,6 +33,7 @@ import { createFullNetwork } from "./full-network.ts";
 import { accountsFor, identitiesFor } from "./identities.ts";
 import { createOracle, MARKER } from "./oracle.ts";
 import { createRandom, type Random } from "./random.ts";
+import { createRulers } from "./rulers.ts";
 import { blamingClocks, type Run } from "./run-again.ts";
 import { createScheduler } from "./scheduler.ts";
 import {
@@ -152,8 +153,11 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     made.push(client);
     return client;
   };
+  /** All are admins, and act at once. */
+  const isContested = options.admins === true;
+  const people = random.pick([2, 2, 2, 3]);
   const accounts: Account[] = (await accountsFor(crypto))
-    .slice(0, random.pick([2, 2, 2, 3]))
+    .slice(0, isContested ? 3 : people)
     .map((devices, index) => {
       const count = random.pick([1, 2, 2, 3]);
       const [first, ...spare] = devices
@@ -188,7 +192,15 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
       again(faults.phaseMs * (0.5 + world.next() / 2), () => remove(account));
     }
   });
-  const isGrouped = world.chance(0.6);
+  const isGrouped = world.chance(0.6) || isContested;
+  const rulers = createRulers({
+    groupAt: (client) => groupOf(client)?.id,
+    decisions,
+    members: () => accounts.map((one) => ({ name: nameOf(one), devices: present(one) })),
+    rolesAt,
+    knows,
+    trace,
+  });
   if (isGrouped) again(faults.phaseMs * (0.1 + world.next() * 0.3), foundGroup);
   again(world.int(2_000), write);
   for (const client of made) {
@@ -403,8 +415,25 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
       await by.feed(GROUP, { kind: "group-add", account: nameOf(one) });
       if (membersAt(by).has(nameOf(one))) wasAdded.add(one);
     }
-    if (wasAdded.size < accounts.length - 1) again(1_000, foundGroup);
+    if (isContested && wasAdded.size > 0) await crownAll(by);
+    else if (wasAdded.size < accounts.length - 1) again(1_000, foundGroup);
     else if (world.chance(0.4)) again(world.int(faults.phaseMs / 3), () => expel(by));
+  }
+
+  /** From here on everybody may do everything. */
+  async function crownAll(by: Client): Promise<void> {
+    for (const one of wasAdded) {
+      await by.feed(GROUP, { kind: "group-role", account: nameOf(one), role: "admin" });
+    }
+    await rule();
+  }
+
+  async function rule(): Promise<void> {
+    if (healing) return;
+    again(world.exponential(faults.phaseMs / 12), rule);
+    await rulers.act();
+    const known = new Set(accounts.flatMap(present).flatMap((one) => [...membersAt(one)]));
+    for (const one of accounts.slice(1)) if (known.has(nameOf(one))) wasAdded.add(one);
   }
 
   async function expel(by: Client): Promise<void> {
@@ -420,6 +449,8 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   }
 
   function noteThief(client: Client, account: Account): void {
+    // Among admins nobody could tell a thief's work from the others'.
+    if (isContested) return;
     const record = groupOf(client);
     const log = record === undefined ? undefined : client.disk.groups.get(record.id)?.log;
     if (log?.state.members.has(nameOf(account)) !== true) return;
@@ -489,6 +520,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
 
   /** I11: what stolen devices signed has no effect anywhere. */
   function checkThieves(): void {
+    if (isContested) return;
     for (const client of accounts.flatMap((one) => present(one))) {
       const record = groupOf(client);
       const state = record === undefined ? undefined : client.disk.groups.get(record.id)?.log.state;
@@ -518,11 +550,23 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     return [...client.disk.conversations.values()].find(({ peer }) => peer.state === "group");
   }
 
-  /** Accounts in the group, as this device knows it. */
-  function membersAt(client: Client): ReadonlySet<string> {
+  /** Accounts in the group and their roles, as this device knows it. */
+  function rolesAt(client: Client): ReadonlyMap<string, string> {
     const record = groupOf(client);
     const row = record === undefined ? undefined : client.disk.groups.get(record.id);
-    return new Set(row?.log.state.members.keys());
+    return new Map([...(row?.log.state.members ?? [])].map(([name, { role }]) => [name, role]));
+  }
+
+  function membersAt(client: Client): ReadonlySet<string> {
+    return new Set(rolesAt(client).keys());
+  }
+
+  function knows(client: Client, name: string): boolean {
+    return accounts.some((one) => nameOf(one) === name && chatOf(client, one) !== undefined);
+  }
+
+  function wasOut(account: Account | undefined): boolean {
+    return account !== undefined && rulers.wasOut.has(nameOf(account));
   }
 
   function chatOf(client: Client, account: Account): ConversationRecord | undefined {
@@ -660,13 +704,18 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
 
   function whatIsOpen(client: Client, account: Account): string | undefined {
     if (client.disk.posts.size > 0) return `${client.disk.posts.size} posts wait`;
-    for (const [id, { peer }] of client.disk.conversations) {
+    const members = membersAt(client);
+    for (const [id, { peer, listed }] of client.disk.conversations) {
       if (peer.state === "invited") return `${id} is still invited`;
       if (peer.state === "group" && peer.member) {
         const texts = client.disk.outbox.get(id)?.size ?? 0;
         if (texts > 0) return `${texts} in the outbox of the group`;
       }
       if (peer.state !== "open" || peer.retired) continue;
+      // Somebody known from the group alone, whom this device was to meet there before one of the two was out.
+      const theirs = bytesToHex(accountIdOf(peer.contact.cert.rootKey));
+      const isShared = members.has(nameOf(account)) && members.has(theirs);
+      if (!listed && !isShared && peer.sessions.length === 0) continue;
       const waiting = client.disk.outbox.get(id)?.size ?? 0;
       if (waiting > 0) return `${waiting} in the outbox of ${id}`;
       if (peer.owed.length > 0) return `${id} owes receipts`;
@@ -698,6 +747,8 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
       return;
     }
     for (const client of excluded) {
+      // Added again, and the text was sealed only then.
+      if (to === GROUP && wasOut(accountOf(client))) continue;
       const has = [...client.disk.messages.values()].some((rows) => rows.has(id));
       if (has) oracle.fail("I11", `${client.name} reads ${short} after it was removed`);
     }
@@ -733,11 +784,11 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   ): void {
     const members = membersAt(author);
     const account = accountOf(author);
-    if (account === undefined || !members.has(nameOf(account))) return;
+    if (account === undefined || !members.has(nameOf(account)) || wasOut(account)) return;
     for (const client of reached) {
       const of = accountOf(client);
       if (isRemoved(client) || client === author || of === undefined) continue;
-      if (!members.has(nameOf(of))) continue;
+      if (!members.has(nameOf(of)) || wasOut(of)) continue;
       const where = groupOf(client)?.id;
       const row = where === undefined ? undefined : client.disk.messages.get(where)?.get(id);
       if (row === undefined) oracle.fail("I1", `text ${short} never arrived at ${client.name}`);
@@ -748,7 +799,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     if (own.status !== "delivered") oracle.fail("I4", `group text ${short} ends as ${own.status}`);
   }
 
-  /** Everybody who is in the group knows the same of it. */
+  /** Everybody who is in the group knows the same of it, and nobody else takes themselves for a member. */
   function whatIsOpenInGroup(): string | undefined {
     const inGroup = accounts.flatMap((one) => present(one).filter((client) => groupOf(client)));
     const [first] = inGroup.filter((client) => {
@@ -756,14 +807,25 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
       return peer?.state === "group" && peer.member;
     });
     if (first === undefined) return undefined;
-    const members = [...membersAt(first)].toSorted();
-    for (const account of accounts.filter((one) => members.includes(nameOf(one)))) {
+    const members = membersAt(first);
+    for (const account of accounts) {
       for (const client of present(account)) {
-        if ([...membersAt(client)].toSorted().join() !== members.join()) {
+        const peer = groupOf(client)?.peer;
+        const takesPart = peer?.state === "group" && peer.member;
+        if (!members.has(nameOf(account))) {
+          if (takesPart) return `${client.name} takes itself for a member`;
+        } else if (rolesIn(client) !== rolesIn(first)) {
           return `${client.name} knows another group than ${first.name}`;
         }
       }
     }
     return undefined;
+  }
+
+  function rolesIn(client: Client): string {
+    return [...rolesAt(client)]
+      .map((one) => one.join())
+      .toSorted()
+      .join(" ");
   }
 }

@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly faults?: Partial<Faults>;
   /** Ids of the faults and acts that may happen; all of the seed's when left out. */
   readonly only?: ReadonlySet<string>;
+  /** With several devices: three people in one group, all of them admins who act at once. */
+  readonly admins?: boolean;
 }
 
 export interface RunResult {

@@ -52,6 +52,8 @@ export const LOG_OPS_MAX = 10_000;
 /** Operations that wait for their parents, in all and by one account. */
 export const HELD_OPS_MAX = 512;
 export const HELD_OPS_PER_ACCOUNT_MAX = 64;
+/** Of accounts that are no members as far as is known: anybody can make any number of those. */
+export const HELD_OPS_OF_STRANGERS_MAX = 128;
 
 /**
  * Operations of one account that do not know of all its earlier ones, as its devices make them beside each other. An
@@ -399,8 +401,16 @@ export function stateHash(log: GroupLog): Uint8Array {
 }
 
 function hold(log: GroupLog, name: string, waiting: HeldOp): Received {
-  const ofAccount = [...log.held.values()].filter(({ account }) => account === waiting.account);
-  if (log.held.size >= HELD_OPS_MAX || ofAccount.length >= HELD_OPS_PER_ACCOUNT_MAX) {
+  const all = [...log.held.values()];
+  const ofAccount = all.filter(({ account }) => account === waiting.account);
+  const isStranger = ({ account }: HeldOp): boolean => !log.state.members.has(account);
+  const isTooStrange =
+    isStranger(waiting) && all.filter(isStranger).length >= HELD_OPS_OF_STRANGERS_MAX;
+  if (
+    isTooStrange ||
+    log.held.size >= HELD_OPS_MAX ||
+    ofAccount.length >= HELD_OPS_PER_ACCOUNT_MAX
+  ) {
     return { ok: false, reason: "held-full" };
   }
   const certs = new Map(log.certs).set(bytesToHex(waiting.op.signer), waiting.cert);

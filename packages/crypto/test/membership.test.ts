@@ -10,6 +10,7 @@ import {
   hasHead,
   headsHash,
   HELD_OPS_MAX,
+  HELD_OPS_OF_STRANGERS_MAX,
   HELD_OPS_PER_ACCOUNT_MAX,
   isMember,
   isMemberDevice,
@@ -598,7 +599,7 @@ describe("what has come before its parents", () => {
     expect(all.heads).toEqual(two.log.heads);
   });
 
-  it("is at most 64 by one account and 512 in all", async () => {
+  it("is at most 64 by one account, 128 by strangers and 512 in all", async () => {
     const env = seededEnv("held limits");
     const { people, log } = await foundGroup(3, env);
     const [alice, bob, carol] = [at(people, 0), at(people, 1), at(people, 2)];
@@ -631,6 +632,12 @@ describe("what has come before its parents", () => {
     const current = must(receiveOp(room, orphan(carol, 0), [carol.cert])).log;
     expect(current.held.size).toBe(HELD_OPS_MAX);
     expect(receiveOp(current, orphan(carol, 1), [carol.cert])).toEqual(full);
+    // Those who are no members have a smaller part of it, however many they are.
+    const dave = await createOwnDevice(env);
+    const strange = filled(1, HELD_OPS_OF_STRANGERS_MAX - 1);
+    const crowded = must(receiveOp(strange, orphan(dave, 0), [dave.cert])).log;
+    expect(receiveOp(crowded, orphan(dave, 1), [dave.cert])).toEqual(full);
+    expect(must(receiveOp(crowded, orphan(carol, 0), [carol.cert])).state).toBe("held");
     // A full hold keeps nobody from bringing what is complete.
     const whole = must(await makeOp(log, alice, { kind: "rotateTopic" }, env));
     expect(must(receiveOp(current, whole.op, [])).state).toBe("accepted");

@@ -7,6 +7,8 @@ import { compareTimes } from "./draft.ts";
 import type { Instant } from "./ports.ts";
 
 const COUNTER_MAX = 0xffff;
+/** Year 4199: what counts on from here stays below TIME_MS_MAX for as long as anybody writes. */
+export const MERGED_MS_MAX = 2 ** 46;
 /** Year 6429: leaves room below 2^48 to go on counting. A content that claims more is malformed. */
 export const TIME_MS_MAX = 2 ** 47;
 
@@ -19,6 +21,9 @@ export function tick(clock: HybridTime, now: Instant): HybridTime {
     : { ms: clock.ms + 1, counter: 0 };
 }
 
-/** The clock after `seen` was received. */
+/**
+ * The clock after `seen` was received. A time beyond MERGED_MS_MAX says when its author wants to be last and nothing
+ * about when it wrote: followed, it would take own times past what others accept, and theirs after that.
+ */
 export const merge = (clock: HybridTime, seen: HybridTime): HybridTime =>
-  compareTimes(seen, clock) > 0 ? seen : clock;
+  seen.ms <= MERGED_MS_MAX && compareTimes(seen, clock) > 0 ? seen : clock;

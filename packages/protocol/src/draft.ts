@@ -3,12 +3,16 @@
  * Owns: turning changes into one commit in front of all other effects. Leaves to the other files: deciding.
  * Spec: SPEC.md §3.
  */
+import { sha256 } from "@sotto/crypto";
 import {
+  ACCOUNT_ID_BYTES,
   bytesToHex,
+  CONTENT_ID_BYTES,
   type ContentKind,
   equalBytes,
   type HybridTime,
   isEncodedAs,
+  utf8ToBytes,
 } from "@sotto/wire";
 import type {
   AccountDevices,
@@ -17,6 +21,7 @@ import type {
   GroupRow,
   GroupSlice,
   LiveState,
+  MessageId,
   MessageRow,
   MessageStatus,
   OutboxRow,
@@ -58,6 +63,8 @@ export interface Draft {
   outbox: readonly OutboxRow[];
   /** The store has the message that this input brings: see `asKnown`. */
   readonly known: boolean;
+  /** The store has a message of that id by somebody else: see `asTaken`. */
+  readonly taken: boolean;
   readonly addMessages: Map<string, MessageRow>;
   readonly putMessages: Map<string, MessageRow>;
   readonly putOutbox: Map<string, OutboxRow>;
@@ -80,7 +87,7 @@ export function createDraft(
   slice: Slice,
   conversation: ConversationRecord,
   env: Env,
-  known: boolean,
+  { known, taken }: Pick<Draft, "known" | "taken">,
 ): Draft {
   return {
     env,
@@ -90,6 +97,7 @@ export function createDraft(
     live: slice.live,
     outbox: slice.outbox,
     known,
+    taken,
     addMessages: new Map(),
     putMessages: new Map(),
     putOutbox: new Map(),
@@ -209,8 +217,20 @@ export function deleteOutbox(draft: Draft, id: string): void {
   draft.dirty = true;
 }
 
+/** An id of its own for a message whose id somebody else used, who may have read it first: over its author and its id. */
+const idBeside = ({ order }: MessageRow): MessageId =>
+  bytesToHex(sha256(utf8ToBytes(order.slice(-AUTHORED_CHARACTERS)))).slice(0, 2 * CONTENT_ID_BYTES);
+
+/** author account id 40 hex | id 32 hex, at the end of an order key. */
+const AUTHORED_CHARACTERS = 2 * ACCOUNT_ID_BYTES + 2 * CONTENT_ID_BYTES;
+
+/** The same thing said once more, and not something else under the same id. */
+export const isSameMessage = (a: MessageRow, b: MessageRow): boolean =>
+  a.own === b.own && a.author === b.author;
+
 /** A new row. Whatever comes from outside is only ever added: nothing may write over what is shown. */
-export function addMessage(draft: Draft, row: MessageRow): void {
+export function addMessage(draft: Draft, said: MessageRow): void {
+  const row = draft.taken ? { ...said, id: idBeside(said) } : said;
   draft.addMessages.set(row.id, row);
   draft.dirty = true;
   const { last } = draft.conversation;

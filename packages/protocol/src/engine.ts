@@ -62,7 +62,7 @@ export const WAKE_MAX_MS = 24 * 3_600_000;
 
 /**
  * What to step with after the store answered `known`: the same input, and that there is a message of its id.
- * It is then a duplicate, whoever wrote the one that is stored.
+ * It is then a duplicate.
  */
 export function asKnown(input: Input): Input {
   switch (input.kind) {
@@ -73,6 +73,19 @@ export function asKnown(input: Input): Input {
       return { ...input, known: true };
     default:
       return input;
+  }
+}
+
+/** The same for `taken`: what this input brings is shown beside the message that has its id. */
+export function asTaken(input: Input): Input {
+  switch (input.kind) {
+    case "frame":
+    case "post":
+    case "answer-change":
+      return { ...input, taken: true };
+    default:
+      // Nobody can have used the id of an own text before it was written.
+      return asKnown(input);
   }
 }
 
@@ -133,12 +146,12 @@ function begin(slice: Slice, input: Input, env: Env): Draft | undefined {
     input.kind === "start-group" ||
     input.kind === "start-post";
   if (slice.conversation !== undefined) {
-    const known = "known" in input;
-    return isStart ? undefined : createDraft(slice, slice.conversation, env, known);
+    const stored = { known: "known" in input, taken: "taken" in input };
+    return isStart ? undefined : createDraft(slice, slice.conversation, env, stored);
   }
   if (!isStart) return undefined;
   const conversation = newConversation(input.id, { state: "notes" }, env.now);
-  const draft = createDraft(slice, conversation, env, false);
+  const draft = createDraft(slice, conversation, env, { known: false, taken: false });
   draft.dirty = true;
   return draft;
 }

@@ -3,8 +3,8 @@ export { isListMark, type ListMark, NO_LIST_MARK } from "@sotto/crypto";
 export { ASK_AGAIN_MS, LATER_LISTS_MAX } from "./devices.ts";
 export { NO_DEVICES } from "./directory.ts";
 export { MISSING_PATIENCE_MS, OFFER_AGAIN_MS, OFFERS_MAX } from "./ways.ts";
-export { NOTICES_MAX, OUTBOX_MAX, PREVIEW_CHARACTERS_MAX } from "./draft.ts";
-export { asKnown, step, WAKE_MAX_MS } from "./engine.ts";
+export { isSameMessage, NOTICES_MAX, OUTBOX_MAX, PREVIEW_CHARACTERS_MAX } from "./draft.ts";
+export { asKnown, asTaken, step, WAKE_MAX_MS } from "./engine.ts";
 export { RECEIVED_MAX } from "./received.ts";
 export {
   DIRECT_AGAIN_MS,
@@ -25,7 +25,14 @@ export { ANSWER_PAGES_MAX, INTRODUCTIONS_MAX, TOLD_MAX } from "./group-inbox.ts"
 export { GROUP_SENT_MAX } from "./group-outbox.ts";
 export { GROUPS_MAX, INTRODUCERS_MAX, PRESENTED_MAX } from "./group-pairs.ts";
 export { WAYS_MAX } from "./topic.ts";
-export { beginsContact, type Route, routeOf, UNLISTED_GROUPS_MAX } from "./route.ts";
+export {
+  beginsContact,
+  GROUPS_HERE_MAX,
+  type Route,
+  routeOf,
+  STRANGERS_MAX,
+  UNLISTED_GROUPS_MAX,
+} from "./route.ts";
 export { accountAddress, groupAddress, memberAddress } from "./address.ts";
 export * from "./ports.ts";
 export {

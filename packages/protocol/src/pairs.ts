@@ -44,6 +44,7 @@ import { tellGroup } from "./group-ways.ts";
 import type { GroupPost } from "./group-ports.ts";
 import { newQueue, requestQueue } from "./queue.ts";
 import { NO_SPARES } from "./repair.ts";
+import { isReturned } from "./route.ts";
 import type { DeviceOffer, MessageRow, OutboxRow, Path, PostRow } from "./ports.ts";
 
 /** False when it begins nothing: the post is then taken by nobody. */
@@ -146,6 +147,10 @@ export async function onPost(draft: Draft, row: PostRow): Promise<void> {
   draft.takePosts.add(row.id);
   draft.dirty = true;
   const { post: what, from } = row;
+  if (isReturned(row, draft.conversation.id)) {
+    drop(draft, "unexpected");
+    return;
+  }
   if (draft.conversation.peer.state === "group") {
     await onPostToGroup(draft, what, row);
     return;

@@ -456,7 +456,7 @@ export interface Change {
   /** Version the step started from; 0 when the conversation is new. */
   readonly expectedVersion: number;
   readonly conversation: ConversationRecord;
-  /** New rows. When the conversation has a row of such an id, the whole change is refused as `known`. */
+  /** New rows. When the conversation has a row of such an id, the whole change is refused as `known` or `taken`. */
   readonly addMessages: readonly MessageRow[];
   /** Own rows whose sign changed: written over what is there. */
   readonly putMessages: readonly MessageRow[];
@@ -485,10 +485,10 @@ export interface StoreEvent {
 export type CommitResult =
   | { readonly ok: true }
   /**
-   * conflict: another writer was faster; load again. known: there is a message of that id; step again with
-   * `asKnown`. full: the disk or quota is full. closed: the store is gone.
+   * conflict: another writer was faster; load again. known: there is that message (`isSameMessage`); step again with
+   * `asKnown`. taken: there is one of that id by somebody else; step again with `asTaken`. full: the disk or quota is full. closed: the store is gone.
    */
-  | { readonly ok: false; readonly reason: "conflict" | "known" | "full" | "closed" };
+  | { readonly ok: false; readonly reason: "conflict" | "known" | "taken" | "full" | "closed" };
 
 export interface MessagePage {
   /** Ascending by `order`. */

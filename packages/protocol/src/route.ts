@@ -10,6 +10,10 @@ import type { ConversationId, GroupSlice, PostRow, Slice } from "./ports.ts";
 
 /** Groups that this device was told of and has never been in; one more is not begun. */
 export const UNLISTED_GROUPS_MAX = 64;
+/** Groups in all; what tells of one more is dropped. */
+export const GROUPS_HERE_MAX = 1_024;
+/** People known from groups alone; one more is not begun: with them nothing is exchanged until others are gone. */
+export const STRANGERS_MAX = 8_192;
 
 export type Route =
   | { readonly kind: "to"; readonly id: ConversationId }
@@ -38,20 +42,53 @@ function addressOf(cert: DeviceCert): string {
 
 function routeToAccount(row: PostRow, slices: ReadonlyMap<ConversationId, Slice>): Route {
   let unlisted: ConversationId | undefined;
+  let strangers = 0;
   for (const [id, { self, conversation }] of slices) {
     if (conversation === undefined || conversation.parent !== undefined) continue;
     const { peer } = conversation;
+    if (!conversation.listed) strangers++;
     if (peer.state === "notes" && addressOf(self.cert) === row.to) return { kind: "to", id };
     if (peer.state !== "open" || addressOf(peer.contact.cert) !== row.to) continue;
     if (conversation.listed) return { kind: "to", id };
     unlisted = id;
   }
   if (unlisted !== undefined) return { kind: "to", id: unlisted };
-  if (beginsContact(row) || row.post.kind === "presented") return { kind: "begins" };
-  // Nobody need wait for what leads to somebody unknown: it is offered again.
-  const isLost = row.post.kind === "way" || row.post.kind === "pass";
-  return isLost ? { kind: "to", id: row.from } : { kind: "waits" };
+  const begins = row.post.kind === "presented" && strangers < STRANGERS_MAX;
+  if (begins || beginsContact(row)) return { kind: "begins" };
+  if (row.post.kind === "presented") return { kind: "to", id: row.from };
+  return isVain(row, slices) ? { kind: "to", id: row.from } : { kind: "waits" };
 }
+
+/** Whether nobody need wait until that account is known here. */
+function isVain({ to, post }: PostRow, slices: ReadonlyMap<ConversationId, Slice>): boolean {
+  switch (post.kind) {
+    // Offered again.
+    case "way":
+    case "pass":
+      return true;
+    case "content": {
+      const decoded = decodeContent(post.content);
+      return decoded.ok && decoded.value.kind === "offer";
+    }
+    // Only a group that both are in brings this account here.
+    case "follow":
+    case "deliver":
+    case "present":
+      return ![...slices.values()].some((slice) => isTogether(slice, to.slice("account:".length)));
+    default:
+      return false;
+  }
+}
+
+function isTogether({ conversation, group }: Slice, account: string): boolean {
+  const peer = conversation?.peer;
+  const members = group?.row?.log.state.members;
+  return peer?.state === "group" && peer.member && members?.has(account) === true;
+}
+
+/** What nobody took is back where it came from. */
+export const isReturned = ({ from, to }: PostRow, id: ConversationId): boolean =>
+  from === id && to.startsWith("account:");
 
 function routeToGroup(
   row: PostRow,
@@ -59,12 +96,15 @@ function routeToGroup(
   slices: ReadonlyMap<ConversationId, Slice>,
 ): Route {
   let unlisted = 0;
+  let count = 0;
   for (const [id, { conversation }] of slices) {
     if (conversation?.peer.state !== "group") continue;
     if (conversation.peer.group === group) return { kind: "to", id };
+    count++;
     if (!conversation.listed) unlisted++;
   }
-  if (unlisted < UNLISTED_GROUPS_MAX && beginsGroup(row, group)) return { kind: "begins" };
+  const hasRoom = unlisted < UNLISTED_GROUPS_MAX && count < GROUPS_HERE_MAX;
+  if (hasRoom && beginsGroup(row, group)) return { kind: "begins" };
   return { kind: "to", id: row.from };
 }
 

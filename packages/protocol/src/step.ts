@@ -42,6 +42,8 @@ export type Input =
       readonly row: PostRow;
       /** Made by `asKnown`. */
       readonly known?: true;
+      /** Made by `asTaken`. */
+      readonly taken?: true;
     }
   /** The relay has made this conversation's queue. */
   | { readonly kind: "queue-ready"; readonly address: QueueAddress }
@@ -75,6 +77,8 @@ export type Input =
       readonly answer: "reject" | "accept" | "accept-compared";
       /** Made by `asKnown`. */
       readonly known?: true;
+      /** Made by `asTaken`. */
+      readonly taken?: true;
     }
   /** A sealed unit for this conversation. */
   | {
@@ -83,6 +87,8 @@ export type Input =
       readonly source: Source;
       /** Made by `asKnown`. */
       readonly known?: true;
+      /** Made by `asTaken`. */
+      readonly taken?: true;
     }
   /** What became of a `transmit` effect. */
   | {

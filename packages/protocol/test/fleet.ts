@@ -12,12 +12,14 @@ import {
 import {
   accountAddress,
   asKnown,
+  asTaken,
   type ConversationId,
   type ConversationRecord,
   type CryptoBackend,
   type Effect,
   INITIAL_LIVE,
   type Input,
+  isSameMessage,
   type MessageRow,
   type OutboxRow,
   type GroupRow,
@@ -313,12 +315,15 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
     async function run(id: ConversationId, slice: Slice, input: Input): Promise<readonly Effect[]> {
       const before = { ...slice, self: machine.self };
       let stepped = await step(before, input, env());
-      const isKnown = stepped.effects.some(
-        (one) =>
-          one.kind === "commit" &&
-          one.change.addMessages.some((row) => machine.messages.has(`${id}/${row.id}`)),
+      const added = stepped.effects.flatMap((one) =>
+        one.kind === "commit" ? one.change.addMessages : [],
       );
-      if (isKnown) stepped = await step(before, asKnown(input), env());
+      for (const row of added) {
+        const stored = machine.messages.get(`${id}/${row.id}`);
+        if (stored === undefined) continue;
+        const told = isSameMessage(stored, row) ? asKnown(input) : asTaken(input);
+        stepped = await step(before, told, env());
+      }
       if (stepped.slice.conversation === undefined) {
         note(stepped.effects);
         return stepped.effects;

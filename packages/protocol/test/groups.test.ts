@@ -12,6 +12,7 @@ import {
   ASK_AGAIN_MS,
   GROUP_SENT_MAX,
   groupAddress,
+  GROUPS_HERE_MAX,
   GROUPS_MAX,
   INTRODUCERS_MAX,
   INTRODUCTIONS_MAX,
@@ -20,6 +21,7 @@ import {
   routeOf,
   type Slice,
   TOLD_MAX,
+  STRANGERS_MAX,
   UNLISTED_GROUPS_MAX,
 } from "@sotto/protocol";
 import {
@@ -100,6 +102,43 @@ describe("a member", () => {
     expect(cy.dropped).toContain("unexpected");
     // Nor receipted: an own device of Cy's may yet say that she knows him.
     expect(bob.stored(id).map(({ awaits }) => awaits)).toEqual([said]);
+  });
+
+  it("cannot keep a message from others by using its id for one of its own", async () => {
+    const { fleet, ann, bob, cy } = await three();
+    const said = await say(ann, "I do not agree");
+    await fleet.settleFor(({ to }) => to === cy);
+    expect(read(cy)).toEqual(["I do not agree"]);
+    cy.messages.delete(`${cy.groupOf()}/${said}`);
+    await cy.feed(cy.groupOf(), { kind: "send-text", id: said, text: "anything" });
+    await fleet.settleFor(({ from }) => from === cy);
+    expect(read(bob)).toEqual(["anything"]);
+    await fleet.pass(5_000);
+    expect(read(bob).toSorted()).toEqual(["I do not agree", "anything"]);
+    expect(ann.status(ann.groupOf(), said)).toBe("delivered");
+    expect(bob.messages.size).toBe(2);
+  });
+
+  it("whose clock is at the end of time takes nobody else's there", async () => {
+    const { fleet, ann, bob, cy } = await three();
+    const at = cy.slices.get(cy.groupOf())!;
+    const clock = { ms: 2 ** 47, counter: 0xffe0 };
+    cy.slices.set(cy.groupOf(), { ...at, conversation: { ...at.conversation!, clock } });
+    await say(cy, "last for ever");
+    await fleet.pass(1_000);
+    for (let time = 0; time < 20; time++) {
+      await say(ann, `still here ${time}`);
+      await say(bob, `so am I ${time}`);
+      await fleet.pass(1_000);
+    }
+    for (const one of [ann, bob]) {
+      expect(read(one)).toEqual(
+        expect.arrayContaining(["last for ever", "still here 19", "so am I 19"]),
+      );
+    }
+    await remove(ann, cy);
+    await fleet.pass(2_000);
+    expect(bob.membersIn(bob.groupOf())).toHaveLength(2);
   });
 
   it("who is known from groups alone has all its texts taken once an own device says that the person knows it", async () => {
@@ -806,5 +845,57 @@ describe("a limit", () => {
     });
     expect(routeOf(row, new Map(unlisted.slice(1)))).toEqual({ kind: "begins" });
     expect(routeOf(row, new Map(unlisted))).toEqual({ kind: "to", id: "pair" });
+    const groups = Array.from({ length: GROUPS_HERE_MAX }, (_, index): [string, Slice] => {
+      const peer = { ...known, group: fake(index, 64) };
+      return [fake(index, 32), { ...slice, conversation: { ...conversation, peer } }];
+    });
+    expect(routeOf(row, new Map(groups.slice(1)))).toEqual({ kind: "begins" });
+    expect(routeOf(row, new Map(groups))).toEqual({ kind: "to", id: "pair" });
+  });
+
+  it(`keeps ${STRANGERS_MAX} people who are known from groups alone`, async () => {
+    const { bob } = await three();
+    const [stranger] = [...bob.slices.values()].filter(
+      ({ conversation }) => conversation?.listed === false,
+    );
+    if (stranger === undefined) throw new Error("nobody is unknown");
+    const content = new Uint8Array(0);
+    const row = {
+      id: messageId(),
+      from: "group",
+      to: `account:${fake(1, 40)}`,
+      sequence: 1,
+      post: { kind: "presented", by: fake(2, 40), content },
+    } as const;
+    const all = Array.from({ length: STRANGERS_MAX }, (_, index): [string, Slice] => [
+      fake(index, 32),
+      stranger,
+    ]);
+    expect(routeOf(row, new Map(all.slice(1)))).toEqual({ kind: "begins" });
+    expect(routeOf(row, new Map(all))).toEqual({ kind: "to", id: "group" });
+  });
+
+  it("of waiting: nobody waits for somebody unknown who is in no group with this account", async () => {
+    const { bob } = await three();
+    const account = fake(1, 40);
+    const route = (post: Post) =>
+      routeOf(
+        { id: messageId(), from: "there", to: `account:${account}`, sequence: 1, post },
+        bob.slices,
+      );
+    const back = { kind: "to", id: "there" };
+    expect(route({ kind: "follow", on: true })).toEqual(back);
+    expect(route({ kind: "present", group: "", to: [] })).toEqual(back);
+    expect(route({ kind: "deliver", awaits: "", content: entropy(8) })).toEqual(back);
+    expect(route({ kind: "settled", awaits: "", path: "relay" })).toEqual({ kind: "waits" });
+    const slice = bob.slices.get(bob.groupOf());
+    const row = slice?.group?.row;
+    if (slice === undefined || row === undefined) throw new Error("no group");
+    const [member] = row.log.state.members.values();
+    if (member === undefined) throw new Error("nobody is in it");
+    const members = new Map(row.log.state.members).set(account, member);
+    const log = { ...row.log, state: { ...row.log.state, members } };
+    bob.slices.set("other", { ...slice, group: { row: { ...row, log }, senders: new Map() } });
+    expect(route({ kind: "follow", on: true })).toEqual({ kind: "waits" });
   });
 });

@@ -6,6 +6,7 @@
  */
 import {
   asKnown,
+  asTaken,
   type CommitResult,
   type ConversationId,
   type ConversationRecord,
@@ -224,6 +225,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       const isOver = commit.reason === "full" || commit.reason === "closed";
       if (isOver || conflicts >= CONFLICTS_MAX) return { commit, dropped: [] };
       if (commit.reason === "known") asked = asKnown(asked);
+      else if (commit.reason === "taken") asked = asTaken(asked);
       else await reload(entry, id);
     }
   }
@@ -231,15 +233,17 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   /** What follows from a commit that the store has. */
   function stored(entry: Entry, stepped: Stepped): readonly DropReason[] {
     const wasOpen = entry.slice.conversation?.peer.state === "open";
+    const knewMembers = entry.slice.group?.row?.log.state.members;
     entry.slice = stepped.slice;
     const changes = stepped.effects.flatMap((one) => (one.kind === "commit" ? [one.change] : []));
     const changedSelf = changes.find((change) => change.self !== undefined)?.self;
     if (changedSelf !== undefined) adoptSelf(changedSelf);
     const reasons = act(entry, stepped.effects);
     for (const { addPosts } of changes) for (const row of addPosts) deliver(row);
-    // Somebody is known from here on: what waited for that is for this conversation.
+    // Somebody is known from here on: what waited for that is for this conversation. Or nobody will bring them any more.
     const isOpen = stepped.slice.conversation?.peer.state === "open";
-    if (isOpen && !wasOpen) for (const row of parked.splice(0)) deliver(row);
+    const isChanged = stepped.slice.group?.row?.log.state.members !== knewMembers;
+    if ((isOpen && !wasOpen) || isChanged) for (const row of parked.splice(0)) deliver(row);
     // Every conversation has something to say about another list of the own devices.
     if (changedSelf !== undefined) shell.feedAll({ kind: "wake" });
     options.changed();

@@ -218,9 +218,9 @@ export function storeAcceptance(
       expect((await store.messages("a", { limit: 50 })).rows).toEqual([relayed]);
     });
 
-    for (const [whose, own] of [
-      ["an own", true],
-      ["a received", false],
+    for (const [whose, own, reason] of [
+      ["an own", true, "taken"],
+      ["a received", false, "known"],
     ] as const) {
       test(`that adds a row under the id of ${whose} one is refused whole`, async (store) => {
         const kept = sampleMessage("a", 1, { own });
@@ -235,7 +235,7 @@ export function storeAcceptance(
         const before = await store.loadAll();
         const told: StoreEvent[] = [];
         store.watch((event) => told.push(event));
-        // Of another time, so of another place in the order: the id alone decides.
+        // Of another time, so of another place in the order: id and author decide.
         const forged = { ...sampleMessage("a", 5, { own: false, text: "forged" }), id: kept.id };
         const change = sampleChange("a", 2, {
           addMessages: [sampleMessage("a", 2), forged],
@@ -245,7 +245,7 @@ export function storeAcceptance(
           takePosts: [samplePost("a", 1).id],
           self: sampleSelf("Alice B."),
         });
-        expect(await store.commit(change)).toEqual({ ok: false, reason: "known" });
+        expect(await store.commit(change)).toEqual({ ok: false, reason });
         expect(await store.loadAll()).toEqual(before);
         expect((await store.messages("a", { limit: 50 })).rows).toEqual([kept, waiting]);
         expect(await store.loadSelf()).toEqual(sampleSelf("Alice"));

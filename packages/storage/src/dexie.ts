@@ -25,6 +25,7 @@ import { Dexie, type Table, type Transaction } from "dexie";
 import { isGroup, isSender } from "./group-rows.ts";
 import {
   byOrigin,
+  clashOf,
   isConversation,
   isMessage,
   isOutbox,
@@ -168,7 +169,8 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     if ((stored?.version ?? 0) !== change.expectedVersion) return { ok: false, reason: "conflict" };
     const keys = change.addMessages.map((row): MessageKey => [row.conversation, row.id]);
     const known = await messages.bulkGet(keys);
-    if (known.some((row) => row !== undefined)) return { ok: false, reason: "known" };
+    const reason = clashOf(change.addMessages, known);
+    if (reason !== undefined) return { ok: false, reason };
     const arrived = await messages.bulkGet(
       [...new Set(delivered)].map((id): MessageKey => [conversation.id, id]),
     );

@@ -15,7 +15,7 @@ import type {
   Store,
   StoreEvent,
 } from "@sotto/protocol";
-import { byOrigin, rowsOf } from "./rows.ts";
+import { byOrigin, clashOf, rowsOf } from "./rows.ts";
 import { StorageError } from "./storage-error.ts";
 
 export interface MemoryStoreOptions {
@@ -79,9 +79,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       if ((conversations.get(conversation.id)?.version ?? 0) !== change.expectedVersion) {
         return { ok: false, reason: "conflict" };
       }
-      if (rows.addMessages.some((row) => messages.has(keyOf(row)))) {
-        return { ok: false, reason: "known" };
-      }
+      const before = rows.addMessages.map((row) => messages.get(keyOf(row)));
+      const reason = clashOf(rows.addMessages, before);
+      if (reason !== undefined) return { ok: false, reason };
       conversations.set(conversation.id, conversation);
       const stored = [...new Set(rows.delivered)]
         .map((id) => messages.get(`${conversation.id}/${id}`))

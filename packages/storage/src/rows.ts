@@ -28,7 +28,7 @@ import type {
   Spares,
   StoreEvent,
 } from "@sotto/protocol";
-import { isListMark, NO_SPARES } from "@sotto/protocol";
+import { isListMark, isSameMessage, NO_SPARES } from "@sotto/protocol";
 import {
   type DeviceCert,
   DEVICE_ID_BYTES,
@@ -465,6 +465,21 @@ export function withoutDamage(row: unknown): ConversationRecord | undefined {
   return isConversation(mended) ? mended : undefined;
 }
 export const isMessage = (row: unknown): row is MessageRow => message(row);
+
+/** Whether new messages are there already. `stored`: what has the id of each. A damaged row is what it was. */
+export function clashOf(
+  added: readonly MessageRow[],
+  stored: readonly unknown[],
+): "known" | "taken" | undefined {
+  const clashes = added.flatMap((row, at) => {
+    const before = stored[at];
+    if (before === undefined) return [];
+    return isMessage(before) && !isSameMessage(before, row)
+      ? ["taken" as const]
+      : ["known" as const];
+  });
+  return clashes.includes("known") ? "known" : clashes[0];
+}
 /** A row with nothing to send, sealed or not, is damaged too. */
 export const isOutbox = (row: unknown): row is OutboxRow =>
   outboxRow(row) &&
