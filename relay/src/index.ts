@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { nodeBackend } from "@sotto/engines/node";
 import type { RelayIdentity } from "./core/connection.ts";
+import { KEYS } from "./config/keys.ts";
 import { type Limits, limitsOf } from "./config/limit-keys.ts";
 import { createExchange } from "./core/exchange.ts";
 import type { MailLimits } from "./core/mailbox.ts";
@@ -29,6 +30,8 @@ import { proofBackend } from "./node/proofs.ts";
 import { type HttpServer, startHttp } from "./node/server.ts";
 import { createStaticFiles } from "./node/static-files.ts";
 import { openSqliteStore } from "./node/store/sqlite.ts";
+import { startStun } from "./node/stun-server.ts";
+import { createIceServers } from "./node/turn.ts";
 
 /** With the limits an operator may choose (CONFIG.md). */
 export interface RelayOptions extends Partial<Limits> {
@@ -48,6 +51,14 @@ export interface RelayOptions extends Partial<Limits> {
   /** PEM files; both or neither. Undefined: HTTP. */
   readonly tlsCertificate?: string | undefined;
   readonly tlsKey?: string | undefined;
+  /** STUN and TURN servers that clients are told of (SPEC.md §8). */
+  readonly turnUrls?: readonly string[];
+  /** What this relay shares with them. */
+  readonly turnSecret?: string | undefined;
+  /** Seconds that a credential serves. */
+  readonly turnTtl?: number;
+  /** UDP port of this relay's own STUN; 0: any free one. */
+  readonly stunPort?: number | "off";
   /** The operator's listener. Undefined or "off": none. 0: any free port. */
   readonly operationsPort?: number | "off" | undefined;
   readonly operationsHost?: string;
@@ -63,6 +74,8 @@ export interface Relay {
   readonly port: number;
   /** Undefined without the operator's listener. */
   readonly operationsPort: number | undefined;
+  /** Undefined without STUN of its own. */
+  readonly stunPort: number | undefined;
   /** Ed25519, 32 bytes: what clients pin. */
   readonly relayKey: Uint8Array;
   /** Undefined without circuits. */
@@ -250,12 +263,27 @@ async function start(
     circuit = opened;
     endings.push(() => opened.close());
   }
+  const stun =
+    options.stunPort === undefined || options.stunPort === "off"
+      ? undefined
+      : await startStun(options.stunPort, () => performance.now());
+  if (stun !== undefined) endings.push(() => stun.close());
+  const ownStun = stun === undefined ? [] : [`stun:${new URL(url).hostname}:${stun.port}`];
+  const iceServers = createIceServers(
+    {
+      urls: [...ownStun, ...(options.turnUrls ?? [])],
+      secret: options.turnSecret,
+      ttlSeconds: options.turnTtl ?? KEYS.turnTtl.fallback,
+    },
+    Date.now,
+  );
   hub = createHubServer(
     {
       exchange,
       env,
       identity,
       circuit: circuit !== undefined,
+      iceServers,
       mailLimits,
       authMs: limits.authMs,
     },
@@ -307,6 +335,7 @@ async function start(
     url,
     port: served.port,
     operationsPort: operations?.port,
+    stunPort: stun?.port,
     relayKey: identity.publicKey,
     peerId: circuit?.peerId,
     counters: () => ({ ...counters }),
@@ -362,6 +391,7 @@ const createCounters = (): Record<Counter, number> => ({
   signalled: 0,
   expired: 0,
   "store-failed": 0,
+  credential: 0,
   "told-quota": 0,
   "told-limit": 0,
   "told-later": 0,
@@ -380,8 +410,9 @@ export {
   RESERVATIONS_MAX,
   STOP_STREAMS_MAX,
 } from "./node/circuit-limits.ts";
-export { configPage } from "./config/explain.ts";
+export { configPage, printSettings } from "./config/explain.ts";
 export * as stun from "./doctor/stun.ts";
+export { checkTurn } from "./doctor/turn.ts";
 export { operationsPortOf, resolveSettings } from "./config/resolve.ts";
 export { ALERTS, ROWS } from "./kit/dashboard.ts";
 export { type Answers, makeKit } from "./kit/kit.ts";
@@ -404,5 +435,16 @@ export { CIRCUITS_PER_PLACE_MAX } from "./node/server.ts";
 export { DEFAULT_HEADERS } from "./node/static-files.ts";
 export { type Backup, backUp, restore } from "./node/store/backup.ts";
 export { migrate, SCHEMA_VERSION } from "./node/store/schema.ts";
+export {
+  createStunLimits,
+  STUN_BURST,
+  STUN_INTERVAL_MS,
+  STUN_PLACES_MAX,
+  STUN_REQUEST_BYTES_MAX,
+  STUN_TOTAL_BURST,
+  STUN_TOTAL_INTERVAL_MS,
+  stunAnswer,
+} from "./node/stun-server.ts";
+export { createIceServers } from "./node/turn.ts";
 export { openSqliteStore } from "./node/store/sqlite.ts";
 export { watchCertificate } from "./node/tls.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { configPage, operationsPortOf, resolveSettings } from "sotto-relay";
+import { configPage, operationsPortOf, printSettings, resolveSettings } from "sotto-relay";
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const FILE = '[server]\nport = 1\nhost = "::1"\ncircuit = false\n';
@@ -143,3 +143,34 @@ const sotto = (...args: string[]): Promise<{ code: unknown; out: string; err: st
       (error, out, err) => resolve({ code: error?.code ?? 0, out, err }),
     );
   });
+
+test("the secret of TURN is of use, and no command says it", () => {
+  const secret = "correct-horse-battery-staple";
+  const said = (env: Readonly<Record<string, string>>) =>
+    printSettings(resolveSettings({ flags: {}, env }));
+  const printed = said({ SOTTO_TURN_SECRET: secret, SOTTO_TURN_URLS: "turn:a, stun:b:1" });
+  expect(printed).not.toContain(secret);
+  expect(printed).toContain('secret = "(not shown)" # environment\n');
+  expect(printed).toContain('urls = "turn:a,stun:b:1" # environment\n');
+  for (const [text, isGood] of [
+    ["x".repeat(15), false],
+    ["x".repeat(16), true],
+    ["x".repeat(128), true],
+    ["x".repeat(129), false],
+    [`${"x".repeat(16)} `, false],
+  ] as const) {
+    const resolve = () => said({ SOTTO_TURN_SECRET: text });
+    if (isGood) expect(resolve()).not.toContain("xxx");
+    else expect(resolve).toThrow(/^SOTTO_TURN_SECRET: 16 to 128 letters, digits and signs\.$/);
+  }
+});
+
+test.each([
+  ["SOTTO_TURN_URLS", "turn:a,http://b", "Addresses such as"],
+  ["SOTTO_TURN_URLS", Array.from({ length: 9 }, () => "stun:a").join(","), "At most 8."],
+  ["SOTTO_TURN_TTL", "59", "60 to 86400."],
+  ["SOTTO_TURN_TTL", "86401", "60 to 86400."],
+  ["SOTTO_STUN_PORT", "65536", "0 to 65535, or off."],
+])("%s=%s is refused in words", (name, text, words) => {
+  expect(() => resolveSettings({ flags: {}, env: { [name]: text } })).toThrow(words);
+});

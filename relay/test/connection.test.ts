@@ -17,6 +17,10 @@ import {
   BUNDLE_GET_INTERVAL_MS,
   BUNDLES_PER_QUEUE_MAX,
   PLACE_BUNDLE_GET_BURST,
+  PLACE_TURN_BURST,
+  PLACE_TURN_INTERVAL_MS,
+  TURN_BURST,
+  TURN_INTERVAL_MS,
   SCARCE_QUEUE_BURST,
   SCARCE_SHARE,
   CREDIT_BYTES,
@@ -37,6 +41,7 @@ import {
 import {
   append,
   authenticate,
+  type Client,
   newEnvelopeId,
   newLinkId,
   newQueueId,
@@ -85,6 +90,14 @@ const FRAMES: { readonly [T in HubFrame["type"]]: Extract<HubFrame, { type: T }>
   "bundle-put": { type: "bundle-put", alias: 77, linkId: newLinkId(), blob: random(10) },
   "bundle-get": { type: "bundle-get", linkId: newLinkId() },
   bundle: { type: "bundle", blob: random(10) },
+  turn: { type: "turn" },
+  "turn-credential": {
+    type: "turn-credential",
+    ttlSeconds: 1,
+    urls: ["stun:chat.example.com"],
+    username: "",
+    credential: "",
+  },
   ping: { type: "ping" },
   pong: { type: "pong" },
   ok: { type: "ok" },
@@ -102,6 +115,7 @@ const ANSWERS: Partial<Record<HubFrame["type"], object | undefined>> = {
   ack: GONE,
   "bundle-put": GONE,
   "bundle-get": GONE,
+  turn: GONE,
   ping: { type: "pong" },
   pong: undefined,
 };
@@ -509,6 +523,50 @@ describe("limits", () => {
       }
       expect(await make(place)).toMatchObject({ type: "error", code: "limit" });
     }
+  });
+
+  describe("TURN credentials", () => {
+    const servers = {
+      ttlSeconds: 600,
+      urls: ["turn:chat.example.com"],
+      username: "1:a",
+      credential: "b",
+    };
+    const iceServers = () => servers;
+    const turn = { type: "turn" } as const;
+    const isGiven = async (client: Client): Promise<boolean> =>
+      (await client.request(turn)).type === "turn-credential";
+
+    test("a burst per connection, then one per interval", async () => {
+      const world = createWorld({ iceServers });
+      const { client } = await world.connect();
+      expect(await client.request(turn)).toEqual({ type: "turn-credential", ...servers });
+      for (let given = 1; given < TURN_BURST; given++) expect(await isGiven(client)).toBe(true);
+      expect(await client.request(turn)).toEqual({
+        type: "error",
+        code: "later",
+        retryAfterMs: TURN_INTERVAL_MS,
+      });
+      world.clock.advance(TURN_INTERVAL_MS);
+      expect(await isGiven(client)).toBe(true);
+      expect(await isGiven(client)).toBe(false);
+      expect(world.counters.get("credential")).toBe(TURN_BURST + 1);
+    });
+
+    test("a burst per place, whatever the connections and keys, then one per interval", async () => {
+      const world = createWorld({ iceServers });
+      for (let given = 0; given < PLACE_TURN_BURST; given++) {
+        const { client } = await world.connect(random(32), "here");
+        expect(await isGiven(client)).toBe(true);
+        client.close();
+      }
+      const { client } = await world.connect(random(32), "here");
+      expect(await isGiven(client)).toBe(false);
+      expect(await isGiven((await world.connect(random(32), "there")).client)).toBe(true);
+      world.clock.advance(PLACE_TURN_INTERVAL_MS);
+      expect(await isGiven(client)).toBe(true);
+      expect(await isGiven(client)).toBe(false);
+    });
   });
 
   test("fetching offers: a burst, then one per interval", async () => {

@@ -1,5 +1,4 @@
 /** `sotto-relay doctor`: finds nothing wrong with a good relay, and each thing that can be wrong with a bad one. */
-import { spawn } from "node:child_process";
 import { createServer, type Server } from "node:http";
 import { connect as connectTcp } from "node:net";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -9,6 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { makeKit, startRelay, type Relay, type RelayOptions } from "sotto-relay";
 import { makeCertificate } from "./certificates.ts";
 import { killAll, run } from "./relay-process.ts";
+import { hasTurnserver, startTurnserver, TURN_SECRET } from "./turnserver.ts";
 
 let directory: string;
 const relays: Relay[] = [];
@@ -195,43 +195,16 @@ test("a machine that allows too few open files is found", async () => {
   expect(gone.bad.map(({ name }) => name)).toEqual(expect.arrayContaining(["disk", "room"]));
 });
 
-const TURNSERVER = process.env["SOTTO_TURNSERVER"] ?? "turnserver";
-const hasTurn = await new Promise<boolean>((resolve) => {
-  const child = spawn(TURNSERVER, ["--version"], { stdio: "ignore" });
-  child.once("error", () => resolve(false));
-  child.once("exit", () => resolve(true));
-});
-
 /** The real thing, where it is installed: apt-get install coturn. */
-test.skipIf(!hasTurn)("a TURN server is asked as browsers ask it", async () => {
+test.skipIf(!hasTurnserver)("a TURN server is asked as browsers ask it", async () => {
   const secret = join(directory, "secret");
-  writeFileSync(secret, "correct-horse\n");
-  const common = [
-    "-n",
-    "--listening-ip",
-    "127.0.0.1",
-    "--relay-ip",
-    "127.0.0.1",
-    "--log-file",
-    "stdout",
-  ];
-  const turn = async (port: number, ...args: readonly string[]) => {
-    const child = spawn(TURNSERVER, [...common, "--listening-port", String(port), ...args], {
-      cwd: directory,
-      stdio: ["ignore", "pipe", "ignore"],
-    });
+  writeFileSync(secret, `${TURN_SECRET}\n`);
+  const turn = async (...args: readonly string[]) => {
+    const { port, stop } = await startTurnserver(args);
     try {
-      let said = "";
-      await new Promise<void>((resolve, reject) => {
-        child.once("exit", () => reject(new Error(said)));
-        child.stdout.on("data", (part) => {
-          said += String(part);
-          if (said.includes("IO method (auth thread)")) resolve();
-        });
-      });
       return await doctor("--turn", `127.0.0.1:${port}`, "--turn-secret-file", secret);
     } finally {
-      child.kill("SIGKILL");
+      stop();
     }
   };
   // What `init` writes, but for where it may write itself.
@@ -243,7 +216,7 @@ test.skipIf(!hasTurn)("a TURN server is asked as browsers ask it", async () => {
     storeGiB: 4,
     turn: true,
   } as const;
-  const written = makeKit(answers, "correct-horse").get("turnserver.conf")?.text ?? "";
+  const written = makeKit(answers, TURN_SECRET).get("turnserver.conf")?.text ?? "";
   const config = written.replaceAll("/var/tmp/", `${directory}/`).replace(/^log-file=.*$/m, "");
   const toArgs = (text: string): readonly string[] =>
     text
@@ -255,13 +228,37 @@ test.skipIf(!hasTurn)("a TURN server is asked as browsers ask it", async () => {
           ? []
           : [`--${name}`, ...(value === undefined ? [] : [value])];
       });
-  const closed = await turn(42_701, ...toArgs(config));
+  const closed = await turn(...toArgs(config));
   expect(closed).toMatchObject({ code: 0, bad: [], names: ["turn", "turn peers"] });
   const careless = config.replace(/^denied-peer-ip=.*$/gm, "");
-  const open = await turn(42_702, ...toArgs(careless));
+  const open = await turn(...toArgs(careless));
   expect(open.bad).toMatchObject([{ name: "turn peers", result: "fail" }]);
   writeFileSync(secret, "another secret");
-  const wrong = await turn(42_703, ...toArgs(config));
+  const wrong = await turn(...toArgs(config));
   expect(wrong.bad).toMatchObject([{ name: "turn", result: "fail" }]);
   expect(wrong.bad[0]?.words).toContain("(401)");
 });
+
+test.skipIf(!hasTurnserver)(
+  "what a relay names is asked with the credential that it gives",
+  async () => {
+    const { port, stop } = await startTurnserver();
+    try {
+      const relayWith = (turnSecret: string) =>
+        start({
+          circuit: false,
+          stunPort: 0,
+          turnUrls: [`turn:127.0.0.1:${port}?transport=udp`, "turns:nobody.invalid"],
+          turnSecret,
+        });
+      const good = await doctor((await relayWith(TURN_SECRET)).url);
+      expect(good.names.slice(-3)).toEqual(["stun", "turn", "turn peers"]);
+      // A relay on loopback may have peers there, and this one's clients are told so.
+      expect(good.bad.map(({ name }) => name)).toEqual(["circuits", "turn peers"]);
+      const wrong = await doctor((await relayWith(`${TURN_SECRET}!`)).url);
+      expect(wrong.bad).toContainEqual(expect.objectContaining({ name: "turn", result: "fail" }));
+    } finally {
+      stop();
+    }
+  },
+);

@@ -66,8 +66,20 @@ test.each(["compose", "systemd"] as const)(
     writeFileSync(file, text);
     const data = join(directory, "data");
     const here = ["--host", "127.0.0.1", "--operations-host", "127.0.0.1"];
-    const relay = await startProcess(["--config", file, "--data", data, ...here]);
+    const secret = "correct-horse-battery-staple";
+    const env =
+      makeKit({ ...EXAMPLE, way }, secret)
+        .get("turn.env")
+        ?.text.trim()
+        .split("=") ?? [];
+    const args = ["--config", file, "--data", data, ...here];
+    const relay = await startProcess(args, { [env[0] ?? ""]: env[1] ?? "" });
     expect(relay.url).toBe("https://chat.example.com");
+    // Both have to have the same one.
+    const turnserver = makeKit({ ...EXAMPLE, way }, secret).get("turnserver.conf")?.text;
+    expect(turnserver).toContain(`static-auth-secret=${env[1]}\n`);
+    expect(settings.turnUrls).toContain("turn:chat.example.com:3478?transport=udp");
+    expect(turnserver).toContain("listening-port=3478\n");
   },
 );
 
@@ -132,7 +144,9 @@ test("init asks six questions, writes what follows, and keeps what somebody chan
   expect(first.out().split("\n")[0]?.match(/: /g)).toHaveLength(6);
   for (const [name, { text, secret }] of makeKit(EXAMPLE, "change-me")) {
     const written = readFileSync(join(folder, name), "utf8");
-    expect(written.replace(/^(static-auth-secret)=.{43}$/m, "$1=change-me")).toBe(text);
+    expect(written.replace(/^(static-auth-secret|SOTTO_TURN_SECRET)=.{43}$/m, "$1=change-me")).toBe(
+      text,
+    );
     expect(statSync(join(folder, name)).mode & 0o777).toBe(secret ? 0o600 : 0o644);
   }
   expect(first.out()).toContain(join(folder, "README.md"));
@@ -185,4 +199,13 @@ test.each([
 ])("init for %s people ends with %i", async (people, code) => {
   const { ended } = run(["init", join(directory, "kit")], {}, `a.example\n\n\n${people}\n\n\n`);
   expect(await ended).toBe(code);
+});
+
+test("without a TURN server the relay itself says what people's addresses are", () => {
+  const kit = makeKit({ ...EXAMPLE, turn: false }, "");
+  const file = kit.get("relay.toml")?.text ?? "";
+  const { settings } = resolveSettings({ flags: {}, env: {}, file });
+  expect(settings).toMatchObject({ stunPort: 3_478, turnUrls: [] });
+  expect(kit.get("compose.yaml")?.text).toContain('ports: ["3478:3478/udp"]');
+  expect([...kit.keys()].filter((name) => name.startsWith("turn"))).toEqual([]);
 });

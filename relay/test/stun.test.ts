@@ -58,7 +58,7 @@ test("errors, addresses and timed credentials are what the standards and coturn 
   // openssl dgst -sha1 -hmac secret -binary <<< "1700000000:doctor" (without the newline) | base64
   expect(timedCredential("secret", 1_700_000_000)).toEqual({
     username: "1700000000:doctor",
-    password: "HVhdSu7s5CkjuevueIQRkWcXof4=",
+    credential: "HVhdSu7s5CkjuevueIQRkWcXof4=",
   });
 });
 

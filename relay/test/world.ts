@@ -1,7 +1,7 @@
 /**
  * The core without a machine: a clock that stands still, a disk that can crash or be full, sockets that are calls.
  */
-import { decodeFrame, type HubFrame } from "@sotto/wire";
+import { decodeFrame, type HubFrame, type IceServers } from "@sotto/wire";
 import { nodeBackend } from "sotto-relay";
 import {
   type Counter,
@@ -97,6 +97,7 @@ export function createWorld(
     deletionsOwedMax?: number;
     bytesMax?: number;
     hasDisk?: () => boolean;
+    iceServers?: () => IceServers;
   } = {},
 ): World {
   const clock = createClock();
@@ -169,6 +170,7 @@ export function createWorld(
         env,
         identity,
         circuit: false,
+        iceServers: options.iceServers,
         admits: (proof) =>
           options.admission === undefined || new TextDecoder().decode(proof) === options.admission,
       },

@@ -20,6 +20,14 @@ import {
 } from "./brand.ts";
 import { type ByteReader, createWriter, decodeWith, type Decoded, refuse } from "./bytes.ts";
 import { FIRST_USE_BYTES } from "./address.ts";
+import {
+  type IceServers,
+  isIceServers,
+  TURN_NAME_BYTES_MAX,
+  TURN_TTL_SECONDS_MAX,
+  TURN_URL_BYTES_MAX,
+  TURN_URLS_MAX,
+} from "./ice.ts";
 import { INVITE_BLOB_BYTES_MAX } from "./invite.ts";
 import { ENVELOPE_BYTES_MAX, isBucket } from "./padding.ts";
 
@@ -129,6 +137,9 @@ export type HubFrame =
     }
   | { readonly type: "bundle-get"; readonly linkId: LinkId }
   | { readonly type: "bundle"; readonly blob: Uint8Array }
+  /** Asks where to learn the own address and to be relayed; `gone` when the relay names no such server. */
+  | { readonly type: "turn" }
+  | ({ readonly type: "turn-credential" } & IceServers)
   | { readonly type: "ping" }
   | { readonly type: "pong" }
   | { readonly type: "ok" }
@@ -136,7 +147,7 @@ export type HubFrame =
 
 export type HubFrameType = HubFrame["type"];
 
-/** 0x17 (TURN) and 0x18 (PUSH_SET) are reserved for frames that are not built yet (SPEC.md §9). */
+/** 0x18 (PUSH_SET) is reserved for a frame that is not built yet (SPEC.md §9). */
 const Type: Readonly<Record<HubFrameType, number>> = {
   hello: 0x01,
   auth: 0x02,
@@ -160,8 +171,10 @@ const Type: Readonly<Record<HubFrameType, number>> = {
   bundle: 0x14,
   ping: 0x15,
   pong: 0x16,
+  turn: 0x17,
   ok: 0x19,
   error: 0x1a,
+  "turn-credential": 0x1b,
 };
 
 const typeByCode = new Map(Object.entries(Type).map(([name, code]) => [code, name]));
@@ -232,6 +245,11 @@ export function encodeFrame(request: number, frame: HubFrame): Uint8Array<ArrayB
       return writer.raw(frame.linkId).done();
     case "bundle":
       return writer.raw(frame.blob).done();
+    case "turn-credential":
+      writer.u32(frame.ttlSeconds).u16(frame.urls.length);
+      for (const url of frame.urls) writer.text(url);
+      return writer.text(frame.username).text(frame.credential).done();
+    case "turn":
     case "ping":
     case "pong":
     case "ok":
@@ -347,6 +365,9 @@ function readBody(reader: ByteReader, type: string | undefined): HubFrame {
       return { type, linkId: asLinkId(reader.take(LINK_ID_BYTES)) };
     case "bundle":
       return { type, blob: readInviteBlob(reader) };
+    case "turn-credential":
+      return { type, ...readIceServers(reader) };
+    case "turn":
     case "ping":
     case "pong":
     case "ok":
@@ -402,6 +423,15 @@ function readInviteBlob(reader: ByteReader): Uint8Array<ArrayBuffer> {
   const blob = reader.rest();
   if (blob.length === 0) refuse("malformed");
   return blob.length <= INVITE_BLOB_BYTES_MAX ? blob : refuse("too-large");
+}
+
+function readIceServers(reader: ByteReader): IceServers {
+  const ttlSeconds = reader.u32();
+  if (ttlSeconds > TURN_TTL_SECONDS_MAX) refuse("too-large");
+  const urls = readList(reader, TURN_URLS_MAX, () => reader.text(TURN_URL_BYTES_MAX));
+  const username = reader.text(TURN_NAME_BYTES_MAX);
+  const servers = { ttlSeconds, urls, username, credential: reader.text(TURN_NAME_BYTES_MAX) };
+  return isIceServers(servers) ? servers : refuse("malformed");
 }
 
 function readList<T>(reader: ByteReader, max: number, read: () => T): readonly T[] {

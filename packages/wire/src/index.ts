@@ -10,6 +10,7 @@ export * from "./envelope.ts";
 export * from "./file.ts";
 export * from "./group.ts";
 export * from "./hub.ts";
+export * from "./ice.ts";
 export * from "./invite.ts";
 export * from "./padding.ts";
 export * from "./signal.ts";

@@ -105,6 +105,12 @@ import {
   SIGNAL_BLOB_BYTES_MAX,
   TAG_BYTES,
   concatBytes,
+  type IceServers,
+  isTurnUrl,
+  TURN_NAME_BYTES_MAX,
+  TURN_TTL_SECONDS_MAX,
+  TURN_URLS_MAX,
+  utf8ToBytes,
 } from "@sotto/wire";
 import * as fc from "fast-check";
 
@@ -331,6 +337,22 @@ const linkId = of(24).map(asLinkId);
 const queueId = of(24).map(asQueueId);
 const inviteBlob = upTo(INVITE_BLOB_BYTES_MAX, 1);
 
+const iceUrl = fc.oneof(
+  fc.constantFrom("stun:", "turn:", "turns:").map((scheme) => `${scheme}chat.example.com`),
+  fc.constantFrom("", "?transport=udp", "?transport=tcp").map((way) => `turn:192.0.2.1:3478${way}`),
+  fc.integer({ min: 1, max: 65_535 }).map((port) => `turns:[2001:db8::1]:${port}`),
+);
+const turnName = fc.string({ minLength: 1, maxLength: TURN_NAME_BYTES_MAX / 4, unit: "grapheme" });
+const short = turnName.filter((text) => utf8ToBytes(text).length <= TURN_NAME_BYTES_MAX);
+const iceServers: fc.Arbitrary<IceServers> = record({
+  ttlSeconds: fc.integer({ min: 1, max: TURN_TTL_SECONDS_MAX }),
+  urls: fc.array(iceUrl, { minLength: 1, maxLength: TURN_URLS_MAX }),
+  username: short,
+  credential: short,
+}).map((servers) =>
+  servers.urls.some(isTurnUrl) ? servers : { ...servers, username: "", credential: "" },
+);
+
 /** One per type: the compiler refuses a new frame without one. */
 const frameByType: {
   readonly [Type in HubFrame["type"]]: fc.Arbitrary<
@@ -375,6 +397,8 @@ const frameByType: {
   "bundle-put": record({ alias, linkId, blob: inviteBlob }),
   "bundle-get": record({ linkId }),
   bundle: record({ blob: inviteBlob }),
+  turn: fc.constant({}),
+  "turn-credential": iceServers,
   ping: fc.constant({}),
   pong: fc.constant({}),
   ok: fc.constant({}),

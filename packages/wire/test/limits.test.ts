@@ -55,6 +55,8 @@ import {
   HELLO_HEADER_BYTES,
   helloTranscript,
   HUB_PATH,
+  type IceServers,
+  isIceUrl,
   authTranscript,
   sendTranscript,
   type HubFrame,
@@ -95,6 +97,10 @@ import {
   PARENTS_MAX,
   SEALED_WAY_BYTES_MAX,
   SEALED_WAY_BYTES_MIN,
+  TURN_NAME_BYTES_MAX,
+  TURN_TTL_SECONDS_MAX,
+  TURN_URL_BYTES_MAX,
+  TURN_URLS_MAX,
 } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 
@@ -919,7 +925,7 @@ describe("a hub frame", () => {
     expect(decodeFrame(concatBytes(encoded, bytes(1)))).toEqual(refused("too-large"));
   });
 
-  it.each([0, 0x17, 0x18, 0x1b, 0xff])("of type %d is unknown", (type) => {
+  it.each([0, 0x18, 0x1c, 0xff])("of type %d is unknown", (type) => {
     expect(decodeFrame(bytes(5).with(0, type))).toEqual(refused("unknown-type"));
   });
 
@@ -1016,6 +1022,80 @@ describe("a hub frame", () => {
     expect(read(auth(ADMISSION_BYTES_MAX))).toMatchObject(ok);
     expect(read(auth(ADMISSION_BYTES_MAX + 1))).toEqual(refused("too-large"));
     expect(decodeFrame(encodeFrame(0, auth(0)).with(5, 2))).toEqual(refused("unknown-type"));
+  });
+
+  const turn = (change: Partial<IceServers> = {}): HubFrame => ({
+    type: "turn-credential",
+    ttlSeconds: 600,
+    urls: ["turn:chat.example.com"],
+    username: "1:a",
+    credential: "b",
+    ...change,
+  });
+  it(`that names servers names 1 to ${TURN_URLS_MAX}, each of up to ${TURN_URL_BYTES_MAX} bytes`, () => {
+    const urls = (count: number): readonly string[] => times(count, "turn:chat.example.com");
+    expect(read(turn({ urls: [] }))).toEqual(refused("malformed"));
+    expect(read(turn({ urls: urls(TURN_URLS_MAX) }))).toMatchObject(ok);
+    expect(read(turn({ urls: urls(TURN_URLS_MAX + 1) }))).toEqual(refused("too-large"));
+    const long = (length: number): string => "turn:".padEnd(length, "a");
+    expect(read(turn({ urls: [long(TURN_URL_BYTES_MAX)] }))).toMatchObject(ok);
+    expect(read(turn({ urls: [long(TURN_URL_BYTES_MAX + 1)] }))).toEqual(refused("too-large"));
+    expect(isIceUrl(long(TURN_URL_BYTES_MAX + 1))).toBe(false);
+  });
+
+  it("that names servers carries short names, and a time from a second to a day", () => {
+    for (const field of ["username", "credential"] as const) {
+      expect(read(turn({ [field]: "a".repeat(TURN_NAME_BYTES_MAX) }))).toMatchObject(ok);
+      expect(read(turn({ [field]: "a".repeat(TURN_NAME_BYTES_MAX + 1) }))).toEqual(
+        refused("too-large"),
+      );
+    }
+    expect(read(turn({ ttlSeconds: 0 }))).toEqual(refused("malformed"));
+    expect(read(turn({ ttlSeconds: 1 }))).toMatchObject(ok);
+    expect(read(turn({ ttlSeconds: TURN_TTL_SECONDS_MAX }))).toMatchObject(ok);
+    expect(read(turn({ ttlSeconds: TURN_TTL_SECONDS_MAX + 1 }))).toEqual(refused("too-large"));
+  });
+
+  it("that names servers has a credential exactly when one of them is a TURN server", () => {
+    const stun = { urls: ["stun:chat.example.com"] };
+    expect(read(turn(stun))).toEqual(refused("malformed"));
+    expect(read(turn({ ...stun, username: "", credential: "" }))).toMatchObject(ok);
+    expect(read(turn({ username: "" }))).toEqual(refused("malformed"));
+    expect(read(turn({ credential: "" }))).toEqual(refused("malformed"));
+  });
+
+  it.each([
+    "stun:chat.example.com",
+    "stun:192.0.2.1:1",
+    "turn:a:65535",
+    "turn:[2001:db8::1]?transport=udp",
+    "turns:chat.example.com:443?transport=tcp",
+  ])("names %s as a server", (url) => {
+    expect(isIceUrl(url)).toBe(true);
+  });
+
+  it.each([
+    "",
+    "chat.example.com",
+    "http://chat.example.com",
+    "stun:",
+    "stun://chat.example.com",
+    "stun:chat.example.com?transport=udp",
+    "STUN:chat.example.com",
+    "turn:Chat.example.com",
+    "turn:chat.example.com:0",
+    "turn:chat.example.com:65536",
+    "turn:chat.example.com:03478",
+    "turn:chat.example.com?transport=sctp",
+    "turn:chat.example.com?transport=udp ",
+    "turn:user@chat.example.com",
+    "turn:chat..example.com/",
+    "turn:chat.example.com\n",
+    "turn:2001:db8::1",
+    "stuns:chat.example.com",
+  ])("does not name %j as a server", (url) => {
+    expect(isIceUrl(url)).toBe(false);
+    expect(read(turn({ urls: [url] }))).toEqual(refused("malformed"));
   });
 
   it.each(["bye", "error"] as const)("of type %s has a code of the closed list", (type) => {

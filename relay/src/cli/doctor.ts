@@ -5,6 +5,8 @@ import type { Command } from "commander";
 import type { Check } from "../doctor/check.ts";
 import { fail, settingsOf } from "./settings.ts";
 
+const CREDENTIAL_SECONDS = 600;
+
 export interface DoctorOptions {
   readonly ca?: string;
   readonly turn?: string;
@@ -36,7 +38,10 @@ export async function doctor(
     if (target !== undefined) await outside(toUrl(target), add);
     if (options.turn !== undefined) {
       const { checkTurn } = await import("../doctor/turn.ts");
-      add(await checkTurn(options.turn, readSecret(options.turnSecretFile)));
+      const { timedCredential } = await import("../doctor/stun.ts");
+      const end = Math.floor(Date.now() / 1_000) + CREDENTIAL_SECONDS;
+      const secret = readSecret(options.turnSecretFile);
+      add(await checkTurn(options.turn, timedCredential(secret, end)));
     }
     if (settings.data !== undefined) {
       const { checkMachine } = await import("../doctor/machine.ts");

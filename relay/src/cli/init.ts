@@ -79,7 +79,12 @@ async function ask(): Promise<Answers> {
       String(room),
       toCount(STORE_GIB_MAX),
     );
-    const turn = await question(next, "A TURN server for embedded calls, yes or no", "no", toYes);
+    const turn = await question(
+      next,
+      "A TURN server (coturn) for direct links, yes or no",
+      "no",
+      toYes,
+    );
     return { domain, email, way, people, storeGiB, turn };
   } finally {
     lines.close();

@@ -13,11 +13,17 @@ export function printSettings({ settings, sources }: Resolved): string {
     const [own = "", name = ""] = KEYS[id].name.split(".");
     if (own !== section) lines.push(...(section === "" ? [] : [""]), `[${own}]`);
     section = own;
-    const value = settings[id];
+    const value = toValue(KEYS[id], settings[id]);
     const line = `${name} = ${value === undefined ? '""' : JSON.stringify(value)} # ${sources[id]}`;
     lines.push(value === undefined ? `# ${line}` : line);
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** As the file takes it; undefined: there is none. */
+function toValue(entry: Key<unknown>, value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.join(",");
+  return entry.isSecret === true && value !== undefined ? "(not shown)" : value;
 }
 
 export const explainKey = (entry: Key<unknown>): string =>

@@ -7,6 +7,7 @@ import { HOST_DEFAULT, PORT_DEFAULT } from "../node/defaults.ts";
 import { LIMIT_KEYS } from "./limit-keys.ts";
 import { OPERATION_KEYS } from "./operation-keys.ts";
 import { toBoolean, toText } from "./parse.ts";
+import { TURN_KEYS } from "./turn-keys.ts";
 
 /** One setting. `name` is `section.key` of relay.toml. */
 export interface Key<T> {
@@ -21,6 +22,8 @@ export interface Key<T> {
   readonly sentence: string;
   /** Throws a TypeError that says what would be right. Texts from every source come through here. */
   readonly parse: (text: string) => T;
+  /** Its value is never printed. */
+  readonly isSecret?: true;
 }
 
 const key = <T>(entry: Key<T>): Key<T> => entry;
@@ -111,6 +114,7 @@ export const KEYS = {
     sentence: "Serve libp2p circuits for direct links.",
     parse: toBoolean,
   }),
+  ...TURN_KEYS,
   ...OPERATION_KEYS,
   ...LIMIT_KEYS,
 } as const;

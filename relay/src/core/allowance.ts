@@ -14,6 +14,8 @@ import {
   CONNECT_BURST,
   CONNECT_INTERVAL_MS,
   PLACE_BUNDLE_GET_BURST,
+  PLACE_TURN_BURST,
+  PLACE_TURN_INTERVAL_MS,
   QUEUE_NEW_BURST,
   QUEUE_NEW_INTERVAL_MS,
   SCARCE_QUEUE_BURST,
@@ -27,6 +29,7 @@ export interface Allowance {
   readonly scarceQueueNews: TokenBucket;
   readonly appendBytes: TokenBucket;
   readonly bundleGets: TokenBucket;
+  readonly turns: TokenBucket;
 }
 
 /** How much one place may use. */
@@ -60,6 +63,7 @@ export function createAllowance(shares = 1, limits: PlaceLimits = PLACE_LIMITS):
     scarceQueueNews: bucket(limits.scarceQueueBurst, limits.queueNewIntervalMs),
     appendBytes: bucket(limits.appendBytesBurst, limits.appendByteIntervalMs),
     bundleGets: bucket(PLACE_BUNDLE_GET_BURST, BUNDLE_GET_INTERVAL_MS),
+    turns: bucket(PLACE_TURN_BURST, PLACE_TURN_INTERVAL_MS),
   };
 }
 
@@ -91,6 +95,7 @@ const joined = (one: Allowance, other: Allowance): Allowance => ({
   scarceQueueNews: both(one.scarceQueueNews, other.scarceQueueNews),
   appendBytes: both(one.appendBytes, other.appendBytes),
   bundleGets: both(one.bundleGets, other.bundleGets),
+  turns: both(one.turns, other.turns),
 });
 
 /** Somewhere that has an allowance: as much as `shares` ordinary places. */

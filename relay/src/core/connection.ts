@@ -12,6 +12,7 @@ import {
   type ErrorCode,
   type HubFrame,
   type HubFrameType,
+  type IceServers,
   sendTranscript,
 } from "@sotto/wire";
 import { type Allowance, createAllowance } from "./allowance.ts";
@@ -32,10 +33,12 @@ import {
   REFUSED_CONNECTS,
   REQUESTS_PENDING_MAX,
   SENDERS_PER_CONNECTION_MAX,
+  TURN_BURST,
+  TURN_INTERVAL_MS,
 } from "./limits.ts";
 import { MAIL_LIMITS, type MailLimits, type Message, messageAt, messageFrom } from "./mailbox.ts";
 import type { Counter, RelayEnv } from "./ports.ts";
-import { createTokenBucket } from "./token-bucket.ts";
+import { createTokenBucket, type TokenBucket } from "./token-bucket.ts";
 
 export interface RelayIdentity {
   /** Ed25519 seed and public key, 32 bytes each. */
@@ -53,6 +56,8 @@ export interface ConnectionOptions {
   readonly mailLimits?: MailLimits | undefined;
   /** From the open socket to a valid AUTH; AUTH_MS unless given. */
   readonly authMs?: number | undefined;
+  /** STUN and TURN servers with a fresh credential; undefined: this relay names none. */
+  readonly iceServers?: (() => IceServers) | undefined;
   /** Whether this admission proof opens the door; undefined: everybody comes in. Reserved (SPEC.md §1). */
   readonly admits?: (admission: Uint8Array) => boolean;
 }
@@ -134,6 +139,7 @@ export function createConnection(
   /** Own queues without a sender that nobody can know of yet: cleared once this client writes to somebody. */
   const unknown = new Set<Queue>();
   const bundleGets = createTokenBucket(BUNDLE_GET_BURST, BUNDLE_GET_INTERVAL_MS);
+  const turns = createTokenBucket(TURN_BURST, TURN_INTERVAL_MS);
   const cancelAuth = env.after(options.authMs ?? AUTH_MS, () => bye("unauthorised", 0));
   env.count("connected");
 
@@ -238,6 +244,8 @@ export function createConnection(
         });
       case "bundle-get":
         return limited(request, 0, () => getBundle(request, frame));
+      case "turn":
+        return offerIceServers(request);
       case "ping":
         return send(request, { type: "pong" });
       case "pong":
@@ -253,6 +261,7 @@ export function createConnection(
       case "signalled":
       case "drained":
       case "bundle":
+      case "turn-credential":
       case "ok":
       case "error":
         return refused("malformed");
@@ -434,13 +443,29 @@ export function createConnection(
     return true;
   }
 
-  async function getBundle(request: number, frame: Frame<"bundle-get">): Promise<void> {
+  /** Taken from both buckets or from neither. */
+  function waitForBoth(one: TokenBucket, other: TokenBucket): number {
     const now = env.now();
-    const waitMs = Math.max(bundleGets.waitMs(now), allowance().bundleGets.waitMs(now));
+    const waitMs = Math.max(one.waitMs(now), other.waitMs(now));
     if (waitMs === 0) {
-      bundleGets.take(now);
-      allowance().bundleGets.take(now);
+      one.take(now);
+      other.take(now);
     }
+    return waitMs;
+  }
+
+  /** Whoever asks has proven a key; the credential does not say which. */
+  function offerIceServers(request: number): void {
+    const { iceServers } = options;
+    if (iceServers === undefined) return refuse(request, "gone");
+    const waitMs = waitForBoth(turns, allowance().turns);
+    if (waitMs > 0) return refuse(request, "later", waitMs);
+    env.count("credential");
+    send(request, { type: "turn-credential", ...iceServers() });
+  }
+
+  async function getBundle(request: number, frame: Frame<"bundle-get">): Promise<void> {
+    const waitMs = waitForBoth(bundleGets, allowance().bundleGets);
     if (waitMs > 0) return refuse(request, "later", waitMs);
     const blob = await exchange.getBundle(frame.linkId);
     if (blob === undefined) return refuse(request, "gone");

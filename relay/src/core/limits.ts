@@ -90,6 +90,14 @@ export const BUNDLE_GET_BURST = 32;
 export const BUNDLE_GET_INTERVAL_MS = 1_000;
 /** Token bucket per place: an office that opens its invites together, and no more guesses for many connections. */
 export const PLACE_BUNDLE_GET_BURST = 256;
+/**
+ * TURN credentials per connection: one serves ten minutes of dials, so this many at once and one per minute are for
+ * clients that dial much. Per place: an office, and yet less than what a TURN server has ports for.
+ */
+export const TURN_BURST = 8;
+export const TURN_INTERVAL_MS = 60_000;
+export const PLACE_TURN_BURST = 32;
+export const PLACE_TURN_INTERVAL_MS = 15_000;
 
 /** What the older of two connections for one queue is told to wait, so that two owners do not chase each other. */
 export const DISPLACED_RETRY_MS = 5_000;

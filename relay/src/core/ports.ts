@@ -111,6 +111,8 @@ export const COUNTERS = [
   "signalled",
   "expired",
   "store-failed",
+  // TURN_CREDENTIAL answers.
+  "credential",
   // Answers that told somebody to stop or wait, by what was short.
   "told-quota",
   "told-limit",

@@ -69,8 +69,23 @@ async function talk(line: Line, relayKey: string | undefined): Promise<readonly 
     welcome.circuit
       ? await checkCircuits(line.origin)
       : warn("circuits", "switched off: direct links need another way to begin"),
+    ...(await checkIceServers(line)),
   );
   return checks;
+}
+
+/** Asked for as a client does, and used as its browser would; nothing where the relay names none. */
+async function checkIceServers(line: Line): Promise<readonly Check[]> {
+  line.send(3, { type: "turn" });
+  const answer = await line.any();
+  if (answer.type !== "turn-credential") return [];
+  const { checkStun, checkTurn } = await import("./turn.ts");
+  const found: Check[] = [];
+  for (const url of answer.urls) {
+    if (url.startsWith("stun:")) found.push(...(await checkStun(url)));
+    else if (/^turn:(?!.*transport=tcp)/.test(url)) found.push(...(await checkTurn(url, answer)));
+  }
+  return found;
 }
 
 /** To nobody: the answer is "gone", and that it comes means nothing in between cut the frame. */
@@ -116,6 +131,8 @@ interface Line {
   send(request: number, frame: HubFrame): void;
   /** Rejects when another frame or the end comes first. */
   next<T extends HubFrameType>(type: T): Promise<Frame<T>>;
+  /** Whatever comes. */
+  any(): Promise<HubFrame>;
 }
 
 const toWebSocket = (url: URL): string => url.href.replace(/^http/, "ws");
@@ -163,6 +180,7 @@ function openLine(url: URL): Line {
     socket,
     origin: url,
     send: (request, frame) => socket.send(encodeFrame(request, frame)),
+    any: take,
     async next(type) {
       const frame = await take();
       if (!isType(frame, type)) throw new Error(`${frame.type} instead of ${type}`);

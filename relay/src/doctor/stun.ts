@@ -9,6 +9,7 @@ const HEADER_BYTES = 20;
 const INTEGRITY_BYTES = 20;
 
 export const METHODS = {
+  binding: 0x0001,
   allocate: 0x0003,
   refresh: 0x0004,
   createPermission: 0x0008,
@@ -24,6 +25,7 @@ export const ATTRIBUTES = {
   nonce: 0x0015,
   xorRelayedAddress: 0x0016,
   requestedTransport: 0x0019,
+  xorMappedAddress: 0x0020,
 } as const;
 
 export interface StunMessage {
@@ -92,9 +94,9 @@ export const longTermKey = (username: string, realm: string, password: string): 
 export function timedCredential(
   secret: string,
   expirySeconds: number,
-): { readonly username: string; readonly password: string } {
+): { readonly username: string; readonly credential: string } {
   const username = `${expirySeconds}:doctor`;
-  return { username, password: createHmac("sha1", secret).update(username).digest("base64") };
+  return { username, credential: createHmac("sha1", secret).update(username).digest("base64") };
 }
 
 /** XOR-PEER-ADDRESS of an IPv4 address. */

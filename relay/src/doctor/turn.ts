@@ -11,20 +11,41 @@ import {
   longTermKey,
   METHODS,
   type StunMessage,
-  timedCredential,
   xorAddress,
 } from "./stun.ts";
 
 const PORT_DEFAULT = 3_478;
 /** A datagram may be lost: said again so often. */
 const RESEND_MS = 500;
-const CREDENTIAL_SECONDS = 600;
 const UDP = Buffer.from([17, 0, 0, 0]);
 /** Whoever may make a TURN server speak to these reaches what its machine alone should reach. */
 const PRIVATE_PEERS = ["127.0.0.1", "10.0.0.1", "192.168.0.1", "169.254.169.254"] as const;
 
-/** `server`: host or host:port, UDP. */
-export async function checkTurn(server: string, secret: string): Promise<readonly Check[]> {
+export interface TurnCredential {
+  readonly username: string;
+  readonly credential: string;
+}
+
+/** `server`: host, host:port, or an address as browsers take it; over UDP. */
+export const checkTurn = (server: string, credential: TurnCredential): Promise<readonly Check[]> =>
+  over("turn", server, (socket) => allocate(socket, credential));
+
+/** Any server that tells people their address. */
+export const checkStun = (server: string): Promise<readonly Check[]> =>
+  over("stun", server, async (socket) => {
+    const answer = await ask(socket, METHODS.binding, []);
+    return [
+      attributeOf(answer, ATTRIBUTES.xorMappedAddress) === undefined
+        ? failed("stun", "answers without an address")
+        : ok("stun", "tells people their address"),
+    ];
+  });
+
+async function over(
+  name: "stun" | "turn",
+  server: string,
+  run: (socket: Socket) => Promise<readonly Check[]>,
+): Promise<readonly Check[]> {
   const { host, port } = toAddress(server);
   const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
   try {
@@ -32,21 +53,25 @@ export async function checkTurn(server: string, secret: string): Promise<readonl
       socket.once("error", reject);
       socket.connect(port, host, resolve);
     });
-    return await allocate(socket, secret);
+    return await run(socket);
   } catch {
-    return [failed("turn", "no answer over UDP: is the port open?")];
+    return [failed(name, "no answer over UDP: is the port open?")];
   } finally {
     socket.close();
   }
 }
 
-export function toAddress(server: string): { readonly host: string; readonly port: number } {
-  const [, host = "", port] = /^(?:turn:)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(server) ?? [];
+function toAddress(server: string): { readonly host: string; readonly port: number } {
+  const [, host = "", port] =
+    /^(?:(?:stun|turn):)?(\[[^\]]+\]|[^:]+?)(?::(\d+))?(?:\?transport=udp)?$/.exec(server) ?? [];
   if (host === "") throw new TypeError("--turn: a host such as turn.example.com:3478.");
   return { host: host.replace(/^\[|\]$/g, ""), port: Number(port ?? PORT_DEFAULT) };
 }
 
-async function allocate(socket: Socket, secret: string): Promise<readonly Check[]> {
+async function allocate(
+  socket: Socket,
+  { username, credential }: TurnCredential,
+): Promise<readonly Check[]> {
   const transport = [ATTRIBUTES.requestedTransport, UDP] as const;
   const first = await ask(socket, METHODS.allocate, [transport]);
   const realm = attributeOf(first, ATTRIBUTES.realm);
@@ -57,9 +82,7 @@ async function allocate(socket: Socket, secret: string): Promise<readonly Check[
   if (realm === undefined || nonce === undefined) {
     return [failed("turn", `refuses without asking who it is (${errorOf(first)})`)];
   }
-  const expiry = Math.floor(Date.now() / 1_000) + CREDENTIAL_SECONDS;
-  const { username, password } = timedCredential(secret, expiry);
-  const key = longTermKey(username, Buffer.from(realm).toString(), password);
+  const key = longTermKey(username, Buffer.from(realm).toString(), credential);
   const proof = [
     [ATTRIBUTES.username, Buffer.from(username)],
     [ATTRIBUTES.realm, realm],
@@ -82,7 +105,7 @@ async function allocate(socket: Socket, secret: string): Promise<readonly Check[
     return [
       attributeOf(second, ATTRIBUTES.xorRelayedAddress) === undefined
         ? warn("turn", "allocates, but names no address")
-        : ok("turn", "allocates with a credential of the secret, and only with one"),
+        : ok("turn", "allocates with a credential, and only with one"),
       open.length === 0
         ? ok("turn peers", "private addresses are refused")
         : failed("turn peers", `lets people reach ${open.join(", ")}: set denied-peer-ip`),

@@ -32,6 +32,7 @@ export function makeKit(answers: Answers, turnSecret: string): ReadonlyMap<strin
   else files.set("sotto-relay.service", open(service(answers)));
   if (answers.turn) {
     files.set("turnserver.conf", { text: turnserver(answers, turnSecret), secret: true });
+    files.set("turn.env", { text: `SOTTO_TURN_SECRET=${turnSecret}\n`, secret: true });
   }
   files.set("prometheus.yaml", open(prometheus(answers)));
   files.set("alerts.yaml", open(alerts()));
@@ -40,7 +41,7 @@ export function makeKit(answers: Answers, turnSecret: string): ReadonlyMap<strin
   return files;
 }
 
-function settings({ domain, way, people, storeGiB }: Answers): string {
+function settings({ domain, way, people, storeGiB, turn }: Answers): string {
   const { connections, queues } = sizeFor(people);
   const inContainer = way === "compose";
   return `# sotto-relay config --explain <name> says what each line means.
@@ -51,6 +52,7 @@ ${inContainer ? 'host = "0.0.0.0" # inside its container; only Caddy reaches it\
 [operations]
 ${inContainer ? 'host = "0.0.0.0" # inside its container; published to nobody\n' : ""}drain_grace = 5
 
+${turn ? turnSettings(domain) : stunSettings()}
 [log]
 format = "json"
 
@@ -60,6 +62,16 @@ max_connections = ${connections}
 max_queues = ${queues}
 `;
 }
+
+const turnSettings = (domain: string): string => `[turn]
+# Its secret is in turn.env. TCP for networks without UDP.
+urls = "stun:${domain}:${TURN_PORT},turn:${domain}:${TURN_PORT}?transport=udp,turn:${domain}:${TURN_PORT}?transport=tcp"
+`;
+
+/** In a container's network too, as long as Docker itself passes UDP on: that keeps the source. */
+const stunSettings = (): string => `[turn]
+stun_port = ${TURN_PORT} # UDP: tells people the address that they are seen at
+`;
 
 const caddyfile = ({ domain, email, way }: Answers): string => `{
 	email ${email}
@@ -97,6 +109,7 @@ function compose({ people, turn }: Answers): string {
     mem_limit: ${memoryMiB}m
     ulimits: { nofile: ${filesFor(connections)} }
     volumes: ["./relay.toml:/etc/sotto-relay/relay.toml:ro", "data:/data"]
+    ${turn ? 'env_file: ["./turn.env"]' : `ports: ["${TURN_PORT}:${TURN_PORT}/udp"]`}
     healthcheck:
       test: ["CMD", "sotto-relay", "status", "--config", "/etc/sotto-relay/relay.toml"]
       interval: 30s
@@ -117,7 +130,7 @@ volumes:
 /** Clients, and as many more as the database, the app and the operator need. */
 const filesFor = (connections: number): number => connections + 2_500;
 
-function service({ people }: Answers): string {
+function service({ people, turn }: Answers): string {
   const { connections, memoryMiB } = sizeFor(people);
   return `[Unit]
 Description=Sotto relay
@@ -126,7 +139,7 @@ Wants=network-online.target
 
 [Service]
 ExecStart=/usr/bin/env sotto-relay start --config /etc/sotto-relay/relay.toml
-ExecReload=/bin/kill -HUP $MAINPID
+${turn ? "EnvironmentFile=/etc/sotto-relay/turn.env\n" : ""}ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=1
 TimeoutStopSec=30
@@ -174,12 +187,13 @@ const turnserver = ({ domain }: Answers, secret: string): string => `realm=${dom
 use-auth-secret
 static-auth-secret=${secret}
 fingerprint
-listening-port=3478
-min-port=49160
-max-port=49200
+listening-port=${TURN_PORT}
+# One port for each allocation, and a link between two people who are both relayed takes two.
+min-port=${TURN_PORT_MIN}
+max-port=${TURN_PORT_MIN + ALLOCATIONS - 1}
 # What one credential may use: ten at once, one megabit per second.
 user-quota=10
-total-quota=400
+total-quota=${ALLOCATIONS}
 max-bps=131072
 no-cli
 no-tcp-relay
@@ -190,6 +204,10 @@ pidfile=/var/tmp/turnserver.pid
 # Empty, but without a place for it every credential is refused.
 userdb=/var/tmp/turndb
 ${DENIED_PEERS.map((range) => `denied-peer-ip=${range}\n`).join("")}`;
+
+const TURN_PORT = 3_478;
+const TURN_PORT_MIN = 49_160;
+const ALLOCATIONS = 400;
 
 /** What is not the internet: through a TURN server people would reach what only its machine should. */
 const DENIED_PEERS = [
@@ -221,10 +239,10 @@ function readme({ domain, way, turn }: Answers): string {
   const lines = [
     `# Sotto relay for ${domain}`,
     "",
-    `Point an A and an AAAA record of ${domain} at this machine, let TCP 80 and 443 and UDP 443${turn ? ", 3478 and 49160-49200" : ""} in, then:`,
+    `Point an A and an AAAA record of ${domain} at this machine, let TCP 80, 443${turn ? `, ${TURN_PORT}` : ""}, and UDP 443, ${TURN_PORT}${turn ? ` and ${TURN_PORT_MIN}-${TURN_PORT_MIN + ALLOCATIONS - 1}` : ""} in, then:`,
     "",
     "```sh",
-    ...(way === "compose" ? COMPOSE_STEPS : SYSTEMD_STEPS),
+    ...(way === "compose" ? COMPOSE_STEPS : systemdSteps(turn)),
     `sotto-relay doctor https://${domain}`,
     "```",
     "",
@@ -241,11 +259,16 @@ const COMPOSE_STEPS = [
   "docker compose exec relay sotto-relay status --config /etc/sotto-relay/relay.toml",
 ];
 
-const SYSTEMD_STEPS = [
+const systemdSteps = (turn: boolean): readonly string[] => [
   "npm install --global ./sotto-relay-*.tgz   # made by `npm run pack:relay` in Sotto's repository",
   "install -D -m 644 relay.toml /etc/sotto-relay/relay.toml && install -m 644 Caddyfile /etc/caddy/Caddyfile",
+  ...(turn ? TURN_STEPS : []),
   "install -m 644 sotto-relay.service /etc/systemd/system/ && systemctl enable --now sotto-relay && systemctl reload caddy",
 ];
 
+const TURN_STEPS = [
+  "install -m 600 turn.env /etc/sotto-relay/ && install -m 640 -g turnserver turnserver.conf /etc/ && systemctl restart coturn",
+];
+
 const TURN_NOTE =
-  "`turnserver.conf` is for coturn (with systemd: `install -m 640 -g turnserver turnserver.conf /etc/`). This version of the app does not ask for TURN: without it two people whose networks do not let them meet keep talking through the relay. It is here for pages that embed the library and bring their own calls.";
+  "`turnserver.conf` is for coturn; `turn.env` has the same secret for the relay, which makes a credential of ten minutes from it for whoever asks. With a TURN server two people whose networks do not let them meet have a direct link all the same, and so have those who hide their address from their contacts. Without it they talk through the relay.";

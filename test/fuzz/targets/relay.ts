@@ -60,6 +60,13 @@ interface World {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+const ICE_SERVERS = {
+  ttlSeconds: 600,
+  urls: ["stun:a", "turn:b:1?transport=tcp"],
+  username: "1:a",
+  credential: "b",
+};
+
 function createClock(): RelayEnv & { advance(ms: number): void } {
   let now = START;
   let timers: readonly { readonly at: number; readonly run: () => void }[] = [];
@@ -125,7 +132,13 @@ async function connect(world: World, index: number): Promise<void> {
     open: new Map(),
     delivered: [],
     connection: createConnection(
-      { exchange: world.exchange, env: world.env, identity: world.identity, circuit: false },
+      {
+        exchange: world.exchange,
+        env: world.env,
+        identity: world.identity,
+        circuit: false,
+        iceServers: () => ICE_SERVERS,
+      },
       {
         send: (bytes) => hear(world, client, bytes),
         room: () => Infinity,
@@ -148,7 +161,7 @@ async function frameFrom(world: World, client: Client, tape: Tape): Promise<HubF
   const { identity } = world;
   const alias = tape.below(6) + 1;
   const id = (length: number): Uint8Array => new Uint8Array(length).fill(tape.below(4));
-  switch (tape.below(11)) {
+  switch (tape.below(12)) {
     case 0: {
       const readerKey = await stubBackend.signPublic(client.seed);
       const { publicKey } = identity;
@@ -194,6 +207,8 @@ async function frameFrom(world: World, client: Client, tape: Tape): Promise<HubF
       return { type: "bundle-put", alias, linkId: asLinkId(id(24)), blob: new Uint8Array(64) };
     case 9:
       return { type: "bundle-get", linkId: asLinkId(id(24)) };
+    case 10:
+      return { type: "turn" };
     default:
       return { type: "ping" };
   }

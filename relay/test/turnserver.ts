@@ -1,0 +1,67 @@
+/** A real coturn on loopback, where it is installed (apt-get install coturn). */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const TURN_SECRET = "correct-horse-battery-staple";
+const TURNSERVER = process.env["SOTTO_TURNSERVER"] ?? "turnserver";
+
+export const hasTurnserver = await new Promise<boolean>((resolve) => {
+  const child = spawn(TURNSERVER, ["--version"], { stdio: "ignore" });
+  child.once("error", () => resolve(false));
+  child.once("exit", () => resolve(true));
+});
+
+export interface Turnserver {
+  /** UDP and TCP, on 127.0.0.1. */
+  readonly port: number;
+  readonly stop: () => void;
+}
+
+/** Its own configuration: `use-auth-secret` with TURN_SECRET, peers on loopback allowed. Or just `args`. */
+export async function startTurnserver(args?: readonly string[]): Promise<Turnserver> {
+  const directory = mkdtempSync(join(tmpdir(), "sotto-turn-"));
+  const port = await freePort();
+  const common = `-n --listening-ip 127.0.0.1 --relay-ip 127.0.0.1 --listening-port ${port} --log-file stdout`;
+  const own = `--use-auth-secret --static-auth-secret ${TURN_SECRET} --realm example.com --allow-loopback-peers --no-cli --no-tls --no-dtls --pidfile ${directory}/pid --userdb ${directory}/db`;
+  const given = args ?? own.split(" ");
+  const child = spawn(TURNSERVER, [...common.split(" "), ...given], {
+    cwd: directory,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const stop = (): void => {
+    child.kill("SIGKILL");
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    await ready(child);
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  return { port, stop };
+}
+
+function ready(child: ChildProcess): Promise<void> {
+  let said = "";
+  return new Promise((resolve, reject) => {
+    child.once("exit", () => reject(new Error(said)));
+    child.stdout?.on("data", (part) => {
+      said += String(part);
+      if (said.includes("IO method (auth thread)")) resolve();
+    });
+  });
+}
+
+/** One that was free a moment ago. */
+function freePort(): Promise<number> {
+  const socket = createSocket("udp4");
+  return new Promise((resolve) => {
+    socket.bind(0, "127.0.0.1", () => {
+      const { port } = socket.address();
+      socket.close(() => resolve(port));
+    });
+  });
+}
