@@ -542,6 +542,8 @@ export class SottoApp extends LitElement {
                   .version=${this.version}
                   @sotto-rename=${(event: Named<"sotto-rename">) =>
                     void this.#rename(event.detail.name)}
+                  @sotto-hide-address=${(event: Named<"sotto-hide-address">) =>
+                    void this.#attempt((messenger) => messenger.hideAddress(event.detail.hidden))}
                   >${this.#ownDevices.render(this.#me.value, this.#hub.value === "online")}</sotto-settings-panel
                 >`
             : nothing

@@ -65,6 +65,8 @@ export interface SelfRecord {
   readonly readerSecret: Uint8Array;
   /** Ed25519, 32 bytes: the own relay's identity, pinned at first contact; undefined before it. */
   readonly relayKey: Uint8Array | undefined;
+  /** The person's choice for this device: no contact may see its network address. Undefined: not chosen. */
+  readonly hidesAddress?: boolean | undefined;
   readonly createdAt: Instant;
   readonly devices: OwnDevices;
 }

@@ -5,7 +5,15 @@
 import { safetyNumber } from "@sotto/crypto";
 import type { ChosenBackend } from "@sotto/engines";
 import type { Entropy, SelfRecord, Store } from "@sotto/protocol";
-import type { Direct, DirectEvents, Hub, HubEvents, Timers } from "@sotto/transport";
+import {
+  createIce,
+  type Direct,
+  type DirectEvents,
+  type Hub,
+  type HubEvents,
+  type Ice,
+  type Timers,
+} from "@sotto/transport";
 import { bytesToHex } from "@sotto/wire";
 import { createDirectLinks } from "./direct-links.ts";
 import { createLive, selectLive } from "./live.ts";
@@ -46,7 +54,11 @@ export interface MessengerParts {
   readonly createHub: (self: SelfRecord, events: HubEvents) => Hub;
   /** Undefined when this platform has no WebRTC. `relayKey`: the pinned key. */
   readonly loadDirect:
-    | ((relayKey: Uint8Array, events: DirectEvents) => Promise<Direct>)
+    | ((
+        relayKey: Uint8Array,
+        events: DirectEvents,
+        rtcConfiguration: Ice["configuration"],
+      ) => Promise<Direct>)
     | undefined;
 }
 
@@ -110,9 +122,15 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       relayUrl: parts.relayUrl,
       storageState: parts.storageState,
       createHub: parts.createHub,
-      createDirectLinks: (shell) =>
-        createDirectLinks({
-          load: directLoader(() => shell.self.relayKey),
+      createDirectLinks: (shell) => {
+        const ice = createIce({
+          ask: () => shell.hub.iceServers(),
+          isAddressHidden: () => shell.self.hidesAddress === true,
+          timers,
+        });
+        return createDirectLinks({
+          load: directLoader(() => shell.self.relayKey, ice),
+          ice,
           feed: (id, input) => shell.drive(id, input),
           isWanted: () => [...shell.entries.values()].some((entry) => entry.slice.live.wanted),
           timers,
@@ -120,7 +138,8 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
             const entry = shell.entries.get(id);
             if (entry !== undefined) entry.roundTripMs = ms;
           },
-        }),
+        });
+      },
       tell,
       whenGone: (tab) => tabs?.whenGone(tab) ?? NEVER,
     });
@@ -138,6 +157,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
 
   function directLoader(
     relayKey: () => Uint8Array | undefined,
+    ice: Ice,
   ): ((events: DirectEvents) => Promise<Direct>) | undefined {
     const { loadDirect } = parts;
     if (loadDirect === undefined) return undefined;
@@ -145,7 +165,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       const key = relayKey();
       return key === undefined
         ? Promise.reject(new Error("no relay key yet"))
-        : loadDirect(key, events);
+        : loadDirect(key, events, ice.configuration);
     };
   }
 
@@ -358,6 +378,9 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     async recoveryPhrase({ language }) {
       if (closed) throw new MessengerError("closed", "the messenger was closed");
       return readWords(store, language);
+    },
+    async hideAddress(hidden) {
+      await run({ kind: "hide-address", hidden });
     },
     async trustRelay() {
       await run({ kind: "trust-relay" });

@@ -6,7 +6,7 @@
  * frames go to all of them and the session decides whose they are, and nobody can take a link from another.
  */
 import type { ConversationId, Input } from "@sotto/protocol";
-import type { Direct, DirectEvents, Timers } from "@sotto/transport";
+import type { Direct, DirectEvents, Ice, Timers } from "@sotto/transport";
 import { asEnvelopeId, bytesToHex, hexToBytes } from "@sotto/wire";
 
 /** Without anyone wanting a link, the reservation at the relay is given back after this. */
@@ -33,6 +33,8 @@ export interface DirectLinks {
 export interface DirectLinksOptions {
   /** Undefined when this platform has no WebRTC. */
   readonly load: ((events: DirectEvents) => Promise<Direct>) | undefined;
+  /** Whether there may be links at all, and what the relay says of servers. */
+  readonly ice: Pick<Ice, "isPossible" | "reset">;
   readonly feed: (id: ConversationId, input: Input) => void;
   readonly roundTrip: (id: ConversationId, ms: number | undefined) => void;
   /** Whether some conversation on screen wants a link. */
@@ -49,6 +51,7 @@ interface Expected {
 
 export function createDirectLinks({
   load,
+  ice,
   feed,
   roundTrip,
   isWanted,
@@ -113,8 +116,10 @@ export function createDirectLinks({
     const started = load(createEvents()).then(
       (loaded) => {
         // `reset` or `close` came while the chunk was loading.
-        if (loading === started) direct = loaded;
-        else void loaded.close();
+        if (loading === started) {
+          direct = loaded;
+          for (const { peerId } of expected.values()) loaded.expect(peerId);
+        } else void loaded.close();
         return loaded;
       },
       (error: unknown) => {
@@ -128,13 +133,15 @@ export function createDirectLinks({
 
   async function reserve(id: ConversationId): Promise<void> {
     try {
+      // Not reachable for somebody who would then be told why not.
+      if (!(await ice.isPossible())) throw new Error("no direct links now");
       const loaded = await ready();
       await loaded.prepare();
       prepared.add(id);
       watchIdle();
       feed(id, { kind: "reservation", peerId: loaded.ownPeerId });
     } catch {
-      // The relay is away or offers no circuits: the engine asks again after its pause.
+      // The relay is away or offers no circuits, or nobody hides the address: the engine asks again after its pause.
       feed(id, { kind: "reservation", peerId: undefined });
     }
   }
@@ -230,9 +237,16 @@ export function createDirectLinks({
       const before = direct;
       direct = undefined;
       loading = undefined;
-      for (const id of peerByConversation.keys()) withdraw(id);
+      ice.reset();
+      // Whoever stayed where it was is told of only once: its claims outlive the links.
+      const claims = [...peerByConversation].flatMap(([id, key]) => {
+        const peer = expected.get(key);
+        return peer === undefined ? [] : [{ id, peerId: peer.peerId }];
+      });
+      for (const { id } of claims) withdraw(id);
       forgetReservation();
       void before?.close();
+      for (const { id, peerId } of claims) claim(id, peerId);
     },
     async close() {
       closed = true;

@@ -83,6 +83,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       name: shell.self.name,
       accountId: bytesToBase32(accountIdOf(shell.self.cert.rootKey)),
       devices: viewDevices(shell.self),
+      hidesAddress: shell.self.hidesAddress === true,
     },
     conversations: [...shell.entries.values()]
       .filter(({ slice: { conversation } }) => isShown(conversation))
@@ -168,6 +169,8 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
         return send(command, repeated);
       case "rename":
         return rename(command.name);
+      case "hide-address":
+        return hideAddress(command.hidden);
       case "trust-relay":
         return trustRelay();
       case "invite":
@@ -277,6 +280,14 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     if (trimmed === shell.self.name) return { kind: "done" };
     requireStored(await shell.changeSelf({ name: trimmed }));
     shell.feedAll({ kind: "rename", name: trimmed });
+    return { kind: "done" };
+  }
+
+  /** Stored before it is done, so that nobody who was told "hidden" is shown after a crash; open links end. */
+  async function hideAddress(hidden: boolean): Promise<CommandResult> {
+    if (hidden === (shell.self.hidesAddress === true)) return { kind: "done" };
+    requireStored(await shell.changeSelf({ hidesAddress: hidden }));
+    shell.direct.reset();
     return { kind: "done" };
   }
 

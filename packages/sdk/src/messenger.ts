@@ -20,6 +20,8 @@ export interface Me {
   readonly accountId: string;
   /** This one and the account's others. Empty until a device that came back from its phrase was told of them. */
   readonly devices: readonly DeviceView[];
+  /** See `hideAddress`. */
+  readonly hidesAddress: boolean;
 }
 
 export interface DeviceView {
@@ -210,6 +212,11 @@ export interface Messenger {
    * tab, asks nobody and stores nothing. Give them to `restore` of a messenger on a new device.
    */
   recoveryPhrase(options: { readonly language: RecoveryLanguage }): Promise<readonly string[]>;
+  /**
+   * Whether contacts may see this device's network address. Hidden, direct links go through the relay's TURN server,
+   * and there are none without it: messages go through the relay, which sees the address in any case. Open links end.
+   */
+  hideAddress(hidden: boolean): Promise<void>;
   /** Accepts the relay that answers now as this device's relay, after "relay-changed". */
   trustRelay(): Promise<void>;
   /**

@@ -61,9 +61,9 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
     loadDirect:
       options.direct === false || typeof RTCPeerConnection === "undefined"
         ? undefined
-        : async (relayKey, events) => {
+        : async (relayKey, events, rtcConfiguration) => {
             const { createDirect } = await import("@sotto/transport/libp2p");
-            return createDirect({ relayUrl, relayKey, events });
+            return createDirect({ relayUrl, relayKey, events, rtcConfiguration });
           },
   });
 }

@@ -31,6 +31,7 @@ export type Command =
       readonly text: string;
     }
   | { readonly kind: "rename"; readonly name: string }
+  | { readonly kind: "hide-address"; readonly hidden: boolean }
   | { readonly kind: "trust-relay" }
   /** `conversation`: the id the new conversation shall have. */
   /** `device`: for another device of this account, and nobody else. `again`: the invite to give out once more. */

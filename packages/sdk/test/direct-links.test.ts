@@ -25,6 +25,8 @@ interface World {
   events(): DirectEvents;
   wanted: boolean;
   dials: boolean;
+  /** Whether the address may be seen, or somebody relays. */
+  possible: boolean;
   /** Time passes. */
   advance(ms: number): void;
   /** Everything under way has happened. */
@@ -54,6 +56,7 @@ function world(options: { readonly webrtc?: boolean } = {}): World {
     calls,
     wanted: true,
     dials: true,
+    possible: true,
     advance(ms: number) {
       now += ms;
       for (const timer of due.filter((one) => one.at <= now)) {
@@ -86,6 +89,10 @@ function world(options: { readonly webrtc?: boolean } = {}): World {
             events = given;
             return Promise.resolve(direct);
           },
+    ice: {
+      isPossible: () => Promise.resolve(made.possible),
+      reset: () => void calls.push("ice reset"),
+    },
     feed(id, input) {
       fed.push(input);
       if (input.kind === "frame") to.push(id);
@@ -117,6 +124,21 @@ describe("direct links", () => {
     one.advance(1);
     expect(one.calls).toEqual(["prepare", "release"]);
     expect(one.fed.at(-1)).toEqual({ kind: "reservation", peerId: undefined });
+  });
+
+  it("are not offered where there may be none", async () => {
+    const one = world();
+    one.possible = false;
+    one.links.prepare(ID);
+    await one.settle();
+    expect(one.fed).toEqual([{ kind: "reservation", peerId: undefined }]);
+    expect(one.calls).toEqual([]);
+    one.possible = true;
+    one.links.prepare(ID);
+    await one.settle();
+    expect(one.fed.at(-1)).toEqual({ kind: "reservation", peerId: OWN });
+    one.links.reset();
+    expect(one.calls).toContain("ice reset");
   });
 
   it("report a failed dial only when no link is open", async () => {
@@ -183,6 +205,20 @@ describe("direct links", () => {
     one.links.expect("late", Uint8Array.of(8));
     one.events().link(Uint8Array.of(8), true);
     expect(one.links.isOpen("late")).toBe(false);
+  });
+
+  it("expect after beginning anew whoever was expected before", async () => {
+    const one = world();
+    one.links.expect(ID, REMOTE);
+    await one.settle();
+    one.events().link(REMOTE, true);
+    one.links.reset();
+    one.calls.length = 0;
+    one.links.prepare(ID);
+    await one.settle();
+    expect(one.calls).toEqual(["expect", "prepare"]);
+    one.events().link(REMOTE, true);
+    expect(one.links.isOpen(ID)).toBe(true);
   });
 
   it("begin anew with another relay", async () => {

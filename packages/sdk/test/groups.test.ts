@@ -59,6 +59,7 @@ async function person(name: string, store = createMemoryStore()): Promise<Person
     createDirectLinks: (own) =>
       createDirectLinks({
         load: undefined,
+        ice: { isPossible: () => Promise.resolve(false), reset: () => undefined },
         feed: (id, input) => own.drive(id, input),
         roundTrip: () => undefined,
         isWanted: () => false,

@@ -151,6 +151,20 @@ describe("two people", () => {
     await until(ofBob.view, (view) => view.name === "Alicia");
   });
 
+  it("hide their address until they say otherwise, also after a restart", async () => {
+    const store = createMemoryStore();
+    const alice = await person("Alice", { store: unclosed(store) });
+    expect(alice.me.value.hidesAddress).toBe(false);
+    await alice.hideAddress(true);
+    await until(alice.me, (me) => me.hidesAddress);
+    await alice.close();
+    const again = await person("Alice", { store: unclosed(store) });
+    expect(again.me.value.hidesAddress).toBe(true);
+    await again.hideAddress(false);
+    await until(again.me, (me) => !me.hidesAddress);
+    expect(await store.loadSelf()).toMatchObject({ hidesAddress: false });
+  });
+
   it("answer although the invite was made before the relay connection stood", async () => {
     const alice = await person("Alice");
     const invite = await alice.invite();

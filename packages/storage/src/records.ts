@@ -82,6 +82,7 @@ export const sampleSelf = (name: string): SelfRecord => ({
   cert: sampleCert(4),
   readerSecret: bytes(32, 5),
   relayKey: undefined,
+  hidesAddress: true,
   createdAt: 1_700_000_000_000,
   devices: {
     lists: [sampleList(1), sampleList(2)],

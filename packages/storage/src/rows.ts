@@ -331,6 +331,7 @@ const self = record<SelfRecord>({
   cert,
   readerSecret: key,
   relayKey: optional(key),
+  hidesAddress: optional(flag),
   createdAt: count,
   devices: ownDevices,
 });

@@ -49,7 +49,7 @@ const REOPEN_MS = 1_000;
 type Hello = Extract<HubFrame, { type: "hello" }>;
 type Answer = Extract<
   HubFrame,
-  { type: "ok" | "error" | "queue" | "queues" | "sender" | "bundle" }
+  { type: "ok" | "error" | "queue" | "queues" | "sender" | "bundle" | "turn-credential" }
 >;
 /** Undefined: no answer came, or the connection ended. */
 type Answered = (answer: Answer | undefined) => void;
@@ -236,6 +236,7 @@ export function openConnection(
       case "queues":
       case "sender":
       case "bundle":
+      case "turn-credential":
         return settle(request, frame);
       case "deliver": {
         const queue = queueByAlias.get(frame.alias);
@@ -507,6 +508,8 @@ function fits(asked: HubFrame, answer: Answer): boolean {
       return answer.type === "sender";
     case "bundle-get":
       return answer.type === "bundle";
+    case "turn":
+      return answer.type === "turn-credential";
     default:
       return answer.type === "ok";
   }

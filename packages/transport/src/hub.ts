@@ -17,7 +17,7 @@ import {
 import { askedPauseMs, BACKOFF_BASE_MS, nextPauseMs } from "./backoff.ts";
 import { type NetworkHints, pageHints } from "./hints.ts";
 import { type EndReason, type HubConnection, openConnection } from "./hub-connection.ts";
-import type { AppendOutcome, Hub, HubEvents, HubState, SendTarget } from "./ports.ts";
+import type { AppendOutcome, Hub, HubEvents, HubState, IceAnswer, SendTarget } from "./ports.ts";
 import { realTimers, type Timers } from "./timers.ts";
 
 /** Calls without an outcome yet. One more is "lost" at once; the caller keeps its messages anyway. */
@@ -308,6 +308,16 @@ export function createHub(options: HubOptions): Hub {
             if (answer?.type === "bundle") return settle({ ok: true, blob: answer.blob });
             settle({ ok: false, reason: answer === undefined ? "lost" : missed(answer) });
           }),
+      ),
+    iceServers: () =>
+      call<IceAnswer>(0, { ok: false, reason: "lost" }, (opened, settle) =>
+        opened.request({ type: "turn" }, (answer) => {
+          if (answer?.type === "turn-credential") {
+            const { ttlSeconds, urls, username, credential } = answer;
+            return settle({ ok: true, servers: { ttlSeconds, urls, username, credential } });
+          }
+          settle({ ok: false, reason: answer === undefined ? "lost" : missed(answer) });
+        }),
       ),
     append: (target, id, blob) =>
       call<AppendOutcome>(checked(blob).length, "lost", (opened, settle) =>

@@ -13,5 +13,6 @@ export {
   UNACKNOWLEDGED_MAX,
   UNANSWERED_MS,
 } from "./hub-connection.ts";
+export * from "./ice.ts";
 export * from "./ports.ts";
 export * from "./timers.ts";

@@ -3,7 +3,7 @@
  * Owns: the two interfaces. Leaves to hub.ts and libp2p/: sockets, frames, retries of connections.
  * Spec: wire/SPEC.md §8, §9.
  */
-import type { DirectFrame, EnvelopeId, LinkId, QueueId, SendId } from "@sotto/wire";
+import type { DirectFrame, EnvelopeId, IceServers, LinkId, QueueId, SendId } from "@sotto/wire";
 
 /**
  * connecting: a socket is being opened or proven. offline: the machine says it has no network.
@@ -44,6 +44,11 @@ export interface SendTarget {
 /** lost: no answer came; the same call may be made again and the relay drops what it has already. */
 export type AppendOutcome = "ok" | "lost" | "gone" | "quota";
 
+/** gone: this relay names no servers. later: it was asked too often. */
+export type IceAnswer =
+  | { readonly ok: true; readonly servers: IceServers }
+  | { readonly ok: false; readonly reason: "gone" | "lost" | "later" };
+
 /** One relay. Every promise resolves: with "lost" when the connection ends or no answer comes in time. */
 export interface Hub {
   start(): void;
@@ -79,6 +84,8 @@ export interface Hub {
     | { readonly ok: true; readonly blob: Uint8Array }
     | { readonly ok: false; readonly reason: "gone" | "lost" | "later" }
   >;
+  /** STUN and TURN servers, with a credential made for this answer. */
+  iceServers(): Promise<IceAnswer>;
   /** Opens the sender alias first when this connection has none yet. In call order per target. */
   append(target: SendTarget, id: EnvelopeId, blob: Uint8Array): Promise<AppendOutcome>;
   signal(target: SendTarget, blob: Uint8Array): Promise<"ok" | "away" | "gone" | "lost">;

@@ -196,6 +196,18 @@ describe("requests", () => {
     expect(visit.of("send-open")).toHaveLength(2);
   });
 
+  it("asks for servers, and hands over what it is told", async () => {
+    const servers = { ttlSeconds: 9, urls: ["turn:a"], username: "1:b", credential: "c" };
+    const { hub } = await online({
+      onFrame: (visit, request, frame) =>
+        visit.send(
+          request,
+          frame.type === "turn" ? { type: "turn-credential", ...servers } : { type: "ok" },
+        ),
+    });
+    expect(await hub.iceServers()).toEqual({ ok: true, servers });
+  });
+
   it.each<[ErrorCode, string, string, string, string]>([
     ["gone", "gone", "gone", "gone", "gone"],
     ["quota", "quota", "lost", "lost", "quota"],
@@ -213,6 +225,7 @@ describe("requests", () => {
     expect(await hub.append(target(), envelopeId(), blob(1))).toBe(append);
     expect(await hub.signal(target(), blob(1))).toBe(signal);
     expect(await hub.fetchOffer(asLinkId(entropy(24)))).toEqual({ ok: false, reason: offer });
+    expect(await hub.iceServers()).toEqual({ ok: false, reason: offer });
     expect(
       await hub.makeQueue({ queueId: queueId(), firstUse: entropy(16), ttlHours: 24 }),
     ).toEqual({ ok: false, reason: queue });

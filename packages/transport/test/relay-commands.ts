@@ -7,6 +7,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import {
+  hasTurnserver,
+  startTurnserver,
+  TURN_SECRET,
+  type Turnserver,
+} from "../../../relay/test/turnserver.ts";
 
 const SCRIPT = fileURLToPath(new URL("relay-process.ts", import.meta.url));
 interface ProxiedPair {
@@ -14,6 +20,7 @@ interface ProxiedPair {
   readonly relay: Socket;
 }
 const proxies = new Map<string, { readonly server: Server; readonly pairs: Set<ProxiedPair> }>();
+let turn: Turnserver | undefined;
 const running = new Map<number, ChildProcess>();
 
 export interface RelayPlace {
@@ -24,14 +31,19 @@ export interface RelayPlace {
   readonly relayKey: string;
 }
 
+interface RelayOptions {
+  readonly port?: number;
+  readonly data?: string;
+  /** A TURN server whose secret it shares. */
+  readonly turnUrl?: string;
+}
+
 export const relayCommands = {
   /** On a free port with an empty store unless told otherwise. */
-  async startRelay(
-    _: unknown,
-    options: { readonly port?: number; readonly data?: string } = {},
-  ): Promise<RelayPlace> {
-    const args = ["--conditions=@sotto/source", SCRIPT, `${options.port ?? 0}`];
-    if (options.data !== undefined) args.push(options.data);
+  async startRelay(_: unknown, options: RelayOptions = {}): Promise<RelayPlace> {
+    const { port = 0, data = "", turnUrl } = options;
+    const args = ["--conditions=@sotto/source", SCRIPT, `${port}`, data];
+    if (turnUrl !== undefined) args.push(turnUrl, TURN_SECRET);
     const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     const [line] = await once(createInterface(child.stdout), "line");
     const pid = child.pid ?? 0;
@@ -85,6 +97,17 @@ export const relayCommands = {
     proxy?.server.close();
   },
 
+  /** The address of a real coturn; undefined where there is none. */
+  async startTurn(): Promise<string | undefined> {
+    if (!hasTurnserver) return undefined;
+    turn = await startTurnserver();
+    return `turn:127.0.0.1:${turn.port}?transport=udp`;
+  },
+
+  async stopTurn(): Promise<void> {
+    turn?.stop();
+  },
+
   /** As a crash does it: no goodbye. */
   async killRelay(_: unknown, pid: number): Promise<void> {
     const child = running.get(pid);
@@ -98,7 +121,9 @@ export const relayCommands = {
 
 declare module "vitest/browser" {
   interface BrowserCommands {
-    startRelay(options?: { readonly port?: number; readonly data?: string }): Promise<RelayPlace>;
+    startRelay(options?: RelayOptions): Promise<RelayPlace>;
+    startTurn(): Promise<string | undefined>;
+    stopTurn(): Promise<void>;
     makeFolder(): Promise<string>;
     startProxy(origin: string): Promise<string>;
     muteProxy(place: string): Promise<void>;

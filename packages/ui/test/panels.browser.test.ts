@@ -400,6 +400,25 @@ describe("the settings panel", () => {
     expect(document.documentElement.dataset["theme"]).toBeUndefined();
   });
 
+  it("asks to hide the address, and shows what holds rather than what was asked for", async () => {
+    const me = { name: "Ada", accountId: "abc", devices: [], hidesAddress: false };
+    const panel = await mount(new SottoSettingsPanel(), { me });
+    const asked: unknown[] = [];
+    panel.addEventListener("sotto-hide-address", (event) =>
+      asked.push((event as CustomEvent).detail),
+    );
+    const box = page.getByRole("checkbox", { name: "Hide my network address from contacts" });
+    await box.click();
+    expect(asked).toEqual([{ hidden: true }]);
+    await expect.element(box).not.toBeChecked();
+    panel.me = { ...me, hidesAddress: true };
+    await expect.element(box).toBeChecked();
+    await box.click();
+    expect(asked.at(-1)).toEqual({ hidden: false });
+    await expect.element(box).toBeChecked();
+    expect(textOf(panel.shadowRoot)).toContain("The relay itself always sees your address.");
+  });
+
   it("can be moved through by keyboard", async () => {
     const panel = await mount(new SottoSettingsPanel());
     inside(panel, "input[name=theme]:checked").focus();

@@ -25,10 +25,16 @@ export interface RelayProcess {
   dispose(): Promise<void>;
 }
 
-/** `app`: folder of the built app. */
-export async function startRelayProcess({ app = "app/dist" } = {}): Promise<RelayProcess> {
+/** `app`: folder of the built app. `env`: settings beyond those of every test. */
+export async function startRelayProcess({
+  app = "app/dist",
+  env = {},
+}: {
+  readonly app?: string;
+  readonly env?: Readonly<Record<string, string>>;
+} = {}): Promise<RelayProcess> {
   const dataFolder = await mkdtemp(join(tmpdir(), "sotto-e2e-relay-"));
-  let { child, url } = await launch(dataFolder, "0", app);
+  let { child, url } = await launch(dataFolder, "0", app, env);
   const { port } = new URL(url);
 
   async function end(signal: NodeJS.Signals): Promise<void> {
@@ -46,7 +52,7 @@ export async function startRelayProcess({ app = "app/dist" } = {}): Promise<Rela
     kill: () => end("SIGKILL"),
     stop: () => end("SIGTERM"),
     async restart() {
-      ({ child, url } = await launch(dataFolder, port, app));
+      ({ child, url } = await launch(dataFolder, port, app, env));
     },
     async dispose() {
       await end("SIGKILL");
@@ -59,6 +65,7 @@ async function launch(
   dataFolder: string,
   port: string,
   app: string,
+  env: Readonly<Record<string, string>>,
 ): Promise<{ child: ChildProcess; url: string }> {
   const args = [
     "--conditions=@sotto/source",
@@ -72,7 +79,11 @@ async function launch(
     "--operations-port",
     "off",
   ];
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, args, {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   const url = await new Promise<string>((resolve, reject) => {
     const see = (chunk: Buffer): void => {

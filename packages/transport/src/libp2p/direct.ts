@@ -65,6 +65,8 @@ export interface DirectOptions {
   /** Ed25519, 32 bytes: the relay's libp2p name is made of it. */
   readonly relayKey: Uint8Array;
   readonly events: DirectEvents;
+  /** Asked for every connection, dialled or answered; undefined: there must be none. Without it: no servers. */
+  readonly rtcConfiguration?: () => Promise<RTCConfiguration | undefined>;
   readonly entropy?: Entropy;
   readonly timers?: Timers;
   readonly hints?: NetworkHints;
@@ -121,8 +123,7 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
       webSockets(),
       circuitRelayTransport({ reservationCompletionTimeout: PREPARE_MS }),
       webRTC({
-        // Unset, libp2p asks public STUN servers on every dial.
-        rtcConfiguration: { iceServers: [] },
+        rtcConfiguration,
         dataChannel: { maxMessageSize: 65_536, maxBufferedAmount: SEND_BUFFER_BYTES_MAX },
       }),
     ],
@@ -155,6 +156,15 @@ export async function createDirect(options: DirectOptions): Promise<Direct> {
     },
   });
   const ownBytes = peerIdToBytes(node.peerId);
+
+  async function rtcConfiguration(): Promise<RTCConfiguration> {
+    // Unset, libp2p asks public STUN servers on every dial.
+    if (options.rtcConfiguration === undefined) return { iceServers: [] };
+    const configuration = await options.rtcConfiguration();
+    // libp2p gives this dial or answer up before it makes a connection.
+    if (configuration === undefined) throw new Error("no direct links now");
+    return { ...configuration, iceServers: configuration.iceServers ?? [] };
+  }
 
   function mayDial(address: string): boolean {
     if (address === relayAt) return true;

@@ -3,11 +3,12 @@ import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { chooseLocale, chosenLocale, locale, followLocale, LOCALES, t } from "../i18n/i18n.ts";
 import "../name-field/name-field.ts";
 import { base, controls } from "../shared/base.ts";
+import { SottoEvent } from "../shared/events.ts";
 import { chooseTheme, currentTheme, THEMES } from "../shared/theme.ts";
 
 /**
  * Name, language, appearance, and how things stand. Slot: the account's devices.
- * Properties: `me`, `hub`, `storage`, `diagnostics`, `relay` (host), `version` (of the build). Events: `sotto-rename` (from the name field).
+ * Properties: `me`, `hub`, `storage`, `diagnostics`, `relay` (host), `version` (of the build). Events: `sotto-rename` (from the name field), `sotto-hide-address`.
  */
 export class SottoSettingsPanel extends LitElement {
   static override readonly properties = {
@@ -83,6 +84,13 @@ export class SottoSettingsPanel extends LitElement {
         position: absolute;
         opacity: 0;
         pointer-events: none;
+      }
+      .choice {
+        display: flex;
+        align-items: center;
+        gap: var(--s-space-2);
+        min-block-size: 44px;
+        cursor: pointer;
       }
       dl {
         margin: 0;
@@ -167,6 +175,16 @@ export class SottoSettingsPanel extends LitElement {
           <dt>${words.account}</dt>
           <dd class="id">${this.me?.accountId ?? ""}</dd>
         </dl>
+        <label class="choice"
+          ><input
+            type="checkbox"
+            aria-describedby="hide-address"
+            .checked=${this.me?.hidesAddress ?? false}
+            ?disabled=${this.me === undefined}
+            @change=${this.#onHide}
+          />${words.hideAddress}</label
+        >
+        <p id="hide-address" class="quiet-text">${words.hideAddressText}</p>
         ${this.#details()}
       </section>
       <section>
@@ -180,6 +198,14 @@ export class SottoSettingsPanel extends LitElement {
       </section>
     `;
   }
+
+  /** The box shows what holds, not what was asked for: that may fail. */
+  readonly #onHide = (event: Event): void => {
+    if (!(event.target instanceof HTMLInputElement)) return;
+    const hidden = event.target.checked;
+    event.target.checked = !hidden;
+    this.dispatchEvent(new SottoEvent("sotto-hide-address", { hidden }));
+  };
 
   #details(): TemplateResult {
     const words = t().settings;

@@ -17,6 +17,7 @@ export interface SottoEvents {
   "sotto-load-older": undefined;
   "sotto-join": { readonly text: string };
   "sotto-rename": { readonly name: string };
+  "sotto-hide-address": { readonly hidden: boolean };
   "sotto-given": undefined;
   "sotto-scanned": { readonly text: string };
   "sotto-verified": { readonly verified: boolean };
