@@ -70,7 +70,7 @@ const pathsOf = (page: Page): Promise<readonly string[]> =>
 
 async function hideAddress({ page }: Person): Promise<void> {
   await page.getByRole("button", { name: "Settings" }).click();
-  const box = page.getByRole("checkbox", { name: "Hide my network address from contacts" });
+  const box = page.getByRole("checkbox", { name: "Hide my IP address from contacts" });
   await box.click();
   await expect.poll(() => box.isChecked(), { timeout: WAIT_MS }).toBe(true);
   await page.keyboard.press("Escape");

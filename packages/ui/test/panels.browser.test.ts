@@ -8,8 +8,8 @@ import {
   SottoJoinPanel,
   SottoNameField,
   SottoQr,
-  SottoSettingsPanel,
   SottoSheet,
+  SottoSettingsPanel,
   SottoVerifyPanel,
 } from "@sotto/ui";
 import type { Diagnostics } from "@sotto/sdk";
@@ -407,7 +407,7 @@ describe("the settings panel", () => {
     panel.addEventListener("sotto-hide-address", (event) =>
       asked.push((event as CustomEvent).detail),
     );
-    const box = page.getByRole("checkbox", { name: "Hide my network address from contacts" });
+    const box = page.getByRole("checkbox", { name: "Hide my IP address from contacts" });
     await box.click();
     expect(asked).toEqual([{ hidden: true }]);
     await expect.element(box).not.toBeChecked();
@@ -416,7 +416,7 @@ describe("the settings panel", () => {
     await box.click();
     expect(asked.at(-1)).toEqual({ hidden: false });
     await expect.element(box).toBeChecked();
-    expect(textOf(panel.shadowRoot)).toContain("The relay itself always sees your address.");
+    expect(textOf(panel.shadowRoot)).toContain("The relay always sees your address.");
   });
 
   it("can be moved through by keyboard", async () => {

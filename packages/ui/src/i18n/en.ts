@@ -286,9 +286,9 @@ export const en = {
     relay: "Relay",
     direct: (count: number) => `${count} direct now`,
     account: "Account id",
-    hideAddress: "Hide my network address from contacts",
+    hideAddress: "Hide my IP address from contacts",
     hideAddressText:
-      "A direct link shows your contact your IP address. With this on, everything goes through servers of the relay, which can be slower. The relay itself always sees your address.",
+      "A direct link shows contacts your IP address. With this on, everything goes through the relay’s servers, maybe slower. The relay always sees your address.",
     about: "About",
     aboutText: "Sotto is free software under the Apache-2.0 licence.",
     version: (hash: string) => `Version ${hash}`,

@@ -267,9 +267,9 @@ export const zh: Catalog = {
     relay: "中继",
     direct: (count) => `当前 ${count} 个直连`,
     account: "账号标识",
-    hideAddress: "对联系人隐藏我的网络地址",
+    hideAddress: "对联系人隐藏我的 IP 地址",
     hideAddressText:
-      "直连会让联系人看到你的 IP 地址。开启后，一切都经中继的服务器转发，可能慢一些。中继本身始终能看到你的地址。",
+      "直连会让联系人看到你的 IP 地址。开启后，一切都经中继的服务器转发，可能慢一些。中继始终能看到你的地址。",
     about: "关于",
     aboutText: "Sotto 是自由软件，采用 Apache-2.0 许可证。",
     version: (hash) => `版本 ${hash}`,

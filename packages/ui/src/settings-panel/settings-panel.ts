@@ -90,7 +90,6 @@ export class SottoSettingsPanel extends LitElement {
         align-items: center;
         gap: var(--s-space-2);
         min-block-size: 44px;
-        cursor: pointer;
       }
       dl {
         margin: 0;
@@ -180,8 +179,7 @@ export class SottoSettingsPanel extends LitElement {
             type="checkbox"
             aria-describedby="hide-address"
             .checked=${this.me?.hidesAddress ?? false}
-            ?disabled=${this.me === undefined}
-            @change=${this.#onHide}
+            @click=${this.#onHide}
           />${words.hideAddress}</label
         >
         <p id="hide-address" class="quiet-text">${words.hideAddressText}</p>
@@ -201,9 +199,8 @@ export class SottoSettingsPanel extends LitElement {
 
   /** The box shows what holds, not what was asked for: that may fail. */
   readonly #onHide = (event: Event): void => {
-    if (!(event.target instanceof HTMLInputElement)) return;
-    const hidden = event.target.checked;
-    event.target.checked = !hidden;
+    event.preventDefault();
+    const hidden = this.me?.hidesAddress !== true;
     this.dispatchEvent(new SottoEvent("sotto-hide-address", { hidden }));
   };
 
