@@ -4,6 +4,7 @@
  */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { assert, boolean, property, uint8Array } from "fast-check";
 import { type IceServers, isIceServers, TURN_URLS_MAX } from "@sotto/wire";
 import { afterEach, describe, expect, test } from "vitest";
 import {
@@ -145,6 +146,17 @@ describe("the relay's own STUN", () => {
     }
     // An answer is no request: two such servers never talk to each other.
     expect(answer(stunAnswer(binding(), "192.0.2.1", 1) ?? Buffer.alloc(0))).toBeUndefined();
+  });
+
+  test("any bytes have an answer of its size or none, and never throw", () => {
+    assert(
+      property(uint8Array({ maxLength: 60 }), boolean(), (bytes, isHeaded) => {
+        const request = Buffer.from(isHeaded ? [...binding(), ...bytes] : bytes);
+        if (isHeaded) request.writeUInt16BE(bytes.length, 2);
+        const length = stunAnswer(request, "2001:db8::1", 1)?.length;
+        expect(length).toBe(isHeaded ? 44 : undefined);
+      }),
+    );
   });
 
   test("writes addresses of both families as RFC 5769 does", () => {
