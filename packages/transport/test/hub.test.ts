@@ -208,6 +208,14 @@ describe("requests", () => {
     expect(await hub.iceServers()).toEqual({ ok: true, servers });
   });
 
+  it("takes nothing else for servers, and leaves whoever says it", async () => {
+    const { hub, relay } = await online({
+      onFrame: (visit, request) => visit.send(request, { type: "ok" }),
+    });
+    expect(await hub.iceServers()).toEqual({ ok: false, reason: "lost" });
+    await until(() => relay.visits.length > 1);
+  });
+
   it.each<[ErrorCode, string, string, string, string]>([
     ["gone", "gone", "gone", "gone", "gone"],
     ["quota", "quota", "lost", "lost", "quota"],
