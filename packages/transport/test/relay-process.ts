@@ -10,6 +10,7 @@ const [port = "0", data = "", turnUrl = "", turnSecret = ""] = process.argv.slic
 const relay = await startRelay({
   port: Number(port),
   data: data === "" ? undefined : data,
+  stunPort: 0,
   ...(turnUrl === "" ? {} : { turnUrls: [turnUrl], turnSecret }),
 });
 const place = { origin: relay.url, relayKey: bytesToHex(relay.relayKey) };

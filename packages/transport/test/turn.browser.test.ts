@@ -127,6 +127,9 @@ it("two who hide their address meet through the TURN server, and neither learns 
   if (turnUrl === undefined) return skip("no coturn here");
   cleanups.push(() => commands.stopTurn());
   const [one, other] = await pair(await relayPlace(turnUrl), [true, true]);
+  // As the loop does before it says that it can be reached.
+  await vi.waitUntil(() => one.isPossible(), { timeout: 15_000 });
+  await vi.waitUntil(() => other.isPossible(), { timeout: 15_000 });
   expect(await one.direct.dial(other.direct.ownPeerId)).toBe(true);
   expect(await pathsInUse()).toEqual(["relay/relay", "relay/relay"]);
   expect(candidates().length).toBeGreaterThanOrEqual(2);
@@ -157,4 +160,25 @@ it("whoever hides the address makes no connection where nobody relays, dialling 
     expect(connection.remoteDescription).toBeNull();
   }
   expect(candidates()).toEqual([]);
+});
+
+it("a browser learns its address from the relay's own STUN", async () => {
+  const { hub } = watchedHub(`${(await relayPlace()).origin.replace(/^http/, "ws")}/hub`);
+  cleanups.push(() => hub.close());
+  hub.start();
+  const answer = await hub.iceServers();
+  const urls = answer.ok ? answer.servers.urls : [];
+  expect(urls).toEqual([expect.stringMatching(/^stun:localhost:\d+$/)]);
+  const connection = new RTCPeerConnection({ iceServers: [{ urls: [...urls] }] });
+  cleanups.push(() => connection.close());
+  const gathered: string[] = [];
+  connection.addEventListener("icecandidate", ({ candidate }) => {
+    if (candidate !== null) gathered.push(candidate.candidate);
+  });
+  connection.createDataChannel("any");
+  await connection.setLocalDescription();
+  await vi.waitUntil(() => gathered.some((one) => kindOf(one) === "srflx"), { timeout: 5_000 });
+  expect(gathered.find((one) => kindOf(one) === "srflx")).toMatch(
+    / (?:127\.0\.0\.1|::1) \d+ typ srflx/,
+  );
 });
