@@ -199,8 +199,10 @@ export const connect = async (
 ): Promise<Client> => proven(await connectRaw(port, readerSeed, headers));
 
 /** A proven client over a socket of any kind. */
-export const connectTo = async (socket: WebSocket): Promise<Client> =>
-  proven(await greeted(socket, random(32)));
+export const connectTo = async (
+  socket: WebSocket,
+  readerSeed: Uint8Array = random(32),
+): Promise<Client> => proven(await greeted(socket, readerSeed));
 
 async function proven(client: Client): Promise<Client> {
   client.send(await authenticate(client));
