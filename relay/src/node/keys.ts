@@ -9,12 +9,14 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DATABASE_FILE } from "./store/schema.ts";
 
 const KEY_BYTES = 32;
@@ -61,15 +63,42 @@ export function readKeys(directory: string): RelaySecrets {
 function loadKey(path: string): Uint8Array {
   const known = readKey(path);
   if (known !== undefined) return known;
-  const key = new Uint8Array(randomBytes(KEY_BYTES));
-  const file = openSync(path, "wx", 0o600);
+  makeKey(path);
+  // What the file says, in case another process was first.
+  const made = readKey(path);
+  if (made === undefined) throw new Error(`${path} went as soon as it was made`);
+  return made;
+}
+
+/**
+ * Whole or not at all, whenever the process is killed: written beside it, flushed, then given its name, which a
+ * file that is there already keeps. What a kill leaves beside it is a key that nobody ever used.
+ */
+function makeKey(path: string): void {
+  const unnamed = `${path}.${randomBytes(8).toString("hex")}`;
+  const file = openSync(unnamed, "wx", 0o600);
   try {
-    writeSync(file, key);
+    writeSync(file, randomBytes(KEY_BYTES));
+    fsyncSync(file);
+    linkSync(unnamed, path);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  } finally {
+    closeSync(file);
+    rmSync(unnamed, { force: true });
+  }
+  flushDirectory(dirname(path));
+}
+
+/** A name survives a power cut once its directory is flushed; Windows flushes none and refuses to be asked. */
+function flushDirectory(directory: string): void {
+  if (process.platform === "win32") return;
+  const file = openSync(directory, "r");
+  try {
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
-  return key;
 }
 
 function readKey(path: string): Uint8Array | undefined {
