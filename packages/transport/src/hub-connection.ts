@@ -36,7 +36,7 @@ export const QUIET_MS = 25_000;
 export const UNANSWERED_MS = 3_000;
 /** A PING without any sign of life for so long: the socket is dead, whatever it says. */
 export const PONG_MS = 3_000;
-/** A relay holds a delivered message in memory for 25 ms before it writes it: acknowledge well within. */
+/** A relay holds a delivered message in memory for 250 ms before it writes it, the network's round trip included: acknowledge well within. */
 export const ACK_DELAY_MS = 5;
 /** Requests without an answer yet; more wait their turn. Bounds what the socket buffers, too. */
 export const IN_FLIGHT_MAX = 256;

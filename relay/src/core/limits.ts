@@ -16,8 +16,12 @@ export const CREDIT_BYTES = 1_048_576;
 /** Stored messages fetched from disk at once for one queue. */
 export const READ_PAGE = 32;
 
-/** A message whose owner is connected waits this long for the acknowledgement before it is written. */
-export const HOLD_MS = 25;
+/**
+ * A message whose owner is connected waits this long for the acknowledgement before it is written: a round trip over
+ * a poor mobile network, and whatever queues before it on a busy relay. With 25 ms a relay under load wrote most of
+ * what its clients took from hand to hand.
+ */
+export const HOLD_MS = 250;
 /** Held for all queues together; beyond it messages are written at once. */
 export const HELD_BYTES_MAX = 67_108_864;
 /** Handed to the store and not durable yet; beyond it a sender hears "later". */
