@@ -66,6 +66,8 @@ export interface RelayOptions extends Partial<Limits> {
   readonly drainGrace?: number;
   /** Hears what happens to the relay; silent unless given. */
   readonly log?: Log;
+  /** Its writing thread ended by itself: this relay keeps no mail any more, and another process must take over. */
+  readonly storeLost?: (error: unknown) => void;
 }
 
 export interface Relay {
@@ -135,7 +137,11 @@ async function start(
     http?.useCertificate(certificate),
   );
   endings.push(async () => certificates?.close());
-  const kept = data === undefined ? createMemoryStore() : openSqliteStore(data);
+  const { storeLost: lost } = options;
+  const kept =
+    data === undefined
+      ? createMemoryStore()
+      : openSqliteStore(data, lost === undefined ? {} : { lost });
   endings.push(() => kept.close());
   const operationsPort = options.operationsPort === "off" ? undefined : options.operationsPort;
   // What Prometheus' client watches costs something, so only for whoever asks for it.

@@ -27,6 +27,7 @@ interface Running {
   readonly child: ChildProcess;
   readonly port: number;
   readonly stdout: () => string;
+  readonly stderr: () => string;
 }
 
 function run(args: readonly string[], env: Record<string, string> = {}) {
@@ -51,7 +52,7 @@ async function start(
     if (child.exitCode !== null) throw new Error(`${String(event)} ${output.err}`);
   }
   const port = Number(/localhost:(\d+)/.exec(output.out)?.[1]);
-  return { child, port, stdout: () => output.out };
+  return { child, port, stdout: () => output.out, stderr: () => output.err };
 }
 
 async function kill(running: Running, signal: NodeJS.Signals): Promise<unknown> {
@@ -134,6 +135,48 @@ test("under random kills no answered message is lost", async () => {
     promised.delete(key);
   }
   expect(promised.size).toBe(0);
+});
+
+test("a writing thread that dies ends the process with an error, and nothing answered is lost", async () => {
+  const dying = `
+    import { isMainThread, parentPort } from "node:worker_threads";
+    let batches = 0;
+    if (!isMainThread) parentPort.on("message", () => {
+      if (++batches === 12) throw new RangeError("planted");
+    });
+  `;
+  const preload = `--import=data:text/javascript,${encodeURIComponent(dying)}`;
+  const first = await start(["--log-format", "json"], { NODE_OPTIONS: preload });
+  const exit = once(first.child, "exit");
+  const [alice, bob] = [await connect(first.port), await connect(first.port)];
+  const bound = await pair(alice, bob);
+  alice.close();
+  await alice.closed;
+  const kept = new Set<string>();
+  let isOver = false;
+  void exit.then(() => (isOver = true));
+  const send = async (): Promise<void> => {
+    while (!isOver) {
+      const message = append(bound.alias);
+      const answer = await bob.request(message).catch(() => undefined);
+      if (answer?.type !== "ok") return;
+      kept.add(Buffer.from(message.id).toString("hex"));
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, send));
+  expect((await exit)[0]).toBe(1);
+  expect(first.stderr()).toMatch(/"event":"crashed","name":"RangeError"/);
+  expect(kept.size).toBeGreaterThan(0);
+
+  const second = await start();
+  const again = await connect(second.port, alice.readerSeed);
+  await again.request({ type: "queue-open", queueIds: [bound.queueId] });
+  while (kept.size > 0) {
+    const { alias, sequence, id } = await again.next("deliver");
+    kept.delete(Buffer.from(id).toString("hex"));
+    again.ack(alias, sequence);
+  }
+  again.close();
 });
 
 test("SIGTERM says goodbye, keeps what was held, and ends well", async () => {

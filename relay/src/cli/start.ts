@@ -23,12 +23,13 @@ export async function start(program: Command): Promise<void> {
       write: (line) => writeSync(STDERR, line),
     });
     const operationsPort = operationsPortOf(settings);
-    const relay = await startRelay({ ...settings, operationsPort, log });
-    // From here on nobody reads a stack, and a stack's message may hold what a stranger sent.
     const crash = (error: unknown): void => {
       log(crashOf(error));
       process.exit(1);
     };
+    // Whoever supervises it starts another, which reads what is on the disk: nothing that was answered is lost.
+    const relay = await startRelay({ ...settings, operationsPort, log, storeLost: crash });
+    // From here on nobody reads a stack, and a stack's message may hold what a stranger sent.
     process.on("uncaughtException", crash);
     process.on("unhandledRejection", crash);
     // Before anybody is told that it is ready: whoever waits for that may send a signal at once.

@@ -35,11 +35,21 @@ interface Waiting {
 /** Deleted mail is in none of the files so long after its deletion was answered. */
 const SCRUB_MS = 60_000;
 
-/** For tests: a smaller disk, a shorter wait. */
-export type SqliteStoreOptions = Partial<Pick<WorkerOptions, "pagesMax" | "scrubMs">>;
+export interface SqliteStoreOptions
+  // For tests: a smaller disk, a shorter wait.
+  extends Partial<Pick<WorkerOptions, "pagesMax" | "scrubMs">> {
+  /**
+   * The writing thread ended although nobody closed the store: it takes nothing any more, and only another process
+   * can know what of the last commits is on the disk. Called once.
+   */
+  readonly lost?: (error: unknown) => void;
+}
 
 /** Throws when another process uses `directory`, or when its database is not one that this relay knows. */
-export function openSqliteStore(directory: string, options: SqliteStoreOptions = {}): Store {
+export function openSqliteStore(
+  directory: string,
+  { lost, ...options }: SqliteStoreOptions = {},
+): Store {
   const unlock = lock(directory);
   const path = join(directory, DATABASE_FILE);
   try {
@@ -65,6 +75,7 @@ export function openSqliteStore(directory: string, options: SqliteStoreOptions =
   /** Messages that wait to be written, so that an acknowledgement can still keep them off the disk. */
   const waitingPuts = new Map<number, Waiting>();
   let broken = false;
+  let closing = false;
   const idle: (() => void)[] = [];
 
   worker.on("message", (results: BatchResult) => {
@@ -77,15 +88,17 @@ export function openSqliteStore(directory: string, options: SqliteStoreOptions =
     }
     pump();
   });
-  const fail = (): void => {
+  const fail = (error: unknown): void => {
+    if (broken) return;
     broken = true;
     for (const unit of [...(committing ?? []), ...waiting]) unit.reject(new StoreError("broken"));
     committing = undefined;
     waiting = [];
     for (const resolve of idle.splice(0)) resolve();
+    if (!closing) lost?.(error);
   };
   worker.on("error", fail);
-  worker.on("exit", fail);
+  worker.on("exit", () => fail(new StoreError("broken")));
 
   function pump(): void {
     if (committing !== undefined) return;
@@ -152,6 +165,7 @@ export function openSqliteStore(directory: string, options: SqliteStoreOptions =
     readMessages: async (asked) => asked.map((row) => blobOf(readMessage.get(row))),
     readBundle: async (row) => blobOf(readBundle.get(row)),
     async close() {
+      closing = true;
       if (!broken) {
         await new Promise<void>((resolve) => {
           idle.push(resolve);
