@@ -5,7 +5,6 @@
  */
 import { hmacSha256, sha256 } from "@sotto/crypto";
 import {
-  asQueueId,
   asSendId,
   type EnvelopeId,
   equalBytes,
@@ -70,6 +69,8 @@ export interface Owner {
 }
 
 const NO_BUNDLES: readonly string[] = [];
+/** Compared in the place of the sender of a queue that does not exist. */
+const NOBODY = bytesToKey(new Uint8Array(32));
 
 interface Bundle {
   readonly row: number;
@@ -78,16 +79,25 @@ interface Bundle {
   readonly expiryHour: number;
 }
 
+interface Reader {
+  readonly key: string;
+  queues: number;
+}
+
+/**
+ * All of a relay's queues are in memory, most of them with nothing in them, so bytes are here as keys (keys.ts), the
+ * same ones that the maps have: a small byte array costs five times as much.
+ */
 export interface Queue {
   readonly row: number;
-  readonly queueId: QueueId;
-  readonly sendHash: Uint8Array;
-  readonly readerKey: Uint8Array;
+  readonly key: string;
+  readonly sendHash: string;
+  readonly reader: Reader;
   readonly ttlHours: number;
   readonly mailbox: Mailbox;
   /** Keys of the link hashes of its bundles; at most BUNDLES_PER_QUEUE_MAX. */
   bundles: readonly string[];
-  sender: Uint8Array;
+  sender: string;
   bound: boolean;
   /** Whether its owner writes to somebody, who may have its address and not have used it yet. Memory only. */
   awaited: boolean;
@@ -191,7 +201,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   const hasDisk = options.hasDisk ?? (() => true);
   const queueById = new Map<string, Queue>();
   const queueBySendHash = new Map<string, Queue>();
-  const queuesOfReader = new Map<string, number>();
+  const readers = new Map<string, Reader>();
   const bundleByLink = new Map<string, Bundle>();
   /** In the order in which they become due. */
   const held = new Map<Message, Queue>();
@@ -252,9 +262,19 @@ export function createExchange(options: ExchangeOptions): Exchange {
   }
 
   function addQueue(row: QueueRow): Queue {
+    const key = bytesToKey(row.readerKey);
+    let reader = readers.get(key);
+    if (reader === undefined) readers.set(key, (reader = { key, queues: 0 }));
+    reader.queues++;
     const queue: Queue = {
-      ...row,
-      queueId: asQueueId(row.queueId),
+      row: row.row,
+      key: bytesToKey(row.queueId),
+      sendHash: bytesToKey(row.sendHash),
+      reader,
+      sender: bytesToKey(row.sender),
+      bound: row.bound,
+      ttlHours: row.ttlHours,
+      expiryHour: row.expiryHour,
       mailbox: createMailbox(),
       bundles: NO_BUNDLES,
       awaited: false,
@@ -263,10 +283,8 @@ export function createExchange(options: ExchangeOptions): Exchange {
       creating: undefined,
     };
     bytes += ROW_BYTES;
-    queueById.set(bytesToKey(queue.queueId), queue);
-    queueBySendHash.set(bytesToKey(queue.sendHash), queue);
-    const reader = bytesToKey(queue.readerKey);
-    queuesOfReader.set(reader, (queuesOfReader.get(reader) ?? 0) + 1);
+    queueById.set(queue.key, queue);
+    queueBySendHash.set(queue.sendHash, queue);
     return queue;
   }
 
@@ -324,10 +342,10 @@ export function createExchange(options: ExchangeOptions): Exchange {
 
   const rowOf = (queue: Queue): QueueRow => ({
     row: queue.row,
-    queueId: queue.queueId,
-    sendHash: queue.sendHash,
-    readerKey: queue.readerKey,
-    sender: queue.sender,
+    queueId: keyToBytes(queue.key),
+    sendHash: keyToBytes(queue.sendHash),
+    readerKey: keyToBytes(queue.reader.key),
+    sender: keyToBytes(queue.sender),
     bound: queue.bound,
     ttlHours: queue.ttlHours,
     expiryHour: queue.expiryHour,
@@ -344,9 +362,12 @@ export function createExchange(options: ExchangeOptions): Exchange {
     return queue.awaited ? QUEUE_AWAITED_HOURS : QUEUE_UNUSED_HOURS;
   };
 
+  const isReader = ({ reader }: Queue, readerKey: Uint8Array): boolean =>
+    equalBytes(keyToBytes(reader.key), readerKey);
+
   const owned = (readerKey: Uint8Array, queueId: QueueId): Queue | undefined => {
     const queue = queueById.get(bytesToKey(queueId));
-    return queue !== undefined && equalBytes(queue.readerKey, readerKey) ? queue : undefined;
+    return queue !== undefined && isReader(queue, readerKey) ? queue : undefined;
   };
 
   const create: Exchange["create"] = async (readerKey, { queueId, ttlHours, firstUseHash }) => {
@@ -354,13 +375,13 @@ export function createExchange(options: ExchangeOptions): Exchange {
     if (ttlHours > mailLimits.ttlHours) return { ok: false, reason: "limit" };
     const known = queueById.get(bytesToKey(queueId));
     if (known !== undefined) {
-      if (!equalBytes(known.readerKey, readerKey)) return { ok: false, reason: "gone" };
+      if (!isReader(known, readerKey)) return { ok: false, reason: "gone" };
       const outcome = (await known.creating) ?? "ok";
       return outcome === "ok" ? { ok: true, queue: known, sendId } : { ok: false, reason: outcome };
     }
     if (
       queueById.size >= queuesMax ||
-      (queuesOfReader.get(bytesToKey(readerKey)) ?? 0) >= queuesPerReader
+      (readers.get(bytesToKey(readerKey))?.queues ?? 0) >= queuesPerReader
     ) {
       return { ok: false, reason: "limit" };
     }
@@ -421,12 +442,9 @@ export function createExchange(options: ExchangeOptions): Exchange {
     queue.closed = true;
     queue.owner = undefined;
     bytes -= ROW_BYTES;
-    queueById.delete(bytesToKey(queue.queueId));
-    queueBySendHash.delete(bytesToKey(queue.sendHash));
-    const reader = bytesToKey(queue.readerKey);
-    const left = (queuesOfReader.get(reader) ?? 1) - 1;
-    if (left === 0) queuesOfReader.delete(reader);
-    else queuesOfReader.set(reader, left);
+    queueById.delete(queue.key);
+    queueBySendHash.delete(queue.sendHash);
+    if (--queue.reader.queues === 0) readers.delete(queue.reader.key);
     const operations: StoreOperation[] = [];
     for (const message of queue.mailbox.messages.slice()) {
       operations.push(...drop(queue, message, false, "gone"));
@@ -467,15 +485,16 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const queue = queueBySendHash.get(bytesToKey(sha256(sendId)));
     const shown = sha256(firstUse);
     // Both comparisons always run, so that missing, foreign and spent take the same time.
-    const isSender = equalBytes(queue?.sender ?? shown, sendKey);
-    const isFirst = equalBytes(queue?.sender ?? sendKey, shown);
+    const sender = keyToBytes(queue?.sender ?? NOBODY);
+    const isSender = equalBytes(sender, sendKey);
+    const isFirst = equalBytes(sender, shown);
     if (queue === undefined || queue.creating !== undefined || !proven) {
       return { ok: false, reason: "gone" };
     }
     if (queue.bound) return isSender ? { ok: true, queue } : { ok: false, reason: "gone" };
     if (!isFirst) return { ok: false, reason: "gone" };
     const { sender: unbound, expiryHour } = queue;
-    queue.sender = sendKey;
+    queue.sender = bytesToKey(sendKey);
     queue.bound = true;
     queue.expiryHour = expiryAfter(QUEUE_IDLE_HOURS);
     const outcome = await commit([

@@ -50,7 +50,7 @@ export const QUEUE_RENEW_HOURS = 7 * 24;
 export const OFFER_HOURS = 7 * 24;
 /** Ids of acknowledged messages a queue remembers (memory only), so that a late resend is not delivered again. */
 export const RECENT_IDS_MAX = 32;
-/** Per relay: about 1 KB of memory each; a stored message costs 0.3 KB. */
+/** Per relay: half a KB of memory each; a stored message costs 0.3 KB. */
 export const QUEUES_MAX = 250_000;
 /** A group needs a queue for every device of every member: twenty groups of a hundred devices, and half as much again. */
 export const QUEUES_PER_READER_MAX = 4_096;
