@@ -92,6 +92,9 @@ export interface Relay {
     readonly heldBytes: number;
     readonly commitBytes: number;
     readonly storeFails: boolean;
+    readonly oldestHours: number;
+    /** By AGE_HOURS. */
+    readonly olderThan: readonly number[];
     readonly bufferedBytes: number;
     readonly connections: number;
     readonly reservations: number;

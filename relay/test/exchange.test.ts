@@ -982,3 +982,30 @@ describe("a crash", () => {
     );
   });
 });
+
+test("says how long mail waits, by the hour, over restarts, and forgets what is gone", async () => {
+  const { world, alice, bob, alias, queueId } = await withPair({ ttlHours: 400 });
+  const waiting = () => {
+    const { oldestHours, olderThan } = world.exchange.stats();
+    return { oldestHours, olderThan };
+  };
+  expect(waiting()).toEqual({ oldestHours: 0, olderThan: [0, 0, 0, 0, 0, 0] });
+  alice.client.close();
+  await bob.client.request(append(alias));
+  world.clock.advance(5 * HOUR_MS);
+  await bob.client.request(append(alias));
+  expect(waiting()).toEqual({ oldestHours: 5, olderThan: [1, 0, 0, 0, 0, 0] });
+  world.clock.advance(HOUR_MS);
+  expect(waiting()).toEqual({ oldestHours: 6, olderThan: [2, 1, 0, 0, 0, 0] });
+  world.crash();
+  expect(waiting()).toEqual({ oldestHours: 6, olderThan: [2, 1, 0, 0, 0, 0] });
+  world.clock.advance(330 * HOUR_MS);
+  expect(waiting()).toEqual({ oldestHours: 336, olderThan: [2, 2, 2, 2, 2, 1] });
+  const again = await reopen(world, alice, queueId);
+  for (let taken = 0; taken < 2; taken++) {
+    const { alias: own, sequence } = await again.client.next("deliver");
+    again.client.ack(own, sequence);
+  }
+  await turn();
+  expect(waiting()).toEqual({ oldestHours: 0, olderThan: [0, 0, 0, 0, 0, 0] });
+});

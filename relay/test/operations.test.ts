@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { COUNTERS } from "sotto-relay/core";
+import { AGE_HOURS, COUNTERS } from "sotto-relay/core";
 import { createLog, crashOf, type Relay, type RelayOptions, startRelay } from "sotto-relay";
 import { append, connect, connectRaw, newLinkId, pair, random } from "./client.ts";
 import { killAll, run, startProcess } from "./relay-process.ts";
@@ -68,6 +68,10 @@ test("metrics and status count what happened, each under its name", async () => 
   expect(value("messages")).toBe(2);
   // Two messages and their queue, with a row each.
   expect(value("stored_bytes")).toBe(3_072 + 3 * 256);
+  expect(value("oldest_message_hours")).toBeLessThanOrEqual(1);
+  for (const hours of AGE_HOURS.slice(1)) {
+    expect(value(`messages_waiting{hours="${hours}"}`)).toBe(0);
+  }
   expect(value("ready")).toBe(1);
   expect(value("store_failing")).toBe(0);
   expect(value("disk_free_bytes")).toBeGreaterThan(0);

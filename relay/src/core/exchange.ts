@@ -15,6 +15,7 @@ import {
 } from "@sotto/wire";
 import { bytesToKey, keyToBytes } from "./keys.ts";
 import {
+  AGE_HOURS,
   BUNDLES_PER_QUEUE_MAX,
   BYTES_MAX_DEFAULT,
   CLOCK_STEP_MS,
@@ -172,6 +173,10 @@ export interface Exchange {
     readonly commitBytes: number;
     /** Whether the last commit failed. */
     readonly storeFails: boolean;
+    /** Of the message that waits the longest, in whole hours of the clock; 0: none, or less. */
+    readonly oldestHours: number;
+    /** Messages that wait for at least so many hours as AGE_HOURS says, in its order. */
+    readonly olderThan: readonly number[];
   };
 }
 
@@ -211,6 +216,8 @@ export function createExchange(options: ExchangeOptions): Exchange {
   let heldBytes = 0;
   let commitBytes = 0;
   let messages = 0;
+  /** How many messages came in which hour since 1970: what a queue's lifetime and an expiry say, no finer. */
+  const cameIn = new Map<number, number>();
   let bytes = 0;
   let nextRow = 1;
   let cancelHold: (() => void) | undefined;
@@ -245,8 +252,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
         orphans.push({ type: "delete-message", row: row.row });
         continue;
       }
-      messages++;
-      bytes += ROW_BYTES + row.sizeBytes;
+      countMessage(queue, row, 1);
       restore(queue.mailbox, { ...row, key: bytesToKey(row.id) });
     }
     for (const { row, queueRow, linkHash, sizeBytes, expiryHour } of stored.bundles) {
@@ -471,14 +477,37 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const written = message.state !== "held";
     unhold(message);
     remove(queue.mailbox, message, acknowledged);
-    forgetSize(message);
+    countMessage(queue, message, -1);
     settleAll(message, outcome);
     return written ? [{ type: "delete-message", row: message.row }] : [];
   }
 
-  function forgetSize(message: Message): void {
-    messages--;
-    bytes -= ROW_BYTES + message.sizeBytes;
+  /** `step`: 1 when it comes, -1 when it goes. */
+  function countMessage(
+    queue: Queue,
+    { sizeBytes, expiryHour }: Pick<Message, "sizeBytes" | "expiryHour">,
+    step: 1 | -1,
+  ): void {
+    messages += step;
+    bytes += step * (ROW_BYTES + sizeBytes);
+    const came = expiryHour - queue.ttlHours - 1;
+    const count = (cameIn.get(came) ?? 0) + step;
+    if (count === 0) cameIn.delete(came);
+    else cameIn.set(came, count);
+  }
+
+  function ages(): Pick<ReturnType<Exchange["stats"]>, "oldestHours" | "olderThan"> {
+    const now = hour();
+    const olderThan = AGE_HOURS.map(() => 0);
+    let oldestHours = 0;
+    for (const [came, count] of cameIn) {
+      const age = Math.max(0, now - came);
+      oldestHours = Math.max(oldestHours, age);
+      for (const [index, hours] of AGE_HOURS.entries()) {
+        if (age >= hours) olderThan[index] = (olderThan[index] ?? 0) + count;
+      }
+    }
+    return { oldestHours, olderThan };
   }
 
   const claim: Exchange["claim"] = async ({ sendId, sendKey, firstUse, proven }) => {
@@ -536,8 +565,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
         return;
       case "new":
         count("appended");
-        messages++;
-        bytes += ROW_BYTES + blob.length;
+        countMessage(queue, admitted.message, 1);
         admitted.message.waiting = [settle];
         if (!isKeepable) unkeepable.add(admitted.message);
         return place(queue, admitted.message);
@@ -605,7 +633,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   /** Not durable: the sender hears the truth, and the owner drops a second copy by its id. */
   function fail(queue: Queue, message: Message, outcome: "full" | "later"): void {
     remove(queue.mailbox, message, false);
-    forgetSize(message);
+    countMessage(queue, message, -1);
     settleAll(message, outcome);
   }
 
@@ -728,6 +756,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       heldBytes,
       commitBytes,
       storeFails,
+      ...ages(),
     }),
   };
 }

@@ -24,6 +24,8 @@ export const READ_PAGE = 32;
 export const HOLD_MS = 250;
 /** Held for all queues together; beyond it messages are written at once. */
 export const HELD_BYTES_MAX = 67_108_864;
+/** What an operator sees of how long mail waits: how much of it at least so many hours. */
+export const AGE_HOURS = [1, 6, 24, 72, 168, 336] as const;
 /** Handed to the store and not durable yet; beyond it a sender hears "later". */
 export const COMMIT_BYTES_MAX = 67_108_864;
 export const LATER_MS = 1_000;

@@ -74,6 +74,14 @@ export const ROWS: readonly (readonly [string, readonly Panel[]])[] = [
           ["messages", "sotto_relay_messages"],
         ],
       },
+      {
+        title: "Messages that wait for so many hours, and the oldest",
+        unit: "short",
+        queries: [
+          ["{{hours}} h", "sotto_relay_messages_waiting"],
+          ["oldest, hours", "sotto_relay_oldest_message_hours"],
+        ],
+      },
     ],
   ],
   [

@@ -5,6 +5,7 @@
  * Spec: SPEC.md §6, OPERATING.md.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AGE_HOURS } from "../core/limits.ts";
 import { COUNTERS, type Store } from "../core/ports.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -50,6 +51,18 @@ export function createMetrics(
   gauge("queues", "Queues.", (now) => now.queues);
   gauge("queues_limit", "limits.max_queues.", (now) => now.queuesMax);
   gauge("messages", "Undelivered messages.", (now) => now.messages);
+  gauge("oldest_message_hours", "How long the oldest waits.", (now) => now.oldestHours);
+  new Gauge({
+    name: `${PREFIX}messages_waiting`,
+    help: "Undelivered messages that wait for at least so many hours.",
+    labelNames: ["hours"],
+    registers: [registry],
+    collect() {
+      for (const [index, hours] of AGE_HOURS.entries()) {
+        this.set({ hours }, now?.olderThan[index] ?? 0);
+      }
+    },
+  });
   gauge("stored_bytes", "What counts towards limits.max_bytes.", (now) => now.bytes);
   gauge("stored_bytes_limit", "limits.max_bytes.", (now) => now.bytesMax);
   gauge("held_bytes", "Delivered, not acknowledged, not written yet.", (now) => now.heldBytes);

@@ -22,6 +22,9 @@ export interface Snapshot {
   readonly commitBytes: number;
   readonly bufferedBytes: number;
   readonly storeFails: boolean;
+  /** As the exchange says them. */
+  readonly oldestHours: number;
+  readonly olderThan: readonly number[];
   /** Undefined: everything is in memory, or the disk cannot be asked. */
   readonly diskFreeBytes: number | undefined;
   /** Milliseconds since 1970; undefined: no certificate of its own. */
