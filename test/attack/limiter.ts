@@ -2,7 +2,7 @@
 import { placeOf } from "sotto-relay";
 import { createAllowances } from "sotto-relay/core";
 
-const KEYS = 2_000_000;
+const KEYS = 300_000;
 
 export function limiterMemory(): { keys: number; remembered: number; bytes: number } {
   const allowances = createAllowances(Date.now);

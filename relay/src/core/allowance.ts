@@ -106,10 +106,36 @@ export interface Place {
   readonly network?: Place | undefined;
 }
 
+interface Kept {
+  readonly allowance: Allowance;
+  /** The how-manieth question last put it at the end. */
+  readonly movedAt: number;
+}
+
+/**
+ * While as many questions come as there are places, one place is put at the end at most so often. A map keeps what was
+ * deleted in its chains until it grows: one that put a busy place at the end each time walked through thousands.
+ */
+const MOVES_PER_ROUND = 16;
+
 export interface Allowances {
   /** The same buckets for the same place; to be asked for at each use, as full ones are replaced. */
   of(place: Place): Allowance;
   readonly size: number;
+}
+
+/**
+ * Each call takes the first place out; false: there is none. It goes on where it was: asked for its first key anew,
+ * a map passes over all that were deleted before it.
+ */
+function forgetterOf(places: Map<string, Kept>): () => boolean {
+  let keys = places.keys();
+  return () => {
+    let next = keys.next();
+    // Whoever was passed is gone, and who comes is behind; an iterator that came to the end stays there.
+    if (next.done === true) next = (keys = places.keys()).next();
+    return next.done !== true && places.delete(next.value);
+  };
 }
 
 export function createAllowances(
@@ -121,9 +147,12 @@ export function createAllowances(
    * Least recently asked for first. Those that used up much are apart, so that a crowd of places that were seen
    * once pushes out one another and not them.
    */
-  const little = new Map<string, Allowance>();
-  const much = new Map<string, Allowance>();
+  const little = new Map<string, Kept>();
+  const much = new Map<string, Kept>();
+  const forgetLittle = forgetterOf(little);
+  const forgetMuch = forgetterOf(much);
   let sweptAt = now();
+  let asked = 0;
 
   const isFull = (allowance: Allowance, at: number): boolean =>
     Object.values(allowance).every((bucket: TokenBucket) => bucket.isFull(at));
@@ -138,29 +167,32 @@ export function createAllowances(
     if (Math.abs(at - sweptAt) < ALLOWANCES_SWEEP_MS) return;
     sweptAt = at;
     for (const places of [little, much]) {
-      for (const [place, allowance] of places) if (isFull(allowance, at)) places.delete(place);
+      for (const [place, { allowance }] of places) if (isFull(allowance, at)) places.delete(place);
     }
   }
 
   /** Everything is in use: the place that was not asked for the longest goes. */
   function makeRoom(): void {
     if (little.size + much.size < max) return;
-    for (const places of [little, much]) {
-      for (const place of places.keys()) {
-        places.delete(place);
-        return;
-      }
-    }
+    if (!forgetLittle()) forgetMuch();
   }
 
   function find({ name, shares }: Place): Allowance {
+    sweep();
+    asked++;
+    const isLittle = little.has(name);
     const known = little.get(name) ?? much.get(name);
+    if (known !== undefined && isLittle === !hasUsedMuch(known.allowance, now())) {
+      if (asked - known.movedAt <= (little.size + much.size) / MOVES_PER_ROUND) {
+        return known.allowance;
+      }
+    }
     little.delete(name);
     much.delete(name);
-    sweep();
     if (known === undefined) makeRoom();
-    const allowance = known ?? createAllowance(shares, limits);
-    (hasUsedMuch(allowance, now()) ? much : little).set(name, allowance);
+    const allowance = known?.allowance ?? createAllowance(shares, limits);
+    const places = hasUsedMuch(allowance, now()) ? much : little;
+    places.set(name, { allowance, movedAt: asked });
     return allowance;
   }
 
