@@ -153,10 +153,8 @@ test("a writing thread that dies ends the process with an error, and nothing ans
   alice.close();
   await alice.closed;
   const kept = new Set<string>();
-  let isOver = false;
-  void exit.then(() => (isOver = true));
   const send = async (): Promise<void> => {
-    while (!isOver) {
+    for (;;) {
       const message = append(bound.alias);
       const answer = await bob.request(message).catch(() => undefined);
       if (answer?.type !== "ok") return;

@@ -8,8 +8,8 @@ export function bytesToKey(bytes: Uint8Array): string {
   if (bytes.length === 16) {
     return String.fromCharCode(at(0), at(2), at(4), at(6), at(8), at(10), at(12), at(14));
   }
-  const units = new Array<number>(bytes.length / 2);
-  for (let index = 0; index < units.length; index++) units[index] = at(2 * index);
+  const units: number[] = [];
+  for (let index = 0; index < bytes.length; index += 2) units.push(at(index));
   return String.fromCharCode(...units);
 }
 

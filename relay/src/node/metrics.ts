@@ -52,14 +52,14 @@ export function createMetrics(
   gauge("queues_limit", "limits.max_queues.", (now) => now.queuesMax);
   gauge("messages", "Undelivered messages.", (now) => now.messages);
   gauge("oldest_message_hours", "How long the oldest waits.", (now) => now.oldestHours);
-  new Gauge({
+  const waiting = new Gauge({
     name: `${PREFIX}messages_waiting`,
     help: "Undelivered messages that wait for at least so many hours.",
     labelNames: ["hours"],
     registers: [registry],
     collect() {
       for (const [index, hours] of AGE_HOURS.entries()) {
-        this.set({ hours }, now?.olderThan[index] ?? 0);
+        waiting.set({ hours }, now?.olderThan[index] ?? 0);
       }
     },
   });
