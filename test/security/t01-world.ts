@@ -268,7 +268,7 @@ export async function makeWorld(crypto: CryptoBackend) {
       bytes: await sealWay(
         alice,
         bob.cert,
-        { bundle: own.bundle, address: offerOf(own.bundle).address },
+        { bundle: own.bundle, addresses: offerOf(own.bundle).addresses },
         env,
       ),
       // The nonce, which is also what is authenticated besides.

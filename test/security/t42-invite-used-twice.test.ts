@@ -27,7 +27,7 @@ async function twoWithOneLink() {
     const side = await createSide(name);
     await side.feed({ kind: "start-accept", id: "b".repeat(32), invite, blob });
     await side.feed({ kind: "hub", up: true });
-    await side.feed({ kind: "queue-ready", address: addressOf() });
+    await side.feed({ kind: "queue-ready", addresses: [addressOf()] });
     return side;
   };
   return { alice, first: await accept("Mallory"), second: await accept("Bob") };

@@ -699,8 +699,8 @@ export const CATALOGUE: readonly Entry[] = [
       },
       {
         file: OUTBOX,
-        from: "      renew(draft, row, { ...row, id, envelope: undefined, relayedAt: undefined });\n    }\n  }\n}\n\n/** When this row",
-        to: "      renew(draft, row, { ...row, envelope: undefined, relayedAt: id === undefined ? 0 : undefined });\n    }\n  }\n}\n\n/** When this row",
+        from: "      renew(draft, row, { ...row, id, envelope: undefined, ...UNSENT });\n    }\n  }\n}\n\n/** When this row",
+        to: "      renew(draft, row, { ...row, envelope: undefined, copiedAt: undefined, relayedAt: id === undefined ? 0 : undefined });\n    }\n  }\n}\n\n/** When this row",
       },
     ],
     killer: { file: "packages/protocol/test/devices.test.ts", test: "leaves what waits" },

@@ -501,7 +501,7 @@ export function createClient(options: ClientOptions): Client {
         sendId: asSendId(sendId),
         firstUse,
       };
-      await client.feed(id, { kind: "queue-ready", address });
+      await client.feed(id, { kind: "queue-ready", addresses: [address] });
     });
   }
 

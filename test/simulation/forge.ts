@@ -80,7 +80,7 @@ export function createForger(options: ForgerOptions): Forger {
     const { peer, version } = conversation;
     const [session, ...others] = peer.sessions;
     if (peer.change !== undefined) return;
-    if (session?.sending === undefined || peer.queue.address === undefined) return;
+    if (session?.sending === undefined || peer.queue.addresses.length === 0) return;
     const trick = how.pick(MALICE);
     const send = (blob: Uint8Array): void => {
       trace(`${client.name}/${entry.id} forges ${trick}`);
@@ -127,8 +127,8 @@ export function createForger(options: ForgerOptions): Forger {
     const target = targetOf(entry.slice);
     if (peer?.state !== "open" || target === undefined) return;
     const bundle = peer.spares.theirs && decodeBundle(peer.spares.theirs.bundle);
-    const { address } = peer.queue;
-    if (bundle?.ok !== true || address === undefined) return;
+    const { addresses } = peer.queue;
+    if (bundle?.ok !== true || addresses.length === 0) return;
     const env = { ...options.env(), entropy: (length: number) => how.bytes(length) };
     let session = (await initiate(stranger, bundle.value, env))?.session;
     if (session === undefined) return;
@@ -136,7 +136,7 @@ export function createForger(options: ForgerOptions): Forger {
     const time = { ms: Math.floor(client.now()), counter: 0 };
     const about = () => ({ id: asContentId(how.bytes(CONTENT_ID_BYTES)), time });
     const contents: readonly Content[] = [
-      { kind: "introduction", ...about(), name: FORGED, addresses: [address] },
+      { kind: "introduction", ...about(), name: FORGED, addresses },
       { kind: "text", ...about(), text: `${MARKER} ${FORGED}` },
     ];
     for (const content of contents) {

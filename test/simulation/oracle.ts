@@ -227,7 +227,7 @@ export function createOracle(options: OracleOptions): Oracle {
     ].every(
       (peer) =>
         peer?.state === "open" &&
-        peer.queue.address !== undefined &&
+        peer.queue.addresses.length > 0 &&
         peer.contact.addresses.length > 0,
     ) && isMutual(pair);
 

@@ -42,7 +42,7 @@ import { RECOVERY_LANGUAGES, recoveryWords } from "@sotto/crypto/recovery";
 import {
   asSendId,
   bytesToHex as hex,
-  encodeAddress,
+  encodeAddresses,
   encodeBundle,
   encodeDeviceCert,
   encodeInviteOffer,
@@ -240,11 +240,11 @@ async function makeInvite(bundle: PrekeyBundle, env: CryptoEnv) {
 
 async function makeWay(alice: OwnDevice, bob: OwnDevice, env: CryptoEnv) {
   const { bundle } = await createInviteBundle(alice, env);
-  const { address } = offerOf(bundle);
+  const { addresses } = offerOf(bundle);
   return {
     bundle: hex(encodeBundle(bundle)),
-    address: hex(encodeAddress(address)),
-    sealed: hex(await sealWay(alice, bob.cert, { bundle, address }, env)),
+    addresses: hex(encodeAddresses(addresses)),
+    sealed: hex(await sealWay(alice, bob.cert, { bundle, addresses }, env)),
   };
 }
 

@@ -6,15 +6,15 @@
  * Spec: SPEC.md §15.
  */
 import {
-  ADDRESS_BYTES_MAX,
+  ADDRESS_LIST_BYTES_MAX,
   BUNDLE_BYTES_MAX,
   concatBytes,
   createWriter,
-  decodeAddress,
+  decodeAddresses,
   decodeBundle,
   decodeWith,
   type DeviceCert,
-  encodeAddress,
+  encodeAddresses,
   encodeBundle,
   NONCE_BYTES,
   type PrekeyBundle,
@@ -32,7 +32,8 @@ import { hkdfSha256, isExchangeKey, sha256 } from "./primitives.ts";
 export interface Way {
   /** Of the device it leads to. */
   readonly bundle: PrekeyBundle;
-  readonly address: QueueAddress;
+  /** 1 to ADDRESSES_MAX (wire), ordered by preference. */
+  readonly addresses: readonly QueueAddress[];
 }
 
 /** What a list says of a device, and whose list it is. */
@@ -41,11 +42,11 @@ export type DeviceKeys = Pick<DeviceCert, "rootKey" | "deviceId" | "signingKey" 
 export async function sealWay(
   own: OwnDevice,
   to: DeviceKeys,
-  { bundle, address }: Way,
+  { bundle, addresses }: Way,
   env: CryptoEnv,
 ): Promise<Uint8Array> {
   const nonce = env.entropy(NONCE_BYTES);
-  const body = createWriter().block(encodeBundle(bundle)).block(encodeAddress(address)).done();
+  const body = createWriter().block(encodeBundle(bundle)).block(encodeAddresses(addresses)).done();
   const key = wayKey(await env.crypto.dh(own.dhSecret, to.dhKey), own.cert, to);
   return concatBytes(nonce, await env.crypto.seal(key, nonce, nonce, body));
 }
@@ -72,9 +73,9 @@ const decodeWay = (bytes: Uint8Array) =>
   decodeWith(bytes, SEALED_WAY_BYTES_MAX, (reader): Way => {
     const bundle = decodeBundle(reader.block(BUNDLE_BYTES_MAX));
     if (!bundle.ok) return refuse(bundle.reason);
-    const address = decodeAddress(reader.block(ADDRESS_BYTES_MAX));
-    if (!address.ok) return refuse(address.reason);
-    return { bundle: bundle.value, address: address.value };
+    const addresses = decodeAddresses(reader.block(ADDRESS_LIST_BYTES_MAX));
+    if (!addresses.ok) return refuse(addresses.reason);
+    return { bundle: bundle.value, addresses: addresses.value };
   });
 
 /** One key per direction. Over what a list says of both, which is all that is known of a device before it is met. */

@@ -12,6 +12,7 @@ import {
 } from "@sotto/crypto";
 import {
   concatBytes,
+  ADDRESSES_MAX,
   encodeInviteOffer,
   utf8ToBytes,
   INVITE_BLOB_BYTES_MAX,
@@ -57,10 +58,10 @@ describe("a sealed offer", () => {
     const signed = await createSignedPrekey(own, env);
     const largest = {
       bundle: { cert: own.cert, signedPrekey: signed.part, kemPrekey: batch[63]!.part },
-      address: {
-        ...offer.address,
+      addresses: Array.from({ length: ADDRESSES_MAX }, () => ({
+        ...offer.addresses[0]!,
         relayUrl: `https://${"a".repeat(RELAY_URL_BYTES_MAX - 8)}`,
-      },
+      })),
       name: "🦊".repeat(NAME_CHARACTERS_MAX),
     };
     for (const one of [offer, { ...offer, name: "A" }, largest]) {
@@ -132,7 +133,11 @@ describe("a sealed offer", () => {
 
   it("shows nothing of what is in it", () => {
     const haystack = String(blob);
-    for (const needle of [bundle.cert.rootKey, bundle.signedPrekey.key, offer.address.firstUse]) {
+    for (const needle of [
+      bundle.cert.rootKey,
+      bundle.signedPrekey.key,
+      offer.addresses[1]!.firstUse,
+    ]) {
       expect(haystack).not.toContain(String(needle.slice(0, 8)));
     }
   });

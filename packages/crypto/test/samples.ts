@@ -12,11 +12,19 @@ export const signal: Signal = {
 
 export const offerOf = (bundle: PrekeyBundle, name = "Bob"): InviteOffer => ({
   bundle,
-  address: {
-    relayUrl: "https://relay.example",
-    relayKey: new Uint8Array(32).fill(3),
-    sendId: asSendId(new Uint8Array(24).fill(4)),
-    firstUse: new Uint8Array(16).fill(5),
-  },
+  addresses: [
+    {
+      relayUrl: "https://relay.example",
+      relayKey: new Uint8Array(32).fill(3),
+      sendId: asSendId(new Uint8Array(24).fill(4)),
+      firstUse: new Uint8Array(16).fill(5),
+    },
+    {
+      relayUrl: "https://other-relay.example",
+      relayKey: new Uint8Array(32).fill(6),
+      sendId: asSendId(new Uint8Array(24).fill(7)),
+      firstUse: new Uint8Array(16).fill(8),
+    },
+  ],
   name,
 });

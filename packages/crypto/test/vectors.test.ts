@@ -29,7 +29,7 @@ import {
   decodeBundle,
   decodeDeviceCert,
   decodeEnvelope,
-  encodeAddress,
+  encodeAddresses,
   encodeBundle,
   encodeDeviceCert,
   encodeInviteOffer,
@@ -270,16 +270,16 @@ describe("the rest", () => {
   });
 
   it("a way opens in both implementations", async () => {
-    const { bundle, address, sealed } = vectors.way;
+    const { bundle, addresses, sealed } = vectors.way;
     const [maker, receiver] = [deviceOf(vectors.initiator), deviceOf(vectors.responder)];
     const opened = await openWay(receiver, maker.cert, bytes(sealed), nobleBackend);
     expect(opened === undefined ? undefined : bytesToHex(encodeBundle(opened.bundle))).toBe(bundle);
-    expect(opened === undefined ? undefined : bytesToHex(encodeAddress(opened.address))).toBe(
-      address,
+    expect(opened === undefined ? undefined : bytesToHex(encodeAddresses(opened.addresses))).toBe(
+      addresses,
     );
     const certs = [vectors.initiator.cert, vectors.responder.cert].map(bytes);
     const read = referenceOpenWay(receiver.dhSecret, certs[0]!, certs[1]!, bytes(sealed));
-    expect(read.map((block) => block.toString("hex"))).toEqual([bundle, address]);
+    expect(read.map((block) => block.toString("hex"))).toEqual([bundle, addresses]);
   });
 
   it("a plea opens in both implementations", async () => {

@@ -11,12 +11,13 @@ import {
   type Way,
 } from "@sotto/crypto";
 import {
-  ADDRESS_BYTES_MAX,
+  ADDRESS_LIST_BYTES_MAX,
+  ADDRESSES_MAX,
   BUNDLE_BYTES_MAX,
   concatBytes,
   createWriter,
   type DeviceCert,
-  encodeAddress,
+  encodeAddresses,
   encodeBundle,
   SEALED_WAY_BYTES_MAX,
   SEALED_WAY_BYTES_MIN,
@@ -43,7 +44,7 @@ beforeAll(async () => {
 
 async function wayOf(device: OwnDevice): Promise<Way> {
   const { bundle } = await createInviteBundle(device, env);
-  return { bundle, address: offerOf(bundle).address };
+  return { bundle, addresses: offerOf(bundle).addresses };
 }
 
 /** All that is known of a device that only a list has named: everything of its certificate but what vouches for it. */
@@ -95,16 +96,21 @@ it("is refused when it is cut, grown, empty or made of something else", async ()
 
 it("is refused when what is sealed is none, though it was sealed by its maker", async () => {
   const bundle = encodeBundle(way.bundle);
-  const address = encodeAddress(way.address);
+  const address = encodeAddresses(way.addresses);
   const bodies: Readonly<Record<string, Uint8Array>> = {
     nothing: new Uint8Array(0),
     "a bundle alone": createWriter().block(bundle).done(),
     "an address first": createWriter().block(address).block(bundle).done(),
     "an empty bundle": createWriter().block(new Uint8Array(0)).block(address).done(),
     "no address in the block": createWriter().block(bundle).block(new Uint8Array(0)).done(),
+    "a count of no addresses": createWriter().block(bundle).block(Uint8Array.of(0)).done(),
+    "an address too many": createWriter()
+      .block(bundle)
+      .block(encodeAddresses(Array.from({ length: ADDRESSES_MAX + 1 }, () => way.addresses[0]!)))
+      .done(),
     "an address at http": createWriter()
       .block(bundle)
-      .block(encodeAddress({ ...way.address, relayUrl: "http://relay.example" }))
+      .block(encodeAddresses([{ ...way.addresses[0]!, relayUrl: "http://relay.example" }]))
       .done(),
     "something behind": createWriter().block(bundle).block(address).u8(0).done(),
     "too long a bundle": createWriter()
@@ -113,7 +119,7 @@ it("is refused when what is sealed is none, though it was sealed by its maker", 
       .done(),
     "too long an address": createWriter()
       .block(bundle)
-      .block(new Uint8Array(ADDRESS_BYTES_MAX + 1))
+      .block(new Uint8Array(ADDRESS_LIST_BYTES_MAX + 1))
       .done(),
   };
   for (const [name, body] of Object.entries(bodies)) {
@@ -160,11 +166,14 @@ it("needs of either device only what a list says of it", async () => {
 
 it("could have been made by the one it is for, out of a bundle it was given: it proves nothing", async () => {
   // Nothing of Alice's but what is public; another address, which she never had.
-  const address = { ...way.address, relayUrl: "https://forged.example" };
-  const body = createWriter().block(encodeBundle(way.bundle)).block(encodeAddress(address)).done();
+  const address = { ...way.addresses[0]!, relayUrl: "https://forged.example" };
+  const body = createWriter()
+    .block(encodeBundle(way.bundle))
+    .block(encodeAddresses([address]))
+    .done();
   const shared = await nobleBackend.dh(bob.dhSecret, alice.cert.dhKey);
   const forged = await sealUnder(keyOf(shared, alice.cert, bob.cert), body);
-  expect(await open(bob, alice, forged)).toEqual({ bundle: way.bundle, address });
+  expect(await open(bob, alice, forged)).toEqual({ bundle: way.bundle, addresses: [address] });
 });
 
 it("asks no engine to sign or to draw anything but a nonce", async () => {
@@ -185,7 +194,7 @@ it("asks no engine to sign or to draw anything but a nonce", async () => {
 });
 
 it("has the size of what is in it, and looks different each time", async () => {
-  const size = encodeBundle(way.bundle).length + encodeAddress(way.address).length;
+  const size = encodeBundle(way.bundle).length + encodeAddresses(way.addresses).length;
   expect(sealed).toHaveLength(NONCE_BYTES + 2 + 2 + size + TAG_BYTES);
   expect(sealed.length).toBeLessThanOrEqual(SEALED_WAY_BYTES_MAX);
   const again = await sealWay(alice, bob.cert, way, env);

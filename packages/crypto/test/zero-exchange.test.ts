@@ -175,7 +175,7 @@ describe("a HELLO", () => {
 it("a way from a device with one is refused before any exchange, and one from an honest device opens", async () => {
   const [alice, bob] = [await createOwnDevice(env), await createOwnDevice(env)];
   const { bundle } = await createInviteBundle(alice, env);
-  const way = { bundle, address: offerOf(bundle).address };
+  const way = { bundle, addresses: offerOf(bundle).addresses };
   const sealed = await sealWay(alice, bob.cert, way, env);
   for (const key of zeroKeys) {
     const { cert } = await withDhKey(alice, key);

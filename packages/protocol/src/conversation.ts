@@ -13,6 +13,7 @@ import {
   sealInviteOffer,
 } from "@sotto/crypto";
 import {
+  ADDRESSES_MAX,
   asContentId,
   CONTENT_ID_BYTES,
   decodeBundle,
@@ -38,8 +39,8 @@ import {
 import { NO_DEVICES } from "./directory.ts";
 import { contentIdOf, enqueue, refuse, sealWaiting } from "./outbox.ts";
 import { carry } from "./pairs.ts";
-import { newQueue, requestQueue } from "./queue.ts";
-import { NO_SPARES } from "./repair.ts";
+import { areSameAddresses, newQueue, requestQueue } from "./queue.ts";
+import { introduceAgain, NO_SPARES } from "./repair.ts";
 import type { ConversationRecord, Instant, MessageRow, Peer } from "./ports.ts";
 import type { Input } from "./step.ts";
 
@@ -102,7 +103,7 @@ export async function startAccept(
     drop(draft, "malformed");
     return false;
   }
-  const { bundle, address, name } = offer;
+  const { bundle, addresses, name } = offer;
   // One's own account is linked as a device, and nobody else is.
   const isOwn = equalBytes(bundle.cert.rootKey, self.cert.rootKey);
   const isInviter = equalBytes(accountIdOf(bundle.cert.rootKey), invite.accountId);
@@ -124,7 +125,8 @@ export async function startAccept(
         name,
         namedAt: { ms: 0, counter: 0 },
         cert: bundle.cert,
-        addresses: [address],
+        addresses,
+        addressedAt: { ms: 0, counter: 0 },
         sendSecret: env.entropy(32),
         verified: false,
       },
@@ -151,44 +153,48 @@ export async function askRelay(draft: Draft): Promise<void> {
   const { peer } = draft.conversation;
   if (peer.state !== "invited" && peer.state !== "open") return;
   if (peer.state === "open" && peer.retired) return;
-  if (peer.queue.address === undefined) requestQueue(draft, peer.queue);
+  if (peer.queue.addresses.length === 0) requestQueue(draft, peer.queue);
   else if (peer.state === "invited" && !peer.invite.published) {
-    await publishOffer(draft, peer, peer.queue.address);
+    await publishOffer(draft, peer);
   }
 }
 
-export async function onQueueReady(draft: Draft, address: QueueAddress): Promise<void> {
+/** What the other side was told of where to answer is made to be this. */
+export async function onQueueReady(draft: Draft, made: readonly QueueAddress[]): Promise<void> {
   const { peer } = draft.conversation;
   if (peer.state !== "invited" && peer.state !== "open") return;
-  const known = peer.queue.address;
-  if (known !== undefined && equalBytes(known.sendId, address.sendId)) {
-    // Made again: the relay had lost it, and the offer with it.
-    if (peer.state === "invited") await publishOffer(draft, peer, known);
-    return;
-  }
-  const queue = { ...peer.queue, address };
+  const addresses = made.slice(0, ADDRESSES_MAX);
+  if (addresses.length === 0) return;
+  const known = peer.queue.addresses;
+  const queue = { ...peer.queue, addresses };
   if (peer.state === "invited") {
-    changeConversation(draft, { peer: { ...peer, queue } });
-    await askRelay(draft);
+    const next = { ...peer, queue };
+    if (!areSameAddresses(known, addresses)) changeConversation(draft, { peer: next });
+    // Also when it was known: a relay had lost the queue and made it again, and the offer was lost with it.
+    await publishOffer(draft, next);
     return;
   }
-  await introduce(draft, { ...peer, queue }, address);
+  if (areSameAddresses(known, addresses)) return;
+  if (known.length === 0) {
+    await introduce(draft, { ...peer, queue });
+    return;
+  }
+  // A way that was offered led to where this device may read no more.
+  changePeer(draft, peer, { queue, offeredAt: 0 });
+  if (!peer.retired) await introduceAgain(draft);
 }
 
 /** Tells the other side where to answer, before anything that waited. */
-async function introduce(
-  draft: Draft,
-  peer: Extract<Peer, { state: "open" }>,
-  address: QueueAddress,
-): Promise<void> {
+async function introduce(draft: Draft, peer: Extract<Peer, { state: "open" }>): Promise<void> {
   const time = tick(draft.conversation.clock, draft.env.now);
   const id = asContentId(draft.env.entropy(CONTENT_ID_BYTES));
   const waiting = draft.outbox;
-  // With the address set, contents can be sealed: the introduction has to be the first.
+  // With an address set, contents can be sealed: the introduction has to be the first.
   draft.outbox = [];
   changeConversation(draft, { peer, clock: time });
   const { name } = draft.self;
-  await enqueue(draft, { kind: "introduction", id, time, name, addresses: [address] }, undefined);
+  const { addresses } = peer.queue;
+  await enqueue(draft, { kind: "introduction", id, time, name, addresses }, undefined);
   draft.outbox = renumber(draft, waiting);
   await sealWaiting(draft);
 }
@@ -204,7 +210,6 @@ function renumber(draft: Draft, waiting: Draft["outbox"]): Draft["outbox"] {
 async function publishOffer(
   draft: Draft,
   peer: Extract<Peer, { state: "invited" }>,
-  address: QueueAddress,
 ): Promise<void> {
   const { seed } = peer.invite;
   const bundle = decodeBundle(peer.invite.bundle);
@@ -212,7 +217,8 @@ async function publishOffer(
     drop(draft, "malformed");
     return;
   }
-  const offer = { bundle: bundle.value, address, name: draft.self.name };
+  const { addresses } = peer.queue;
+  const offer = { bundle: bundle.value, addresses, name: draft.self.name };
   const blob = await sealInviteOffer(seed, offer, draft.env);
   draft.effects.push({ kind: "publish", linkId: deriveInviteKeys(seed).linkId, blob });
 }

@@ -373,7 +373,7 @@ const listContent = (draft: Draft, list: DeviceList): Extract<Content, { kind: "
 export async function announce(draft: Draft): Promise<void> {
   const peer = openPeer(draft);
   if (peer === undefined || peer.retired || peer.change !== undefined) return;
-  if (peer.sessions.length === 0 || peer.queue.address === undefined) return;
+  if (peer.sessions.length === 0 || peer.queue.addresses.length === 0) return;
   const { lists } = draft.self.devices;
   const newest = lists.at(-1);
   if (newest === undefined || newest.version <= Math.max(peer.announced, 1)) return;

@@ -185,8 +185,11 @@ export const isOutboxFull = ({ outbox }: Draft): boolean =>
 export const areNoticesFull = ({ outbox }: Draft): boolean =>
   outbox.filter(({ content }) => isNotice(content)).length >= NOTICES_MAX;
 
-export const isFullFor = (draft: Draft, content: Uint8Array): boolean =>
-  isNotice(content) ? areNoticesFull(draft) : isOutboxFull(draft);
+/** An introduction always finds room: there is one at most, and without it nobody knows where to answer. */
+export function isFullFor(draft: Draft, content: Uint8Array): boolean {
+  if (isEncodedAs(content, "introduction")) return false;
+  return isNotice(content) ? areNoticesFull(draft) : isOutboxFull(draft);
+}
 
 /** Undefined while nobody is known on the other side. */
 export function openPeer(draft: Draft): OpenPeer | undefined {

@@ -181,7 +181,7 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
       await onPost(draft, input.row);
       break;
     case "queue-ready":
-      await onQueueReady(draft, input.address);
+      await onQueueReady(draft, input.addresses);
       break;
     case "published":
       onPublished(draft);
@@ -215,7 +215,7 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
       await onFrame(draft, input.blob, input.source);
       break;
     case "transmitted":
-      onTransmitted(draft, input.id, input.path, input.outcome);
+      onTransmitted(draft, input);
       break;
     case "signalled":
       onSignalled(draft, input.outcome);

@@ -44,7 +44,7 @@ import {
 } from "./draft.ts";
 import { leaveGroups } from "./group-pairs.ts";
 import { isGroupEnvelope, toGroup, toGroups } from "./group-ways.ts";
-import { sealWaiting, settle } from "./outbox.ts";
+import { onAddresses, sealWaiting, settle } from "./outbox.ts";
 import { endFurtherPairs, handUp, onSettled, showContent } from "./pairs.ts";
 import { onSignal } from "./presence.ts";
 import { answerChange, NO_SPARES, onNewHello, onPlea, onUnopened } from "./repair.ts";
@@ -141,6 +141,7 @@ async function onHello(
         namedAt: { ms: 0, counter: 0 },
         cert: accepted.cert,
         addresses: [],
+        addressedAt: { ms: 0, counter: 0 },
         sendSecret: env.entropy(32),
         verified: false,
       },
@@ -380,18 +381,19 @@ async function applyContent(
   }
 }
 
-/** An introduction that was overtaken by a newer name is still the only one that says where to write. */
+/** Name and addresses each by the latest that said them: a newer name does not make older the only word on where to write. */
 function takeIntroduction(
   draft: Draft,
   peer: OpenPeer,
   { name, time, addresses }: Extract<Content, { kind: "introduction" }>,
 ): void {
   const { contact } = peer;
-  if (compareTimes(time, contact.namedAt) >= 0) {
-    changePeer(draft, peer, { contact: { ...contact, name, namedAt: time, addresses } });
-  } else if (contact.addresses.length === 0) {
-    changePeer(draft, peer, { contact: { ...contact, addresses } });
-  }
+  const isNamed = compareTimes(time, contact.namedAt) >= 0;
+  const named = isNamed ? { name, namedAt: time } : {};
+  const isOlder = compareTimes(time, contact.addressedAt) < 0;
+  const addressed = isOlder ? {} : { addresses, addressedAt: time };
+  changePeer(draft, peer, { contact: { ...contact, ...named, ...addressed } });
+  if (!isOlder) onAddresses(draft, contact.addresses);
 }
 
 /** The latest counts, and only one of the very device this conversation is with. */

@@ -7,6 +7,9 @@ export { isSameMessage, NOTICES_MAX, OUTBOX_MAX, PREVIEW_CHARACTERS_MAX } from "
 export { asKnown, asTaken, step, WAKE_MAX_MS } from "./engine.ts";
 export { RECEIVED_MAX } from "./received.ts";
 export {
+  COPIES_MAX,
+  COPY_AFTER_MS,
+  COPY_PAUSE_MS,
   DIRECT_AGAIN_MS,
   DIRECT_PATIENCE_MS,
   GONE_PAUSE_MS,

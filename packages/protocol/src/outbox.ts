@@ -14,6 +14,7 @@ import {
   ENVELOPE_ID_BYTES,
   hexToBytes,
   isEncodedText,
+  type QueueAddress,
   RECEIPT_IDS_MAX,
 } from "@sotto/wire";
 import {
@@ -31,6 +32,8 @@ import {
 } from "./draft.ts";
 import { tellGroup } from "./group-ways.ts";
 import type { Instant, MessageRow, OutboxRow, OwnQueue, Path, Peer } from "./ports.ts";
+import { areSameAddresses, isSameAddress } from "./queue.ts";
+import type { Input } from "./step.ts";
 import { replacedBy } from "./topic.ts";
 
 /** Envelopes at the relay or on a direct link without an answer; the rest waits. */
@@ -45,6 +48,12 @@ export const QUOTA_PAUSE_MS = 60_000;
 export const GONE_PAUSE_MS = 30_000;
 /** What the relay took but nobody confirmed is offered again after this. */
 export const RESEND_AFTER_MS = 3_600_000;
+/** What one relay took and nobody confirmed is given to another one after this. */
+export const COPY_AFTER_MS = 60_000;
+/** Pause after a relay did not take a copy. */
+export const COPY_PAUSE_MS = 60_000;
+/** Copies at relays without an answer: beside IN_FLIGHT_MAX, so that a relay that is away holds nothing up. */
+export const COPIES_MAX = 16;
 /** When something of the other side's opened after it, a content is sealed anew after this: twice as late each time. */
 export const RENEW_AFTER_MS = 120_000;
 /** Numbers passed over for each hour without a first answer, at most AHEAD_MAX at once. */
@@ -107,10 +116,13 @@ const canSeal = (draft: Draft): boolean => {
     peer.change === undefined &&
     !peer.retired &&
     peer.sessions.length > 0 &&
-    peer.queue.address !== undefined &&
+    peer.queue.addresses.length > 0 &&
     !awaitsEcho(draft)
   );
 };
+
+/** Of an envelope that no relay has. */
+const UNSENT = { relayedAt: undefined, copiedAt: undefined } as const;
 
 type About = Pick<OutboxRow, "awaits" | "message" | "spread">;
 
@@ -129,7 +141,7 @@ export const newRow = (draft: Draft, about: About): OutboxRow => ({
   envelope: undefined,
   content: undefined,
   createdAt: draft.env.now,
-  relayedAt: undefined,
+  ...UNSENT,
   group: undefined,
   recipients: undefined,
 });
@@ -179,7 +191,7 @@ export async function renewStale(draft: Draft): Promise<void> {
     isAhead = true;
     const envelope = await sealContent(draft, row.content);
     const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
-    renew(draft, row, { ...row, id, envelope, relayedAt: undefined });
+    renew(draft, row, { ...row, id, envelope, ...UNSENT });
   }
 }
 
@@ -200,7 +212,7 @@ const isUnheard = (draft: Draft): boolean =>
 function complain(draft: Draft, row: OutboxRow): void {
   tellGroup(draft, "stale", row);
   const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
-  renew(draft, row, { ...row, id, relayedAt: undefined });
+  renew(draft, row, { ...row, id, ...UNSENT });
 }
 
 /** Everything unconfirmed under the session that sends now, in its old order. */
@@ -208,7 +220,7 @@ export async function sealAgain(draft: Draft): Promise<void> {
   for (const row of draft.outbox) {
     if (row.content === undefined || row.envelope === undefined) continue;
     const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
-    renew(draft, row, { ...row, id, envelope: undefined, relayedAt: undefined });
+    renew(draft, row, { ...row, id, envelope: undefined, ...UNSENT });
   }
   await sealWaiting(draft);
 }
@@ -219,7 +231,7 @@ export function unsealAll(draft: Draft): void {
     if (row.content === undefined || row.message === undefined) forget(draft, row.id);
     else if (row.envelope !== undefined) {
       const id = bytesToHex(draft.env.entropy(ENVELOPE_ID_BYTES));
-      renew(draft, row, { ...row, id, envelope: undefined, relayedAt: undefined });
+      renew(draft, row, { ...row, id, envelope: undefined, ...UNSENT });
     }
   }
 }
@@ -336,10 +348,12 @@ function markOvertaken(draft: Draft, sequence: number): void {
 /** What became of a `transmit` effect. */
 export function onTransmitted(
   draft: Draft,
-  id: string,
-  path: Path,
-  outcome: "ok" | "lost" | "gone" | "quota",
+  { id, path, outcome, copy = false }: Extract<Input, { kind: "transmitted" }>,
 ): void {
+  if (copy) {
+    onCopied(draft, id, outcome === "ok");
+    return;
+  }
   if (path === "direct") {
     if (outcome !== "ok") onLinkFull(draft, id);
     return;
@@ -362,6 +376,29 @@ export function onTransmitted(
       const pause = outcome === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS;
       changeLive(draft, { retryAt: draft.env.now + pause });
     }
+  }
+}
+
+/** What one relay did not take says nothing about the other: only copies wait. */
+function onCopied(draft: Draft, id: string, taken: boolean): void {
+  changeLive(draft, { copying: draft.live.copying.filter((one) => one !== id) });
+  const row = draft.outbox.find((one) => one.id === id);
+  if (!taken) changeLive(draft, { copyRetryAt: draft.env.now + COPY_PAUSE_MS });
+  else if (row !== undefined) putOutbox(draft, { ...row, copiedAt: draft.env.now });
+}
+
+/**
+ * The other side reads elsewhere now, and perhaps at one of the old addresses no more: what was taken there and is
+ * unconfirmed goes out again at once.
+ */
+export function onAddresses(draft: Draft, before: readonly QueueAddress[]): void {
+  const addresses = openPeer(draft)?.contact.addresses ?? [];
+  if (areSameAddresses(before, addresses)) return;
+  changeLive(draft, { goneAt: undefined, retryAt: 0, copyRetryAt: 0 });
+  const isKept = (one: QueueAddress): boolean => addresses.some((now) => isSameAddress(one, now));
+  if (before.every(isKept)) return;
+  for (const row of draft.outbox) {
+    if (row.relayedAt !== undefined) putOutbox(draft, { ...row, ...UNSENT });
   }
 }
 
@@ -425,7 +462,8 @@ export function forget(draft: Draft, id: string): void {
   const overtaken = new Map(draft.live.overtaken);
   overtaken.delete(id);
   const inFlight = draft.live.inFlight.filter((one) => one !== id);
-  changeLive(draft, { directSent, overtaken, inFlight });
+  const copying = draft.live.copying.filter((one) => one !== id);
+  changeLive(draft, { directSent, overtaken, inFlight, copying });
 }
 
 function onLinkFull(draft: Draft, id: string): void {
@@ -473,7 +511,9 @@ export function flush(draft: Draft): void {
   const peer = openPeer(draft);
   if (peer === undefined || peer.change !== undefined || peer.retired) return;
   if (draft.live.direct && draft.env.now >= draft.live.linkRetryAt) flushDirect(draft);
-  if (isRelayOpen(draft) && draft.env.now >= draft.live.retryAt) flushRelay(draft);
+  if (!isRelayOpen(draft)) return;
+  if (draft.env.now >= draft.live.retryAt) flushRelay(draft);
+  flushCopies(draft);
 }
 
 /** Whether anything can go through the relay: until its introduction, nobody knows where the other side reads. */
@@ -513,9 +553,38 @@ function flushRelay(draft: Draft): void {
     if (row.envelope === undefined || inFlight.includes(row.id) || isEarly(draft, row)) continue;
     if (relayDueAt(draft, row) > draft.env.now) continue;
     inFlight.push(row.id);
-    draft.effects.push({ kind: "transmit", path: "relay", id: row.id, blob: row.envelope });
+    const { id, envelope: blob } = row;
+    draft.effects.push({ kind: "transmit", path: "relay", id, blob, copy: false });
   }
   changeLive(draft, { inFlight });
+}
+
+function flushCopies(draft: Draft): void {
+  const copying = [...draft.live.copying];
+  for (const row of draft.outbox) {
+    if (copying.length >= COPIES_MAX) break;
+    const { id, envelope: blob } = row;
+    const at = copyDueAt(draft, row);
+    if (blob === undefined || at === undefined || at > draft.env.now) continue;
+    copying.push(id);
+    draft.effects.push({ kind: "transmit", path: "relay", id, blob, copy: true });
+  }
+  changeLive(draft, { copying });
+}
+
+/**
+ * When another relay is given this, too, if nothing settles it before: the one that took it may be gone with it.
+ * Undefined for what needs no copy: one is enough, and what nobody confirms (a receipt) comes anew when it was lost.
+ */
+function copyDueAt({ conversation, env, live }: Draft, row: OutboxRow): Instant | undefined {
+  const { id, awaits, relayedAt, copiedAt, envelope } = row;
+  if (envelope === undefined || awaits === undefined) return undefined;
+  if (relayedAt === undefined || copiedAt !== undefined) return undefined;
+  const { peer } = conversation;
+  if (peer.state !== "open" || peer.contact.addresses.length < 2) return undefined;
+  if (live.copying.includes(id) || live.inFlight.includes(id)) return undefined;
+  const dueAt = relayedAt > env.now ? 0 : relayedAt + COPY_AFTER_MS;
+  return Math.max(dueAt, live.copyRetryAt);
 }
 
 /** When this row goes to the relay, if nothing settles it before. */
@@ -548,6 +617,7 @@ export function forgiveClock(draft: Draft): void {
     unopenedAt: live.unopenedAt === undefined ? undefined : Math.min(live.unopenedAt, now),
     linkRetryAt: Math.min(live.linkRetryAt, now + LINK_PAUSE_MS),
     goneAt: live.goneAt === undefined ? undefined : Math.min(live.goneAt, now),
+    copyRetryAt: Math.min(live.copyRetryAt, now + COPY_PAUSE_MS),
     // Infinity stays: the other side's queue is no more, whatever the time.
     retryAt: Number.isFinite(live.retryAt)
       ? Math.min(live.retryAt, now + QUOTA_PAUSE_MS)
@@ -583,6 +653,10 @@ export function outboxWakeAt(draft: Draft): Instant | undefined {
       if (isEarly(draft, row)) continue;
       times.push(Math.max(relayDueAt(draft, row), live.retryAt));
     }
+  }
+  if (isRelayOpen(draft) && live.copying.length < COPIES_MAX) {
+    const due = draft.outbox.map((row) => copyDueAt(draft, row));
+    times.push(...due.filter((at) => at !== undefined));
   }
   const earliest = Math.min(...times);
   return Number.isFinite(earliest) ? earliest : undefined;

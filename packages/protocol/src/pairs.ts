@@ -120,6 +120,7 @@ function beginPeer(
       namedAt: { ms: 0, counter: 0 },
       cert,
       addresses: [],
+      addressedAt: { ms: 0, counter: 0 },
       sendSecret: draft.env.entropy(32),
       verified,
     },

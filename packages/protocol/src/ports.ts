@@ -77,8 +77,11 @@ export interface OwnQueue {
   readonly queueId: Uint8Array;
   /** 16 bytes: given to the one who may write. */
   readonly firstUse: Uint8Array;
-  /** Undefined until the relay has made the queue. */
-  readonly address: QueueAddress | undefined;
+  /**
+   * One for each relay that has made the queue, ordered by preference: what the other side was told, or is told by what
+   * waits. At most ADDRESSES_MAX (wire); empty until a relay has made it.
+   */
+  readonly addresses: readonly QueueAddress[];
 }
 
 /** Secrets behind one invite's bundle: one signed prekey and one one-time pair, used once and deleted. */
@@ -106,8 +109,10 @@ export interface Contact {
   /** Time of the content the name came from: an older one that arrives late changes nothing. */
   readonly namedAt: HybridTime;
   readonly cert: DeviceCert;
-  /** Where to write; undefined until its introduction has arrived. Ordered by preference. */
+  /** Where to write; empty until its introduction has arrived. Ordered by preference; at most ADDRESSES_MAX (wire). */
   readonly addresses: readonly QueueAddress[];
+  /** Time of the introduction they came from: an older one changes nothing. 0 of those that an offer named. */
+  readonly addressedAt: HybridTime;
   /** X25519 secret, 32 bytes: proves to the relay that this device may write to those queues. */
   readonly sendSecret: Uint8Array;
   /** True once the two people compared safety numbers. */
@@ -145,7 +150,8 @@ export interface IdentityChange {
 /** A way to a device that was passed on by others; used once the account's list names the device. */
 export interface DeviceOffer {
   readonly bundle: PrekeyBundle;
-  readonly address: QueueAddress;
+  /** 1 to ADDRESSES_MAX (wire). */
+  readonly addresses: readonly QueueAddress[];
 }
 
 /** What a conversation knows of the devices of the account it is with. In a further pair: nothing. */
@@ -303,6 +309,8 @@ export interface OutboxRow {
   readonly createdAt: Instant;
   /** When the relay last said OK; undefined when it has not. */
   readonly relayedAt: Instant | undefined;
+  /** When another relay of the other side's took it, too; undefined when none has. */
+  readonly copiedAt: Instant | undefined;
   /** The other devices have it, too: those of the account, and the own ones. */
   readonly spread: boolean;
   /** In a pair: the group whose message this is. The envelope is the group's, and there is no content. */
@@ -397,6 +405,10 @@ export interface LiveState {
   readonly wanted: boolean;
   /** Outbox ids handed to the relay and not answered yet; at most IN_FLIGHT_MAX. */
   readonly inFlight: readonly string[];
+  /** Of those that a relay took: handed over for another one and not answered yet; at most COPIES_MAX. */
+  readonly copying: readonly string[];
+  /** No copy goes out before this: a relay did not take one. */
+  readonly copyRetryAt: Instant;
   /** Outbox ids handed to the current direct link, and when; 0 when the link did not take it. */
   readonly directSent: ReadonlyMap<string, Instant>;
   /** Outbox ids handed over before a content that has been confirmed since, and when that was first seen. */
@@ -437,6 +449,8 @@ export const INITIAL_LIVE: LiveState = {
   ownPeerId: undefined,
   wanted: false,
   inFlight: [],
+  copying: [],
+  copyRetryAt: 0,
   directSent: new Map(),
   overtaken: new Map(),
   linkRetryAt: 0,

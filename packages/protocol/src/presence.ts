@@ -106,7 +106,14 @@ export function onDirect(draft: Draft, up: boolean): void {
 }
 
 export async function onHub(draft: Draft, up: boolean): Promise<void> {
-  changeLive(draft, { hub: up, inFlight: [], retryAt: 0, goneAt: undefined });
+  changeLive(draft, {
+    hub: up,
+    inFlight: [],
+    copying: [],
+    retryAt: 0,
+    copyRetryAt: 0,
+    goneAt: undefined,
+  });
   if (!up) {
     changeLive(draft, {
       presence: draft.live.direct ? "online" : "unknown",
@@ -187,7 +194,7 @@ const canSignal = (draft: Draft): boolean => {
   const peer = openPeer(draft);
   if (peer === undefined || peer.change !== undefined || peer.sessions.length === 0) return false;
   // Before its HELLO is out, nobody could open it; and the first thing that is sent takes the invite.
-  if (peer.queue.address === undefined) return false;
+  if (peer.queue.addresses.length === 0) return false;
   return draft.live.hub && peer.contact.addresses.length > 0;
 };
 

@@ -80,7 +80,7 @@ export async function offerSpare(draft: Draft): Promise<void> {
   if (peer.retired) return;
   const [session] = peer.sessions;
   if (session === undefined || session.helloHeader !== undefined) return;
-  if (peer.queue.address === undefined) return;
+  if (peer.queue.addresses.length === 0) return;
   const [newest] = peer.spares.own;
   if (newest !== undefined && ageOf(newest, env.now) < SPARE_AGE_MS_MAX) return;
   const bundle = await addSpare(draft, peer);
@@ -121,7 +121,7 @@ export function repairDueAt(draft: Draft): Instant | undefined {
   const peer = openPeer(draft);
   if (peer === undefined || peer.change !== undefined || peer.retired) return undefined;
   const { spares, queue, sessions, contact } = peer;
-  if (queue.address === undefined) return undefined;
+  if (queue.addresses.length === 0) return undefined;
   // Nobody has said yet where the other side reads: that comes with what it offers to begin with.
   if (spares.theirs === undefined && contact.addresses.length === 0) return undefined;
   const { now } = draft.env;
@@ -225,9 +225,9 @@ function changeSpares(draft: Draft, change: Partial<Spares>): void {
 }
 
 /** With nothing unconfirmed there is still a HELLO to send, and whoever lost a session may have lost the address. */
-async function introduceAgain(draft: Draft): Promise<void> {
-  const address = openPeer(draft)?.queue.address;
-  if (address === undefined) return;
+export async function introduceAgain(draft: Draft): Promise<void> {
+  const addresses = openPeer(draft)?.queue.addresses ?? [];
+  if (addresses.length === 0) return;
   const { env, self } = draft;
   const time = tick(draft.conversation.clock, env.now);
   changeConversation(draft, { clock: time });
@@ -237,7 +237,7 @@ async function introduceAgain(draft: Draft): Promise<void> {
     id,
     time,
     name: self.name,
-    addresses: [address],
+    addresses,
   } as const;
   await enqueue(draft, content, undefined);
 }
@@ -378,6 +378,7 @@ export function answerChange(
       cert: change.cert,
       // Its introduction says where it reads: perhaps the same queue, which knows this device's send key.
       addresses: [],
+      addressedAt: { ms: 0, counter: 0 },
       namedAt: { ms: 0, counter: 0 },
       verified: compared,
     },

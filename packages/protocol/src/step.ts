@@ -45,8 +45,12 @@ export type Input =
       /** Made by `asTaken`. */
       readonly taken?: true;
     }
-  /** The relay has made this conversation's queue. */
-  | { readonly kind: "queue-ready"; readonly address: QueueAddress }
+  /**
+   * Relays have made this conversation's queue: all of them of which that is known now, ordered by preference; at most
+   * ADDRESSES_MAX (wire). Fed again when another one has, when one had lost it, and when own relays were added or
+   * removed. An empty list says nothing.
+   */
+  | { readonly kind: "queue-ready"; readonly addresses: readonly QueueAddress[] }
   | { readonly kind: "published" }
   /** `id`: 16-byte ContentId in hex, chosen by the caller, so that asking twice sends once. */
   | {
@@ -95,7 +99,13 @@ export type Input =
       readonly kind: "transmitted";
       readonly id: string;
       readonly path: Path;
+      /**
+       * Over the relay, of all addresses together: "ok" when one took it, "gone" only when none of them exists. Of a copy
+       * "ok", too, when there is no other relay.
+       */
       readonly outcome: "ok" | "lost" | "gone" | "quota";
+      /** Of a `transmit` with `copy`. */
+      readonly copy?: boolean;
     }
   /** What became of a `signal` effect at the relay. */
   | { readonly kind: "signalled"; readonly outcome: "ok" | "away" }
@@ -126,10 +136,18 @@ export type Effect =
   | { readonly kind: "publish"; readonly linkId: Uint8Array; readonly blob: Uint8Array }
   | {
       readonly kind: "transmit";
-      readonly path: Path;
+      readonly path: "direct";
       /** Outbox id; comes back in `transmitted`. */
       readonly id: string;
       readonly blob: Uint8Array;
+    }
+  | {
+      readonly kind: "transmit";
+      readonly path: "relay";
+      readonly id: string;
+      readonly blob: Uint8Array;
+      /** False: to the first of the contact's addresses whose relay takes it. True: to another than the one that did. */
+      readonly copy: boolean;
     }
   /** Ephemeral, over the hub only. */
   | { readonly kind: "signal"; readonly blob: Uint8Array }

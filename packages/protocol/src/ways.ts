@@ -189,7 +189,7 @@ export function considerOffer(draft: Draft, offer: DeviceOffer): void {
 }
 
 /** In a pair: begins its session with what was offered, unless there is one. */
-export function useOffer(draft: Draft, { bundle, address }: DeviceOffer): void {
+export function useOffer(draft: Draft, { bundle, addresses }: DeviceOffer): void {
   const peer = openPeer(draft);
   if (peer === undefined || peer.retired || peer.sessions.length > 0) return;
   if (!isSameDevice(peer.contact.cert, bundle.cert)) {
@@ -197,7 +197,7 @@ export function useOffer(draft: Draft, { bundle, address }: DeviceOffer): void {
     return;
   }
   changePeer(draft, peer, {
-    contact: { ...peer.contact, cert: bundle.cert, addresses: [address] },
+    contact: { ...peer.contact, cert: bundle.cert, addresses },
     spares: {
       ...peer.spares,
       theirs: { bundle: encodeBundle(bundle), time: { ms: 0, counter: 0 } },
@@ -260,7 +260,7 @@ const isUnreached = (peer: OpenPeer): boolean =>
   peer.change === undefined &&
   peer.sessions.length === 0 &&
   peer.contact.addresses.length === 0 &&
-  peer.queue.address !== undefined;
+  peer.queue.addresses.length > 0;
 
 const offerDueAt = ({ offeredAt }: OpenPeer, now: Instant): Instant =>
   offeredAt === 0 || offeredAt > now ? 0 : offeredAt + OFFER_AGAIN_MS;
@@ -272,8 +272,8 @@ export async function offerWay(draft: Draft): Promise<void> {
   const { conversation, env, self } = draft;
   const isAlone = self.devices.links.length === 0 && conversation.devices.introducers.length === 0;
   if (conversation.parent === undefined && isAlone) return;
-  const { address } = peer.queue;
-  if (address === undefined || offerDueAt(peer, env.now) > env.now) return;
+  const { addresses } = peer.queue;
+  if (offerDueAt(peer, env.now) > env.now) return;
   const bundle = await addSpare(draft, peer);
   const withSpare = openPeer(draft);
   if (withSpare === undefined) return;
@@ -286,7 +286,7 @@ export async function offerWay(draft: Draft): Promise<void> {
     account: accountIdOf(cert.rootKey),
     device: asDeviceId(cert.deviceId),
     cert: self.cert,
-    way: await sealWay(self, cert, { bundle, address }, env),
+    way: await sealWay(self, cert, { bundle, addresses }, env),
   });
   const device = nameOf(cert);
   if (conversation.parent === undefined) await spreadWay(draft, device, content);

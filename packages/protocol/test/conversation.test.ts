@@ -72,7 +72,7 @@ describe("an invite", () => {
     const [again] = of(await side.feed({ kind: "hub", up: true }), "make-queue");
     expect(again).toEqual(asked);
     const address = addressOf(entropy(24), asked?.firstUse.slice());
-    const [offer] = of(await side.feed({ kind: "queue-ready", address }), "publish");
+    const [offer] = of(await side.feed({ kind: "queue-ready", addresses: [address] }), "publish");
     await side.feed({ kind: "hub", up: false });
     const [offerAgain] = of(await side.feed({ kind: "hub", up: true }), "publish");
     expect(offerAgain?.linkId).toEqual(offer?.linkId);
@@ -85,9 +85,11 @@ describe("an invite", () => {
     const { alice } = await invited();
     const { conversation } = alice.slice;
     if (conversation?.peer.state !== "invited") throw new Error("not invited");
-    const { address } = conversation.peer.queue;
+    const [address] = conversation.peer.queue.addresses;
     if (address === undefined) throw new Error("no address");
-    expect(of(await alice.feed({ kind: "queue-ready", address }), "publish")).toHaveLength(1);
+    expect(
+      of(await alice.feed({ kind: "queue-ready", addresses: [address] }), "publish"),
+    ).toHaveLength(1);
   });
 
   it("keeps texts until someone joins", async () => {
@@ -139,7 +141,7 @@ describe("accepting", () => {
     const env = { entropy, crypto: nobleBackend, now: START };
     const { bundle } = await createInviteBundle(mallory.self, env);
     const forged = { ...bundle, cert: alice.self.cert };
-    const offer = { bundle: forged, address: addressOf(), name: "Alice" };
+    const offer = { bundle: forged, addresses: [addressOf()], name: "Alice" };
     const blob = await sealInviteOffer(invite.seed, offer, env);
     const effects = await bob.feed({ kind: "start-accept", id: "b".repeat(32), invite, blob });
     expect(effects).toEqual([{ kind: "dropped", reason: "wrong-identity" }]);
@@ -153,7 +155,7 @@ describe("accepting", () => {
     await bob.send("first");
     await bob.send("second");
     expect(sent(bob.effects, "relay")).toEqual([]);
-    await bob.feed({ kind: "queue-ready", address: addressOf() });
+    await bob.feed({ kind: "queue-ready", addresses: [addressOf()] });
     expect(sent(bob.effects, "relay")).toHaveLength(3);
     const [introduction, ...texts] = sent(bob.effects, "relay");
     if (introduction === undefined) throw new Error("nothing sent");
@@ -227,7 +229,7 @@ describe("accepting", () => {
     const carol = await createSide("Carol");
     await carol.feed({ kind: "start-accept", id: "c".repeat(32), invite, blob });
     await carol.feed({ kind: "hub", up: true });
-    await carol.feed({ kind: "queue-ready", address: addressOf() });
+    await carol.feed({ kind: "queue-ready", addresses: [addressOf()] });
     await carry(bob, alice);
     const [hello] = sent(carol.effects, "relay");
     if (hello === undefined) throw new Error("nothing sent");
@@ -282,7 +284,7 @@ describe("an invite that nobody used in time", () => {
     alice.now += LIFETIME_MS;
     const effects = await alice.feed({ kind: "hub", up: true });
     expect(of(effects, "make-queue")).toEqual([]);
-    await alice.feed({ kind: "queue-ready", address: addressOf() });
+    await alice.feed({ kind: "queue-ready", addresses: [addressOf()] });
     expect(of(alice.effects, "publish")).toEqual([]);
   });
 
@@ -310,7 +312,7 @@ describe("texts typed before the other side joined", () => {
     await bob.feed({ kind: "start-accept", id: "b".repeat(32), invite, blob });
     await bob.feed({ kind: "hub", up: true });
     await bob.send("from the other side");
-    await bob.feed({ kind: "queue-ready", address: addressOf() });
+    await bob.feed({ kind: "queue-ready", addresses: [addressOf()] });
     await carry(bob, alice);
     await settle(alice, bob);
     expect(bob.shown).toEqual(alice.shown);
@@ -343,7 +345,7 @@ describe("names", () => {
     await bob.feed({ kind: "start-accept", id: "b".repeat(32), invite, blob });
     expect(openPeerOf(bob).contact.name).toBe("Alice");
     await bob.feed({ kind: "hub", up: true });
-    await bob.feed({ kind: "queue-ready", address: addressOf() });
+    await bob.feed({ kind: "queue-ready", addresses: [addressOf()] });
     await carry(bob, alice);
     await settle(alice, bob);
     expect(openPeerOf(bob).contact.name).toBe("Alice B.");

@@ -335,7 +335,7 @@ describe("a way to a device", () => {
     const env = { now: fleet.now, entropy, crypto: nobleBackend };
     const { bundle } = await createInviteBundle(cy.self, env);
     const atBob = bob.chatWith(ann);
-    const address = bob.peerIn(atBob).queue.address!;
+    const { addresses } = bob.peerIn(atBob).queue;
     const offer = async (target: Machine, cert: DeviceCert) => {
       const content = {
         kind: "offer",
@@ -344,7 +344,7 @@ describe("a way to a device", () => {
         account: accountIdOf(ann.self.cert.rootKey),
         device: target.self.cert.deviceId,
         cert,
-        way: await sealWay(bob.self, target.self.cert, { bundle, address }, env),
+        way: await sealWay(bob.self, target.self.cert, { bundle, addresses }, env),
       } as const;
       const row = {
         id: messageId(),

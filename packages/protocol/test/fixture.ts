@@ -213,7 +213,7 @@ export interface Invited {
 export async function inviteFrom(alice: Side): Promise<{ invite: Invite; blob: Uint8Array }> {
   await alice.feed({ kind: "start-invite", id: "a".repeat(32), expiresAt: START + 86_400_000 });
   await alice.feed({ kind: "hub", up: true });
-  await alice.feed({ kind: "queue-ready", address: addressOf() });
+  await alice.feed({ kind: "queue-ready", addresses: [addressOf()] });
   const [publish] = of(alice.effects, "publish");
   if (publish === undefined) throw new Error("nothing published");
   await alice.feed({ kind: "published" });
@@ -239,7 +239,7 @@ export async function accepted(): Promise<Invited> {
   const { bob, invite, blob } = all;
   await bob.feed({ kind: "start-accept", id: "b".repeat(32), invite, blob });
   await bob.feed({ kind: "hub", up: true });
-  await bob.feed({ kind: "queue-ready", address: addressOf() });
+  await bob.feed({ kind: "queue-ready", addresses: [addressOf()] });
   return all;
 }
 

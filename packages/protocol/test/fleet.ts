@@ -374,7 +374,7 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
         case "make-queue": {
           const address = addressOf(effect.queueId.slice(), effect.firstUse.slice());
           readers.set(bytesToHex(address.sendId), { machine, conversation: id });
-          await machine.feed(id, { kind: "queue-ready", address });
+          await machine.feed(id, { kind: "queue-ready", addresses: [address] });
           return;
         }
         case "close-queue":

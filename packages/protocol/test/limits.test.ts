@@ -91,7 +91,7 @@ async function offering() {
   const offer = async (account: AccountId, device: DeviceId): Promise<DeviceId> => {
     const from = await restoreDevice(alice.self.rootSecret, env);
     const { bundle } = await createInviteBundle(from, env);
-    const way = await sealWay(from, bob.self.cert, { bundle, address: addressOf() }, env);
+    const way = await sealWay(from, bob.self.cert, { bundle, addresses: [addressOf()] }, env);
     const content = encodeContent({
       kind: "offer",
       id: asContentId(entropy(16)),

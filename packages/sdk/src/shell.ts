@@ -419,7 +419,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     if (made.ok && relayKey !== undefined) {
       const { sendId } = made;
       const address: QueueAddress = { relayUrl: options.relayUrl, relayKey, sendId, firstUse };
-      driveEntry(entry, { kind: "queue-ready", address });
+      driveEntry(entry, { kind: "queue-ready", addresses: [address] });
     } else if (!made.ok && online && queueOf(entry) !== undefined) {
       later(made.reason === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS, () => {
         if (online) void makeQueue(entry, effect);
@@ -445,14 +445,20 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
 
   async function append(
     entry: Entry,
-    effect: Extract<Effect, { kind: "transmit" }>,
+    effect: Extract<Effect, { kind: "transmit"; path: "relay" }>,
   ): Promise<void> {
+    const { id, copy } = effect;
+    if (copy) {
+      // One relay: there is no other that could hold a copy.
+      driveEntry(entry, { kind: "transmitted", id, path: "relay", outcome: "ok", copy });
+      return;
+    }
     const target = targetOf(entry);
     const outcome =
       target === undefined
         ? "gone"
-        : await hub.append(target, asEnvelopeId(bytesOf(effect.id)), effect.blob);
-    driveEntry(entry, { kind: "transmitted", id: effect.id, path: "relay", outcome });
+        : await hub.append(target, asEnvelopeId(bytesOf(id)), effect.blob);
+    driveEntry(entry, { kind: "transmitted", id, path: "relay", outcome });
   }
 
   async function signal(entry: Entry, blob: Uint8Array): Promise<void> {

@@ -21,6 +21,7 @@ import type {
   StoreEvent,
 } from "@sotto/protocol";
 import { NO_DEVICES, NO_LIST_MARK, NO_SPARES } from "@sotto/protocol";
+import type { QueueAddress } from "@sotto/wire";
 import { Dexie, type Table, type Transaction } from "dexie";
 import { isGroup, isSender } from "./group-rows.ts";
 import {
@@ -68,6 +69,7 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     .stores({ groups: "conversation", senders: "[conversation+device]", posts: "id, from" })
     .upgrade(addDevices);
   db.version(5).upgrade(countStrays);
+  db.version(6).upgrade(listAddresses);
   const self: Table<SelfRecord, string> = db.table("self");
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
   const messages: Table<MessageRow, MessageKey> = db.table("history");
@@ -358,6 +360,45 @@ async function countStrays(transaction: Transaction): Promise<void> {
     .toCollection()
     .modify((row: { log?: object }) => {
       if (typeof row.log === "object") Object.assign(row.log, counts);
+    });
+}
+
+/** From one relay to several: each address becomes a list of one. */
+async function listAddresses(transaction: Transaction): Promise<void> {
+  interface Addressed {
+    address?: QueueAddress | undefined;
+    addresses?: readonly QueueAddress[];
+  }
+  interface Old {
+    peer?: { queue?: Addressed; contact?: object };
+    devices?: { offers?: Addressed[] };
+  }
+  const listed = (one: Addressed): void => {
+    one.addresses ??= one.address === undefined ? [] : [one.address];
+    delete one.address;
+  };
+  await transaction
+    .table("conversations")
+    .toCollection()
+    .modify(({ peer, devices }: Old) => {
+      if (peer?.queue !== undefined) listed(peer.queue);
+      // The next introduction is newer than any that was taken.
+      const addressedAt = { ms: 0, counter: 0 };
+      const contact = peer?.contact;
+      if (contact !== undefined) Object.assign(contact, { addressedAt, ...contact });
+      devices?.offers?.forEach(listed);
+    });
+  await transaction
+    .table("posts")
+    .toCollection()
+    .modify(({ post }: { post?: { offer?: Addressed } }) => {
+      if (post?.offer !== undefined) listed(post.offer);
+    });
+  await transaction
+    .table("outbox")
+    .toCollection()
+    .modify((row: Partial<OutboxRow>) => {
+      Object.assign(row, { copiedAt: undefined });
     });
 }
 

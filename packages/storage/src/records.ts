@@ -111,7 +111,7 @@ const sampleOffer = (seed: number): DeviceOffer => ({
       signature: bytes(64, seed),
     },
   },
-  address: sampleAddress(seed),
+  addresses: [sampleAddress(seed), sampleAddress(seed + 100)],
 });
 
 const SAMPLE_DEVICES: AccountDevices = {
@@ -136,7 +136,7 @@ const SAMPLE_DEVICES: AccountDevices = {
 const sampleQueue = (seed: number): OwnQueue => ({
   queueId: bytes(24, seed),
   firstUse: bytes(16, seed),
-  address: sampleAddress(seed),
+  addresses: [sampleAddress(seed), sampleAddress(seed + 100)],
 });
 
 const sampleSession: Session = {
@@ -181,6 +181,7 @@ export const OPEN_PEER: Peer = {
     namedAt: { ms: 1_700_000_000_000, counter: 1 },
     cert: sampleCert(20),
     addresses: [sampleAddress(21)],
+    addressedAt: { ms: 1_700_000_000_000, counter: 3 },
     sendSecret: bytes(32, 22),
     verified: false,
   },
@@ -218,7 +219,7 @@ export const OPEN_PEER: Peer = {
 
 export const INVITED_PEER: Peer = {
   state: "invited",
-  queue: { ...sampleQueue(30), address: undefined },
+  queue: { ...sampleQueue(30), addresses: [] },
   invite: {
     seed: bytes(16, 31),
     signedPrekeyId: 0,
@@ -283,6 +284,7 @@ export const sampleOutbox = (
   message: sampleMessage(conversation, sequence),
   createdAt: 1_700_000_000_000,
   relayedAt: undefined,
+  copiedAt: undefined,
   spread: false,
   group: undefined,
   recipients: undefined,

@@ -30,6 +30,7 @@ import type {
 } from "@sotto/protocol";
 import { isListMark, isSameMessage, NO_SPARES } from "@sotto/protocol";
 import {
+  ADDRESSES_MAX,
   type DeviceCert,
   DEVICE_ID_BYTES,
   type DeviceList,
@@ -107,6 +108,9 @@ const address = record<QueueAddress>({
   firstUse: bytes(FIRST_USE_BYTES),
 });
 
+const addresses: Check = (value) =>
+  list(address)(value) && Array.isArray(value) && value.length <= ADDRESSES_MAX;
+
 const deviceKeys = { id: bytes(DEVICE_ID_BYTES), signingKey: key, dhKey: key };
 
 const deviceList = record<DeviceList>({
@@ -140,7 +144,7 @@ const bundle = record<PrekeyBundle>({
   }),
 });
 
-const offer = record<DeviceOffer>({ bundle, address });
+const offer = record<DeviceOffer>({ bundle, addresses });
 
 /** An account id in hex. */
 const account: Check = (value) => typeof value === "string" && /^[0-9a-f]{40}$/.test(value);
@@ -185,7 +189,7 @@ const accountDevices = record<AccountDevices>({
 const queue = record<OwnQueue>({
   queueId: bytes(QUEUE_ID_BYTES),
   firstUse: bytes(FIRST_USE_BYTES),
-  address: optional(address),
+  addresses,
 });
 
 const invite = record<InviteSecrets>({
@@ -205,7 +209,8 @@ const contact = record<Contact>({
   name: text,
   namedAt: time,
   cert,
-  addresses: list(address),
+  addresses,
+  addressedAt: time,
   sendSecret: key,
   verified: flag,
 });
@@ -374,6 +379,7 @@ const outboxRow = record<OutboxRow>({
   message: optional(message),
   createdAt: count,
   relayedAt: optional(count),
+  copiedAt: optional(count),
   spread: flag,
   group: optional(text),
   recipients: optional(list(record<Recipient>({ account, devices: list(deviceName), has: flag }))),

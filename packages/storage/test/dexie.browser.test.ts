@@ -1,5 +1,15 @@
-import type { MessageRow, OutboxRow, Peer, SelfRecord, Store, StoreEvent } from "@sotto/protocol";
+import type {
+  DeviceOffer,
+  MessageRow,
+  OutboxRow,
+  Peer,
+  Post,
+  SelfRecord,
+  Store,
+  StoreEvent,
+} from "@sotto/protocol";
 import { NO_DEVICES, NO_LIST_MARK, NO_SPARES } from "@sotto/protocol";
+import { ADDRESSES_MAX, type QueueAddress } from "@sotto/wire";
 import { cdp } from "vitest/browser";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { openDexieStore } from "@sotto/storage";
@@ -340,7 +350,8 @@ describe("damaged rows of a Dexie store", () => {
   const [way] = known.offers;
   const badOffers = [
     ...broken(way ?? {}),
-    ...broken(way?.address ?? {}).map((address) => ({ ...way, address })),
+    ...broken(way?.addresses[0] ?? {}).map((one) => ({ ...way, addresses: [one] })),
+    { ...way, addresses: Array.from({ length: ADDRESSES_MAX + 1 }, () => way?.addresses[0]) },
     ...[
       ...broken(way?.bundle ?? {}),
       ...broken(way?.bundle.signedPrekey ?? {}).map((one) => ({
@@ -472,6 +483,7 @@ describe("damaged rows of a Dexie store", () => {
       "content",
       "message",
       "relayedAt",
+      "copiedAt",
       "group",
       "recipients",
     ]).map((row, at) => ({ ...row, id: `o${at}` }));
@@ -831,6 +843,81 @@ describe("a Dexie store of version 4", () => {
       groups: [{ ...group, log: { ...log, siblings: new Map(), late: 0 } }],
       damaged: 1,
     });
+  });
+});
+
+describe("a Dexie store of version 5", () => {
+  test("has lists of addresses from here on", async () => {
+    const name = newName();
+    const request = indexedDB.open(name, 50);
+    request.onupgradeneeded = () => {
+      const db = request.result;
+      db.createObjectStore("self");
+      db.createObjectStore("conversations", { keyPath: "id" });
+      const history = db.createObjectStore("history", { keyPath: ["conversation", "id"] });
+      history.createIndex("[conversation+order]", ["conversation", "order"]);
+      db.createObjectStore("outbox", { keyPath: "id" }).createIndex("conversation", "conversation");
+      db.createObjectStore("groups", { keyPath: "conversation" });
+      db.createObjectStore("senders", { keyPath: ["conversation", "device"] });
+      db.createObjectStore("posts", { keyPath: "id" }).createIndex("from", "from");
+    };
+    const old = await done(request);
+    type Addressed = { readonly addresses: readonly QueueAddress[] };
+    const unlisted = <T extends Addressed>({ addresses: [address], ...rest }: T) => ({
+      ...rest,
+      address,
+    });
+    const first = <T extends Addressed>(one: T): T => ({
+      ...one,
+      addresses: one.addresses.slice(0, 1),
+    });
+    if (OPEN_PEER.state !== "open" || INVITED_PEER.state !== "invited") throw new Error("no peer");
+    const open = sampleConversation("a", 1, OPEN_PEER);
+    const inviting = sampleConversation("b", 1, INVITED_PEER);
+    const { addressedAt: _, ...contact } = OPEN_PEER.contact;
+    const { offers } = open.devices;
+    const posts = POSTS.map((post, at) => samplePost("a", at, post));
+    const row = sampleOutbox("a", 1);
+    const { copiedAt: __, ...sentRow } = row;
+    await put(old, "conversations", [
+      {
+        ...open,
+        peer: { ...OPEN_PEER, contact, queue: unlisted(OPEN_PEER.queue) },
+        devices: { ...open.devices, offers: offers.map(unlisted) },
+      },
+      { ...inviting, peer: { ...INVITED_PEER, queue: unlisted(INVITED_PEER.queue) } },
+    ]);
+    await put(old, "outbox", [sentRow]);
+    const offered = (post: Post): post is Extract<Post, { offer: DeviceOffer }> =>
+      "offer" in post && post.offer !== undefined;
+    await put(
+      old,
+      "posts",
+      posts.map((one) =>
+        offered(one.post)
+          ? { ...one, post: { ...one.post, offer: unlisted(one.post.offer) } }
+          : one,
+      ),
+    );
+    old.close();
+    const store = await connect(name);
+    const loaded = await store.loadAll();
+    expect(loaded.damaged).toBe(0);
+    const addressedAt = { ms: 0, counter: 0 };
+    expect(loaded.conversations[0]).toEqual({
+      ...open,
+      peer: {
+        ...OPEN_PEER,
+        contact: { ...OPEN_PEER.contact, addressedAt },
+        queue: first(OPEN_PEER.queue),
+      },
+      devices: { ...open.devices, offers: offers.map(first) },
+    });
+    expect(loaded.conversations[1]).toMatchObject({ peer: { queue: { addresses: [] } } });
+    expect(loaded.outbox).toEqual([row]);
+    expect(loaded.posts.map(({ post }) => post)).toEqual(
+      POSTS.map((post) => (offered(post) ? { ...post, offer: first(post.offer) } : post)),
+    );
   });
 });
 

@@ -17,6 +17,7 @@ export const FIRST_USE_BYTES = 16;
 /** Up to three independent relays may hold a mailbox for the same contact. */
 export const ADDRESSES_MAX = 3;
 export const ADDRESS_BYTES_MAX = 2 + RELAY_URL_BYTES_MAX + 32 + SEND_ID_BYTES + FIRST_USE_BYTES;
+export const ADDRESS_LIST_BYTES_MAX = 1 + ADDRESSES_MAX * ADDRESS_BYTES_MAX;
 
 export interface QueueAddress {
   /** Origin of the relay, for example "https://chat.example.com"; http only on loopback. */
@@ -33,6 +34,25 @@ export const encodeAddress = (address: QueueAddress): Uint8Array<ArrayBuffer> =>
 
 export const decodeAddress = (bytes: Uint8Array): Decoded<QueueAddress> =>
   decodeWith(bytes, ADDRESS_BYTES_MAX, readAddress);
+
+export const encodeAddresses = (addresses: readonly QueueAddress[]): Uint8Array<ArrayBuffer> =>
+  writeAddresses(createWriter(), addresses).done();
+
+export const decodeAddresses = (bytes: Uint8Array): Decoded<readonly QueueAddress[]> =>
+  decodeWith(bytes, ADDRESS_LIST_BYTES_MAX, readAddresses);
+
+/** count 1 | addresses; 1 to ADDRESSES_MAX of them, ordered by preference. */
+export function writeAddresses(writer: ByteWriter, addresses: readonly QueueAddress[]): ByteWriter {
+  writer.u8(addresses.length);
+  for (const address of addresses) writeAddress(writer, address);
+  return writer;
+}
+
+export function readAddresses(reader: ByteReader): readonly QueueAddress[] {
+  const count = reader.u8();
+  if (count === 0 || count > ADDRESSES_MAX) refuse("malformed");
+  return Array.from({ length: count }, () => readAddress(reader));
+}
 
 export const writeAddress = (writer: ByteWriter, address: QueueAddress): ByteWriter =>
   writer.text(address.relayUrl).raw(address.relayKey).raw(address.sendId).raw(address.firstUse);

@@ -3,11 +3,10 @@
  * Spec: SPEC.md §6.
  */
 import {
-  ADDRESS_BYTES_MAX,
-  ADDRESSES_MAX,
+  ADDRESS_LIST_BYTES_MAX,
   type QueueAddress,
-  readAddress,
-  writeAddress,
+  readAddresses,
+  writeAddresses,
 } from "./address.ts";
 import {
   ACCOUNT_ID_BYTES,
@@ -67,8 +66,8 @@ export const RECEIPT_IDS_MAX = 256;
 export const CONTENT_BYTES_MAX = 20_480;
 /** Nonce 12 and AEAD tag 16, around something. */
 export const SEALED_WAY_BYTES_MIN = 29;
-/** Nonce 12 | bundle block | address block | AEAD tag 16. */
-export const SEALED_WAY_BYTES_MAX = 12 + 2 + BUNDLE_BYTES_MAX + 2 + ADDRESS_BYTES_MAX + 16;
+/** Nonce 12 | bundle block | addresses block | AEAD tag 16. */
+export const SEALED_WAY_BYTES_MAX = 12 + 2 + BUNDLE_BYTES_MAX + 2 + ADDRESS_LIST_BYTES_MAX + 16;
 /** What is carried is at most the largest text: kind 1 | id 16 | time 8 | length 2 | text. A receipt is smaller. */
 export const CARRIED_BYTES_MAX = 27 + TEXT_BYTES_MAX;
 
@@ -250,9 +249,7 @@ export function encodeContent(content: Content): Uint8Array<ArrayBuffer> {
       writer.raw(content.group).text(content.name).raw(encodeDeviceCert(content.cert));
       return writer.block(encodeOptionalList(content.list)).done();
     case "introduction":
-      writer.text(content.name).u8(content.addresses.length);
-      for (const address of content.addresses) writeAddress(writer, address);
-      return writer.done();
+      return writeAddresses(writer.text(content.name), content.addresses).done();
   }
 }
 
@@ -310,10 +307,7 @@ export const decodeContent = (bytes: Uint8Array): Decoded<Content> =>
       }
       case Kind.introduction: {
         const name = readName(reader);
-        const count = reader.u8();
-        if (count === 0 || count > ADDRESSES_MAX) refuse("malformed");
-        const addresses = Array.from({ length: count }, () => readAddress(reader));
-        return { kind: "introduction", id, time, name, addresses };
+        return { kind: "introduction", id, time, name, addresses: readAddresses(reader) };
       }
       default:
         return refuse("unknown-type");

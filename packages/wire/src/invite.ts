@@ -3,7 +3,7 @@
  * Owns: layout and the text forms of the two links. Leaves to crypto/invite.ts: keys derived from the seed.
  * Spec: SPEC.md §5.
  */
-import { type QueueAddress, readAddress, writeAddress } from "./address.ts";
+import { type QueueAddress, readAddresses, writeAddresses } from "./address.ts";
 import { ACCOUNT_ID_BYTES, type AccountId, asAccountId } from "./brand.ts";
 import { decodeBundle, encodeBundle, type PrekeyBundle, BUNDLE_BYTES_MAX } from "./bundle.ts";
 import {
@@ -44,7 +44,8 @@ export interface Invite {
 /** What the inviter leaves at the relay, sealed under a key derived from the seed. */
 export interface InviteOffer {
   readonly bundle: PrekeyBundle;
-  readonly address: QueueAddress;
+  /** Where it reads: 1 to ADDRESSES_MAX, ordered by preference. */
+  readonly addresses: readonly QueueAddress[];
   /** The inviter's name, so that the invitee's first screen can say it. */
   readonly name: string;
 }
@@ -96,7 +97,7 @@ export function linkToInvite(text: string): Decoded<FoundInvite> {
 }
 
 export const encodeInviteOffer = (offer: InviteOffer): Uint8Array<ArrayBuffer> =>
-  writeAddress(createWriter().block(encodeBundle(offer.bundle)), offer.address)
+  writeAddresses(createWriter().block(encodeBundle(offer.bundle)), offer.addresses)
     .text(offer.name)
     .done();
 
@@ -104,7 +105,7 @@ export const decodeInviteOffer = (bytes: Uint8Array): Decoded<InviteOffer> =>
   decodeWith(bytes, INVITE_BLOB_BYTES_MAX, (reader) => {
     const bundle = decodeBundle(reader.block(BUNDLE_BYTES_MAX));
     if (!bundle.ok) return refuse(bundle.reason);
-    const address = readAddress(reader);
+    const addresses = readAddresses(reader);
     const name = reader.text(NAME_BYTES_MAX);
-    return isName(name) ? { bundle: bundle.value, address, name } : refuse("malformed");
+    return isName(name) ? { bundle: bundle.value, addresses, name } : refuse("malformed");
   });

@@ -217,7 +217,8 @@ const invite: fc.Arbitrary<Invite> = record({
   relayPin: of(16),
 });
 
-const offer: fc.Arbitrary<InviteOffer> = record({ bundle, address, name });
+const addresses = fc.array(address, { minLength: 1, maxLength: ADDRESSES_MAX });
+const offer: fc.Arbitrary<InviteOffer> = record({ bundle, addresses, name });
 
 const time = record({ ms: u48, counter: u16 });
 const contentId = of(16).map(asContentId);
@@ -474,7 +475,7 @@ const contentByKind: { readonly [Kind in ContentKind]: ContentOf<Kind> } = {
     kind: fc.constant("introduction"),
     ...head,
     name,
-    addresses: fc.array(address, { minLength: 1, maxLength: ADDRESSES_MAX }),
+    addresses,
   }),
   profile: record({ kind: fc.constant("profile"), ...head, name }),
   devices: record({ kind: fc.constant("devices"), ...head, list: deviceList }),

@@ -308,7 +308,16 @@ describe("certificates and bundles", () => {
   });
 
   const offer = (name: string, relayUrl = address.relayUrl): Uint8Array =>
-    encodeInviteOffer({ bundle: bundle(), address: { ...address, relayUrl }, name });
+    encodeInviteOffer({ bundle: bundle(), addresses: [{ ...address, relayUrl }], name });
+
+  it(`stand in an offer with 1 to ${ADDRESSES_MAX} addresses`, () => {
+    const offer = (count: number): Uint8Array =>
+      encodeInviteOffer({ bundle: bundle(), addresses: times(count, address), name: "A" });
+    expect(decodeInviteOffer(offer(0))).toEqual(refused("malformed"));
+    expect(decodeInviteOffer(offer(1))).toMatchObject(ok);
+    expect(decodeInviteOffer(offer(ADDRESSES_MAX))).toMatchObject(ok);
+    expect(decodeInviteOffer(offer(ADDRESSES_MAX + 1))).toEqual(refused("malformed"));
+  });
 
   it("stand in an offer beside a name and an address that are checked as well", () => {
     expect(decodeInviteOffer(offer("😀".repeat(NAME_CHARACTERS_MAX)))).toMatchObject(ok);

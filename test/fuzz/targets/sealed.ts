@@ -118,12 +118,14 @@ const INVITE_SEED = new Uint8Array(16).fill(5);
 const offerOf = ({ bundle }: Greeting): InviteOffer => ({
   bundle,
   name: "Bob",
-  address: {
-    relayUrl: "https://sotto.example",
-    relayKey: new Uint8Array(32).fill(1),
-    sendId: asSendId(new Uint8Array(24).fill(2)),
-    firstUse: new Uint8Array(16).fill(3),
-  },
+  addresses: [
+    {
+      relayUrl: "https://sotto.example",
+      relayKey: new Uint8Array(32).fill(1),
+      sendId: asSendId(new Uint8Array(24).fill(2)),
+      firstUse: new Uint8Array(16).fill(3),
+    },
+  ],
 });
 
 /** First byte odd: the rest is sealed as it is; even: it arrives as it is. */

@@ -11,7 +11,7 @@ import {
 import {
   asSendId,
   concatBytes,
-  encodeAddress,
+  encodeAddresses,
   encodeBundle,
   FIRST_USE_BYTES,
   SEALED_WAY_BYTES_MAX,
@@ -68,10 +68,14 @@ export function wayTarget(): Target {
           sendId: asSendId(new Uint8Array(SEND_ID_BYTES).fill(6)),
           firstUse: new Uint8Array(FIRST_USE_BYTES).fill(7),
         };
-        prepared = { alice, bob: await createOwnDevice(env), way: { bundle, address } };
+        prepared = {
+          alice,
+          bob: await createOwnDevice(env),
+          way: { bundle, addresses: [address] },
+        };
       }
       const { way } = prepared;
-      return [concatBytes(block(encodeBundle(way.bundle)), block(encodeAddress(way.address)))];
+      return [concatBytes(block(encodeBundle(way.bundle)), block(encodeAddresses(way.addresses)))];
     },
   };
 }
