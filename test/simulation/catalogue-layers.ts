@@ -13,6 +13,10 @@ const LOG = "packages/crypto/src/membership.ts";
 const SENDERS = "packages/crypto/src/sender-chain.ts";
 const FILES = "packages/crypto/src/file-stream.ts";
 const DEVICES = "packages/protocol/src/devices.ts";
+const OUTBOX = "packages/protocol/src/outbox.ts";
+const INBOX = "packages/protocol/src/inbox.ts";
+const CONVERSATION = "packages/protocol/src/conversation.ts";
+const RELAYS_TEST = "packages/protocol/test/relays.test.ts";
 const CHOOSE = "packages/engines/src/choose.ts";
 const SYMMETRIC = "packages/engines/src/kernels/symmetric.ts";
 const X25519 = "packages/engines/src/kernels/x25519.ts";
@@ -509,5 +513,76 @@ export const LAYER_BUGS: readonly Entry[] = [
     "engines are tried out again at each call",
     [CHOOSE, "(choosing ??= tryOut())", "(choosing = tryOut())"],
     ["packages/engines/test/choose.test.ts", "is made once"],
+  ),
+  // Several relays.
+  bug(
+    "copy-never-sent",
+    "what one relay took and nobody confirmed is given to no other",
+    [
+      OUTBOX,
+      "conversation, env, live }: Draft, row: OutboxRow): Instant | undefined {\n",
+      "conversation, env, live }: Draft, row: OutboxRow): Instant | undefined {\n  if (row.relayedAt !== undefined) return undefined;\n",
+    ],
+    [RELAYS_TEST, "goes out COPY_AFTER_MS after one relay took"],
+  ),
+  bug(
+    "lost-copy-stops-all",
+    "a relay that does not take a copy holds up everything",
+    [
+      OUTBOX,
+      "changeLive(draft, { copyRetryAt: draft.env.now + COPY_PAUSE_MS })",
+      "changeLive(draft, { copyRetryAt: draft.env.now + COPY_PAUSE_MS, retryAt: draft.env.now + COPY_PAUSE_MS })",
+    ],
+    [RELAYS_TEST, "holds nothing else up"],
+  ),
+  bug(
+    "later-addresses-ignored",
+    "only the first introduction says where to write",
+    [
+      INBOX,
+      "const isOlder = compareTimes(time, contact.addressedAt) < 0;",
+      "const isOlder = compareTimes(time, contact.addressedAt) < 0 || contact.addresses.length > 0;",
+    ],
+    [RELAYS_TEST, "are told anew when another relay has made it"],
+  ),
+  bug(
+    "name-makes-addresses-old",
+    "an introduction that a newer name has overtaken no longer says where to write",
+    [
+      INBOX,
+      "const isOlder = compareTimes(time, contact.addressedAt) < 0;",
+      "const isOlder = compareTimes(time, contact.addressedAt) < 0 || !isNamed;",
+    ],
+    [RELAYS_TEST, "count by their own time"],
+  ),
+  bug(
+    "second-relay-begins-repair",
+    "the same envelope from a second relay is taken for a broken session",
+    [
+      INBOX,
+      '  if (seen !== undefined) {\n    drop(draft, "duplicate");\n    oweReceipt(draft, seen.slice(MARK_BYTES), source.path);\n',
+      '  if (seen !== undefined) {\n    drop(draft, "duplicate");\n    onUnopened(draft);\n    oweReceipt(draft, seen.slice(MARK_BYTES), source.path);\n',
+    ],
+    [RELAYS_TEST, "counts once in the same session"],
+  ),
+  bug(
+    "left-relay-keeps-mail",
+    "what lies at a relay that the other side has left is not sent to the one it reads at",
+    [
+      OUTBOX,
+      "    if (row.relayedAt !== undefined) putOutbox(draft, { ...row, ...UNSENT });",
+      "    if (row.relayedAt !== undefined) putOutbox(draft, row);",
+    ],
+    [RELAYS_TEST, "without an old one bring again at once"],
+  ),
+  bug(
+    "second-relay-untold",
+    "a relay that makes the queue later is kept to oneself",
+    [
+      CONVERSATION,
+      "  if (!peer.retired) await introduceAgain(draft);\n",
+      "  if (peer.retired) await introduceAgain(draft);\n",
+    ],
+    [RELAYS_TEST, "are told anew when another relay has made it"],
   ),
 ];

@@ -30,6 +30,8 @@ export interface Entry {
 
 /** Nothing but what is named beside it, so that only the planted bug can be behind a late or missing message. */
 const CALM: Partial<Faults> = {
+  relays: 1,
+  relayLost: false,
   phaseMs: 40_000,
   queueMessagesMax: 256,
   clockJumpMean: 0,

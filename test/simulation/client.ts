@@ -30,6 +30,7 @@ import { asSendId, bytesToHex, EnvelopeType, hexToBytes, type QueueAddress } fro
 import type { Decisions } from "./decisions.ts";
 import { describeEffect, describeInput } from "./describe.ts";
 import { type Endpoint, type Network, targetOf } from "./endpoint.ts";
+import { relayKeyAt, relayOf } from "./several-relays.ts";
 import type { Faults } from "./faults.ts";
 import { createForger } from "./forge.ts";
 import { MARKER, type Oracle } from "./oracle.ts";
@@ -442,7 +443,7 @@ export function createClient(options: ClientOptions): Client {
       case "transmit":
         oracle.released(client, effect.blob, id);
         forger.sent(id, effect.blob);
-        if (effect.path === "relay") append(entry, effect.id, effect.blob);
+        if (effect.path === "relay") append(entry, effect.id, effect.blob, effect.copy);
         else sendDirect(entry, effect.id, effect.blob);
         return;
       case "signal": {
@@ -489,20 +490,54 @@ export function createClient(options: ClientOptions): Client {
     }
   }
 
+  /** At each of the own relays. */
   function makeQueue(id: ConversationId, queueId: Uint8Array, firstUse: Uint8Array): void {
-    network.makeQueue(client, bytesToHex(queueId), firstUse, async (sendId) => {
+    for (const relay of network.relaysOf?.(client) ?? [0])
+      makeQueueAt(relay, id, queueId, firstUse);
+  }
+
+  function makeQueueAt(
+    relay: number,
+    id: ConversationId,
+    queueId: Uint8Array,
+    firstUse: Uint8Array,
+  ): void {
+    const answer = async (sendId: Uint8Array | undefined): Promise<void> => {
       if (sendId === undefined) {
-        later(LOST_PAUSE_MS, () => (online ? makeQueue(id, queueId, firstUse) : undefined));
+        later(LOST_PAUSE_MS, () =>
+          online ? makeQueueAt(relay, id, queueId, firstUse) : undefined,
+        );
         return;
       }
-      const address: QueueAddress = {
-        relayUrl: RELAY_URL,
-        relayKey: options.relayKey,
-        sendId: asSendId(sendId),
-        firstUse,
-      };
-      await client.feed(id, { kind: "queue-ready", addresses: [address] });
-    });
+      const relayKey = relayKeyAt(options.relayKey, relay);
+      const address = { relayUrl: RELAY_URL, relayKey, sendId: asSendId(sendId), firstUse };
+      await client.feed(id, { kind: "queue-ready", addresses: withAddress(id, address) });
+    };
+    network.makeQueue(client, bytesToHex(queueId), firstUse, answer, relay);
+  }
+
+  /** What the engine does not ask for, as one relay is enough for it: the queue at the others. */
+  function makeMissing(entry: Entry): void {
+    const peer = entry.slice.conversation?.peer;
+    if ((peer?.state !== "open" && peer?.state !== "invited") || queueOf(entry) === undefined)
+      return;
+    const { addresses, queueId, firstUse } = peer.queue;
+    if (addresses.length === 0) return;
+    const made = addresses.map((one) => relayOf(options.relayKey, one.relayKey));
+    for (const home of network.relaysOf?.(client) ?? []) {
+      if (!made.includes(home)) makeQueueAt(home, entry.id, queueId, firstUse);
+    }
+  }
+
+  /** What is known to be made, in the order of the own relays. */
+  function withAddress(id: ConversationId, address: QueueAddress): readonly QueueAddress[] {
+    const peer = entries.get(id)?.slice.conversation?.peer;
+    const known = peer?.state === "open" || peer?.state === "invited" ? peer.queue.addresses : [];
+    const addressAt = new Map(
+      [...known, address].map((one) => [relayOf(options.relayKey, one.relayKey), one]),
+    );
+    const homes = network.relaysOf?.(client) ?? [0];
+    return homes.map((home) => addressAt.get(home)).filter((one) => one !== undefined);
   }
 
   function publish(id: ConversationId, linkId: Uint8Array, blob: Uint8Array): void {
@@ -519,13 +554,13 @@ export function createClient(options: ClientOptions): Client {
     });
   }
 
-  function append(entry: Entry, envelopeId: string, blob: Uint8Array): void {
+  function append(entry: Entry, envelopeId: string, blob: Uint8Array, copy: boolean): void {
     const { id } = entry;
     const answer = (outcome: "ok" | "lost" | "gone" | "quota"): Promise<void> =>
-      client.feed(id, { kind: "transmitted", id: envelopeId, path: "relay", outcome });
+      client.feed(id, { kind: "transmitted", id: envelopeId, path: "relay", outcome, copy });
     const target = targetOf(entry.slice);
     if (target === undefined) later(0, () => answer("gone"));
-    else network.append(client, target, envelopeId, blob, answer);
+    else network.append(client, target, envelopeId, blob, answer, copy);
   }
 
   function sendDirect(entry: Entry, envelopeId: string, blob: Uint8Array): void {
@@ -746,6 +781,7 @@ export function createClient(options: ClientOptions): Client {
           client,
           [...entries.values()].map(queueOf).filter((one) => one !== undefined),
         );
+        for (const entry of entries.values()) makeMissing(entry);
       }
       for (const id of entries.keys()) await client.feed(id, { kind: "hub", up });
     },
@@ -771,12 +807,12 @@ export function createClient(options: ClientOptions): Client {
       }
       await client.feed(entry.id, { kind: "frame", blob, source: { path: "relay", sequence } });
     },
-    async missing(queueId) {
+    async missing(queueId, relay = 0) {
       const entry = entryByQueue(queueId);
       const peer = entry?.slice.conversation?.peer;
       if (entry === undefined || (peer?.state !== "open" && peer?.state !== "invited")) return;
       if (peer.state === "open" && peer.retired) return;
-      makeQueue(entry.id, peer.queue.queueId, peer.queue.firstUse);
+      makeQueueAt(relay, entry.id, peer.queue.queueId, peer.queue.firstUse);
     },
     async signalled(queueId, blob) {
       const entry = entryByQueue(queueId);

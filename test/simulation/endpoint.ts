@@ -3,20 +3,28 @@ import type { Slice } from "@sotto/protocol";
 import type { Faults } from "./faults.ts";
 import type { Invariant } from "./invariants.ts";
 import type { Random } from "./random.ts";
+import { relayOf } from "./several-relays.ts";
 
 export interface SendTarget {
   readonly sendId: Uint8Array;
   readonly sendSecret: Uint8Array;
   readonly firstUse: Uint8Array;
+  /** Which of several relays it is at. */
+  readonly relay?: number;
+  /** Where else the same reader reads, ordered by preference. */
+  readonly others?: readonly SendTarget[];
 }
 
 /** Where the other side of a conversation reads; undefined until it has said so. */
-export function targetOf({ conversation }: Slice): SendTarget | undefined {
+export function targetOf({ conversation, self }: Slice): SendTarget | undefined {
   const peer = conversation?.peer;
-  const address = peer?.state === "open" ? peer.contact.addresses[0] : undefined;
-  if (peer?.state !== "open" || address === undefined) return undefined;
-  const { sendId, firstUse } = address;
-  return { sendId, sendSecret: peer.contact.sendSecret, firstUse };
+  if (peer?.state !== "open") return undefined;
+  const { addresses, sendSecret } = peer.contact;
+  const [first, ...others] = addresses.map(({ sendId, firstUse, relayKey }): SendTarget => {
+    const relay = self.relayKey === undefined ? 0 : relayOf(self.relayKey, relayKey);
+    return { sendId, sendSecret, firstUse, relay };
+  });
+  return first === undefined ? undefined : { ...first, others };
 }
 
 /** What an oracle sees of the network and of the relay's disk. */
@@ -36,7 +44,7 @@ export interface Endpoint {
   deliver(queueId: string, sequence: bigint, blob: Uint8Array): Promise<void>;
   signalled(queueId: string, blob: Uint8Array): Promise<void>;
   /** The relay does not know this queue. */
-  missing(queueId: string): Promise<void>;
+  missing(queueId: string, relay?: number): Promise<void>;
   link(peerId: string, up: boolean): Promise<void>;
   linkFrame(peerId: string, blob: Uint8Array): Promise<void>;
   /** Fresh per start; undefined while not running. */
@@ -47,6 +55,8 @@ export interface Endpoint {
 export interface Network {
   faults: Faults;
   readonly relayUp: boolean;
+  /** Of several: where this client keeps its queues, ordered by preference. Left out: there is one. */
+  readonly relaysOf?: (client: Endpoint) => readonly number[];
   connect(client: Endpoint): void;
   disconnect(client: Endpoint): void;
   partition(client: Endpoint, cut: boolean): void;
@@ -65,6 +75,7 @@ export interface Network {
     queueId: string,
     firstUse: Uint8Array,
     answer: (sendId: Uint8Array | undefined) => void | Promise<void>,
+    relay?: number,
   ): void;
   closeQueue(client: Endpoint, queueId: string): void;
   openQueues(client: Endpoint, queueIds: readonly string[]): void;
@@ -86,6 +97,7 @@ export interface Network {
     id: string,
     blob: Uint8Array,
     answer: (outcome: AppendOutcome) => void | Promise<void>,
+    copy?: boolean,
   ): void;
   signal(
     client: Endpoint,

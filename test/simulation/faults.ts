@@ -70,6 +70,10 @@ export interface Faults {
   readonly evilForge: number;
   /** It says OK to what it throws away. */
   readonly evilLie: number;
+  /** Independent relays there are, each with the faults of a relay; a person keeps queues at one of them or at all. */
+  readonly relays: number;
+  /** One of them is gone for good in the middle of it; then everybody has queues at all. */
+  readonly relayLost: boolean;
   /** Mean time between things that only a modified app sends, per pair, ms. */
   readonly forgeMean: number;
 }
@@ -134,7 +138,14 @@ export function drawFaults(random: Random): Faults {
     strangerMean: maybe(0.12, every(5_000, 40_000)),
   } as const;
   const identityChangeMean = maybe(0.08, every(10_000, 40_000));
-  return { ...drawn, identityChangeMean: drawn.strangerMean > 0 ? 0 : identityChangeMean };
+  const relays = random.chance(0.4) ? 2 : 1;
+  const relayLost = relays > 1 && random.chance(0.4);
+  return {
+    ...drawn,
+    identityChangeMean: drawn.strangerMean > 0 ? 0 : identityChangeMean,
+    relays,
+    relayLost,
+  };
 }
 
 /** What remains after the faults have stopped: delays, and what is a property of the machines. */

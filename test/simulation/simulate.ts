@@ -7,11 +7,13 @@ import { bytesToHex } from "@sotto/wire";
 import { type Client, createClient } from "./client.ts";
 import { createDecisions, type Decision } from "./decisions.ts";
 import { createEvilRelay } from "./evil-relay.ts";
+import type { Network } from "./endpoint.ts";
 import { startFaults } from "./fault-schedule.ts";
 import { drawFaults, type Faults, healed, isPlain, isTampered, PHASE_MS } from "./faults.ts";
 import { identitiesFor } from "./identities.ts";
 import { changesIdentities, type IdentityWorld, startIdentityChanges } from "./identity-change.ts";
 import type { Invariant } from "./invariants.ts";
+import { createSeveralRelays, type SeveralRelays } from "./several-relays.ts";
 import { createThinNetwork } from "./thin-network.ts";
 import { createFullNetwork } from "./full-network.ts";
 import { createOracle, MARKER, type Pair, type Restored } from "./oracle.ts";
@@ -105,18 +107,24 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   const current = (): Faults => (healing ? healed(faults) : faults);
   trace(JSON.stringify(faults));
 
-  const network = (faults.stack === "full" ? createFullNetwork : createThinNetwork)({
-    scheduler,
-    random: random.fork(),
-    decisions,
-    evil: createEvilRelay(decisions, current, trace),
-    watch: { carried: oracle.carried, fail: oracle.fail },
-    faults,
-    crypto,
-    relayKey,
-    trace,
-    okBeforeFlush: options.bug === "ok-before-flush",
-  });
+  const makeRelay = (by: Random): Network =>
+    (faults.stack === "full" ? createFullNetwork : createThinNetwork)({
+      scheduler,
+      random: by,
+      decisions,
+      evil: createEvilRelay(decisions, current, trace),
+      watch: { carried: oracle.carried, fail: oracle.fail },
+      faults,
+      crypto,
+      relayKey,
+      trace,
+      okBeforeFlush: options.bug === "ok-before-flush",
+    });
+  const first = random.fork();
+  // Drawn beside the rest, so that a seed with one relay is what it always was.
+  const beside = createRandom(seed ^ 0x5e1a);
+  const several = faults.relays > 1 ? makeSeveral() : undefined;
+  const network = several ?? makeRelay(first);
   const clients = people.slice(0, random.pick([2, 2, 2, 3, 4])).map((device, index) =>
     createClient({
       name: `client${index}`,
@@ -171,6 +179,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     },
   });
 
+  if (faults.relayLost) scheduler.after(beside.int(faults.phaseMs), loseRelay);
   await scheduler.runUntil(faults.phaseMs, () => scheduler.events > FAULTY_EVENTS_MAX);
   const healedAt = scheduler.now;
   healing = true;
@@ -223,6 +232,43 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     simulatedMs: scheduler.now,
     settledAfterMs: settledAt === undefined ? undefined : settledAt - healedAt,
   };
+
+  function makeSeveral(): SeveralRelays {
+    const all = Array.from({ length: faults.relays }, (_, relay) => relay);
+    const homes = new Map(
+      people.map((_, index) => {
+        const order = beside.chance(0.5) ? all : all.toReversed();
+        const isAtOne = !faults.relayLost && beside.chance(0.3);
+        return [`client${index}`, isAtOne ? order.slice(0, 1) : order];
+      }),
+    );
+    return createSeveralRelays({
+      networks: all.map((relay) => makeRelay(relay === 0 ? first : beside.fork())),
+      homesOf: (name) => homes.get(name) ?? all,
+      scheduler,
+      random: beside.fork(),
+      trace,
+    });
+  }
+
+  /** Before, an address that is all that somebody has may be at the relay that is lost: see `KNOWN_LIMITS`. */
+  function areAllTold(): boolean {
+    const isTold = (client: Client, id: string): boolean => {
+      const peer = client.disk.conversations.get(id)?.peer;
+      return peer?.state === "open" && peer.contact.addresses.length === faults.relays;
+    };
+    return pairs.every(
+      ({ inviter, inviterId, invitee, inviteeId }) =>
+        isTold(inviter, inviterId) && isTold(invitee, inviteeId),
+    );
+  }
+
+  /** One relay is gone with all it took and nobody had fetched. */
+  function loseRelay(): void {
+    if (healing) return;
+    if (areAllTold()) several?.kill(beside.int(faults.relays));
+    else scheduler.after(1_000, loseRelay);
+  }
 
   function losses(): number {
     return decisions.taken.filter((one) => one.kind === "session-loss").length;
