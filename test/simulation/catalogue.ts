@@ -92,6 +92,14 @@ const DEVICES = "packages/protocol/src/devices.ts";
 const PAIRS = "packages/protocol/src/pairs.ts";
 const EXCHANGE = "relay/src/core/exchange.ts";
 
+/** One of them ends for good, and what it had is missed for longer than a copy waits. */
+const TWO_RELAYS: Partial<Faults> = {
+  relays: 2,
+  relayLost: true,
+  phaseMs: 400_000,
+  partitionMean: 20_000,
+};
+
 /** For a run of test files as they are. */
 export const NO_BUG = "none";
 
@@ -706,6 +714,30 @@ export const CATALOGUE: readonly Entry[] = [
       },
     ],
     killer: { file: "packages/protocol/test/devices.test.ts", test: "leaves what waits" },
+  },
+  {
+    id: "copy-settles",
+    what: "what a second relay took counts as delivered and is kept no longer",
+    how: [
+      {
+        file: OUTBOX,
+        from: "  else if (row !== undefined) putOutbox(draft, { ...row, copiedAt: draft.env.now });",
+        to: "  else if (row !== undefined) forget(draft, row.id);",
+      },
+    ],
+    killer: { invariant: "I4", faults: { ...CALM, ...TWO_RELAYS } },
+  },
+  {
+    id: "copy-never-sent-in-time",
+    what: "what one relay took and nobody confirmed is given to no other, and that relay is gone",
+    how: [
+      {
+        file: OUTBOX,
+        from: "  if (relayedAt === undefined || copiedAt !== undefined) return undefined;",
+        to: "  if (relayedAt !== undefined || copiedAt !== undefined) return undefined;",
+      },
+    ],
+    killer: { invariant: "I9", faults: { ...CALM, ...TWO_RELAYS, phaseMs: 40_000 } },
   },
   {
     id: "post-taken-twice",

@@ -1,7 +1,9 @@
 /**
  * `npm run simulate -- --seeds N --from S`: many seeds. `--seed X --trace`: one run, line by line.
  * `--faults a:1,b:2` lets only these happen, as a reduced failure prints them; `--bug name` plants one; `--real` uses
- * the real cipher suite; `--devices` gives people several devices; `--admins` makes all of them admins of one group, at once; `--twice` sees that each seed goes the same way
+ * the real cipher suite; `--devices` gives people several devices; `--admins` makes all of them admins of one group, at
+ * once; `--relays N` says how many there are, and `--lost` that one of them ends for good; `--twice` sees that each seed
+ * goes the same way
  * again (I17); `--no-shrink` leaves failures as they are.
  */
 import { writeFileSync } from "node:fs";
@@ -30,6 +32,8 @@ const { values } = parseArgs({
     bug: { type: "string" },
     devices: { type: "boolean", default: false },
     admins: { type: "boolean", default: false },
+    relays: { type: "string" },
+    lost: { type: "boolean", default: false },
     real: { type: "boolean", default: false },
     twice: { type: "boolean", default: false },
     shrink: { type: "boolean", default: true },
@@ -40,17 +44,22 @@ if (values.bug !== undefined && bug === undefined) {
   console.error(`no such bug; there are ${PLANTED_BUGS.join(", ")}`);
   process.exit(2);
 }
+const relays = {
+  ...(values.relays === undefined ? {} : { relays: Number(values.relays) }),
+  ...(values.lost ? { relayLost: true } : {}),
+};
 const options: RunOptions = {
   ...(bug === undefined ? {} : { bug }),
   ...(values.real ? { crypto: nobleBackend } : {}),
   admins: values.admins,
+  ...(values.relays === undefined && !values.lost ? {} : { faults: relays }),
   ...(values.faults === undefined
     ? {}
     : { only: new Set(values.faults === "none" ? [] : values.faults.split(",")) }),
 };
 const once = values.devices || values.admins ? simulateDevices : simulate;
 const run = values.twice ? twice(once) : once;
-const settings = `${values.devices ? " --devices" : ""}${values.admins ? " --admins" : ""}${bug === undefined ? "" : ` --bug ${bug}`}${values.real ? " --real" : ""}${values.twice ? " --twice" : ""}`;
+const settings = `${values.devices ? " --devices" : ""}${values.admins ? " --admins" : ""}${values.relays === undefined ? "" : ` --relays ${values.relays}`}${values.lost ? " --lost" : ""}${bug === undefined ? "" : ` --bug ${bug}`}${values.real ? " --real" : ""}${values.twice ? " --twice" : ""}`;
 const first = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 const startedAt = performance.now();

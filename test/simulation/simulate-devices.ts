@@ -29,6 +29,7 @@ import { createDecisions } from "./decisions.ts";
 import { createEvilRelay } from "./evil-relay.ts";
 import { startFaults } from "./fault-schedule.ts";
 import { drawFaults, type Faults, healed, isTampered } from "./faults.ts";
+import type { Network } from "./endpoint.ts";
 import { createFullNetwork } from "./full-network.ts";
 import { accountsFor, identitiesFor } from "./identities.ts";
 import { createOracle, MARKER } from "./oracle.ts";
@@ -44,6 +45,7 @@ import {
   type RunResult,
 } from "./simulate.ts";
 import { stubBackend } from "./stub-crypto.ts";
+import { createSeveralRelays } from "./several-relays.ts";
 import { createThinNetwork } from "./thin-network.ts";
 
 const NOTES = "notes";
@@ -119,18 +121,33 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   trace(JSON.stringify(faults));
 
   const { relayKey } = await identitiesFor(crypto);
-  const network = (faults.stack === "full" ? createFullNetwork : createThinNetwork)({
-    scheduler,
-    random: random.fork(),
-    decisions,
-    evil: createEvilRelay(decisions, current, trace),
-    watch: { carried: oracle.carried, fail: oracle.fail },
-    faults,
-    crypto,
-    relayKey,
-    trace,
-    okBeforeFlush: false,
-  });
+  const makeRelay = (by: Random): Network =>
+    (faults.stack === "full" ? createFullNetwork : createThinNetwork)({
+      scheduler,
+      random: by,
+      decisions,
+      evil: createEvilRelay(decisions, current, trace),
+      watch: { carried: oracle.carried, fail: oracle.fail },
+      faults,
+      crypto,
+      relayKey,
+      trace,
+      okBeforeFlush: false,
+    });
+  const first = random.fork();
+  const beside = createRandom(seed ^ 0x5e1a);
+  const relays = Array.from({ length: faults.relays }, (_, relay) => relay);
+  // Everybody has queues at all of them. That one of them ends for good is between two devices: simulate.ts has it.
+  const network =
+    faults.relays === 1
+      ? makeRelay(first)
+      : createSeveralRelays({
+          networks: relays.map((relay) => makeRelay(relay === 0 ? first : beside.fork())),
+          homesOf: () => relays,
+          scheduler,
+          random: beside.fork(),
+          trace,
+        });
   const made: Client[] = [];
   const deviceOf = (name: string, device: OwnDevice, isFirst: boolean): Client => {
     const client = createClient({
