@@ -35,6 +35,7 @@ const LABEL_ROWS: Readonly<Record<keyof typeof crypto.LABELS, readonly (KindName
     hubHello: ["hub hello"],
     hubAuth: ["hub auth"],
     hubSend: ["sender proof"],
+    ownAtRelay: ["hub auth"],
     plea: ["plea"],
     way: ["way"],
     safetyNumber: ["safety number"],

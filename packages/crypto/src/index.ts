@@ -10,6 +10,7 @@ export * from "./hub-auth.ts";
 export * from "./identity.ts";
 export * from "./invite.ts";
 export { LABELS } from "./labels.ts";
+export * from "./own-at-relay.ts";
 export * from "./plea.ts";
 export {
   adminsOf,

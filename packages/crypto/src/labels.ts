@@ -24,6 +24,7 @@ export const LABELS = {
   hubHello: "sotto/1 hub hello",
   hubAuth: "sotto/1 hub auth",
   hubSend: "sotto/1 hub send",
+  ownAtRelay: "sotto/1 own at relay",
   plea: "sotto/1 plea",
   way: "sotto/1 way",
   safetyNumber: "sotto/1 safety number",

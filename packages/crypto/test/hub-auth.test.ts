@@ -1,4 +1,6 @@
+import { createHmac, hkdfSync } from "node:crypto";
 import {
+  deriveOwnAtRelay,
   LABELS,
   nobleBackend as crypto,
   sendAuthenticator,
@@ -7,7 +9,14 @@ import {
   verifyHubAuth,
   verifyHubHello,
 } from "@sotto/crypto";
-import { asSendId, authTranscript, helloTranscript, sendTranscript } from "@sotto/wire";
+import {
+  asSendId,
+  authTranscript,
+  bytesToHex,
+  concatBytes,
+  helloTranscript,
+  sendTranscript,
+} from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
   ed25519Public,
@@ -125,5 +134,53 @@ describe("a sender's proof", () => {
       sendAuthenticator(mine, sendTranscript(nonce, relayKey, sendId, flipBit(sendKey, 0))),
     ];
     expect(new Set([sendAuthenticator(mine, transcript), ...others].map(String)).size).toBe(6);
+  });
+});
+
+describe("names at one of several relays", () => {
+  const secret = new Uint8Array(32).fill(1);
+  const relayKey = new Uint8Array(32).fill(2);
+  const queueId = new Uint8Array(24).fill(3);
+  const firstUse = new Uint8Array(16).fill(4);
+
+  it("stay what they are: queues are found by them after years", () => {
+    const own = deriveOwnAtRelay(secret, relayKey);
+    expect(bytesToHex(own.readerSecret)).toBe(
+      "a86fea87d06214516351810aabf6458de6b02a2b90891c974490f9a0adfb3ff6",
+    );
+    expect(bytesToHex(own.queueIdOf(queueId))).toBe(
+      "836352fda9a2939dfb2caa7198899cc90286cb972e87d82a",
+    );
+    expect(bytesToHex(own.firstUseOf(queueId, firstUse))).toBe("77b44347fa01f33a8586976a8a705a4d");
+  });
+
+  it("are as SPEC.md has it, by another implementation", () => {
+    const keys = new Uint8Array(hkdfSync("sha256", secret, relayKey, "sotto/1 own at relay", 96));
+    const macOf = (key: Uint8Array, ...parts: Uint8Array[]): Uint8Array =>
+      Uint8Array.from(
+        createHmac("sha256", key)
+          .update(concatBytes(...parts))
+          .digest(),
+      );
+    const own = deriveOwnAtRelay(secret, relayKey);
+    expect(own.readerSecret).toEqual(keys.slice(0, 32));
+    expect(own.queueIdOf(queueId)).toEqual(macOf(keys.slice(32, 64), queueId).slice(0, 24));
+    expect(own.firstUseOf(queueId, firstUse)).toEqual(
+      macOf(keys.slice(64), queueId, firstUse).slice(0, 16),
+    );
+  });
+
+  it("have nothing in common with those at another relay, or of another queue", () => {
+    const [one, other] = [relayKey, new Uint8Array(32).fill(5)].map((key) =>
+      deriveOwnAtRelay(secret, key),
+    );
+    const all = [one, other].flatMap((own) => [
+      own?.readerSecret,
+      own?.queueIdOf(queueId),
+      own?.queueIdOf(new Uint8Array(24)),
+      own?.firstUseOf(queueId, firstUse),
+      own?.firstUseOf(new Uint8Array(24), firstUse),
+    ]);
+    expect(new Set(all.map(String)).size).toBe(10);
   });
 });

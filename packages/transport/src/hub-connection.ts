@@ -61,6 +61,8 @@ export interface ConnectionEvents {
   /** The relay proved this key. False: it is the wrong one, go no further. */
   proven(relayKey: Uint8Array): boolean;
   online(circuit: boolean): void;
+  /** Of a PING; before the first, of AUTH and WELCOME. */
+  roundTrip(ms: number): void;
   /** Once, before the open requests get their "lost". */
   ended(reason: EndReason, retryAfterMs: number): void;
   deliver(queueId: QueueId, frame: Extract<HubFrame, { type: "deliver" }>): void;
@@ -72,7 +74,7 @@ export interface ConnectionEvents {
 export interface ConnectionOptions {
   readonly url: string;
   /** Ed25519 seed and public key, 32 bytes each. */
-  readonly readerSecret: Uint8Array;
+  readonly readerSecret: Uint8Array | ((relayKey: Uint8Array) => Uint8Array);
   readonly admission: Uint8Array;
   readonly crypto: CryptoBackend;
   readonly timers: Timers;
@@ -155,6 +157,8 @@ export function openConnection(
   let cancelAcks: (() => void) | undefined;
   let heardAt = timers.now();
   let probedAt: number | undefined;
+  /** When what measures the round trip was sent: AUTH, then each PING. */
+  let askedAt: number | undefined;
   let checkAt = Number.POSITIVE_INFINITY;
   let cancelCheck: (() => void) | undefined;
 
@@ -206,6 +210,7 @@ export function openConnection(
         phase = "online";
         cancelConnecting();
         creditMessages = frame.creditMessages;
+        measure();
         events.online(frame.circuit);
         return watch();
       case "online":
@@ -220,12 +225,22 @@ export function openConnection(
     if (!(await verifyHubHello(offered, crypto))) return end("unproven");
     if (isOver() || !events.proven(offered.relayKey)) return end("stopped");
     hello = offered;
-    const readerKey = await crypto.signPublic(options.readerSecret);
     const { nonce, relayKey } = offered;
-    const signature = await signHubAuth(options.readerSecret, nonce, relayKey, readerKey, crypto);
+    const { readerSecret } = options;
+    const secret = typeof readerSecret === "function" ? readerSecret(relayKey) : readerSecret;
+    const readerKey = await crypto.signPublic(secret);
+    const signature = await signHubAuth(secret, nonce, relayKey, readerKey, crypto);
     if (isOver()) return;
     phase = "admitting";
+    askedAt = timers.now();
     transmit(0, { type: "auth", readerKey, signature, admission: options.admission });
+  }
+
+  function measure(): void {
+    if (askedAt === undefined) return;
+    const ms = timers.now() - askedAt;
+    askedAt = undefined;
+    events.roundTrip(ms);
   }
 
   function receiveOnline(request: number, frame: HubFrame): void {
@@ -259,7 +274,7 @@ export function openConnection(
       case "ping":
         return transmit(request, { type: "pong" });
       case "pong":
-        return;
+        return measure();
       default:
         return end("broken");
     }
@@ -342,6 +357,7 @@ export function openConnection(
   function probe(): void {
     if (phase !== "online" || probedAt !== undefined) return;
     probedAt = timers.now();
+    askedAt = probedAt;
     transmit(0, { type: "ping" });
     watch();
   }

@@ -37,8 +37,8 @@ export interface HubOptions {
   readonly url: string;
   /** Ed25519, 32 bytes; undefined: whoever answers first is pinned. */
   readonly relayKey: Uint8Array | undefined;
-  /** Ed25519 seed, 32 bytes: owns this installation's queues. */
-  readonly readerSecret: Uint8Array;
+  /** Ed25519 seed, 32 bytes: owns this installation's queues. A function: made of the relay's key. */
+  readonly readerSecret: Uint8Array | ((relayKey: Uint8Array) => Uint8Array);
   /** Proof of admission for a relay that asks for one. */
   readonly admission?: Uint8Array;
   readonly crypto: CryptoBackend;
@@ -77,6 +77,7 @@ export function createHub(options: HubOptions): Hub {
   const wanted = new Map<string, QueueId>();
   /** Number of the latest connection: above the relay's own 64 bits in what a delivery is called here. */
   let connections = -1n;
+  let roundTripMs: number | undefined;
   const parked = new Set<Parked>();
   let calls = 0;
   let callBytes = 0;
@@ -108,6 +109,10 @@ export function createHub(options: HubOptions): Hub {
         {
           proven,
           online: onOnline,
+          roundTrip: (ms) => {
+            roundTripMs = ms;
+            events.roundTrip?.(ms);
+          },
           ended: onEnded,
           deliver: (queueId, { sequence, id, blob }) => {
             if (!isWanted(queueId)) return;
@@ -237,6 +242,9 @@ export function createHub(options: HubOptions): Hub {
     },
     get relayKey() {
       return relayKey;
+    },
+    get roundTripMs() {
+      return online ? roundTripMs : undefined;
     },
     get circuit() {
       return circuit;

@@ -30,6 +30,8 @@ export interface HubEvents {
   drained(queueId: QueueId): void;
   /** The relay knows no such queue (expired, or its disk was lost): the owner may make it again. */
   missing(queueId: QueueId): void;
+  /** Measured anew, in ms. */
+  roundTrip?(ms: number): void;
 }
 
 /** A queue of someone else, and the X25519 secret that proves the right to write to it. */
@@ -55,6 +57,8 @@ export interface Hub {
   readonly state: HubState;
   /** The pinned key: given at creation, learnt at first contact, or accepted by `trust`. */
   readonly relayKey: Uint8Array | undefined;
+  /** To the relay and back, ms, as last measured; undefined while not online. `retry` measures anew. */
+  readonly roundTripMs: number | undefined;
   /** Whether the relay offers circuits for direct links; false while not online. */
   readonly circuit: boolean;
   /** After "relay-changed": pins the key that was offered and connects again. */
