@@ -128,7 +128,7 @@ export function createClient(options: ClientOptions): Client {
       ...device,
       name: `${name} ${MARKER}`,
       readerSecret: new Uint8Array(32),
-      relayKey: options.relayKey,
+      relays: [],
       createdAt: 0,
       devices: { lists: [], links: [], reach: [] },
     },

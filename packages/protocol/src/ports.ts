@@ -51,6 +51,15 @@ export interface OwnDevices {
   readonly reach: readonly { readonly device: DeviceName; readonly content: Uint8Array }[];
 }
 
+export interface OwnRelay {
+  /** Origin; empty for the relay of the page, in a record that is older than this field. */
+  readonly url: string;
+  /** Ed25519, 32 bytes: pinned at first contact; undefined before it. */
+  readonly key: Uint8Array | undefined;
+  /** False for the relay that the installation began at: it knows the queues and the reader by their stored names. */
+  readonly derived: boolean;
+}
+
 /** This installation's long-term secrets. One record per store; changes only when the person changes it. */
 export interface SelfRecord {
   readonly name: string;
@@ -63,8 +72,8 @@ export interface SelfRecord {
   readonly cert: DeviceCert;
   /** Ed25519 seed, 32 bytes: proves to the relay who owns this device's queues. Unrelated to the account. */
   readonly readerSecret: Uint8Array;
-  /** Ed25519, 32 bytes: the own relay's identity, pinned at first contact; undefined before it. */
-  readonly relayKey: Uint8Array | undefined;
+  /** Where this installation's queues are kept, the first is home; 1 to ADDRESSES_MAX (wire). */
+  readonly relays: readonly OwnRelay[];
   /** The person's choice for this device: no contact may see its network address. Undefined: not chosen. */
   readonly hidesAddress?: boolean | undefined;
   readonly createdAt: Instant;

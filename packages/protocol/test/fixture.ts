@@ -68,7 +68,7 @@ export async function createSide(name: string): Promise<Side> {
     ...device,
     name,
     readerSecret: entropy(32),
-    relayKey: RELAY_KEY,
+    relays: [{ url: "https://relay.example", key: RELAY_KEY, derived: false }],
     createdAt: START,
     devices: { lists: [], links: [], reach: [] },
   };

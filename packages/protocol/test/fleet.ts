@@ -187,7 +187,7 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
     ...device,
     name,
     readerSecret: entropy(32),
-    relayKey: new Uint8Array(32).fill(9),
+    relays: [],
     createdAt: fleet.now,
     devices: { lists, links: [], reach: [] },
   });

@@ -4,7 +4,7 @@
  */
 import { safetyNumber } from "@sotto/crypto";
 import type { ChosenBackend } from "@sotto/engines";
-import type { Entropy, SelfRecord, Store } from "@sotto/protocol";
+import type { Entropy, OwnRelay, Store } from "@sotto/protocol";
 import {
   createIce,
   type Direct,
@@ -12,6 +12,7 @@ import {
   type Hub,
   type HubEvents,
   type Ice,
+  type OpenRelay,
   type Timers,
 } from "@sotto/transport";
 import { bytesToHex } from "@sotto/wire";
@@ -42,6 +43,8 @@ export interface MessengerParts {
   readonly restore?: string;
   /** Origin of the relay, for example "https://chat.example.com". */
   readonly relayUrl: string;
+  /** Origins of further relays, for a new identity. */
+  readonly relays?: readonly string[];
   readonly entropy: Entropy;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -51,15 +54,20 @@ export interface MessengerParts {
   readonly lock: LeaderLock;
   /** Undefined when no other tab can use the same store. */
   readonly tabs: TabPort | undefined;
-  readonly createHub: (self: SelfRecord, events: HubEvents) => Hub;
-  /** Undefined when this platform has no WebRTC. `relayKey`: the pinned key. */
+  readonly createHub: (relay: OpenRelay, events: HubEvents) => Hub;
+  /** Undefined when this platform has no WebRTC. */
   readonly loadDirect:
     | ((
-        relayKey: Uint8Array,
+        home: PinnedRelay,
         events: DirectEvents,
         rtcConfiguration: Ice["configuration"],
       ) => Promise<Direct>)
     | undefined;
+}
+
+export interface PinnedRelay {
+  readonly relayUrl: string;
+  readonly relayKey: Uint8Array;
 }
 
 /** A command that no tab has answered by then has failed. Longer than any command takes. */
@@ -110,7 +118,8 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
 
   async function startLeading(): Promise<void> {
     const env = { entropy, crypto, now: now() };
-    const self = await loadOrCreateSelf(store, parts.name, env, parts.restore);
+    const origins = [parts.relayUrl, ...(parts.relays ?? [])] as const;
+    const self = await loadOrCreateSelf(store, parts.name, env, origins, parts.restore);
     restored = true;
     const started = await startLeader({
       store,
@@ -119,17 +128,16 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       entropy,
       now,
       timers,
-      relayUrl: parts.relayUrl,
       storageState: parts.storageState,
       createHub: parts.createHub,
       createDirectLinks: (shell) => {
         const ice = createIce({
-          ask: () => shell.hub.iceServers(),
+          ask: () => shell.relays.iceServers(),
           isAddressHidden: () => shell.self.hidesAddress === true,
           timers,
         });
         return createDirectLinks({
-          load: directLoader(() => shell.self.relayKey, ice),
+          load: directLoader(() => shell.self.relays[0], ice),
           ice,
           feed: (id, input) => shell.drive(id, input),
           isWanted: () => [...shell.entries.values()].some((entry) => entry.slice.live.wanted),
@@ -156,16 +164,16 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
   }
 
   function directLoader(
-    relayKey: () => Uint8Array | undefined,
+    home: () => OwnRelay | undefined,
     ice: Ice,
   ): ((events: DirectEvents) => Promise<Direct>) | undefined {
     const { loadDirect } = parts;
     if (loadDirect === undefined) return undefined;
     return (events) => {
-      const key = relayKey();
-      return key === undefined
+      const { url, key } = home() ?? {};
+      return url === undefined || key === undefined
         ? Promise.reject(new Error("no relay key yet"))
-        : loadDirect(key, events, ice.configuration);
+        : loadDirect({ relayUrl: url, relayKey: key }, events, ice.configuration);
     };
   }
 
@@ -370,6 +378,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     me: selectLive(current, (snapshot) => snapshot.me, sameView),
     conversations: selectLive(current, (snapshot) => snapshot.conversations, sameView),
     hub: selectLive(current, (snapshot) => snapshot.hub),
+    relays: selectLive(current, (snapshot) => snapshot.relays, sameView),
     storage: selectLive(current, (snapshot) => snapshot.storage, sameView),
     diagnostics: combine(current, role),
     async rename(name) {
@@ -382,8 +391,17 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     async hideAddress(hidden) {
       await run({ kind: "hide-address", hidden });
     },
-    async trustRelay() {
-      await run({ kind: "trust-relay" });
+    async trustRelay(url) {
+      await run({ kind: "trust-relay", url });
+    },
+    async addRelay(url) {
+      await run({ kind: "add-relay", url });
+    },
+    async removeRelay(url) {
+      await run({ kind: "remove-relay", url });
+    },
+    async checkRelays() {
+      await run({ kind: "check-relays" });
     },
     async invite(again) {
       return askInvite({ device: false, ...(again === undefined ? {} : { again }) });

@@ -13,12 +13,14 @@ import {
   inviteToLink,
   type Invite,
   isName,
+  isRelayUrl,
   linkToInvite,
   RELAY_PIN_BYTES,
   TEXT_BYTES_MAX,
   utf8ToBytes,
 } from "@sotto/wire";
 import { deriveInviteKeys } from "@sotto/crypto";
+import { RELAYS_MAX } from "@sotto/transport";
 import {
   type AcceptResult,
   type ConversationView,
@@ -90,7 +92,8 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       .map((entry) => view(entry))
       .filter((one) => one !== undefined)
       .toSorted((a, b) => b.lastAt - a.lastAt),
-    hub: shell.hub.state,
+    hub: shell.relays.state,
+    relays: shell.relays.relays,
     storage: shell.storage === "ok" ? options.storageState : { state: shell.storage },
     diagnostics: {
       dropped: Object.fromEntries(shell.dropped),
@@ -111,7 +114,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       others: record.devices.links
         .map((link) => shell.entries.get(link.conversation)?.slice.live)
         .filter((one) => one !== undefined),
-      hub: shell.hub.state,
+      hub: shell.relays.state,
       waiting: outbox.filter((row) => row.message !== undefined && row.relayedAt === undefined)
         .length,
       roundTripMs: entry.roundTripMs,
@@ -121,16 +124,16 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
 
   function inviteView(entry: Entry): InviteView | undefined {
     const peer = entry.slice.conversation?.peer;
-    const { relayKey, cert } = shell.self;
-    if (peer?.state !== "invited" || relayKey === undefined) return undefined;
+    const [home] = shell.self.relays;
+    if (peer?.state !== "invited" || home?.key === undefined) return undefined;
     const { seed, expiresAt, published } = peer.invite;
     const invite: Invite = {
       seed,
-      accountId: accountIdOf(cert.rootKey),
-      relayPin: pinOf(relayKey),
+      accountId: accountIdOf(shell.self.cert.rootKey),
+      relayPin: pinOf(home.key),
     };
     const purpose = entry.slice.conversation?.parent === undefined ? "contact" : "device";
-    const url = inviteToLink(options.relayUrl, invite, purpose);
+    const url = inviteToLink(home.url, invite, purpose);
     return { url, expiresAt, active: published };
   }
 
@@ -172,7 +175,14 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       case "hide-address":
         return hideAddress(command.hidden);
       case "trust-relay":
-        return trustRelay();
+        return trustRelay(command.url);
+      case "add-relay":
+        return addRelay(command.url);
+      case "remove-relay":
+        return removeRelay(command.url);
+      case "check-relays":
+        shell.relays.retry();
+        return { kind: "done" };
       case "invite":
         return invite(command);
       case "accept":
@@ -268,7 +278,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       if (rows.some((row) => row.id === id)) return { kind: "done" };
     }
     // Whoever writes does not want to sit out a pause.
-    if (shell.hub.state !== "online") shell.hub.retry();
+    if (shell.relays.state !== "online") shell.relays.retry();
     const state = shell.entries.get(conversation)?.slice.conversation?.peer.state;
     if (state === "refused") throw new MessengerError("usage", "this invite was refused");
     return feed(conversation, { kind: "send-text", id, text });
@@ -291,10 +301,29 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     return { kind: "done" };
   }
 
-  async function trustRelay(): Promise<CommandResult> {
-    shell.hub.trust();
-    const { relayKey } = shell.hub;
-    if (relayKey !== undefined) requireStored(await shell.changeSelf({ relayKey }));
+  async function trustRelay(url: string | undefined): Promise<CommandResult> {
+    shell.relays.trust(url);
+    return placesChanged();
+  }
+
+  async function addRelay(url: string): Promise<CommandResult> {
+    const { relays } = shell;
+    if (!isRelayUrl(url)) throw new MessengerError("usage", "not a relay address");
+    if (relays.places.some((place) => place.url === url)) return { kind: "done" };
+    if (!relays.add(url)) throw new MessengerError("limit", `at most ${RELAYS_MAX} relays`);
+    return placesChanged();
+  }
+
+  async function removeRelay(url: string): Promise<CommandResult> {
+    const { relays } = shell;
+    if (!relays.places.some((place) => place.url === url)) return { kind: "done" };
+    if (!relays.remove(url)) throw new MessengerError("usage", "the only relay");
+    return placesChanged();
+  }
+
+  async function placesChanged(): Promise<CommandResult> {
+    requireStored(await shell.changeSelf({ relays: shell.relays.places }));
+    // Reservations are held at home, which may be another one.
     shell.direct.reset();
     return { kind: "done" };
   }
@@ -305,7 +334,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     again,
   }: Extract<Command, { kind: "invite" }>): Promise<CommandResult> {
     const id = again !== undefined && (await isOfUse(again)) ? again : conversation;
-    if (!(await until(() => shell.self.relayKey !== undefined, RELAY_WAIT_MS))) {
+    if (!(await until(() => shell.self.relays[0]?.key !== undefined, RELAY_WAIT_MS))) {
       // Only before the very first contact: the link names the relay's key.
       throw new MessengerError("usage", "the relay has not been reached yet");
     }
@@ -328,8 +357,12 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
   async function isOfUse(id: string): Promise<boolean> {
     const peer = shell.entries.get(id)?.slice.conversation?.peer;
     if (peer?.state !== "invited" || peer.invite.expiresAt <= options.now()) return false;
-    if (!peer.invite.published || shell.hub.state !== "online") return true;
-    const offer = await shell.hub.fetchOffer(deriveInviteKeys(peer.invite.seed).linkId);
+    const [home] = shell.self.relays;
+    const isThere = shell.relays.relays[0]?.state === "online";
+    if (!peer.invite.published || !isThere || home?.key === undefined) return true;
+    const { linkId } = deriveInviteKeys(peer.invite.seed);
+    const relayPin = pinOf(home.key);
+    const offer = await shell.relays.fetchOffer({ linkId, relayPin, origin: undefined });
     return offer.ok || offer.reason !== "gone";
   }
 
@@ -383,17 +416,27 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     origin: string | undefined,
   ): Promise<Followed> {
     const { id, invite } = what;
-    const isKnown = await until(() => shell.self.relayKey !== undefined, RELAY_WAIT_MS);
-    const { relayKey } = shell.self;
-    if (!isKnown || relayKey === undefined) return { ok: false, reason: "unreachable" };
-    if (!equalBytes(pinOf(relayKey), invite.relayPin)) {
+    const { relays } = shell;
+    const { relayPin } = invite;
+    const findOwn = (): string | undefined =>
+      relays.places.find(({ key }) => key !== undefined && equalBytes(pinOf(key), relayPin))?.url;
+    // An own relay that was never reached may be the one.
+    const areKnown = (): boolean => relays.places.every(({ key }) => key !== undefined);
+    await until(() => findOwn() !== undefined || areKnown(), RELAY_WAIT_MS);
+    const own = findOwn();
+    const isThere = (): boolean =>
+      relays.relays.some(
+        ({ url, state }) => state === "online" && (own === undefined || url === own),
+      );
+    if (!(await until(isThere, RELAY_WAIT_MS))) return { ok: false, reason: "unreachable" };
+    const { linkId } = deriveInviteKeys(invite.seed);
+    const offer = await relays.fetchOffer({ linkId, relayPin, origin });
+    if (!offer.ok) {
+      if (offer.reason === "gone") return { ok: false, reason: "gone" };
+      // Not to be reached from here, where a page may only talk to relays that it names: but perhaps from there.
+      if (own !== undefined) return { ok: false, reason: "unreachable" };
       return { ok: false, reason: "other-relay", ...(origin === undefined ? {} : { origin }) };
     }
-    if (!(await until(() => shell.hub.state === "online", RELAY_WAIT_MS))) {
-      return { ok: false, reason: "unreachable" };
-    }
-    const offer = await shell.hub.fetchOffer(deriveInviteKeys(invite.seed).linkId);
-    if (!offer.ok) return { ok: false, reason: offer.reason === "gone" ? "gone" : "unreachable" };
     const { blob } = offer;
     const { begun, commit } = await shell.begin(id, { kind: "start-accept", ...what, blob });
     if (!commit.ok) return { ok: false, reason: "storage" };
@@ -459,7 +502,7 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
   }
   // What a time has passed for while nobody ran: invites that ended, receipts still owed.
   shell.feedAll({ kind: "wake" });
-  shell.hub.start();
+  shell.relays.start();
   // Beside everything else: the reference serves until then.
   void options.crypto.choose().then(changed);
   return {

@@ -33,10 +33,19 @@ export interface DeviceView {
 }
 
 /**
- * The relay connection of this device. "no-relay": the network is up and the relay does not answer.
+ * The relay connection of this device; with several relays, "online" when one of them is. "no-relay": the network is up and the relay does not answer.
  * "relay-changed": a relay answers at the address, but not the one this device first met; see `trustRelay`.
  */
 export type HubState = "connecting" | "online" | "offline" | "no-relay" | "relay-changed";
+
+/** A relay that this device keeps its mailboxes at. */
+export interface RelayState {
+  /** Origin, for example "https://chat.example.com". */
+  readonly url: string;
+  readonly state: HubState;
+  /** To the relay and back, ms, as last measured; undefined while not online. */
+  readonly roundTripMs: number | undefined;
+}
 
 /** What carries messages of one conversation right now. */
 export type LinkState =
@@ -204,6 +213,8 @@ export interface Messenger {
   /** Newest first; notes to self are always there. */
   readonly conversations: Live<readonly ConversationView[]>;
   readonly hub: Live<HubState>;
+  /** This device's own relays, 1 to 3, the first is home: invites name it. */
+  readonly relays: Live<readonly RelayState[]>;
   readonly storage: Live<StorageState>;
   readonly diagnostics: Live<Diagnostics>;
   rename(name: string): Promise<void>;
@@ -217,8 +228,17 @@ export interface Messenger {
    * and there are none without it: messages go through the relay, which sees the address in any case. Open links end.
    */
   hideAddress(hidden: boolean): Promise<void>;
-  /** Accepts the relay that answers now as this device's relay, after "relay-changed". */
-  trustRelay(): Promise<void>;
+  /** Accepts the relay that answers now as this device's relay, after "relay-changed": the one at `url`, or the first. */
+  trustRelay(url?: string): Promise<void>;
+  /**
+   * Keeps mailboxes at that relay as well, and tells every contact. Rejects with a "usage" error for anything but an
+   * origin, with a "limit" error for a fourth relay. Resolves before the relay has answered: see `relays`.
+   */
+  addRelay(url: string): Promise<void>;
+  /** Closes the mailboxes there. Rejects with a "usage" error for the only relay. */
+  removeRelay(url: string): Promise<void>;
+  /** Tries relays that are away at once, and measures the round trip to the others. */
+  checkRelays(): Promise<void>;
   /**
    * A one-time invite, valid 7 days. Works offline; it becomes active when the relay has it.
    * `again`: an invite that nobody was given. The same one comes back, or a new one if somebody has opened it after all.

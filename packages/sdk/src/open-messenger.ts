@@ -4,7 +4,7 @@ import { platformEngines } from "@sotto/engines/platform";
 import type { Entropy, Store } from "@sotto/protocol";
 import { openDexieStore, StorageError } from "@sotto/storage";
 import { createMemoryStore } from "@sotto/storage/memory";
-import { createHub, realTimers } from "@sotto/transport";
+import { createHub, realTimers, RELAYS_MAX } from "@sotto/transport";
 import { HUB_PATH, isRelayUrl } from "@sotto/wire";
 import { createMessenger } from "./create-messenger.ts";
 import { type Messenger, MessengerError, type StorageState } from "./messenger.ts";
@@ -20,6 +20,11 @@ export interface OpenMessengerOptions {
   readonly restore?: string;
   /** Origin of the relay, for example "https://chat.example.com". In a page: usually `location.origin`. */
   readonly relayUrl: string;
+  /**
+   * Origins of up to two further relays that a new identity keeps its mailboxes at, so that nothing waits when one of
+   * them is away. Later it is the person who adds and removes relays.
+   */
+  readonly relays?: readonly string[];
   /** Separate identities of one origin have separate profiles. */
   readonly profile?: string;
   /** Keep nothing on disk; everything is forgotten on close. The default where there is no IndexedDB. */
@@ -31,7 +36,11 @@ export interface OpenMessengerOptions {
 /** Works in browsers and in Node (there in memory and through the relay). */
 export async function openMessenger(options: OpenMessengerOptions): Promise<Messenger> {
   const { relayUrl } = options;
-  if (!isRelayUrl(relayUrl)) throw new MessengerError("usage", "not a relay address");
+  const origins = [relayUrl, ...(options.relays ?? [])];
+  if (!origins.every(isRelayUrl)) throw new MessengerError("usage", "not a relay address");
+  if (origins.length > RELAYS_MAX || new Set(origins).size < origins.length) {
+    throw new MessengerError("limit", `1 to ${RELAYS_MAX} different relays`);
+  }
   const profile = options.profile ?? "main";
   const name = `sotto-${profile}`;
   const { store, storageState } = await openStore(name, options.memory ?? false);
@@ -43,17 +52,18 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
     name: options.name,
     ...(options.restore === undefined ? {} : { restore: options.restore }),
     relayUrl,
+    ...(options.relays === undefined ? {} : { relays: options.relays }),
     entropy,
     now: Date.now,
     timers: realTimers,
     crypto: backend,
     lock: isShared ? createWebLock(name) : soleLeader,
     tabs: isShared ? createBroadcastPort(name) : undefined,
-    createHub: (self, events) =>
+    createHub: ({ url, relayKey, readerSecret }, events) =>
       createHub({
-        url: relayUrl.replace(/^http/, "ws") + HUB_PATH,
-        relayKey: self.relayKey,
-        readerSecret: self.readerSecret,
+        url: url.replace(/^http/, "ws") + HUB_PATH,
+        relayKey,
+        readerSecret,
         crypto: backend,
         entropy,
         events,
@@ -61,9 +71,9 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
     loadDirect:
       options.direct === false || typeof RTCPeerConnection === "undefined"
         ? undefined
-        : async (relayKey, events, rtcConfiguration) => {
+        : async (home, events, rtcConfiguration) => {
             const { createDirect } = await import("@sotto/transport/libp2p");
-            return createDirect({ relayUrl, relayKey, events, rtcConfiguration });
+            return createDirect({ ...home, events, rtcConfiguration });
           },
   });
 }

@@ -30,17 +30,25 @@ import {
   type Store,
 } from "@sotto/protocol";
 import { createTurns } from "@sotto/crypto";
-import type { Hub, HubEvents, HubState, SendTarget, Timers } from "@sotto/transport";
+import {
+  createRelays,
+  type Hub,
+  type HubEvents,
+  type OpenRelay,
+  type Recipient,
+  type RelayQueue,
+  type Relays,
+  type RelaysEvents,
+  type Timers,
+} from "@sotto/transport";
 import {
   asEnvelopeId,
   asLinkId,
   asQueueId,
-  asSendId,
   bytesToHex,
   EnvelopeType,
   equalBytes,
   hexToBytes,
-  type QueueAddress,
 } from "@sotto/wire";
 import type { DirectLinks } from "./direct-links.ts";
 import { createLane, type Lane } from "./lane.ts";
@@ -79,9 +87,7 @@ export interface ShellOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly timers: Timers;
-  /** Origin of the own relay, as others are told it. */
-  readonly relayUrl: string;
-  readonly createHub: (self: SelfRecord, events: HubEvents) => Hub;
+  readonly createHub: (relay: OpenRelay, events: HubEvents) => Hub;
   readonly createDirectLinks: (shell: Shell) => DirectLinks;
   /** Something a screen may show has changed. */
   readonly changed: () => void;
@@ -89,7 +95,7 @@ export interface ShellOptions {
 
 export interface Shell {
   readonly entries: ReadonlyMap<ConversationId, Entry>;
-  readonly hub: Hub;
+  readonly relays: Relays;
   readonly direct: DirectLinks;
   readonly dropped: ReadonlyMap<DropReason, number>;
   readonly damagedRows: number;
@@ -373,10 +379,10 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       case "commit":
         return;
       case "make-queue":
-        void makeQueue(entry, effect);
+        keepQueue(entry);
         return;
       case "close-queue":
-        void hub.closeQueue(asQueueId(effect.queueId));
+        relays.closeQueue(asQueueId(effect.queueId));
         return;
       case "publish":
         void publish(entry, effect);
@@ -392,39 +398,28 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
         return;
       case "ack": {
         const queue = queueOf(entry);
-        if (queue !== undefined) hub.ack(queue, effect.sequence);
+        if (queue !== undefined) relays.ack(queue, effect.sequence);
         return;
       }
       case "prepare-direct":
-        direct.prepare(id);
+        if (hasSameHome(entry)) direct.prepare(id);
+        else drive(id, { kind: "reservation", peerId: undefined });
         return;
       case "expect":
         direct.expect(id, effect.peerId);
         return;
       case "dial":
-        direct.dial(id, effect.peerId);
+        if (hasSameHome(entry)) direct.dial(id, effect.peerId);
+        else drive(id, { kind: "direct", up: false });
         return;
       case "wake":
         wakeAt(entry, id, effect.at);
     }
   }
 
-  async function makeQueue(
-    entry: Entry,
-    effect: Pick<Extract<Effect, { kind: "make-queue" }>, "queueId" | "firstUse" | "ttlHours">,
-  ): Promise<void> {
-    const { firstUse, ttlHours } = effect;
-    const made = await hub.makeQueue({ queueId: asQueueId(effect.queueId), firstUse, ttlHours });
-    const { relayKey } = hub;
-    if (made.ok && relayKey !== undefined) {
-      const { sendId } = made;
-      const address: QueueAddress = { relayUrl: options.relayUrl, relayKey, sendId, firstUse };
-      driveEntry(entry, { kind: "queue-ready", addresses: [address] });
-    } else if (!made.ok && online && queueOf(entry) !== undefined) {
-      later(made.reason === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS, () => {
-        if (online) void makeQueue(entry, effect);
-      });
-    }
+  function keepQueue(entry: Entry): void {
+    const queue = keptIn(entry);
+    if (queue !== undefined) relays.keepQueues([queue]);
   }
 
   async function publish(
@@ -434,7 +429,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     const queueId = queueOf(entry);
     if (queueId === undefined) return;
     const { blob } = effect;
-    const outcome = await hub.publish({ queueId, linkId: asLinkId(effect.linkId), blob });
+    const outcome = await relays.publish({ queueId, linkId: asLinkId(effect.linkId), blob });
     if (outcome === "ok") driveEntry(entry, { kind: "published" });
     else if (online && entry.slice.conversation?.peer.state === "invited") {
       later(outcome === "lost" ? LOST_PAUSE_MS : QUOTA_PAUSE_MS, () => {
@@ -447,40 +442,42 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     entry: Entry,
     effect: Extract<Effect, { kind: "transmit"; path: "relay" }>,
   ): Promise<void> {
-    const { id, copy } = effect;
-    if (copy) {
-      // One relay: there is no other that could hold a copy.
-      driveEntry(entry, { kind: "transmitted", id, path: "relay", outcome: "ok", copy });
-      return;
-    }
-    const target = targetOf(entry);
+    const to = recipientOf(entry);
+    const { id, blob, copy } = effect;
     const outcome =
-      target === undefined
+      to === undefined
         ? "gone"
-        : await hub.append(target, asEnvelopeId(bytesOf(id)), effect.blob);
-    driveEntry(entry, { kind: "transmitted", id, path: "relay", outcome });
+        : await relays.append(to, { id: asEnvelopeId(bytesOf(id)), blob, copy });
+    driveEntry(entry, {
+      kind: "transmitted",
+      id,
+      path: "relay",
+      outcome,
+      ...(copy ? { copy } : {}),
+    });
   }
 
   async function signal(entry: Entry, blob: Uint8Array): Promise<void> {
-    const target = targetOf(entry);
-    if (target === undefined) return;
-    const outcome = await hub.signal(target, blob);
+    const to = recipientOf(entry);
+    if (to === undefined) return;
+    const outcome = await relays.signal(to, blob);
     if (outcome === "away" || outcome === "gone") {
       driveEntry(entry, { kind: "signalled", outcome: "away" });
     }
   }
 
-  /** The first address at the own relay. This version connects to one relay only. */
-  function targetOf(entry: Entry): SendTarget | undefined {
+  function recipientOf(entry: Entry): Recipient | undefined {
     const peer = entry.slice.conversation?.peer;
-    if (peer?.state !== "open") return undefined;
-    const { relayKey } = hub;
-    const address = peer.contact.addresses.find(
-      (one) => relayKey !== undefined && equalBytes(one.relayKey, relayKey),
-    );
-    if (address === undefined) return undefined;
-    const { sendId, firstUse } = address;
-    return { sendId: asSendId(sendId), sendSecret: peer.contact.sendSecret, firstUse };
+    if (peer?.state !== "open" || peer.contact.addresses.length === 0) return undefined;
+    const { addresses, sendSecret } = peer.contact;
+    return { addresses, sendSecret };
+  }
+
+  /** A direct link begins at the relay where the other side holds its reservation: its home, and only from there. */
+  function hasSameHome(entry: Entry): boolean {
+    const key = relays.places[0]?.key;
+    const theirs = recipientOf(entry)?.addresses[0]?.relayKey;
+    return key !== undefined && theirs !== undefined && equalBytes(key, theirs);
   }
 
   function wakeAt(entry: Entry, id: ConversationId, at: number): void {
@@ -553,9 +550,9 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     return undefined;
   };
 
-  const events: HubEvents = {
-    state(state: HubState) {
-      const isUp = state === "online";
+  const events: RelaysEvents = {
+    changed() {
+      const isUp = relays.state === "online";
       if (isUp !== online) {
         online = isUp;
         // The relay delivers again what was not acknowledged.
@@ -564,16 +561,20 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       }
       options.changed();
     },
-    relayKey(relayKey) {
-      changeSelf({ relayKey }).catch(() => {
+    places(places) {
+      changeSelf({ relays: places }).catch(() => {
         faults++;
       });
+    },
+    made(queueId, addresses) {
+      const entry = entryByQueue(queueId);
+      if (entry !== undefined) driveEntry(entry, { kind: "queue-ready", addresses });
     },
     deliver({ queueId, sequence, blob }) {
       const entry = entryByQueue(queueId);
       if (entry === undefined) {
         count("unexpected");
-        hub.ack(queueId, sequence);
+        relays.ack(queueId, sequence);
         return;
       }
       driveEntry(entry, { kind: "frame", blob, source: { path: "relay", sequence } });
@@ -584,20 +585,12 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       if (entry === undefined || blob[0] !== EnvelopeType.signal) count("unexpected");
       else driveEntry(entry, { kind: "frame", blob, source: { path: "direct" } });
     },
-    drained: () => undefined,
-    missing(queueId) {
-      const entry = entryByQueue(queueId);
-      const peer = entry?.slice.conversation?.peer;
-      if (entry === undefined || (peer?.state !== "open" && peer?.state !== "invited")) return;
-      if (peer.state === "open" && peer.retired) return;
-      void makeQueue(entry, { ...peer.queue, ttlHours: QUEUE_TTL_HOURS });
-    },
   };
 
   const shell: Shell = {
     entries,
-    get hub() {
-      return hub;
+    get relays() {
+      return relays;
     },
     get direct() {
       return direct;
@@ -643,13 +636,20 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       for (const entry of entries.values()) {
         entry.wake?.cancel();
       }
-      await Promise.all([hub.close(), direct.close()]);
+      await Promise.all([relays.close(), direct.close()]);
       await Promise.all([...entries.values()].map((entry) => entry.lane.idle()));
     },
   };
-  const hub = options.createHub(self, events);
+  const relays = createRelays({
+    places: self.relays,
+    readerSecret: self.readerSecret,
+    openRelay: options.createHub,
+    timers,
+    entropy: options.entropy,
+    events,
+  });
   const direct = options.createDirectLinks(shell);
-  hub.openQueues([...entries.values()].map(queueOf).filter((queue) => queue !== undefined));
+  relays.keepQueues([...entries.values()].map(keptIn).filter((queue) => queue !== undefined));
   for (const row of loaded.posts) deliver(row);
   return shell;
 }
@@ -688,6 +688,16 @@ const isRequest = ({ kind }: Input): boolean =>
   kind === "mark-verified" ||
   kind === "remove-device" ||
   kind === "answer-fork";
+
+/** The conversation's own queue, as long as it is read. */
+function keptIn(entry: Entry): RelayQueue | undefined {
+  const peer = entry.slice.conversation?.peer;
+  const queueId = queueOf(entry);
+  if (queueId === undefined || (peer?.state !== "open" && peer?.state !== "invited"))
+    return undefined;
+  const { firstUse, addresses } = peer.queue;
+  return { queueId, firstUse, ttlHours: QUEUE_TTL_HOURS, addresses };
+}
 
 function queueOf(entry: Entry): ReturnType<typeof asQueueId> | undefined {
   const peer = entry.slice.conversation?.peer;

@@ -9,6 +9,7 @@ import type {
   HubState,
   JoinDevicesResult,
   Me,
+  RelayState,
   StorageState,
 } from "./messenger.ts";
 
@@ -17,6 +18,7 @@ export interface Snapshot {
   readonly me: Me;
   readonly conversations: readonly ConversationView[];
   readonly hub: HubState;
+  readonly relays: readonly RelayState[];
   readonly storage: StorageState;
   readonly diagnostics: Omit<Diagnostics, "role">;
 }
@@ -32,7 +34,10 @@ export type Command =
     }
   | { readonly kind: "rename"; readonly name: string }
   | { readonly kind: "hide-address"; readonly hidden: boolean }
-  | { readonly kind: "trust-relay" }
+  | { readonly kind: "trust-relay"; readonly url: string | undefined }
+  | { readonly kind: "add-relay"; readonly url: string }
+  | { readonly kind: "remove-relay"; readonly url: string }
+  | { readonly kind: "check-relays" }
   /** `conversation`: the id the new conversation shall have. */
   /** `device`: for another device of this account, and nobody else. `again`: the invite to give out once more. */
   | {

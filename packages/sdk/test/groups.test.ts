@@ -1,9 +1,9 @@
 /** A group over a real relay, through the loop alone: posts find their records, and a new process has everything. */
-import { accountIdOf, deriveInviteKeys } from "@sotto/crypto";
+import { accountIdOf, deriveInviteKeys, sha256 } from "@sotto/crypto";
 import type { Input, Store } from "@sotto/protocol";
 import { createMemoryStore } from "@sotto/storage/memory";
 import { createHub, realTimers } from "@sotto/transport";
-import { bytesToHex, HUB_PATH } from "@sotto/wire";
+import { bytesToHex, HUB_PATH, RELAY_PIN_BYTES } from "@sotto/wire";
 import { startRelay } from "sotto-relay";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { createDirectLinks } from "#src/direct-links.ts";
@@ -37,7 +37,9 @@ interface Person {
 
 async function person(name: string, store = createMemoryStore()): Promise<Person> {
   const backend = nobleOnly();
-  const self = await loadOrCreateSelf(store, name, { entropy, crypto: backend, now: Date.now() });
+  const self = await loadOrCreateSelf(store, name, { entropy, crypto: backend, now: Date.now() }, [
+    relay.url,
+  ]);
   const wakes = new Set<() => void>();
   const shell = await startShell({
     store,
@@ -46,12 +48,11 @@ async function person(name: string, store = createMemoryStore()): Promise<Person
     entropy,
     now: Date.now,
     timers: realTimers,
-    relayUrl: relay.url,
-    createHub: (own, events) =>
+    createHub: ({ relayKey, readerSecret }, events) =>
       createHub({
         url: relay.url.replace(/^http/, "ws") + HUB_PATH,
-        relayKey: own.relayKey,
-        readerSecret: own.readerSecret,
+        relayKey,
+        readerSecret,
         crypto: backend,
         entropy,
         events,
@@ -70,7 +71,7 @@ async function person(name: string, store = createMemoryStore()): Promise<Person
     },
   });
   open.add(shell);
-  shell.hub.start();
+  shell.relays.start();
   if (shell.entries.size === 0) {
     const id = newId();
     await shell.begin(id, { kind: "start-notes", id });
@@ -104,8 +105,10 @@ async function meet(inviter: Person, invitee: Person): Promise<void> {
     const peer = entries.get(id)?.slice.conversation?.peer;
     return peer?.state === "invited" && peer.invite.published ? peer.invite.seed : undefined;
   });
-  const offer = await invitee.until(async ({ hub }) => {
-    const fetched = await hub.fetchOffer(deriveInviteKeys(seed).linkId);
+  const offer = await invitee.until(async ({ relays }) => {
+    const { linkId } = deriveInviteKeys(seed);
+    const relayPin = sha256(relay.relayKey).slice(0, RELAY_PIN_BYTES);
+    const fetched = await relays.fetchOffer({ linkId, relayPin, origin: undefined });
     return fetched.ok ? fetched : undefined;
   });
   const accountId = accountIdOf(inviter.shell.self.cert.rootKey);

@@ -79,11 +79,11 @@ describe("an invite that nobody used in time", () => {
     const alice = await person("Alice", {
       parts: {
         now: () => Date.now() + aheadMs,
-        createHub(self, events) {
+        createHub({ relayKey, readerSecret }, events) {
           const hub = createHub({
             url: relay.url.replace(/^http/, "ws") + HUB_PATH,
-            relayKey: self.relayKey,
-            readerSecret: self.readerSecret,
+            relayKey,
+            readerSecret,
             crypto: nobleBackend,
             entropy: (length) => crypto.getRandomValues(new Uint8Array(length)),
             events,

@@ -231,18 +231,15 @@ describe("an invite", () => {
     expect(await alice.accept(invite.url)).toEqual({ ok: false, reason: "own" });
     expect(await bob.accept("hello")).toEqual({ ok: false, reason: "malformed" });
     const other = await startRelay({ port: 0 });
-    try {
-      const elsewhere = await openTestMessenger({ relayUrl: other.url, name: "Carol" });
-      const foreign = await elsewhere.invite();
-      expect(await bob.accept(foreign.url)).toEqual({
-        ok: false,
-        reason: "other-relay",
-        origin: other.url,
-      });
-      await elsewhere.close();
-    } finally {
-      await other.close();
-    }
+    const elsewhere = await openTestMessenger({ relayUrl: other.url, name: "Carol" });
+    const foreign = await elsewhere.invite();
+    await elsewhere.close();
+    await other.close();
+    expect(await bob.accept(foreign.url)).toEqual({
+      ok: false,
+      reason: "other-relay",
+      origin: other.url,
+    });
   });
 });
 

@@ -10,11 +10,24 @@ const env = {
   now: 1_700_000_000_000,
 };
 
+const RELAYS = ["https://a.example", "https://b.example"] as const;
+
 describe("the identity of an installation", () => {
   test("is made once and kept", async () => {
     const store = createMemoryStore();
-    const made = await loadOrCreateSelf(store, "Alice", env);
-    expect(await loadOrCreateSelf(store, "Another", env)).toEqual(made);
+    const made = await loadOrCreateSelf(store, "Alice", env, RELAYS);
+    expect(await loadOrCreateSelf(store, "Another", env, RELAYS)).toEqual(made);
+  });
+
+  test("has the relays it was made with, and home wherever the page comes from now", async () => {
+    const store = createMemoryStore();
+    const made = await loadOrCreateSelf(store, "Alice", env, RELAYS);
+    expect(made.relays).toEqual([
+      { url: "https://a.example", key: undefined, derived: false },
+      { url: "https://b.example", key: undefined, derived: true },
+    ]);
+    const moved = await loadOrCreateSelf(store, "Alice", env, ["https://c.example"]);
+    expect(moved.relays.map(({ url }) => url)).toEqual(["https://c.example", "https://b.example"]);
   });
 
   test("is never made anew when the one that is stored cannot be read", async () => {
@@ -28,7 +41,7 @@ describe("the identity of an installation", () => {
         return memory.saveSelf(self);
       },
     };
-    await expect(loadOrCreateSelf(store, "Alice", env)).rejects.toMatchObject({
+    await expect(loadOrCreateSelf(store, "Alice", env, RELAYS)).rejects.toMatchObject({
       name: "MessengerError",
       code: "storage",
       message: "identity unreadable",

@@ -66,11 +66,11 @@ export function openTestMessenger(options: TestMessengerOptions): Promise<Messen
     lock: soleLeader,
     tabs: undefined,
     loadDirect: undefined,
-    createHub: (self, events) => {
+    createHub: ({ url, relayKey, readerSecret }, events) => {
       const hub = createHub({
-        url: relayUrl.replace(/^http/, "ws") + HUB_PATH,
-        relayKey: self.relayKey,
-        readerSecret: self.readerSecret,
+        url: url.replace(/^http/, "ws") + HUB_PATH,
+        relayKey,
+        readerSecret,
         crypto: backend,
         entropy,
         events,

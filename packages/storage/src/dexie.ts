@@ -11,6 +11,7 @@ import type {
   MessageRow,
   OutboxRow,
   OwnDevices,
+  OwnRelay,
   Peer,
   PostRow,
   SelfRecord,
@@ -70,6 +71,7 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     .upgrade(addDevices);
   db.version(5).upgrade(countStrays);
   db.version(6).upgrade(listAddresses);
+  db.version(7).upgrade(listRelays);
   const self: Table<SelfRecord, string> = db.table("self");
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
   const messages: Table<MessageRow, MessageKey> = db.table("history");
@@ -400,6 +402,19 @@ async function listAddresses(transaction: Transaction): Promise<void> {
     .modify((row: Partial<OutboxRow>) => {
       Object.assign(row, { copiedAt: undefined });
     });
+}
+
+/** Version 7: an installation has several relays. The one there was is the page's, which knows where that is. */
+async function listRelays(transaction: Transaction): Promise<void> {
+  const identities: Table<{ relayKey?: Uint8Array; relays?: readonly OwnRelay[] }, string> =
+    transaction.table("self");
+  const identity = await identities.get(SELF_KEY);
+  if (identity === undefined) return;
+  const { relayKey, ...others } = identity;
+  await identities.put(
+    { ...others, relays: [{ url: "", key: relayKey, derived: false }] },
+    SELF_KEY,
+  );
 }
 
 async function open(db: Dexie): Promise<void> {

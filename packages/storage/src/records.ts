@@ -81,8 +81,11 @@ export const sampleSelf = (name: string): SelfRecord => ({
   dhSecret: bytes(32, 3),
   cert: sampleCert(4),
   readerSecret: bytes(32, 5),
-  relayKey: undefined,
   hidesAddress: true,
+  relays: [
+    { url: "https://relay.example", key: bytes(32, 6), derived: false },
+    { url: "https://other.example", key: undefined, derived: true },
+  ],
   createdAt: 1_700_000_000_000,
   devices: {
     lists: [sampleList(1), sampleList(2)],

@@ -689,8 +689,9 @@ describe("a Dexie store of version 1", () => {
     const [session] = sessions.map(({ kem: ___, ...one }) => one);
     const oldSessions = [session, { ...session, initiator: false }];
     const before = { ...rest, sessions: oldSessions } as unknown as typeof OPEN_PEER;
-    const { devices: ____, ...self } = sampleSelf("Alice");
-    await put(old, "self", [self], "self");
+    const { devices: ____, relays: _____, ...self } = sampleSelf("Alice");
+    const relayKey = new Uint8Array(32).fill(7);
+    await put(old, "self", [{ ...self, relayKey }], "self");
     await put(old, "messages", [sampleMessage("a", 1), damaged, sampleMessage("b", 1)]);
     await put(old, "conversations", [
       { ...sampleConversation("a", 1, before), last: future },
@@ -704,6 +705,7 @@ describe("a Dexie store of version 1", () => {
     expect(await store.loadSelf()).toEqual({
       ...self,
       devices: { lists: [], links: [], reach: [] },
+      relays: [{ url: "", key: relayKey, derived: false }],
     });
     expect((await store.messages("a", { limit: 50 })).rows).toEqual([sampleMessage("a", 1)]);
     expect((await store.messages("b", { limit: 50 })).rows).toEqual([sampleMessage("b", 1)]);
@@ -742,7 +744,7 @@ describe("a Dexie store of version 3", () => {
     const old = await oldDatabase(name);
     if (OPEN_PEER.state !== "open") throw new Error("samples");
     const peer = peerWithoutDevices(OPEN_PEER);
-    const { devices: _, ...self } = sampleSelf("Alice");
+    const { devices: _, relays: ____, ...self } = sampleSelf("Alice");
     const putAside = { ...self, rootSecret: new Uint8Array(31) };
     await put(old, "self", [putAside], "damaged-1");
     await put(old, "self", [self], "self");
@@ -765,6 +767,7 @@ describe("a Dexie store of version 3", () => {
     expect(await store.loadSelf()).toEqual({
       ...self,
       devices: { lists: [], links: [], reach: [] },
+      relays: [{ url: "", key: undefined, derived: false }],
     });
     expect(await store.loadAll()).toEqual({
       conversations: oldRecords.map((record) => ({

@@ -18,7 +18,7 @@ import {
 } from "@sotto/wire";
 import { failOver } from "./fail-over.ts";
 import { createForeignRelays } from "./foreign-relays.ts";
-import type { AppendOutcome, Hub, HubEvents, HubState, SendTarget } from "./ports.ts";
+import type { AppendOutcome, Hub, HubEvents, HubState, IceAnswer, SendTarget } from "./ports.ts";
 import type { Timers } from "./timers.ts";
 
 /** Relays that one installation keeps its queues at: as many as an address list has places (ADDRESSES_MAX, wire). */
@@ -137,6 +137,8 @@ export interface Relays {
   /** away: nobody reads at any of them. */
   signal(to: Recipient, blob: Uint8Array): Promise<"ok" | "away" | "gone" | "lost">;
   ack(queueId: QueueId, sequence: bigint): void;
+  /** Of home, or of the first own relay that is online. */
+  iceServers(): Promise<IceAnswer>;
   close(): Promise<void>;
 }
 
