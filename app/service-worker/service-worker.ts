@@ -25,8 +25,10 @@ self.addEventListener("message", (event) => {
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   if (event.request.method !== "GET" || url.origin !== self.location.origin) return;
-  if (event.request.mode === "navigate") event.respondWith(fromCache(PAGE, event.request));
-  else event.respondWith(fromCache(url.pathname, event.request));
+  if (event.request.mode === "navigate") {
+    event.respondWith(fromCache(PAGE, event.request));
+    event.waitUntil(refreshPolicy());
+  } else event.respondWith(fromCache(url.pathname, event.request));
 });
 
 async function install(): Promise<void> {
@@ -56,4 +58,13 @@ async function forgetOthers(): Promise<void> {
 async function fromCache(path: string, request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
   return (await cache.match(path)) ?? fetch(request);
+}
+
+/** Which relays the page may talk to comes with it, and its operator may name others while its bytes stay the same. */
+async function refreshPolicy(): Promise<void> {
+  const cache = await caches.open(CACHE);
+  const known = await cache.match(PAGE);
+  const now = await fetch(PAGE, { cache: "no-cache" }).catch(() => undefined);
+  if (known === undefined || now?.ok !== true) return;
+  if ((await now.clone().text()) === (await known.text())) await cache.put(PAGE, now);
 }

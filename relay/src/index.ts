@@ -42,6 +42,8 @@ export interface RelayOptions extends Partial<Limits> {
   readonly data?: string | undefined;
   /** Directory of the built app. */
   readonly app?: string | undefined;
+  /** Origins of other relays that the app may talk to. */
+  readonly appRelays?: readonly string[];
   /** Origin under which clients reach this relay; undefined: http://localhost with the real port. */
   readonly publicUrl?: string | undefined;
   /** False: no libp2p circuits. */
@@ -216,15 +218,17 @@ async function start(
     port: options.port ?? PORT_DEFAULT,
     hub: () => hub,
     circuit: () => circuit,
-    files: await createStaticFiles(
-      options.app ?? defaultApp(),
-      options.publicUrl?.startsWith("https:") ?? false,
-    ),
+    files: await createStaticFiles({
+      directory: options.app ?? defaultApp(),
+      https: options.publicUrl?.startsWith("https:") ?? false,
+      relays: options.appRelays ?? [],
+    }),
     pages: createPublicPages({
       info: () => ({
         version,
         relayKey: Buffer.from(identity.publicKey).toString("hex"),
         circuits: circuit !== undefined,
+        relays: options.appRelays ?? [],
         limits: {
           messagesPerQueue: limits.queueMessages,
           bytesPerQueue: limits.queueBytes,

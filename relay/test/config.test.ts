@@ -37,6 +37,29 @@ test.each([
   expect(() => resolveSettings({ flags: {}, env: {}, file })).toThrow(words);
 });
 
+test("the app's other relays are origins, each once, at most eight", () => {
+  const relaysOf = (texts: readonly string[]): readonly string[] =>
+    resolveSettings({ flags: { appRelays: texts.join(" ") }, env: {} }).settings.appRelays;
+  const eight = Array.from({ length: 8 }, (_, at) => `https://${at}.example`);
+  expect(relaysOf([])).toEqual([]);
+  expect(relaysOf([...eight, "https://0.example"])).toEqual(eight);
+  const file = '[app]\nrelays = ["https://0.example", "https://1.example"]\n';
+  expect(resolveSettings({ flags: {}, env: {}, file }).settings.appRelays).toEqual(
+    eight.slice(0, 2),
+  );
+  expect(() => relaysOf([...eight, "https://8.example"])).toThrow("At most 8.");
+  // Into a header as they are: nothing may end the directive or widen it.
+  for (const wrong of [
+    "https://*",
+    "https://a.example;",
+    "wss://a.example",
+    "http://a.example",
+    "'self'",
+  ]) {
+    expect(() => relaysOf([wrong]), wrong).toThrow("Origins such as");
+  }
+});
+
 const settingsOf = (file: string, ...files: readonly string[]) =>
   resolveSettings({ flags: {}, env: {}, file, hasFile: (path) => files.includes(path) });
 

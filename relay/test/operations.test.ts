@@ -303,6 +303,7 @@ test("the public page speaks the reader's language and tells nobody how many the
     "limits",
     "ready",
     "relayKey",
+    "relays",
     "version",
   ]);
 });

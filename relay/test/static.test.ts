@@ -186,6 +186,27 @@ describe("headers", () => {
     }
   });
 
+  test("let the page talk to this relay and to those that the operator names", async () => {
+    const connects = (answer: Awaited<ReturnType<typeof get>>): string | undefined =>
+      /connect-src [^;]*/.exec(String(answer.headers["content-security-policy"]))?.[0];
+    const alone = await get(await start(), "/");
+    expect(connects(alone)).toBe("connect-src 'self'");
+    const appRelays = ["https://a.example", "http://127.0.0.1:1234"];
+    const named = await get(await start({ appRelays }), "/");
+    expect(connects(named)).toBe("connect-src 'self' wss://a.example ws://127.0.0.1:1234");
+    // The same bytes are another answer: told that nothing is new, a browser would keep the old policy.
+    expect(named.headers.etag).not.toBe(alone.headers.etag);
+    const own = { html: { "Content-Security-Policy": "connect-src 'self'; default-src 'none'" } };
+    writeFileSync(join(app, "headers.json"), JSON.stringify(own));
+    const both = await get(await start({ appRelays }), "/");
+    expect(both.headers["content-security-policy"]).toBe(
+      "connect-src 'self' wss://a.example ws://127.0.0.1:1234; default-src 'none'",
+    );
+    expect(
+      JSON.parse(String((await get(await start({ appRelays }), "/info.json")).body)),
+    ).toMatchObject({ relays: appRelays });
+  });
+
   test("scripts come with the page's policy, and with nothing else that is the page's", async () => {
     const policy = "default-src 'none'; script-src 'self'";
     const relay = await start();

@@ -21,7 +21,8 @@ export function targetOf({ conversation, self }: Slice): SendTarget | undefined 
   if (peer?.state !== "open") return undefined;
   const { addresses, sendSecret } = peer.contact;
   const [first, ...others] = addresses.map(({ sendId, firstUse, relayKey }): SendTarget => {
-    const relay = self.relayKey === undefined ? 0 : relayOf(self.relayKey, relayKey);
+    const home = self.relays[0]?.key;
+    const relay = home === undefined ? 0 : relayOf(home, relayKey);
     return { sendId, sendSecret, firstUse, relay };
   });
   return first === undefined ? undefined : { ...first, others };

@@ -596,6 +596,10 @@ export function createRelays(options: RelaysOptions): Relays {
       if (outcomes.length === 0 || outcomes.includes("lost")) return "lost";
       return outcomes.includes("away") ? "away" : "gone";
     },
+    iceServers() {
+      const relay = own.find(({ hub }) => hub.state === "online") ?? own[0];
+      return relay?.hub.iceServers() ?? Promise.resolve({ ok: false, reason: "lost" });
+    },
     ack(queueId, sequence) {
       const number = sequence >> BigInt(SEQUENCE_BITS);
       const relay = own.find((one) => one.number === number);

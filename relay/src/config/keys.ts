@@ -3,11 +3,15 @@
  * Owns: names, defaults, units, what a text means. Leaves to resolve.ts: which source wins.
  * Spec: CONFIG.md, made from this file.
  */
+import { isRelayUrl } from "@sotto/wire";
 import { HOST_DEFAULT, PORT_DEFAULT } from "../node/defaults.ts";
 import { LIMIT_KEYS } from "./limit-keys.ts";
 import { OPERATION_KEYS } from "./operation-keys.ts";
 import { toBoolean, toText } from "./parse.ts";
 import { TURN_KEYS } from "./turn-keys.ts";
+
+/** Each of them is in the policy of every page: what a page may talk to stays a list that a person can read. */
+const APP_RELAYS_MAX = 8;
 
 /** One setting. `name` is `section.key` of relay.toml. */
 export interface Key<T> {
@@ -115,6 +119,17 @@ export const KEYS = {
     parse: toBoolean,
   }),
   ...TURN_KEYS,
+  appRelays: key<readonly string[]>({
+    name: "app.relays",
+    flag: "--app-relays <origins>",
+    env: "SOTTO_APP_RELAYS",
+    fallback: [],
+    shown: "",
+    unit: "origins",
+    sentence:
+      'Other relays that the app may talk to and offers to its people, at most 8, for example "https://a.example https://b.example".',
+    parse: toRelays,
+  }),
   ...OPERATION_KEYS,
   ...LIMIT_KEYS,
 } as const;
@@ -135,6 +150,15 @@ function toDomain(text: string): string {
     name.length <= 253 && /^([a-z\d]([a-z\d-]{0,61}[a-z\d])?\.)+[a-z][a-z\d-]*[a-z\d]$/.test(name);
   if (!isName) throw new TypeError("A name such as chat.example.com.");
   return name;
+}
+
+function toRelays(text: string): readonly string[] {
+  const origins = new Set(text.split(/[\s,]+/).filter((one) => one !== ""));
+  if (![...origins].every(isRelayUrl)) {
+    throw new TypeError("Origins such as https://chat.example.com, with spaces between them.");
+  }
+  if (origins.size > APP_RELAYS_MAX) throw new TypeError(`At most ${APP_RELAYS_MAX}.`);
+  return [...origins];
 }
 
 function toOrigin(text: string): string {

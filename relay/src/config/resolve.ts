@@ -106,7 +106,7 @@ function parseAt(entry: Key<unknown>, where: string, text: string): unknown {
   }
 }
 
-/** Texts by `section.key`. A value that is no text, number or truth is refused. */
+/** Texts by `section.key`. A value that is no text, number, truth or list of texts is refused. */
 function readFileTexts(file: string): Map<string, string> {
   const texts = new Map<string, string>();
   for (const [section, table] of Object.entries(parse(file))) {
@@ -116,8 +116,11 @@ function readFileTexts(file: string): Map<string, string> {
     for (const [name, value] of Object.entries(table)) {
       const full = `${section}.${name}`;
       if (findKey(full) === undefined) throw new TypeError(`relay.toml: ${unknown(full)}`);
-      if (typeof value === "object") throw new TypeError(`relay.toml: ${full}: one value.`);
-      texts.set(full, String(value));
+      const isList = Array.isArray(value) && value.every((one) => typeof one === "string");
+      if (typeof value === "object" && !isList) {
+        throw new TypeError(`relay.toml: ${full}: one value.`);
+      }
+      texts.set(full, isList ? value.join(" ") : String(value));
     }
   }
   return texts;

@@ -11,6 +11,8 @@ export interface PublicInfo {
   /** Ed25519, hexadecimal: what clients pin. */
   readonly relayKey: string;
   readonly circuits: boolean;
+  /** Origins of other relays that the app may talk to. */
+  readonly relays: readonly string[];
   readonly limits: {
     readonly messagesPerQueue: number;
     readonly bytesPerQueue: number;

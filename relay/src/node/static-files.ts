@@ -3,6 +3,7 @@
  * Owns: paths, caching, compression, security headers. Leaves to the app: what its headers.json changes.
  * Spec: README.md "Serving the app".
  */
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readFile, realpath, stat } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -41,7 +42,7 @@ export const DEFAULT_HEADERS: AppHeaders = {
       "img-src 'self' data: blob:",
       "media-src 'self' blob:",
       "font-src 'self'",
-      "connect-src 'self' wss:",
+      "connect-src 'self'",
       "manifest-src 'self'",
       "worker-src 'self'",
       "base-uri 'none'",
@@ -82,13 +83,27 @@ export interface StaticFiles {
   serve(request: IncomingMessage, response: ServerResponse, path: string): Promise<void>;
 }
 
-export async function createStaticFiles(directory: string, https: boolean): Promise<StaticFiles> {
+export interface StaticFilesOptions {
+  readonly directory: string;
+  readonly https: boolean;
+  /** Origins of other relays that the app may talk to. */
+  readonly relays: readonly string[];
+}
+
+export async function createStaticFiles({
+  directory,
+  https,
+  relays,
+}: StaticFilesOptions): Promise<StaticFiles> {
   const root = await realpath(directory).catch(() => undefined);
   const always: Headers = https ? { "Strict-Transport-Security": "max-age=63072000" } : {};
   const loadHeaders = async (): Promise<AppHeaders & { readonly script: Headers }> => {
     const own = root === undefined ? NO_HEADERS : await readHeaders(join(root, "headers.json"));
     const all = merge(DEFAULT_HEADERS.all, always, own.all);
-    const html = merge(DEFAULT_HEADERS.all, always, DEFAULT_HEADERS.html, own.all, own.html);
+    const html = withRelays(
+      merge(DEFAULT_HEADERS.all, always, DEFAULT_HEADERS.html, own.all, own.html),
+      relays,
+    );
     return { all, html, script: merge(all, pick(html, "content-security-policy")) };
   };
   let { all, html, script } = await loadHeaders();
@@ -131,9 +146,10 @@ export async function createStaticFiles(directory: string, https: boolean): Prom
     const type = TYPES[extname(file.path)] ?? "application/octet-stream";
     const packed = await precompressed(file.path, request.headers["accept-encoding"]);
     const chosen = packed ?? file;
-    const tag = `W/"${chosen.size.toString(36)}-${Math.floor(chosen.changedMs).toString(36)}${packed?.token ?? ""}"`;
+    const fixed = headersFor(type);
+    const tag = `W/"${chosen.size.toString(36)}-${Math.floor(chosen.changedMs).toString(36)}${packed?.token ?? ""}-${shortHash(fixed)}"`;
     const headers: Record<string, string> = {
-      ...headersFor(type),
+      ...fixed,
       "Content-Type": type,
       "Cache-Control": isImmutable ? "public, max-age=31536000, immutable" : "no-cache",
       Vary: "Accept-Encoding",
@@ -156,6 +172,10 @@ export async function createStaticFiles(directory: string, https: boolean): Prom
 
   return { serve };
 }
+
+/** Part of the tag: a browser keeps the old policy when it is told that nothing but the policy has changed. */
+const shortHash = (headers: Headers): string =>
+  createHash("sha256").update(JSON.stringify(headers)).digest("base64url").slice(0, 8);
 
 interface FoundFile {
   readonly path: string;
@@ -260,6 +280,20 @@ function merge(...layers: readonly Headers[]): Headers {
       byName.set(name.toLowerCase(), [name, value]);
   }
   return Object.fromEntries([...byName.values()].filter(([, value]) => value !== ""));
+}
+
+/** Adds their WebSockets to what the page's policy lets it connect to. */
+function withRelays(headers: Headers, relays: readonly string[]): Headers {
+  if (relays.length === 0) return headers;
+  const sources = relays.map((origin) => origin.replace(/^http/, "ws")).join(" ");
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      name.toLowerCase() === "content-security-policy"
+        ? value.replace(/(?<=^|;\s*)connect-src [^;]*/, (directive) => `${directive} ${sources}`)
+        : value,
+    ]),
+  );
 }
 
 const pick = (headers: Headers, name: string): Headers =>
