@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { flatTemplates } from "./build/flat-templates.ts";
 import { strictDelivery } from "./build/strict-delivery.ts";
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -8,9 +9,12 @@ export default defineConfig({
   root: file("."),
   resolve: {
     conditions: ["@sotto/source", "module", "browser", "production"],
-    alias: { "@multiformats/dns": file("build/no-dns.ts") },
+    alias: {
+      "@multiformats/dns": file("build/no-dns.ts"),
+      "@noble/curves/secp256k1.js": file("build/no-secp256k1.ts"),
+    },
   },
-  plugins: [strictDelivery()],
+  plugins: [flatTemplates(), strictDelivery()],
   build: {
     outDir: file("dist"),
     emptyOutDir: true,
