@@ -36,6 +36,7 @@ import {
 } from "./route.ts";
 import { isGiven, markGiven } from "./given-invites.ts";
 import { createOwnDevices } from "./own-devices.ts";
+import { createOwnRelays } from "./own-relays.ts";
 
 /** Width in pixels from which list and conversation stand side by side. */
 const WIDE_PX = 720;
@@ -108,6 +109,7 @@ export class SottoApp extends LitElement {
     ready: this.#ready.promise,
     announce: this.#announce,
   });
+  readonly #ownRelays = createOwnRelays(this);
   #shown: Conversation | undefined;
   #announced: string | undefined;
   #wasCutOff = false;
@@ -180,6 +182,7 @@ export class SottoApp extends LitElement {
     this.#me.follow(messenger?.me);
     this.#conversations.follow(messenger?.conversations);
     this.#hub.follow(messenger?.hub);
+    this.#ownRelays.follow(messenger);
     this.#storage.follow(messenger?.storage);
     this.#diagnostics.follow(messenger?.diagnostics);
   }
@@ -538,13 +541,14 @@ export class SottoApp extends LitElement {
                   .hub=${this.#hub.value ?? "connecting"}
                   .storage=${this.#storage.value ?? { state: "ok", persisted: undefined }}
                   .diagnostics=${this.#diagnostics.value}
-                  .relay=${location.host}
                   .version=${this.version}
                   @sotto-rename=${(event: Named<"sotto-rename">) =>
                     void this.#rename(event.detail.name)}
                   @sotto-hide-address=${(event: Named<"sotto-hide-address">) =>
                     void this.#attempt((messenger) => messenger.hideAddress(event.detail.hidden))}
-                  >${this.#ownDevices.render(this.#me.value, this.#hub.value === "online")}</sotto-settings-panel
+                  >${this.#ownDevices.render(this.#me.value, this.#hub.value === "online")}${this.#ownRelays.render(
+                    (act) => void this.#attempt(act),
+                  )}</sotto-settings-panel
                 >`
             : nothing
         }
@@ -709,8 +713,13 @@ export class SottoApp extends LitElement {
   readonly #onSettings = (): void => {
     this.#ownDevices.forget();
     this.#go({ ...this.route, sheet: "settings" });
-    void this.#loadVersion();
+    this.#fillSettings();
   };
+
+  #fillSettings(): void {
+    void this.#loadVersion();
+    void this.#attempt((messenger) => this.#ownRelays.open(messenger));
+  }
 
   readonly #onVerify = (): void => {
     if (this.#shown !== undefined) this.#go({ ...this.route, sheet: "verify" });
@@ -778,7 +787,7 @@ export class SottoApp extends LitElement {
 
   /** A sheet that came with the address, by a reload or by going back to it, gets what it shows. */
   #resumeSheet(): void {
-    if (this.route.sheet === "settings") void this.#loadVersion();
+    if (this.route.sheet === "settings") this.#fillSettings();
     if (this.route.sheet === "join") this.#forgetJoin();
     if (this.route.sheet === "invite" && this.inviteOf === undefined) void this.#resumeInvite();
   }
@@ -868,7 +877,7 @@ export class SottoApp extends LitElement {
   #offerDeviceLink(text: string): void {
     this.#ownDevices.offer(text);
     this.#go({ sheet: "settings" }, "replace");
-    void this.#loadVersion();
+    this.#fillSettings();
   }
 
   /** What came of an earlier link says nothing about the next one. */

@@ -128,7 +128,7 @@ export function createClient(options: ClientOptions): Client {
       ...device,
       name: `${name} ${MARKER}`,
       readerSecret: new Uint8Array(32),
-      relays: [],
+      relays: [{ url: RELAY_URL, key: options.relayKey, derived: false }],
       createdAt: 0,
       devices: { lists: [], links: [], reach: [] },
     },

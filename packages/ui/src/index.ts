@@ -19,6 +19,7 @@ export { type JoinFailure, SottoJoinPanel } from "./join-panel/join-panel.ts";
 export { SottoLinkState } from "./link-state/link-state.ts";
 export { SottoNameField } from "./name-field/name-field.ts";
 export { SottoQr } from "./qr/qr.ts";
+export { SottoRelaysPanel } from "./relays-panel/relays-panel.ts";
 export { SottoScan } from "./scan/scan.ts";
 export { SottoSettingsPanel } from "./settings-panel/settings-panel.ts";
 export { base, controls } from "./shared/base.ts";

@@ -7,8 +7,8 @@ import { SottoEvent } from "../shared/events.ts";
 import { chooseTheme, currentTheme, THEMES } from "../shared/theme.ts";
 
 /**
- * Name, language, appearance, and how things stand. Slot: the account's devices.
- * Properties: `me`, `hub`, `storage`, `diagnostics`, `relay` (host), `version` (of the build). Events: `sotto-rename` (from the name field), `sotto-hide-address`.
+ * Name, language, appearance, and how things stand. Slots: the account's devices; `relays`.
+ * Properties: `me`, `hub`, `storage`, `diagnostics`, `version` (of the build). Events: `sotto-rename` (from the name field), `sotto-hide-address`.
  */
 export class SottoSettingsPanel extends LitElement {
   static override readonly properties = {
@@ -16,14 +16,12 @@ export class SottoSettingsPanel extends LitElement {
     hub: { attribute: false },
     storage: { attribute: false },
     diagnostics: { attribute: false },
-    relay: {},
     version: {},
   };
   declare me: Me | undefined;
   declare hub: HubState;
   declare storage: StorageState;
   declare diagnostics: Diagnostics | undefined;
-  declare relay: string;
   declare version: string;
 
   static override readonly styles = [
@@ -128,7 +126,6 @@ export class SottoSettingsPanel extends LitElement {
     this.hub = "connecting";
     this.storage = { state: "ok", persisted: undefined };
     this.diagnostics = undefined;
-    this.relay = "";
     this.version = "";
   }
 
@@ -166,11 +163,12 @@ export class SottoSettingsPanel extends LitElement {
         <h3>${words.storage}</h3>
         <p>${storageSentence(this.storage)}</p>
       </section>
+      <slot name="relays"></slot>
       <section>
         <h3>${words.network}</h3>
         <dl>
-          <dt>${words.relay}</dt>
-          <dd>${this.relay} · ${t().hub[this.hub]}</dd>
+          <dt>${words.connection}</dt>
+          <dd>${t().hub[this.hub]}</dd>
           <dt>${words.account}</dt>
           <dd class="id">${this.me?.accountId ?? ""}</dd>
         </dl>

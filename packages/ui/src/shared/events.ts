@@ -23,6 +23,8 @@ export interface SottoEvents {
   "sotto-verified": { readonly verified: boolean };
   "sotto-second-tab": undefined;
   "sotto-trust-relay": undefined;
+  "sotto-relay-add": { readonly url: string };
+  "sotto-relay-remove": { readonly url: string };
   "sotto-update": undefined;
   "sotto-retry": undefined;
 }
