@@ -4,7 +4,7 @@
  */
 import { accountIdOf, sha256 } from "@sotto/crypto";
 import type { ChosenBackend } from "@sotto/engines";
-import type { CommitResult, ConversationRecord, Input } from "@sotto/protocol";
+import type { CommitResult, ConversationRecord, Input, OwnRelay } from "@sotto/protocol";
 import {
   bytesToBase32,
   bytesToHex,
@@ -302,29 +302,34 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
   }
 
   async function trustRelay(url: string | undefined): Promise<CommandResult> {
+    const [home] = shell.relays.places;
     shell.relays.trust(url);
-    return placesChanged();
+    return placesChanged(home);
   }
 
   async function addRelay(url: string): Promise<CommandResult> {
     const { relays } = shell;
     if (!isRelayUrl(url)) throw new MessengerError("usage", "not a relay address");
     if (relays.places.some((place) => place.url === url)) return { kind: "done" };
+    const [home] = relays.places;
     if (!relays.add(url)) throw new MessengerError("limit", `at most ${RELAYS_MAX} relays`);
-    return placesChanged();
+    return placesChanged(home);
   }
 
   async function removeRelay(url: string): Promise<CommandResult> {
     const { relays } = shell;
     if (!relays.places.some((place) => place.url === url)) return { kind: "done" };
+    const [home] = relays.places;
     if (!relays.remove(url)) throw new MessengerError("usage", "the only relay");
-    return placesChanged();
+    return placesChanged(home);
   }
 
-  async function placesChanged(): Promise<CommandResult> {
-    requireStored(await shell.changeSelf({ relays: shell.relays.places }));
-    // Reservations are held at home, which may be another one.
-    shell.direct.reset();
+  async function placesChanged(homeAt: OwnRelay | undefined): Promise<CommandResult> {
+    const { places } = shell.relays;
+    requireStored(await shell.changeSelf({ relays: places }));
+    // Reservations are held at home.
+    const [home] = places;
+    if (home?.url !== homeAt?.url || home?.key !== homeAt?.key) shell.direct.reset();
     return { kind: "done" };
   }
 

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nobleBackend, sha256 } from "@sotto/crypto";
@@ -10,12 +12,14 @@ import {
   FOREIGN_RELAYS_MAX,
   type Hub,
   realTimers,
+  REMAKE_REFUSED_MS,
   type RelayPlace,
   type Relays,
   RELAYS_MAX,
   type RelaysEvents,
   TAKEN_MAX,
   type Timers,
+  TOGETHER_MS,
 } from "@sotto/transport";
 import {
   ADDRESSES_MAX,
@@ -54,6 +58,8 @@ interface Watched {
   readonly relays: Relays;
   /** As `made` said it last, by queue. */
   readonly addresses: Map<string, readonly QueueAddress[]>;
+  /** How often `made` was said. */
+  readonly told: { count: number };
   readonly deliveries: Parameters<RelaysEvents["deliver"]>[0][];
   readonly signals: Uint8Array[];
   /** Every hub that was opened, and where. */
@@ -71,6 +77,7 @@ function client(
   const addresses: Watched["addresses"] = new Map();
   const deliveries: Watched["deliveries"] = [];
   const signals: Uint8Array[] = [];
+  const told = { count: 0 };
   const hubs: Watched["hubs"] = [];
   const relays = createRelays({
     places,
@@ -87,7 +94,10 @@ function client(
     events: {
       changed: () => undefined,
       places: () => undefined,
-      made: (id, where) => addresses.set(bytesToHex(id), where),
+      made(id, where) {
+        told.count++;
+        addresses.set(bytesToHex(id), where);
+      },
       deliver(delivery) {
         deliveries.push(delivery);
         if (options.acks ?? true) relays.ack(delivery.queueId, delivery.sequence);
@@ -97,7 +107,7 @@ function client(
   });
   cleanups.push(() => relays.close());
   relays.start();
-  return { relays, addresses, deliveries, signals, hubs };
+  return { relays, addresses, told, deliveries, signals, hubs };
 }
 
 interface Mailbox {
@@ -130,6 +140,8 @@ it("keeps a queue at two relays, at each under names of its own", async () => {
   const box = keep(owner);
   const [one, two] = await madeAt(owner, box, 2);
   expect([one?.relayKey, two?.relayKey]).toEqual([first.relayKey, second.relayKey]);
+  // Both together: a contact is told of it once.
+  expect(owner.told.count).toBe(1);
   expect(one?.firstUse).toEqual(box.firstUse);
   expect(two?.firstUse).not.toEqual(box.firstUse);
   // The second relay has neither the reader key nor the queue of the first: there, both would be somebody else's.
@@ -252,6 +264,38 @@ it("makes queues at a relay that was away, and again at one that lost them", asy
   expect(await sender.relays.append(to, envelope(7))).toBe("ok");
   await until(() => owner.deliveries.length === 1);
 }, 40_000);
+
+it("tells of the relays that made a queue when another one takes its time, and asks a full one again", async () => {
+  const first = await realRelay();
+  const full = await realRelay({ maxQueues: 1 });
+  const other = client([home(urlOf(full))]);
+  const taking = keep(other);
+  await madeAt(other, taking, 1);
+  const silent = createServer();
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  cleanups.push(async () => void silent.close());
+  const address = silent.address();
+  const timers = manualTimers();
+  const places = [
+    home(urlOf(first)),
+    further(urlOf(full)),
+    further(urlOf({ port: typeof address === "object" ? (address?.port ?? 0) : 0 })),
+  ];
+  const owner = client(places, { timers });
+  const box = keep(owner);
+  await until(() => owner.relays.relays.filter(({ state }) => state === "online").length === 2);
+  // Refused at the one, not answered by the other.
+  await until(() => timers.pending === 2);
+  timers.advance(TOGETHER_MS);
+  expect(owner.addresses.get(bytesToHex(box.id))).toHaveLength(1);
+  other.relays.closeQueue(taking.id);
+  await until(() => full.stats().queues === 0);
+  timers.advance(REMAKE_REFUSED_MS);
+  await until(() => full.stats().queues === 1);
+  timers.advance(TOGETHER_MS);
+  await madeAt(owner, box, 2);
+});
 
 it("finds what waited at both relays after a restart, and acknowledges each to its own", async () => {
   const [first, second] = [await realRelay(), await realRelay()];
@@ -444,6 +488,21 @@ it("connects to others' relays as needed, at most so many, and not for longer th
   expect(all.filter((outcome) => outcome === "ok")).toHaveLength(FOREIGN_RELAYS_MAX);
   expect(all.filter((outcome) => outcome === "lost")).toHaveLength(1);
 }, 30_000);
+
+it("knocks at no door of its own machine because a contact says so", async () => {
+  const local = await realRelay();
+  const owner = client([home(urlOf(local))]);
+  const addresses = await madeAt(owner, keep(owner), 1);
+  const sender = client([home("https://relay.invalid")]);
+  const to = { addresses, sendSecret: entropy(32) };
+  expect(await sender.relays.append(to, envelope(1))).toBe("lost");
+  const offer = { linkId: asLinkId(entropy(24)), relayPin: new Uint8Array(RELAY_PIN_BYTES) };
+  expect(await sender.relays.fetchOffer({ ...offer, origin: urlOf(local) })).toEqual({
+    ok: false,
+    reason: "other-relay",
+  });
+  expect(sender.hubs.map(({ url }) => url)).toEqual(["https://relay.invalid"]);
+});
 
 it("adds relays up to RELAYS_MAX and removes all but one, with the queues there", async () => {
   expect(RELAYS_MAX).toBe(ADDRESSES_MAX);
