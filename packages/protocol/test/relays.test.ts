@@ -12,6 +12,7 @@ import {
 import { openInviteOffer, nobleBackend } from "@sotto/crypto";
 import { ADDRESSES_MAX, type QueueAddress } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
+import { circle, read, say } from "./circle.ts";
 import {
   accepted,
   addressOf,
@@ -27,6 +28,7 @@ import {
   type Side,
   wakeOf,
 } from "./fixture.ts";
+import { createFleet } from "./fleet.ts";
 
 const queueOf = (side: Side): readonly QueueAddress[] => openPeerOf(side).queue.addresses;
 const knownTo = (side: Side): readonly QueueAddress[] => openPeerOf(side).contact.addresses;
@@ -338,5 +340,32 @@ describe("the same envelope from a second relay", () => {
       }
     }
     await again(bob, blobs[0]!);
+  });
+
+  it("counts once whatever it is: lists, spares, offers, pages, keys and messages of groups", async () => {
+    const sessions: number[][] = [];
+    for (const doubled of [false, true]) {
+      const fleet = createFleet();
+      fleet.doubled = doubled;
+      const { people } = await circle(["Ann", "Bob", "Cy"], fleet);
+      for (const [at, one] of people.entries()) {
+        await say(one, `text ${at}`);
+        await fleet.pass(1_000);
+      }
+      await fleet.settle();
+      const counts: number[] = [];
+      for (const one of people) {
+        expect(read(one)).toEqual(["text 0", "text 1", "text 2"]);
+        for (const { live, conversation } of one.slices.values()) {
+          expect(live.unopenedAt).toBeUndefined();
+          if (conversation?.peer.state !== "open") continue;
+          expect(conversation.peer.spares.askedAt).toBe(0);
+          counts.push(conversation.peer.sessions.length);
+        }
+      }
+      sessions.push(counts);
+    }
+    // Two who meet in the group may both begin; nobody begins more for having heard everything twice.
+    expect(sessions[1]).toEqual(sessions[0]);
   });
 });
