@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { nodeBackend } from "@sotto/engines/node";
+import type { AdmissionSettings } from "./config/admission-keys.ts";
 import type { RelayIdentity } from "./core/connection.ts";
 import { KEYS } from "./config/keys.ts";
 import { type Limits, limitsOf } from "./config/limit-keys.ts";
@@ -17,6 +18,7 @@ import type { Counter, RelayEnv, Store } from "./core/ports.ts";
 import { announcedAddress, type CircuitLimits } from "./node/circuit-limits.ts";
 import type { Circuit } from "./node/circuit.ts";
 import { HOST_DEFAULT, PORT_DEFAULT } from "./node/defaults.ts";
+import { openAdmission } from "./node/open-admission.ts";
 import { createDiskSpace } from "./node/disk-space.ts";
 import type { Log } from "./node/log.ts";
 import type { Operations } from "./node/operations.ts";
@@ -34,7 +36,7 @@ import { startStun } from "./node/stun-server.ts";
 import { createIceServers } from "./node/turn.ts";
 
 /** With the limits an operator may choose (CONFIG.md). */
-export interface RelayOptions extends Partial<Limits> {
+export interface RelayOptions extends Partial<Limits>, Partial<AdmissionSettings> {
   /** 0: any free port. */
   readonly port?: number;
   readonly host?: string;
@@ -189,6 +191,13 @@ async function start(
       : { hasDisk: createDiskSpace(data, limits.minFree, () => performance.now()) }),
   });
   endings.push(() => exchange.stop());
+  const { doorkeeper, admission, closeAdmission } = await openAdmission(
+    options,
+    secrets.identitySeed,
+    identity.publicKey,
+    env,
+  );
+  endings.push(closeAdmission);
 
   let hub: HubServer | undefined;
   let circuit: Circuit | undefined;
@@ -235,10 +244,12 @@ async function start(
           keptHoursMax: limits.ttlHours,
         },
       }),
+      admission: () => admission.info(),
       unready,
       startedAt,
       trustProxy: options.trustProxy ?? false,
     }),
+    admission,
     certificate: certificates?.current,
     unready,
     trustProxy: options.trustProxy ?? false,
@@ -299,6 +310,7 @@ async function start(
       iceServers,
       mailLimits,
       authMs: limits.authMs,
+      doorkeeper,
     },
     {
       connections: limits.maxConnections,
@@ -439,8 +451,10 @@ export {
   SOCKET_BUFFER_MAX,
   STALLED_MS,
 } from "./node/defaults.ts";
+export { openAdmissionStore } from "./node/admission-store.ts";
 export { createDiskSpace } from "./node/disk-space.ts";
 export { createHubServer, drainPauseMs, HEARTBEAT_MS } from "./node/hub-server.ts";
+export { createVerifyJwt } from "./node/jwt.ts";
 export { loadSecrets } from "./node/keys.ts";
 export { createLog, crashOf } from "./node/log.ts";
 export { createPlaces, LOOPBACK_SHARES, NETWORK_SHARES, placeOf } from "./node/places.ts";

@@ -6,6 +6,7 @@
  */
 import { Command } from "commander";
 import type { DoctorOptions } from "./cli/doctor.ts";
+import type { InviteOptions } from "./cli/invite.ts";
 import { addSettings } from "./cli/settings.ts";
 
 const program = new Command("sotto-relay")
@@ -21,6 +22,7 @@ The relay knows mailboxes, not people. Anything but this machine needs TLS: --do
   GET /healthz    is it alive       /            circuits (WebSocket)
   GET /readyz     does it take mail
   GET /status     for people        /info.json   for programs
+                                    /admission   codes and sign-ins (POST)
 
   On the operator's own port: /metrics (Prometheus) and /status.json.
 
@@ -49,6 +51,14 @@ program
   .option("--json", "as it answers")
   .action(async (options: { readonly json?: boolean }) =>
     (await import("./cli/status.ts")).status(program, options),
+  );
+program
+  .command("invite")
+  .description("make a code that lets people in, for a relay that asks for one; it may be running")
+  .option("--uses <number>", "how many devices it lets in", "1")
+  .option("--days <number>", "how long it is good", "7")
+  .action(async (options: InviteOptions) =>
+    (await import("./cli/invite.ts")).invite(program, options),
   );
 program
   .command("backup")

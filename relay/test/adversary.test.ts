@@ -194,6 +194,7 @@ const openQueue = (queueId: Uint8Array): HubFrame => ({
 });
 const newQueue = (queueId: QueueId): HubFrame => ({
   type: "queue-new",
+  proof: new Uint8Array(),
   queueId,
   ttlHours: 24,
   firstUseHash: sha256(random(16)),
@@ -336,7 +337,7 @@ const READING: Record<string, Case> = {
   "says what only a relay says": async ({ queueId, mail }) => {
     const { id, blob } = mail[0]!;
     const lies: HubFrame[] = [
-      { type: "welcome", creditMessages: 64, circuit: true },
+      { type: "welcome", creditMessages: 64, circuit: true, admitted: true },
       { type: "deliver", alias: 1, sequence: 1n, id, blob },
       { type: "queue", alias: 1, sendId: asSendId(random(24)) },
       { type: "sender", alias: 1 },

@@ -134,7 +134,13 @@ export function createClient(
     ack: (alias, ...sequences) => send({ type: "ack", alias, sequences }),
     async makeQueue(firstUse, queueId = newQueueId(), ttlHours = 24) {
       const firstUseHash = sha256(firstUse);
-      const answer = await request({ type: "queue-new", queueId, ttlHours, firstUseHash });
+      const answer = await request({
+        type: "queue-new",
+        queueId,
+        ttlHours,
+        firstUseHash,
+        proof: new Uint8Array(),
+      });
       if (answer.type !== "queue") throw new Error(`no queue: ${JSON.stringify(answer)}`);
       return answer;
     },

@@ -322,6 +322,7 @@ describe("how many from where", () => {
         Array.from({ length: count }, () =>
           client.request({
             type: "queue-new",
+            proof: new Uint8Array(),
             queueId: newQueueId(),
             ttlHours: 1,
             firstUseHash: random(32),

@@ -27,6 +27,7 @@ const enter = (relay: Relay, seed = random(32)): Promise<Client> =>
 
 const newQueue = (ttlHours = 1): HubFrame => ({
   type: "queue-new",
+  proof: new Uint8Array(),
   queueId: newQueueId(),
   ttlHours,
   firstUseHash: random(32),

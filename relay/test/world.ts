@@ -1,15 +1,19 @@
 /**
  * The core without a machine: a clock that stands still, a disk that can crash or be full, sockets that are calls.
  */
-import { decodeFrame, type HubFrame, type IceServers } from "@sotto/wire";
-import { nodeBackend } from "sotto-relay";
+import { decodeFrame, type Door, type HubFrame, type IceServers } from "@sotto/wire";
+import { nodeBackend, openAdmissionStore } from "sotto-relay";
 import {
+  ADMISSION_DAYS_DEFAULT,
+  type AdmissionStore,
   type Counter,
   createAllowances,
   createConnection,
+  createDoorkeeper,
   createExchange,
   createMemoryDisk,
   createMemoryStore,
+  type Doorkeeper,
   type Exchange,
   HOUR_MS,
   type HubConnection,
@@ -75,6 +79,8 @@ export interface World {
   readonly clock: VirtualClock;
   readonly disk: MemoryDisk;
   readonly exchange: Exchange;
+  readonly admissions: AdmissionStore;
+  readonly doorkeeper: Doorkeeper;
   readonly counters: Map<Counter, number>;
   /** closed: commits wait. full: they fail. */
   store: "open" | "closed" | "full";
@@ -92,7 +98,9 @@ export interface World {
 
 export function createWorld(
   options: {
-    admission?: string;
+    door?: Door;
+    senders?: "open" | "members";
+    admissionDays?: number;
     queuesMax?: number;
     deletionsOwedMax?: number;
     bytesMax?: number;
@@ -171,8 +179,7 @@ export function createWorld(
         identity,
         circuit: false,
         iceServers: options.iceServers,
-        admits: (proof) =>
-          options.admission === undefined || new TextDecoder().decode(proof) === options.admission,
+        doorkeeper,
       },
       {
         send(bytes) {
@@ -206,8 +213,20 @@ export function createWorld(
     return socket;
   };
 
+  const admissions = openAdmissionStore(undefined);
+  const doorkeeper = createDoorkeeper({
+    door: options.door ?? "open",
+    sendersOpen: options.senders !== "members",
+    days: options.admissionDays ?? ADMISSION_DAYS_DEFAULT,
+    relaySeed: identity.seed,
+    relayKey: identity.publicKey,
+    store: admissions,
+    now: () => env.now(),
+  });
   let exchange!: Exchange;
   const world: World = {
+    admissions,
+    doorkeeper,
     clock,
     disk,
     counters,

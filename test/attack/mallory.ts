@@ -101,7 +101,13 @@ export async function enter(
     async makeQueue() {
       const [queueId, firstUse] = [asQueueId(bytes(24)), bytes(16)];
       const firstUseHash = sha256(firstUse);
-      const made = await ask({ type: "queue-new", queueId, ttlHours: 1, firstUseHash });
+      const made = await ask({
+        type: "queue-new",
+        queueId,
+        ttlHours: 1,
+        firstUseHash,
+        proof: new Uint8Array(),
+      });
       if (made?.type !== "queue") return undefined;
       return { queueId, sendId: made.sendId, firstUse, alias: made.alias };
     },

@@ -51,12 +51,18 @@ export interface Hello {
   readonly hour: number;
   readonly ttlHoursMax: number;
   readonly queueMessagesMax: number;
+  readonly door: number;
   readonly signature: Uint8Array;
 }
 
 export type Heard =
   | Hello
-  | { readonly name: "welcome"; readonly creditMessages: number; readonly circuit: boolean }
+  | {
+      readonly name: "welcome";
+      readonly creditMessages: number;
+      readonly circuit: boolean;
+      readonly admitted: boolean;
+    }
   | { readonly name: "bye"; readonly code: Code; readonly retryAfterMs: number }
   | { readonly name: "error"; readonly code: Code; readonly retryAfterMs: number }
   | { readonly name: "queue"; readonly alias: number; readonly sendId: Uint8Array }
@@ -109,13 +115,13 @@ function parse(bytes: Uint8Array): { readonly request: number; readonly heard: H
         if (n8() !== 1) throw new Error("another version");
         const relayKey = raw(32);
         const [ephemeralKey, nonce, hour] = [raw(32), raw(32), n32()];
-        const limits = { ttlHoursMax: n16(), queueMessagesMax: n32() };
+        const limits = { ttlHoursMax: n16(), queueMessagesMax: n32(), door: n8() };
         const transcript = bytes.slice(5, at);
         const fields = { transcript, relayKey, ephemeralKey, nonce, hour, ...limits };
         return { name: "hello", ...fields, signature: raw(64) };
       }
       case 0x03:
-        return { name: "welcome", creditMessages: n16(), circuit: n8() === 1 };
+        return { name: "welcome", creditMessages: n16(), ...flags(n8()) };
       case 0x04:
       case 0x1a: {
         const code = CODES[n8()];
@@ -155,6 +161,11 @@ function parse(bytes: Uint8Array): { readonly request: number; readonly heard: H
   if (at !== bytes.length) throw new Error("a frame has bytes left over");
   return { request, heard };
 }
+
+const flags = (bits: number): { readonly circuit: boolean; readonly admitted: boolean } => {
+  if (bits > 3) throw new Error("a flag that there is not");
+  return { circuit: (bits & 1) !== 0, admitted: (bits & 2) !== 0 };
+};
 
 /** The connection is over. `bye`: what the relay said last, if it said it. */
 export class Ended extends Error {
@@ -300,7 +311,7 @@ export async function greet(url: string, relayKey?: Uint8Array): Promise<Client>
       return next("welcome");
     },
     makeQueue: (queueId, firstUse, ttlHours = 24) =>
-      ask(SENT.queueNew, queueId, u16(ttlHours), sha256(firstUse)),
+      ask(SENT.queueNew, queueId, u16(ttlHours), sha256(firstUse), u16(0)),
     openQueues: (...queueIds) => ask(SENT.queueOpen, u16(queueIds.length), ...queueIds),
     openSender(sendId, sendSecret, firstUse = new Uint8Array(16), sendKey) {
       const key = sendKey ?? x25519.getPublicKey(sendSecret);

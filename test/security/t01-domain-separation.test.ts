@@ -4,6 +4,7 @@
  */
 import * as crypto from "@sotto/crypto";
 import * as recovery from "@sotto/crypto/recovery";
+import * as token from "@sotto/crypto/token";
 import * as wire from "@sotto/wire";
 import { beforeAll, describe, expect, it } from "vitest";
 import { disguised, FIXED_SIZES, makeWorld, oneKeyBackend } from "./t01-world.ts";
@@ -36,6 +37,9 @@ const LABEL_ROWS: Readonly<Record<keyof typeof crypto.LABELS, readonly (KindName
     hubAuth: ["hub auth"],
     hubSend: ["sender proof"],
     ownAtRelay: ["hub auth"],
+    hubAdmission: ["admission proof"],
+    hubWork: ["work"],
+    tokenKey: ["issuer key"],
     plea: ["plea"],
     way: ["way"],
     safetyNumber: ["safety number"],
@@ -89,6 +93,8 @@ const OPENERS: Readonly<Record<string, readonly KindName[] | string>> = {
   decodeFrame: ["hub hello", "hub auth"],
   verifyHubHello: ["hub hello"],
   verifyHubAuth: ["hub auth"],
+  decodeAdmission: ["admission proof"],
+  verifyIssuerKey: "a signature, see below",
   decodeDirectFrame:
     "carries an envelope over a link that is authenticated itself, and proves nothing",
   decodeAddress: "inside an offer or a content",
@@ -105,7 +111,7 @@ describe("every row is there", () => {
   });
 
   it("of each exported function that opens, decodes, verifies or takes in", () => {
-    const exported = Object.entries({ ...wire, ...crypto, ...recovery })
+    const exported = Object.entries({ ...wire, ...crypto, ...recovery, ...token })
       .filter(([name, value]) => typeof value === "function" && TAKES_FROM_OUTSIDE.test(name))
       .map(([name]) => name);
     expect(exported.toSorted()).toEqual(Object.keys(OPENERS).toSorted());
@@ -200,6 +206,7 @@ describe("a signature, all of them made with one Ed25519 key", () => {
         "lastResort",
         "prekeyBatch",
         "signedPrekey",
+        "tokenKey",
       ]),
     );
     expect(new Set(used).size).toBe(Object.keys(signed).length);

@@ -4,6 +4,7 @@
  */
 import {
   accept,
+  admissionAuthenticator,
   accountIdOf,
   beginChain,
   buildFileTree,
@@ -21,6 +22,7 @@ import {
   encrypt,
   type FileKeys,
   fileProof,
+  findWork,
   finishSealing,
   initiate,
   makeOp,
@@ -34,6 +36,7 @@ import {
   openSignal,
   openWay,
   PLEA_ENVELOPE_BYTES,
+  provesWork,
   receiveOp,
   receivePage,
   restoreDevice,
@@ -57,12 +60,16 @@ import {
   verifyHubAuth,
   verifyHubHello,
 } from "@sotto/crypto";
+import { signIssuerKey, verifyIssuerKey } from "@sotto/crypto/token";
 import { readRecoveryPhrase, recoveryWords } from "@sotto/crypto/recovery";
 import {
   asContentId,
+  asQueueId,
   asSendId,
   bytesToHex,
   concatBytes,
+  authTranscript,
+  decodeAdmission,
   decodeBundle,
   decodeContent,
   decodeDeviceCert,
@@ -75,6 +82,7 @@ import {
   decodeGroupOp,
   decodeGroupPage,
   decodeInvite,
+  encodeAdmission,
   encodeBundle,
   encodeContent,
   encodeDeviceCert,
@@ -89,6 +97,7 @@ import {
   type EnvelopeType,
   equalBytes,
   sendTranscript,
+  workTranscript,
   utf8ToBytes,
 } from "@sotto/wire";
 import { offerOf, signal } from "../../packages/crypto/test/samples.ts";
@@ -125,6 +134,9 @@ export const oneKeyBackend: CryptoBackend = {
   seal: (_key, nonce, aad, plaintext) => nobleBackend.seal(ONE_KEY, nonce, aad, plaintext),
   open: (_key, nonce, aad, sealed) => nobleBackend.open(ONE_KEY, nonce, aad, sealed),
 };
+
+/** Enough that no other bytes pass by chance, and found at once. */
+const WORK_BITS = 16;
 
 export async function makeWorld(crypto: CryptoBackend) {
   const env = seededEnv("t01", crypto);
@@ -195,6 +207,7 @@ export async function makeWorld(crypto: CryptoBackend) {
     hour: 472_222,
     ttlHoursMax: 504,
     queueMessagesMax: 256,
+    door: "open" as const,
   };
   const hubHello = {
     type: "hello",
@@ -213,6 +226,18 @@ export async function makeWorld(crypto: CryptoBackend) {
     shared,
     sendTranscript(hubFields.nonce, publicKey, asSendId(env.entropy(24)), alice.cert.dhKey),
   );
+  const admissionProof = admissionAuthenticator(
+    dhSecret,
+    authTranscript(hubFields.nonce, publicKey, publicKey),
+  );
+  const admission = encodeAdmission({
+    epoch: 1,
+    tokenNonce: env.entropy(32),
+    authenticator: admissionProof,
+  });
+  const workBytes = workTranscript(hubFields.nonce, publicKey, asQueueId(env.entropy(24)));
+  const work = findWork(workBytes, WORK_BITS, 0, 1_000_000) ?? new Uint8Array(8);
+  const issuerKey = await signIssuerKey(seed, 1, publicKey, crypto);
   const words = recoveryWords(seed, "english").join(" ");
   const numbers = safetyNumber(publicKey, bob.cert.rootKey);
   const content = {
@@ -404,6 +429,19 @@ export async function makeWorld(crypto: CryptoBackend) {
       head: 0,
       opens: (bytes) => equalBytes(bytes, sendProof),
     },
+    "admission proof": {
+      bytes: admission,
+      head: 1,
+      opens(bytes) {
+        const read = decodeAdmission(bytes);
+        return read.ok && equalBytes(read.value.authenticator, admissionProof);
+      },
+    },
+    work: {
+      bytes: work,
+      head: 0,
+      opens: (bytes) => bytes.length === 8 && provesWork(workBytes, bytes, WORK_BITS),
+    },
     "safety number": {
       bytes: utf8ToBytes(numbers.qr),
       head: 6,
@@ -465,6 +503,10 @@ export async function makeWorld(crypto: CryptoBackend) {
     "hub hello": {
       signature: hubHello.signature,
       verifies: (signature) => verifyHubHello({ ...hubHello, signature }, crypto),
+    },
+    "issuer key": {
+      signature: issuerKey.signature,
+      verifies: (signature) => verifyIssuerKey(publicKey, { ...issuerKey, signature }, crypto),
     },
     "hub auth": {
       signature: hubAuth.signature,

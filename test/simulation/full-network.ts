@@ -229,7 +229,6 @@ export function createFullNetwork(options: NetworkOptions): Network {
           exchange: running.exchange,
           identity: { seed: RELAY_SEED, publicKey: options.relayKey },
           circuit: true,
-          admits: () => true,
           env: {
             ...clockOf(scheduler, () => running.alive && !pipe.broken),
             crypto: options.crypto,

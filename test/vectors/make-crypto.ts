@@ -286,6 +286,7 @@ async function makeHub(env: CryptoEnv) {
     hour: 472_222,
     ttlHoursMax: 504,
     queueMessagesMax: 256,
+    door: "open" as const,
   };
   const readerKey = await crypto.signPublic(readerSeed);
   const sendId = asSendId(entropy(24));
@@ -301,6 +302,7 @@ async function makeHub(env: CryptoEnv) {
     hour: hello.hour,
     ttlHoursMax: hello.ttlHoursMax,
     queueMessagesMax: hello.queueMessagesMax,
+    door: hello.door,
     sendId: hex(sendId),
     helloSignature: hex(await signHubHello(relaySeed, hello, crypto)),
     authSignature: hex(

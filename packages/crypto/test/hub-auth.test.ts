@@ -38,6 +38,7 @@ const fields = {
   hour: 472_222,
   ttlHoursMax: 504,
   queueMessagesMax: 256,
+  door: "invite" as const,
 };
 const signature = await signHubHello(relaySeed, fields, crypto);
 const hello = { type: "hello", ...fields, signature } as const;
@@ -55,6 +56,7 @@ describe("a relay's hello", () => {
       { hour: hello.hour + 1 },
       { ttlHoursMax: hello.ttlHoursMax + 1 },
       { queueMessagesMax: hello.queueMessagesMax + 1 },
+      { door: "open" as const },
       { signature: flipBit(hello.signature, 5) },
     ];
     expect(changes).toHaveLength(Object.keys(hello).length - 1);

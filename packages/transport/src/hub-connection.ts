@@ -487,6 +487,7 @@ export function openConnection(
           queueId,
           ttlHours: Math.min(ttlHours, hello?.ttlHoursMax ?? ttlHours),
           firstUseHash,
+          proof: new Uint8Array(),
         },
         (answer) => {
           if (answer?.type === "queue") keepQueue(queueId, answer.alias);

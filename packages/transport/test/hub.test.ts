@@ -139,7 +139,7 @@ describe("proof of the relay", () => {
     ["text", (visit) => visit.raw("hello")],
     [
       "WELCOME before HELLO",
-      (v) => v.send(0, { type: "welcome", creditMessages: 1, circuit: false }),
+      (v) => v.send(0, { type: "welcome", creditMessages: 1, circuit: false, admitted: true }),
     ],
   ])("gives up a connection that opens with %s", async (_, say) => {
     const relay = await relayFor({ greets: false });

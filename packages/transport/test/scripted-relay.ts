@@ -89,6 +89,7 @@ async function greet(visit: Visit, script: Script, socket: ServerSocket): Promis
     hour: 500_000,
     ttlHoursMax: 504,
     queueMessagesMax: 256,
+    door: "open" as const,
   };
   const signature = await signHubHello(seed, unsigned, nobleBackend);
   const hello: FrameOf<"hello"> = { type: "hello", ...unsigned, signature };
@@ -101,7 +102,7 @@ async function greet(visit: Visit, script: Script, socket: ServerSocket): Promis
     void verifyHubAuth({ nonce, relayKey, ...frame }, nobleBackend).then((proven) => {
       if (!proven) throw new Error("the client's AUTH does not verify");
       const creditMessages = script.creditMessages ?? 64;
-      visit.send(0, { type: "welcome", creditMessages, circuit: true });
+      visit.send(0, { type: "welcome", creditMessages, circuit: true, admitted: true });
     });
   });
   if (script.greets === false) return;

@@ -41,8 +41,16 @@ export const SIGNAL_BLOB_BYTES_MAX = 16_384;
 /** Queues named by one QUEUE_OPEN; a client with more sends several. */
 export const QUEUE_OPEN_MAX = 256;
 export const ACK_SEQUENCES_MAX = 256;
-export const ADMISSION_BYTES_MAX = 4_096;
+export const ADMISSION_BYTES_MAX = 128;
 export const ALIAS_NONE = 0;
+/** Big-endian counter of a proof of work. */
+export const WORK_PROOF_BYTES = 8;
+/** Leading zero bits that a relay may ask of a proof of work: 2^24 hashes are seconds, more is a mistake. */
+export const WORK_BITS_MAX = 24;
+
+/** What a relay asks of whoever wants queues there. */
+export const DOORS = ["open", "invite", "oidc"] as const;
+export type Door = (typeof DOORS)[number];
 
 /** Closed set. Missing and forbidden are both "gone". */
 export const ERROR_CODES = [
@@ -72,6 +80,7 @@ export type HubFrame =
       readonly ttlHoursMax: number;
       /** Messages a queue holds before QUOTA. */
       readonly queueMessagesMax: number;
+      readonly door: Door;
       readonly signature: Uint8Array;
     }
   /** Client's first frame. `signature`: reader key over `authTranscript`. */
@@ -79,11 +88,16 @@ export type HubFrame =
       readonly type: "auth";
       readonly readerKey: Uint8Array;
       readonly signature: Uint8Array;
-      /** Admission proof (invite code, token); empty on an open relay. */
+      /** `encodeAdmission`, or empty: the relay is open, knows this reader, or is only written through. */
       readonly admission: Uint8Array;
     }
-  /** `creditMessages`: deliveries the relay sends before it waits for an ACK. */
-  | { readonly type: "welcome"; readonly creditMessages: number; readonly circuit: boolean }
+  /** `creditMessages`: deliveries the relay sends before it waits for an ACK. `admitted`: may make queues. */
+  | {
+      readonly type: "welcome";
+      readonly creditMessages: number;
+      readonly circuit: boolean;
+      readonly admitted: boolean;
+    }
   | { readonly type: "bye"; readonly code: ErrorCode; readonly retryAfterMs: number }
   /** `firstUseHash`: SHA-256 of the first-use secret; the first sender that shows it becomes the only one. */
   | {
@@ -91,7 +105,11 @@ export type HubFrame =
       readonly queueId: QueueId;
       readonly ttlHours: number;
       readonly firstUseHash: Uint8Array;
+      /** WORK_PROOF_BYTES after WORK; empty otherwise. */
+      readonly proof: Uint8Array;
     }
+  /** Answers QUEUE_NEW: only with a proof of so much work, over `workTranscript`. */
+  | { readonly type: "work"; readonly bits: number }
   | { readonly type: "queue"; readonly alias: number; readonly sendId: SendId }
   | { readonly type: "queue-open"; readonly queueIds: readonly QueueId[] }
   /** In the order asked; ALIAS_NONE for a queue that does not exist or is another's. Deliveries follow. */
@@ -175,6 +193,7 @@ const Type: Readonly<Record<HubFrameType, number>> = {
   ok: 0x19,
   error: 0x1a,
   "turn-credential": 0x1b,
+  work: 0x1c,
 };
 
 const typeByCode = new Map(Object.entries(Type).map(([name, code]) => [code, name]));
@@ -200,13 +219,20 @@ export function encodeFrame(request: number, frame: HubFrame): Uint8Array<ArrayB
     case "welcome":
       return writer
         .u16(frame.creditMessages)
-        .u8(frame.circuit ? 1 : 0)
+        .u8((frame.circuit ? 1 : 0) | (frame.admitted ? 2 : 0))
         .done();
     case "bye":
     case "error":
       return writer.u8(ERROR_CODES.indexOf(frame.code)).u32(frame.retryAfterMs).done();
     case "queue-new":
-      return writer.raw(frame.queueId).u16(frame.ttlHours).raw(frame.firstUseHash).done();
+      return writer
+        .raw(frame.queueId)
+        .u16(frame.ttlHours)
+        .raw(frame.firstUseHash)
+        .block(frame.proof)
+        .done();
+    case "work":
+      return writer.u8(frame.bits).done();
     case "queue":
       return writer.u32(frame.alias).raw(frame.sendId).done();
     case "queue-open":
@@ -276,6 +302,7 @@ function readBody(reader: ByteReader, type: string | undefined): HubFrame {
         hour: reader.u32(),
         ttlHoursMax: reader.u16(),
         queueMessagesMax: reader.u32(),
+        door: DOORS[reader.u8()] ?? refuse("unknown-type"),
         signature: reader.take(64),
       };
     }
@@ -290,8 +317,9 @@ function readBody(reader: ByteReader, type: string | undefined): HubFrame {
     }
     case "welcome": {
       const creditMessages = reader.u16();
-      const circuit = reader.u8();
-      return circuit > 1 ? refuse("malformed") : { type, creditMessages, circuit: circuit === 1 };
+      const flags = reader.u8();
+      if (flags > 3) refuse("malformed");
+      return { type, creditMessages, circuit: (flags & 1) !== 0, admitted: (flags & 2) !== 0 };
     }
     case "bye":
     case "error": {
@@ -304,7 +332,12 @@ function readBody(reader: ByteReader, type: string | undefined): HubFrame {
         queueId: readQueueId(reader),
         ttlHours: reader.u16(),
         firstUseHash: reader.take(32),
+        proof: readWorkProof(reader),
       };
+    case "work": {
+      const bits = reader.u8();
+      return bits === 0 || bits > WORK_BITS_MAX ? refuse("malformed") : { type, bits };
+    }
     case "queue":
       return { type, alias: readAlias(reader), sendId: asSendId(reader.take(SEND_ID_BYTES)) };
     case "queue-open":
@@ -377,7 +410,7 @@ function readBody(reader: ByteReader, type: string | undefined): HubFrame {
   }
 }
 
-/** version 1 | relay key 32 | ephemeral 32 | nonce 32 | hour 4 | TTL hours 2 | queue limit 4. Signed behind label "sotto/1 hub hello" 0x00. */
+/** version 1 | relay key 32 | ephemeral 32 | nonce 32 | hour 4 | TTL hours 2 | queue limit 4 | door 1. Signed behind label "sotto/1 hub hello" 0x00. */
 export const helloTranscript = (
   hello: Omit<Extract<HubFrame, { type: "hello" }>, "signature" | "type">,
 ): Uint8Array<ArrayBuffer> =>
@@ -389,6 +422,7 @@ export const helloTranscript = (
     .u32(hello.hour)
     .u16(hello.ttlHoursMax)
     .u32(hello.queueMessagesMax)
+    .u8(DOORS.indexOf(hello.door))
     .done();
 
 /** nonce 32 | relay key 32 | reader key 32. Signed behind label "sotto/1 hub auth" 0x00. */
@@ -406,6 +440,49 @@ export const sendTranscript = (
   sendKey: Uint8Array,
 ): Uint8Array<ArrayBuffer> =>
   createWriter().raw(nonce).raw(relayKey).raw(sendId).raw(sendKey).done();
+
+/** nonce 32 | relay key 32 | queueId 24: what a counter is hashed behind (crypto/SPEC.md §9.6). */
+export const workTranscript = (
+  nonce: Uint8Array,
+  relayKey: Uint8Array,
+  queueId: QueueId,
+): Uint8Array<ArrayBuffer> => createWriter().raw(nonce).raw(relayKey).raw(queueId).done();
+
+/** A token shown for one connection: the relay computes the same from the nonce, and keeps that to see it twice. */
+export interface AdmissionProof {
+  /** Of the issuer's key that the token was made with. */
+  readonly epoch: number;
+  /** 32 bytes, chosen by the client and unseen by the issuer. */
+  readonly tokenNonce: Uint8Array;
+  /** 32 bytes (crypto/SPEC.md §9.5). */
+  readonly authenticator: Uint8Array;
+}
+
+/** type 1 (`01`) | epoch 4 | token nonce 32 | authenticator 32. */
+export const encodeAdmission = (proof: AdmissionProof): Uint8Array<ArrayBuffer> =>
+  createWriter()
+    .u8(ADMISSION_TOKEN)
+    .u32(proof.epoch)
+    .raw(proof.tokenNonce)
+    .raw(proof.authenticator)
+    .done();
+
+export const decodeAdmission = (bytes: Uint8Array): Decoded<AdmissionProof> =>
+  decodeWith(bytes, ADMISSION_BYTES_MAX, (reader) => {
+    if (reader.u8() !== ADMISSION_TOKEN) refuse("unknown-type");
+    return {
+      epoch: reader.u32(),
+      tokenNonce: reader.take(32),
+      authenticator: reader.take(32),
+    };
+  });
+
+const ADMISSION_TOKEN = 0x01;
+
+function readWorkProof(reader: ByteReader): Uint8Array<ArrayBuffer> {
+  const proof = reader.block(WORK_PROOF_BYTES);
+  return proof.length === 0 || proof.length === WORK_PROOF_BYTES ? proof : refuse("malformed");
+}
 
 const readQueueId = (reader: ByteReader): QueueId => asQueueId(reader.take(QUEUE_ID_BYTES));
 

@@ -5,6 +5,9 @@ import {
   ADDRESS_BYTES_MAX,
   ADDRESSES_MAX,
   ADMISSION_BYTES_MAX,
+  DOORS,
+  WORK_BITS_MAX,
+  WORK_PROOF_BYTES,
   ALIAS_NONE,
   asAccountId,
   asContentId,
@@ -1113,10 +1116,61 @@ describe("a hub frame", () => {
     expect(decodeFrame(encoded.with(5, ERROR_CODES.length))).toEqual(refused("unknown-type"));
   });
 
-  it("that welcomes says with 0 or 1 whether there are circuits", () => {
-    const encoded = encodeFrame(0, { type: "welcome", creditMessages: 64, circuit: true });
-    expect(decodeFrame(encoded.with(7, 0))).toMatchObject({ value: { frame: { circuit: false } } });
-    expect(decodeFrame(encoded.with(7, 2))).toEqual(refused("malformed"));
+  it("that welcomes has two flags: circuits, and whether the reader may make queues", () => {
+    const encoded = encodeFrame(0, {
+      type: "welcome",
+      creditMessages: 64,
+      circuit: true,
+      admitted: false,
+    });
+    for (const [flags, circuit, admitted] of [
+      [0, false, false],
+      [1, true, false],
+      [2, false, true],
+      [3, true, true],
+    ] as const) {
+      expect(decodeFrame(encoded.with(7, flags))).toMatchObject({
+        value: { frame: { circuit, admitted } },
+      });
+    }
+    expect(decodeFrame(encoded.with(7, 4))).toEqual(refused("malformed"));
+  });
+
+  it(`that makes a queue carries no proof or one of ${WORK_PROOF_BYTES} bytes`, () => {
+    const make = (length: number): HubFrame => ({
+      type: "queue-new",
+      queueId,
+      ttlHours: 1,
+      firstUseHash: bytes(32),
+      proof: bytes(length),
+    });
+    expect(read(make(0))).toMatchObject(ok);
+    expect(read(make(WORK_PROOF_BYTES))).toMatchObject(ok);
+    expect(read(make(WORK_PROOF_BYTES - 1))).toEqual(refused("malformed"));
+    expect(read(make(WORK_PROOF_BYTES + 1))).toEqual(refused("too-large"));
+  });
+
+  it(`that asks for work asks for 1 to ${WORK_BITS_MAX} bits`, () => {
+    expect(read({ type: "work", bits: 0 })).toEqual(refused("malformed"));
+    expect(read({ type: "work", bits: 1 })).toMatchObject(ok);
+    expect(read({ type: "work", bits: WORK_BITS_MAX })).toMatchObject(ok);
+    expect(read({ type: "work", bits: WORK_BITS_MAX + 1 })).toEqual(refused("malformed"));
+  });
+
+  it("that says hello names a door of the closed list", () => {
+    const hello = {
+      type: "hello",
+      relayKey: bytes(32),
+      ephemeralKey: bytes(32),
+      nonce: bytes(32),
+      hour: 1,
+      ttlHoursMax: 1,
+      queueMessagesMax: 1,
+      signature: bytes(64),
+    } as const;
+    for (const door of DOORS) expect(read({ ...hello, door })).toMatchObject(ok);
+    const encoded = encodeFrame(0, { ...hello, door: "open" });
+    expect(decodeFrame(encoded.with(5 + 107, DOORS.length))).toEqual(refused("unknown-type"));
   });
 
   it("that says hello carries exactly what its signature covers, and this version", () => {
@@ -1127,6 +1181,7 @@ describe("a hub frame", () => {
       hour: 4,
       ttlHoursMax: 5,
       queueMessagesMax: 6,
+      door: "oidc" as const,
     };
     const encoded = encodeFrame(0, { type: "hello", ...hello, signature: bytes(64, 7) });
     expect(encoded.slice(5, -64)).toEqual(helloTranscript(hello));

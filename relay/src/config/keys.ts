@@ -5,6 +5,7 @@
  */
 import { isRelayUrl } from "@sotto/wire";
 import { HOST_DEFAULT, PORT_DEFAULT } from "../node/defaults.ts";
+import { ADMISSION_KEYS } from "./admission-keys.ts";
 import { LIMIT_KEYS } from "./limit-keys.ts";
 import { OPERATION_KEYS } from "./operation-keys.ts";
 import { toBoolean, toText } from "./parse.ts";
@@ -130,6 +131,7 @@ export const KEYS = {
       'Other relays that the app may talk to and offers to its people, at most 8, for example "https://a.example https://b.example".',
     parse: toRelays,
   }),
+  ...ADMISSION_KEYS,
   ...OPERATION_KEYS,
   ...LIMIT_KEYS,
 } as const;

@@ -61,6 +61,10 @@ export function resolveSettings({ flags, env, file, hasFile }: Sources): Resolve
   if ((tlsCertificate === undefined) !== (tlsKey === undefined)) {
     throw new TypeError("tls.certificate and tls.key: both or neither.");
   }
+  const { door, oidcIssuer, oidcAudience, oidcJwks } = resolved.settings;
+  if (door === "oidc" && [oidcIssuer, oidcAudience, oidcJwks].includes(undefined)) {
+    throw new TypeError('admission.door = "oidc" needs admission.issuer, .audience and .jwks.');
+  }
   return fromDomain(resolved, hasFile ?? (() => false));
 }
 

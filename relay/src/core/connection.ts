@@ -16,6 +16,7 @@ import {
   sendTranscript,
 } from "@sotto/wire";
 import { type Allowance, createAllowance } from "./allowance.ts";
+import type { Doorkeeper } from "./doorkeeper.ts";
 import type { Exchange, Outcome, Owner, Queue } from "./exchange.ts";
 import { keyToBytes } from "./keys.ts";
 import {
@@ -58,8 +59,8 @@ export interface ConnectionOptions {
   readonly authMs?: number | undefined;
   /** STUN and TURN servers with a fresh credential; undefined: this relay names none. */
   readonly iceServers?: (() => IceServers) | undefined;
-  /** Whether this admission proof opens the door; undefined: everybody comes in. Reserved (SPEC.md §1). */
-  readonly admits?: (admission: Uint8Array) => boolean;
+  /** Who may make queues; undefined: everybody. */
+  readonly doorkeeper?: Doorkeeper | undefined;
 }
 
 /** The socket below. */
@@ -124,6 +125,8 @@ export function createConnection(
   let nonce: Uint8Array = new Uint8Array();
   let ephemeralSecret: Uint8Array = new Uint8Array();
   let nextAlias = 1;
+  /** May make queues. */
+  let admitted = false;
   let pending = 0;
   let pendingBytes = 0;
   let unacknowledged = 0;
@@ -170,6 +173,7 @@ export function createConnection(
       hour: Math.floor(env.now() / HOUR_MS),
       ttlHoursMax: mailLimits.ttlHours,
       queueMessagesMax: mailLimits.messages,
+      door: options.doorkeeper?.door ?? "open",
     };
     const signature = await signHubHello(identity.seed, hello, crypto);
     if (phase !== "greeting") return;
@@ -197,11 +201,10 @@ export function createConnection(
   async function prove(auth: Frame<"auth">): Promise<void> {
     const { readerKey: key, signature } = auth;
     const proof = { nonce, relayKey: identity.publicKey, readerKey: key, signature };
-    const proven =
-      (options.admits?.(auth.admission) ?? true) && (await verifyHubAuth(proof, crypto));
+    const proven = await verifyHubAuth(proof, crypto);
     if (isOver()) return;
     cancelAuth();
-    if (!proven) {
+    if (!proven || !mayEnter(key, auth.admission)) {
       env.count("refused");
       allowance().connects.spend(env.now(), REFUSED_CONNECTS);
       return bye("unauthorised", 0);
@@ -210,18 +213,39 @@ export function createConnection(
     phase = "ready";
     env.count("authenticated");
     port.proven?.();
-    send(0, { type: "welcome", creditMessages: CREDIT_MESSAGES, circuit: options.circuit });
+    send(0, {
+      type: "welcome",
+      creditMessages: CREDIT_MESSAGES,
+      circuit: options.circuit,
+      admitted,
+    });
   }
+
+  /**
+   * Whoever was not admitted still comes in where members can be written to, and to fetch what is waiting: an admission
+   * that lapsed must not cost anybody their mail.
+   */
+  function mayEnter(key: Uint8Array, admission: Uint8Array): boolean {
+    const { doorkeeper } = options;
+    const verdict = doorkeeper?.admit(key, admission, nonce) ?? "admitted";
+    admitted = verdict === "admitted";
+    if (verdict !== "stranger") return admitted;
+    return doorkeeper?.sendersOpen === true || exchange.hasQueues(key);
+  }
+
+  const maySend = (): boolean => admitted || options.doorkeeper?.sendersOpen === true;
 
   function handle(request: number, frame: HubFrame): void {
     switch (frame.type) {
       case "queue-new":
+        if (!admitted) return refuse(request, "unauthorised");
         return limited(request, 0, () => makeQueue(request, frame));
       case "queue-open":
         return openQueues(request, frame);
       case "queue-close":
         return limited(request, 0, () => closeQueue(request, frame));
       case "send-open":
+        if (!maySend()) return refuse(request, "unauthorised");
         return limited(request, 0, () => openSender(request, frame));
       case "append":
         return append(request, frame);
@@ -243,6 +267,7 @@ export function createConnection(
           answer(request, await exchange.putBundle(queue, frame.linkId, frame.blob));
         });
       case "bundle-get":
+        if (!maySend()) return refuse(request, "unauthorised");
         return limited(request, 0, () => getBundle(request, frame));
       case "turn":
         return offerIceServers(request);
@@ -262,6 +287,7 @@ export function createConnection(
       case "drained":
       case "bundle":
       case "turn-credential":
+      case "work":
       case "ok":
       case "error":
         return refused("malformed");

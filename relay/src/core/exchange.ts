@@ -113,6 +113,8 @@ export type Outcome = "ok" | "gone" | "limit" | "later" | "full";
 export type Refused = Exclude<Outcome, "ok">;
 
 export interface Exchange {
+  /** Whether anything here is this reader's. */
+  hasQueues(readerKey: Uint8Array): boolean;
   /** Idempotent for the same reader. Resolves when the queue is durable. */
   create(
     readerKey: Uint8Array,
@@ -719,6 +721,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   }
 
   return {
+    hasQueues: (readerKey) => (readers.get(bytesToKey(readerKey))?.queues ?? 0) > 0,
     create,
     open,
     keepForAnswer,

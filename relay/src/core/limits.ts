@@ -110,6 +110,29 @@ export const DISPLACED_RETRY_MS = 5_000;
 /** How often expiry is looked at; expiry itself has the grain of an hour. */
 export const SWEEP_MS = 600_000;
 export const HOUR_MS = 3_600_000;
+export const DAY_MS = 24 * HOUR_MS;
+
+/** The issuer's key changes so often; a token is good in its own epoch and the next. */
+export const TOKEN_EPOCH_DAYS = 28;
+export const TOKEN_EPOCHS_GOOD = 2;
+/** 32 bytes each: beyond it nobody is let in before the next epoch. */
+export const SPENT_PER_EPOCH_MAX = 1_000_000;
+export const ADMISSION_DAYS_DEFAULT = 30;
+/** The day on which an admission ends is a multiple of it. */
+export const ADMISSION_ROUND_DAYS = 7;
+/** Invite codes at once; what one is good for. */
+export const CODES_MAX = 10_000;
+export const CODE_USES_MAX = 10_000;
+export const CODE_DAYS_MAX = 365;
+/** Of one subject of an organisation. */
+export const TOKENS_PER_DAY_DEFAULT = 8;
+/** Subjects whose tokens of today are counted. */
+export const SUBJECTS_MAX = 100_000;
+/** POST /admission: a JWT of 4 KiB and 32 elements take less. */
+export const ADMISSION_BODY_BYTES_MAX = 8_192;
+export const JWT_BYTES_MAX = 4_096;
+/** Requests that were answered lately: the same one again is answered again and costs nothing. */
+export const ANSWERED_MAX = 1_024;
 /**
  * A clock that went so much faster or slower than the time between two sweeps was set. Nothing expires by it
  * until it was steady for so many sweeps: an hour to set it right again before mail is gone.

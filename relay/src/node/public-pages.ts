@@ -4,6 +4,7 @@
  * Spec: SPEC.md §6.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { ANY_ORIGIN, type PublicAdmission } from "./admission.ts";
 import { plain, whole } from "./static-files.ts";
 
 export interface PublicInfo {
@@ -21,11 +22,13 @@ export interface PublicInfo {
 }
 
 export interface PublicPages {
-  serve(request: IncomingMessage, response: ServerResponse, path: string): void;
+  serve(request: IncomingMessage, response: ServerResponse, path: string): Promise<void>;
 }
 
 export interface PublicPagesOptions {
   readonly info: () => PublicInfo;
+  /** Undefined: open to everybody. */
+  readonly admission: () => Promise<PublicAdmission | undefined>;
   /** Undefined: ready. */
   readonly unready: () => string | undefined;
   readonly startedAt: Date;
@@ -47,7 +50,7 @@ const HEADERS = {
 
 export function createPublicPages(options: PublicPagesOptions): PublicPages {
   return {
-    serve(request, response, path) {
+    async serve(request, response, path) {
       if (request.method !== "GET" && request.method !== "HEAD") {
         return plain(response, 405, "Only GET and HEAD.\n", { ...HEADERS, Allow: "GET, HEAD" });
       }
@@ -66,8 +69,12 @@ export function createPublicPages(options: PublicPagesOptions): PublicPages {
           : options.trustProxy
             ? "believed"
             : "ignored";
-      const info = { ...options.info(), ready, forwarded };
-      return whole(response, 200, "application/json", `${JSON.stringify(info)}\n`, HEADERS);
+      const admission = await options.admission();
+      const info = { ...options.info(), admission, ready, forwarded };
+      return whole(response, 200, "application/json", `${JSON.stringify(info)}\n`, {
+        ...HEADERS,
+        ...ANY_ORIGIN,
+      });
     },
   };
 }

@@ -9,6 +9,8 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { HUB_PATH } from "@sotto/wire";
 import { createAllowances, type Place, type PlaceLimits } from "../core/allowance.ts";
+import { type Admission, ADMISSION_PATH } from "./admission.ts";
+import { REFUSED_CONNECTS } from "../core/limits.ts";
 import type { Circuit } from "./circuit.ts";
 import { type HubServer, refuseUpgrade } from "./hub-server.ts";
 import { createPlaces, isLoopback, placeOf } from "./places.ts";
@@ -39,6 +41,7 @@ export interface HttpOptions {
   readonly circuit: () => Circuit | undefined;
   readonly files: StaticFiles;
   readonly pages: PublicPages;
+  readonly admission: Admission;
   /** Undefined: HTTP. */
   readonly certificate: Certificate | undefined;
   /** Undefined: ready. Otherwise why not. */
@@ -50,7 +53,7 @@ export interface HttpOptions {
   readonly connectionsPerPlace: number;
   /** Sockets that are no WebSockets (yet). Beyond it the oldest goes, so that no crowd of silent ones keeps others out. */
   readonly httpSocketsMax: number;
-  /** A socket must have said all of a request within this time; no request has a body. */
+  /** A socket must have said all of a request within this time, its body included. */
   readonly requestMs: number;
   readonly placesMax: number;
   readonly placeLimits: PlaceLimits;
@@ -127,6 +130,18 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       }
       case HUB_PATH:
         return plain(response, 426, "A WebSocket lives here.\n", { Upgrade: "websocket" });
+      case ADMISSION_PATH: {
+        const place = placeOf(addressOf(request, options.trustProxy));
+        const { connects } = allowances.of(place);
+        // One socket may ask many times: each counts like a connection.
+        if (!isLoopback(place) && connects.take(Date.now()) > 0) {
+          options.turnedAway();
+          return plain(response, 429, "Too many.\n", { "Retry-After": "1", Connection: "close" });
+        }
+        return options.admission.serve(request, response, () =>
+          connects.spend(Date.now(), REFUSED_CONNECTS),
+        );
+      }
       case "/status":
       case "/info.json":
         return options.pages.serve(request, response, path);

@@ -177,6 +177,7 @@ async function frameFrom(world: World, client: Client, tape: Tape): Promise<HubF
     case 1:
       return {
         type: "queue-new",
+        proof: tape.below(4) === 0 ? tape.take(8) : new Uint8Array(),
         queueId: asQueueId(id(24)),
         ttlHours: tape.u8(),
         firstUseHash: sha256(FIRST_USE),

@@ -452,6 +452,7 @@ function signed(): Target {
       hour: 1,
       ttlHoursMax: 2,
       queueMessagesMax: 3,
+      door: "open" as const,
     };
     const hello = await signHubHello(seed, fields, nobleBackend);
     const auth = await signHubAuth(seed, fields.nonce, key, key, nobleBackend);

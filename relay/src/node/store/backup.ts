@@ -6,6 +6,7 @@
 import {
   closeSync,
   copyFileSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   mkdtempSync,
@@ -17,11 +18,19 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { ADMISSION_FILE } from "../admission-store.ts";
 import { readKeys } from "../keys.ts";
 import { DATABASE_FILE, readVersion, touch } from "./schema.ts";
 
 /** The relay's database comes first and its identity last: a directory without the identity is not a whole one. */
 const FILES = [DATABASE_FILE, "send.key", "identity.key"] as const;
+
+/** Of a relay that is not open to everybody: who may use it. */
+const OPTIONAL = ADMISSION_FILE;
+
+/** Of a directory: the whole ones first, as in FILES. */
+const filesIn = (directory: string): readonly string[] =>
+  existsSync(join(directory, OPTIONAL)) ? [OPTIONAL, ...FILES] : FILES;
 
 export interface Backup {
   readonly queues: number;
@@ -39,7 +48,10 @@ export interface Backup {
 export function backUp(from: string, to: string): Backup {
   return fill(to, (stage) => {
     copyKeys(from, stage);
-    snapshot(join(from, DATABASE_FILE), join(stage, DATABASE_FILE));
+    readVersion(join(from, DATABASE_FILE));
+    for (const name of [DATABASE_FILE, OPTIONAL]) {
+      if (existsSync(join(from, name))) snapshot(join(from, name), join(stage, name));
+    }
     return examine(stage);
   });
 }
@@ -51,7 +63,7 @@ export function backUp(from: string, to: string): Backup {
 export function restore(from: string, to: string): Backup {
   return fill(to, (stage) => {
     examine(from);
-    for (const name of FILES) copyFileSync(join(from, name), join(stage, name));
+    for (const name of filesIn(from)) copyFileSync(join(from, name), join(stage, name));
     return examine(stage);
   });
 }
@@ -66,12 +78,12 @@ function fill(to: string, make: (stage: string) => Backup): Backup {
   let made: Backup;
   try {
     made = make(stage);
-    for (const name of FILES) flush(join(stage, name));
+    for (const name of filesIn(stage)) flush(join(stage, name));
   } catch (error) {
     rmSync(isNew ? to : stage, { recursive: true });
     throw error;
   }
-  for (const name of FILES) renameSync(join(stage, name), join(to, name));
+  for (const name of filesIn(stage)) renameSync(join(stage, name), join(to, name));
   rmSync(stage, { recursive: true });
   flush(to);
   flush(dirname(to));
@@ -90,7 +102,6 @@ function copyKeys(from: string, to: string): void {
  * Free pages, and whatever deleted mail is in them, are not copied.
  */
 function snapshot(from: string, to: string): void {
-  readVersion(from);
   touch(to);
   const database = new DatabaseSync(from, { readOnly: true });
   try {
@@ -106,14 +117,24 @@ function examine(directory: string): Backup {
   const path = join(directory, DATABASE_FILE);
   const schemaVersion = readVersion(path);
   if (schemaVersion === 0) throw new Error(`${path} is empty`);
+  if (existsSync(join(directory, OPTIONAL))) examineFile(join(directory, OPTIONAL));
+  examineFile(path);
   const database = new DatabaseSync(path, { readOnly: true });
   try {
-    const verdict = database.prepare("PRAGMA integrity_check").get()?.["integrity_check"];
-    if (verdict !== "ok") throw new Error(`${path} is damaged`);
     const count = (table: string): number =>
       Number(database.prepare(`SELECT count(*) AS rows FROM ${table}`).get()?.["rows"]);
     const { size: bytes } = statSync(path);
     return { queues: count("queues"), messages: count("messages"), bytes, schemaVersion };
+  } finally {
+    database.close();
+  }
+}
+
+function examineFile(path: string): void {
+  const database = new DatabaseSync(path, { readOnly: true });
+  try {
+    const verdict = database.prepare("PRAGMA integrity_check").get()?.["integrity_check"];
+    if (verdict !== "ok") throw new Error(`${path} is damaged`);
   } finally {
     database.close();
   }
