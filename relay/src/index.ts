@@ -13,6 +13,7 @@ import { KEYS } from "./config/keys.ts";
 import { type Limits, limitsOf } from "./config/limit-keys.ts";
 import { createExchange } from "./core/exchange.ts";
 import type { MailLimits } from "./core/mailbox.ts";
+import { createWorkPrice } from "./core/work.ts";
 import { createMemoryStore } from "./core/memory-store.ts";
 import type { Counter, RelayEnv, Store } from "./core/ports.ts";
 import { announcedAddress, type CircuitLimits } from "./node/circuit-limits.ts";
@@ -311,6 +312,7 @@ async function start(
       mailLimits,
       authMs: limits.authMs,
       doorkeeper,
+      workPrice: createWorkPrice(limits.workQueues),
     },
     {
       connections: limits.maxConnections,
@@ -421,6 +423,7 @@ const createCounters = (): Record<Counter, number> => ({
   "told-limit": 0,
   "told-later": 0,
   "told-full": 0,
+  "told-work": 0,
   "turned-away": 0,
 });
 

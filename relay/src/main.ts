@@ -77,7 +77,7 @@ program
 program
   .command("init")
   .description(
-    "ask six questions and write what a server needs: settings, proxy, service, dashboard",
+    "ask seven questions and write what a server needs: settings, proxy, service, dashboard",
   )
   .argument("[folder]", "where to", "sotto-relay")
   .option("--force", "write also over files that differ")

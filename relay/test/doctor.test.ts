@@ -111,7 +111,9 @@ test("a good relay has nothing wrong with it, over TLS and with its machine", as
     found.bad.filter(({ name }) => name !== "room" && name !== "memory" && name !== "files"),
   ).toEqual([]);
   expect(found.names).toEqual(
-    "name tls health app clock proxy hub limits frames circuits disk room memory files".split(" "),
+    "name tls health app clock proxy hub door limits frames circuits disk room memory files".split(
+      " ",
+    ),
   );
   // Nothing of it stays: no queue, no client.
   expect(relay.stats()).toMatchObject({ queues: 0, messages: 0 });
@@ -215,6 +217,7 @@ test.skipIf(!hasTurnserver)("a TURN server is asked as browsers ask it", async (
     people: 1,
     storeGiB: 4,
     turn: true,
+    door: "open",
   } as const;
   const written = makeKit(answers, TURN_SECRET).get("turnserver.conf")?.text ?? "";
   const config = written.replaceAll("/var/tmp/", `${directory}/`).replace(/^log-file=.*$/m, "");

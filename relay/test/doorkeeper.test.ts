@@ -1,5 +1,6 @@
 /** Who may do what at a relay that is not open to everybody: the core, over a clock that is turned by hand. */
-import { blindTokens, evaluateTokens, finishTokens, type Token } from "@sotto/crypto/token";
+import { evaluateTokens } from "@sotto/crypto/issuer";
+import { blindTokens, finishTokens, type Token } from "@sotto/crypto/token";
 import { openAdmissionStore } from "sotto-relay";
 import {
   ADMISSION_ROUND_DAYS,

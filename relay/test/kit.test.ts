@@ -33,6 +33,7 @@ const EXAMPLE: Answers = {
   people: 1_000,
   storeGiB: 4,
   turn: true,
+  door: "open",
 };
 
 test("deploy/ is what init writes; vitest -u writes it anew", async () => {
@@ -135,13 +136,13 @@ test("the dashboard is what its rows say, and no two panels lie on each other", 
   expect(new Set(panels.map(({ gridPos: { x, y } }) => `${x},${y}`)).size).toBe(panels.length);
 });
 
-const ANSWERS = "chat.example.com\n\n\n\n\nyes\n";
+const ANSWERS = "chat.example.com\n\n\n\n\nyes\n\n";
 
-test("init asks six questions, writes what follows, and keeps what somebody changed", async () => {
+test("init asks seven questions, writes what follows, and keeps what somebody changed", async () => {
   const folder = join(directory, "kit");
   const first = run(["init", folder], {}, ANSWERS);
   expect(await first.ended).toBe(0);
-  expect(first.out().split("\n")[0]?.match(/: /g)).toHaveLength(6);
+  expect(first.out().split("\n")[0]?.match(/: /g)).toHaveLength(7);
   for (const [name, { text, secret }] of makeKit(EXAMPLE, "change-me")) {
     const written = readFileSync(join(folder, name), "utf8");
     expect(written.replace(/^(static-auth-secret|SOTTO_TURN_SECRET)=.{43}$/m, "$1=change-me")).toBe(
@@ -171,7 +172,7 @@ test("init asks six questions, writes what follows, and keeps what somebody chan
 
 test("a wrong answer is asked again, three are the end, and nothing is half written", async () => {
   const folder = join(directory, "kit");
-  const patient = run(["init", folder], {}, "chat\nchat.example.com\n\nby hand\nsystemd\n\n\n\n");
+  const patient = run(["init", folder], {}, "chat\nchat.example.com\n\nby hand\nsystemd\n\n\n\n\n");
   expect(await patient.ended).toBe(0);
   expect(readFileSync(join(folder, "Caddyfile"), "utf8")).toContain("127.0.0.1:8787");
   const other = join(directory, "other");
@@ -197,7 +198,7 @@ test.each([
   [String(PEOPLE_MAX), 0],
   [String(PEOPLE_MAX + 1), 1],
 ])("init for %s people ends with %i", async (people, code) => {
-  const { ended } = run(["init", join(directory, "kit")], {}, `a.example\n\n\n${people}\n\n\n`);
+  const { ended } = run(["init", join(directory, "kit")], {}, `a.example\n\n\n${people}\n\n\n\n`);
   expect(await ended).toBe(code);
 });
 
@@ -208,4 +209,22 @@ test("without a TURN server the relay itself says what people's addresses are", 
   expect(settings).toMatchObject({ stunPort: 3_478, turnUrls: [] });
   expect(kit.get("compose.yaml")?.text).toContain('ports: ["3478:3478/udp"]');
   expect([...kit.keys()].filter((name) => name.startsWith("turn"))).toEqual([]);
+});
+
+test.each(["invite", "oidc"] as const)(
+  "the door %s is written so that a relay takes it",
+  (door) => {
+    const text = makeKit({ ...EXAMPLE, door }, "").get("relay.toml")?.text ?? "";
+    const { settings } = resolveSettings({ flags: {}, env: {}, file: text });
+    expect(settings.door).toBe(door);
+  },
+);
+
+test("the door oidc needs to know whose sign-in it is", () => {
+  const resolve = (env: Record<string, string>) => () => resolveSettings({ flags: {}, env });
+  expect(resolve({ SOTTO_DOOR: "oidc", SOTTO_OIDC_ISSUER: "x", SOTTO_OIDC_AUDIENCE: "y" })).toThrow(
+    ".jwks",
+  );
+  expect(resolve({ SOTTO_DOOR: "closed" })).toThrow("open, invite or oidc");
+  expect(resolve({ SOTTO_OIDC_JWKS: "http://id.example.com/jwks" })).toThrow("https");
 });

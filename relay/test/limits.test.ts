@@ -81,8 +81,13 @@ test("ttl_hours, and HELLO says so", async () => {
 test.each([
   ["max_queues", { maxQueues: 2 }, 2, "limit"],
   ["queues_per_reader", { queuesPerReader: 2 }, 2, "queue"],
-  ["queue_burst", { queueBurst: 2 }, 2, "limit"],
-  ["scarce_queue_burst", { maxQueues: 5, queueBurst: 9, scarceQueueBurst: 4 }, 4, "limit"],
+  ["queue_burst", { queueBurst: 2, workQueues: 0 }, 2, "limit"],
+  [
+    "scarce_queue_burst",
+    { maxQueues: 5, queueBurst: 9, scarceQueueBurst: 4, workQueues: 0 },
+    4,
+    "limit",
+  ],
 ] as const)("%s", async (_, options, count, forAnother) => {
   const relay = await start(options);
   const client = await enter(relay);
@@ -91,6 +96,12 @@ test.each([
   }
   expect(codeOf(await client.request(newQueue()))).toBe("limit");
   expect(codeOf(await (await enter(relay)).request(newQueue()))).toBe(forAnother);
+});
+
+test("work_queues: what a place hears that used up its own", async () => {
+  const client = await enter(await start({ queueBurst: 1, workQueues: 1 }));
+  expect(codeOf(await client.request(newQueue()))).toBe("queue");
+  expect(codeOf(await client.request(newQueue()))).toBe("work");
 });
 
 test("append_burst counts mail and signals of one place", async () => {

@@ -13,6 +13,7 @@ import {
   createExchange,
   createMemoryDisk,
   createMemoryStore,
+  createWorkPrice,
   type Doorkeeper,
   type Exchange,
   HOUR_MS,
@@ -22,6 +23,9 @@ import {
   StoreError,
 } from "sotto-relay/core";
 import { authenticate, type Client, createClient, createInbox, random } from "./client.ts";
+
+/** What the first queue for work costs here: found at once. */
+export const WORK_BITS = 8;
 
 export interface VirtualClock {
   readonly now: () => number;
@@ -99,6 +103,7 @@ export interface World {
 export function createWorld(
   options: {
     door?: Door;
+    workQueuesMax?: number;
     senders?: "open" | "members";
     admissionDays?: number;
     queuesMax?: number;
@@ -180,6 +185,7 @@ export function createWorld(
         circuit: false,
         iceServers: options.iceServers,
         doorkeeper,
+        workPrice: options.workQueuesMax === undefined ? undefined : workPrice,
       },
       {
         send(bytes) {
@@ -213,6 +219,7 @@ export function createWorld(
     return socket;
   };
 
+  const workPrice = createWorkPrice(options.workQueuesMax, WORK_BITS);
   const admissions = openAdmissionStore(undefined);
   const doorkeeper = createDoorkeeper({
     door: options.door ?? "open",

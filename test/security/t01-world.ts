@@ -60,7 +60,8 @@ import {
   verifyHubAuth,
   verifyHubHello,
 } from "@sotto/crypto";
-import { signIssuerKey, verifyIssuerKey } from "@sotto/crypto/token";
+import { signIssuerKey } from "@sotto/crypto/issuer";
+import { verifyIssuerKey } from "@sotto/crypto/token";
 import { readRecoveryPhrase, recoveryWords } from "@sotto/crypto/recovery";
 import {
   asContentId,

@@ -1,5 +1,5 @@
 /**
- * The only file besides token.ts that imports @noble/*: hashes (synchronous everywhere) and the reference asymmetric calls.
+ * The only file besides token.ts and issuer.ts that imports @noble/*: hashes (synchronous everywhere) and the reference asymmetric calls.
  * Owns: input checks that noble leaves open. Leaves to backend.ts: the contract other engines fulfil too.
  * Spec: SPEC.md §1.
  */

@@ -1,13 +1,10 @@
 /** Blind tokens against the vectors of RFC 9497, appendix A.1.2, and what each side must refuse. */
 import { nobleBackend as crypto, type Entropy } from "@sotto/crypto";
+import { deriveIssuer, evaluateTokens, signIssuerKey, tokenOutput } from "@sotto/crypto/issuer";
 import {
   blindTokens,
-  deriveIssuer,
-  evaluateTokens,
   finishTokens,
-  signIssuerKey,
   TOKENS_PER_ISSUE_MAX,
-  tokenOutput,
   verifyIssuerKey,
 } from "@sotto/crypto/token";
 import { hexToBytes } from "@sotto/wire";

@@ -5,23 +5,30 @@
  * Spec: wire/SPEC.md §9.
  */
 import {
+  admissionAuthenticator,
   type CryptoBackend,
+  findWork,
   sendAuthenticator,
   sha256,
   signHubAuth,
   verifyHubHello,
 } from "@sotto/crypto";
+import type { Token } from "@sotto/crypto/token";
 import {
   ACK_SEQUENCES_MAX,
   ALIAS_NONE,
+  authTranscript,
   bytesToHex,
   concatBytes,
   decodeFrame,
+  type Door,
+  encodeAdmission,
   encodeFrame,
   type HubFrame,
   QUEUE_OPEN_MAX,
   type QueueId,
   sendTranscript,
+  workTranscript,
 } from "@sotto/wire";
 import type { SendTarget } from "./ports.ts";
 import type { Timers } from "./timers.ts";
@@ -38,6 +45,8 @@ export const UNANSWERED_MS = 3_000;
 export const PONG_MS = 3_000;
 /** A relay holds a delivered message in memory for 250 ms before it writes it, the network's round trip included: acknowledge well within. */
 export const ACK_DELAY_MS = 5;
+/** Hashes of a proof of work between two pauses: some milliseconds. */
+const WORK_PIECE = 1_024;
 /** Requests without an answer yet; more wait their turn. Bounds what the socket buffers, too. */
 export const IN_FLIGHT_MAX = 256;
 export const IN_FLIGHT_BYTES_MAX = 1_048_576;
@@ -49,18 +58,29 @@ const REOPEN_MS = 1_000;
 type Hello = Extract<HubFrame, { type: "hello" }>;
 type Answer = Extract<
   HubFrame,
-  { type: "ok" | "error" | "queue" | "queues" | "sender" | "bundle" | "turn-credential" }
+  { type: "ok" | "error" | "queue" | "work" | "queues" | "sender" | "bundle" | "turn-credential" }
 >;
 /** Undefined: no answer came, or the connection ended. */
 type Answered = (answer: Answer | undefined) => void;
 
-/** closed: by the other side. silent: no sign of life. broken: it does not speak the protocol. */
-export type EndReason = "closed" | "silent" | "broken" | "unproven" | "bye" | "stopped";
+/**
+ * closed: by the other side. silent: no sign of life. broken: it does not speak the protocol. unauthorised: it lets in
+ * only whom it knows.
+ */
+export type EndReason =
+  | "closed"
+  | "silent"
+  | "broken"
+  | "unproven"
+  | "unauthorised"
+  | "bye"
+  | "stopped";
 
 export interface ConnectionEvents {
   /** The relay proved this key. False: it is the wrong one, go no further. */
-  proven(relayKey: Uint8Array): boolean;
-  online(circuit: boolean): void;
+  proven(relayKey: Uint8Array, door: Door): boolean;
+  /** `admitted`: this reader may make queues. */
+  online(circuit: boolean, admitted: boolean): void;
   /** Of a PING; before the first, of AUTH and WELCOME. */
   roundTrip(ms: number): void;
   /** Once, before the open requests get their "lost". */
@@ -75,7 +95,8 @@ export interface ConnectionOptions {
   readonly url: string;
   /** Ed25519 seed and public key, 32 bytes each. */
   readonly readerSecret: Uint8Array | ((relayKey: Uint8Array) => Uint8Array);
-  readonly admission: Uint8Array;
+  /** Shown to a relay that is not open. */
+  readonly token: Token | undefined;
   readonly crypto: CryptoBackend;
   readonly timers: Timers;
   readonly WebSocket: new (url: string) => WebSocket;
@@ -152,6 +173,7 @@ export function openConnection(
   const aliasByQueue = new Map<string, number>();
   const queueByAlias = new Map<number, OwnQueue>();
   const reopening = new Set<() => void>();
+  const works = new Set<() => void>();
   let unacknowledged = 0;
   let acksHeld = 0;
   let cancelAcks: (() => void) | undefined;
@@ -184,6 +206,7 @@ export function openConnection(
     cancelCheck?.();
     cancelAcks?.();
     for (const cancel of reopening) cancel();
+    for (const stop of works) stop();
     socket.close(1000);
     events.ended(reason, retryAfterMs);
     const lost = [...inFlight.values(), ...waiting];
@@ -198,7 +221,9 @@ export function openConnection(
   }
 
   function receive(request: number, frame: HubFrame): void {
-    if (frame.type === "bye") return end("bye", frame.retryAfterMs);
+    if (frame.type === "bye") {
+      return end(frame.code === "unauthorised" ? "unauthorised" : "bye", frame.retryAfterMs);
+    }
     switch (phase) {
       case "opening":
         if (frame.type !== "hello") return end("broken");
@@ -211,7 +236,7 @@ export function openConnection(
         cancelConnecting();
         creditMessages = frame.creditMessages;
         measure();
-        events.online(frame.circuit);
+        events.online(frame.circuit, frame.admitted);
         return watch();
       case "online":
         return receiveOnline(request, frame);
@@ -223,7 +248,7 @@ export function openConnection(
 
   async function proveBoth(offered: Hello): Promise<void> {
     if (!(await verifyHubHello(offered, crypto))) return end("unproven");
-    if (isOver() || !events.proven(offered.relayKey)) return end("stopped");
+    if (isOver() || !events.proven(offered.relayKey, offered.door)) return end("stopped");
     hello = offered;
     const { nonce, relayKey } = offered;
     const { readerSecret } = options;
@@ -233,7 +258,10 @@ export function openConnection(
     if (isOver()) return;
     phase = "admitting";
     askedAt = timers.now();
-    transmit(0, { type: "auth", readerKey, signature, admission: options.admission });
+    const transcript = authTranscript(nonce, relayKey, readerKey);
+    const admission =
+      offered.door === "open" ? new Uint8Array() : showToken(options.token, transcript);
+    transmit(0, { type: "auth", readerKey, signature, admission });
   }
 
   function measure(): void {
@@ -248,6 +276,7 @@ export function openConnection(
       case "ok":
       case "error":
       case "queue":
+      case "work":
       case "queues":
       case "sender":
       case "bundle":
@@ -401,6 +430,47 @@ export function openConnection(
     }
   }
 
+  function makeQueue(
+    { queueId, firstUseHash, ttlHours }: Parameters<HubConnection["makeQueue"]>[0],
+    answered: Answered,
+    proof: Uint8Array = new Uint8Array(),
+  ): void {
+    const ttl = Math.min(ttlHours, hello?.ttlHoursMax ?? ttlHours);
+    const frame = { type: "queue-new", queueId, ttlHours: ttl, firstUseHash, proof } as const;
+    request(frame, (answer) => {
+      if (answer?.type === "queue") keepQueue(queueId, answer.alias);
+      // Asked for more after a proof: the relay does not keep to what it said.
+      if (answer?.type !== "work" || proof.length > 0 || hello === undefined) {
+        return answered(answer?.type === "work" ? undefined : answer);
+      }
+      work(workTranscript(hello.nonce, hello.relayKey, queueId), answer.bits, (found) => {
+        if (found === undefined) answered(undefined);
+        else makeQueue({ queueId, firstUseHash, ttlHours }, answered, found);
+      });
+    });
+  }
+
+  /** Looks in pieces between which everything else goes on; undefined once the connection is over. */
+  function work(
+    transcript: Uint8Array,
+    bits: number,
+    done: (proof: Uint8Array | undefined) => void,
+    from = 0,
+  ): void {
+    if (isOver()) return done(undefined);
+    const proof = findWork(transcript, bits, from, WORK_PIECE);
+    if (proof !== undefined) return done(proof);
+    const cancel = timers.after(0, () => {
+      works.delete(stop);
+      work(transcript, bits, done, from + WORK_PIECE);
+    });
+    const stop = (): void => {
+      cancel();
+      done(undefined);
+    };
+    works.add(stop);
+  }
+
   function withQueue(queueId: QueueId, use: (alias: number | undefined) => void): void {
     const known = aliasByQueue.get(bytesToHex(queueId));
     if (known !== undefined) return use(known);
@@ -480,20 +550,7 @@ export function openConnection(
   return {
     request,
     openQueues,
-    makeQueue: ({ queueId, firstUseHash, ttlHours }, answered) =>
-      request(
-        {
-          type: "queue-new",
-          queueId,
-          ttlHours: Math.min(ttlHours, hello?.ttlHoursMax ?? ttlHours),
-          firstUseHash,
-          proof: new Uint8Array(),
-        },
-        (answer) => {
-          if (answer?.type === "queue") keepQueue(queueId, answer.alias);
-          answered(answer);
-        },
-      ),
+    makeQueue,
     withQueue,
     forgetQueue(queueId) {
       const key = bytesToHex(queueId);
@@ -513,12 +570,21 @@ export function openConnection(
   };
 }
 
+function showToken(token: Token | undefined, transcript: Uint8Array): Uint8Array {
+  if (token === undefined) return new Uint8Array();
+  return encodeAdmission({
+    epoch: token.epoch,
+    tokenNonce: token.nonce,
+    authenticator: admissionAuthenticator(token.output, transcript),
+  });
+}
+
 /** Whether this kind of answer can answer this request; an error can answer any. */
 function fits(asked: HubFrame, answer: Answer): boolean {
   if (answer.type === "error") return true;
   switch (asked.type) {
     case "queue-new":
-      return answer.type === "queue";
+      return answer.type === "queue" || answer.type === "work";
     case "queue-open":
       return answer.type === "queues";
     case "send-open":

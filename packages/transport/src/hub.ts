@@ -6,8 +6,10 @@
  * Spec: wire/SPEC.md §9.
  */
 import { type CryptoBackend, type Entropy, sha256 } from "@sotto/crypto";
+import type { Token } from "@sotto/crypto/token";
 import {
   bytesToHex,
+  type Door,
   equalBytes,
   type ErrorCode,
   type HubFrame,
@@ -39,8 +41,14 @@ export interface HubOptions {
   readonly relayKey: Uint8Array | undefined;
   /** Ed25519 seed, 32 bytes: owns this installation's queues. A function: made of the relay's key. */
   readonly readerSecret: Uint8Array | ((relayKey: Uint8Array) => Uint8Array);
-  /** Proof of admission for a relay that asks for one. */
-  readonly admission?: Uint8Array;
+  /**
+   * Gets a token for a relay that lets in only whom it knows; asked once at a time, after a connection that was not
+   * let in. Undefined: there is none now; asked again with the next connection.
+   */
+  readonly admit?: (relay: {
+    readonly door: Exclude<Door, "open">;
+    readonly relayKey: Uint8Array;
+  }) => Promise<Token | undefined>;
   readonly crypto: CryptoBackend;
   readonly entropy: Entropy;
   readonly events: HubEvents;
@@ -78,6 +86,10 @@ export function createHub(options: HubOptions): Hub {
   /** Number of the latest connection: above the relay's own 64 bits in what a delivery is called here. */
   let connections = -1n;
   let roundTripMs: number | undefined;
+  let door: Door = "open";
+  /** To be shown with the next connection. */
+  let token: Token | undefined;
+  let isAsking = false;
   const parked = new Set<Parked>();
   let calls = 0;
   let callBytes = 0;
@@ -101,7 +113,7 @@ export function createHub(options: HubOptions): Hub {
         {
           url: options.url,
           readerSecret: options.readerSecret,
-          admission: options.admission ?? new Uint8Array(),
+          token,
           crypto: options.crypto,
           timers,
           WebSocket: options.WebSocket ?? WebSocket,
@@ -137,7 +149,8 @@ export function createHub(options: HubOptions): Hub {
 
   const isWanted = (queueId: QueueId): boolean => wanted.has(bytesToHex(queueId));
 
-  function proven(key: Uint8Array): boolean {
+  function proven(key: Uint8Array, asked: Door): boolean {
+    door = asked;
     if (relayKey === undefined) {
       relayKey = key;
       events.relayKey(key);
@@ -146,8 +159,10 @@ export function createHub(options: HubOptions): Hub {
     return offeredKey === undefined;
   }
 
-  function onOnline(offersCircuit: boolean): void {
+  function onOnline(offersCircuit: boolean, admitted: boolean): void {
     online = true;
+    token = undefined;
+    if (!admitted) askForToken();
     circuit = offersCircuit;
     onlineAt = timers.now();
     connection?.openQueues([...wanted.values()]);
@@ -155,8 +170,27 @@ export function createHub(options: HubOptions): Hub {
     for (const call of parked) if (connection !== undefined) call.run(connection);
   }
 
+  /** The connection stays meanwhile: what needs no admission goes on. */
+  function askForToken(): void {
+    if (isAsking || door === "open" || relayKey === undefined || options.admit === undefined)
+      return;
+    isAsking = true;
+    const answered = (got: Token | undefined): void => {
+      isAsking = false;
+      if (life !== "started") return;
+      token = got;
+      if (got !== undefined) connection?.end("closed");
+      if (connection === undefined) schedule(got === undefined ? pauseMs : 0);
+    };
+    options.admit({ door, relayKey }).then(answered, () => answered(undefined));
+  }
+
   function onEnded(reason: EndReason, retryAfterMs: number): void {
     const wasOnline = online;
+    if (reason === "unauthorised") {
+      token = undefined;
+      askForToken();
+    }
     connection = undefined;
     online = false;
     circuit = false;
@@ -165,7 +199,8 @@ export function createHub(options: HubOptions): Hub {
     if (wasOnline && timers.now() - onlineAt >= STABLE_MS) pauseMs = BACKOFF_BASE_MS;
     pauseMs = nextPauseMs(pauseMs, entropy);
     notBefore = timers.now() + askedPauseMs(retryAfterMs, entropy);
-    schedule(pauseMs);
+    // Without a token the next connection would be turned away like this one.
+    if (reason !== "unauthorised" || !isAsking) schedule(pauseMs);
     setState(hints.isOnline() ? (wasOnline ? "connecting" : "no-relay") : "offline");
   }
 

@@ -5,6 +5,7 @@ import type { Hub, SendTarget } from "@sotto/transport";
 import { asLinkId, bytesToHex, type QueueId } from "@sotto/wire";
 import { type Relay, startRelay } from "sotto-relay";
 import { afterEach, expect, it, vi } from "vitest";
+import { WebSocket as ServerSocket } from "ws";
 import {
   blob,
   entropy,
@@ -50,6 +51,14 @@ async function queueOf(owner: Hub): Promise<{ id: QueueId; firstUse: Uint8Array;
   if (!made.ok) throw new Error(made.reason);
   return { id, firstUse, to: { sendId: made.sendId, sendSecret: entropy(32), firstUse } };
 }
+
+/** As a proxy says of a client that is not on this machine: a place with one share. */
+class Elsewhere extends ServerSocket {
+  constructor(url: string) {
+    super(url, { headers: { "x-forwarded-for": "192.0.2.9" } });
+  }
+}
+const asElsewhere = Elsewhere as unknown as typeof WebSocket;
 
 const acking = {
   onDeliver: (hub: Hub, { queueId, sequence }: { queueId: QueueId; sequence: bigint }) =>
@@ -197,3 +206,17 @@ it("loses nothing of 1,000 messages and keeps their order while the relay is kil
   expect(killAt).toEqual([]);
   expect(lost).toBeGreaterThan(0);
 }, 90_000);
+
+it("works for a queue where its place has used up its own, while everything else goes on", async () => {
+  const relay = await realRelay({ queueBurst: 1, workQueues: 1, trustProxy: true });
+  const owner = await client(relay.port, { ...acking, WebSocket: asElsewhere });
+  const sender = await client(relay.port);
+  const first = await queueOf(owner.hub);
+  const second = queueOf(owner.hub);
+  expect(await sender.hub.append(first.to, envelopeId(), blob(1))).toBe("ok");
+  await until(() => owner.deliveries.length === 1);
+  expect((await second).id).toBeDefined();
+  expect(relay.counters()).toMatchObject({ "told-work": 1 });
+  const beyond = { queueId: queueId(), firstUse: entropy(16), ttlHours: 1 };
+  expect(await owner.hub.makeQueue(beyond)).toEqual({ ok: false, reason: "quota" });
+});

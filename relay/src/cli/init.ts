@@ -1,4 +1,4 @@
-/** `sotto-relay init`: six questions, then a folder that a machine can be set up from. */
+/** `sotto-relay init`: seven questions, then a folder that a machine can be set up from. */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -85,7 +85,10 @@ async function ask(): Promise<Answers> {
       "no",
       toYes,
     );
-    return { domain, email, way, people, storeGiB, turn };
+    const door = await question(next, "Who may use it, open, invite or oidc", "open", (text) =>
+      KEYS.door.parse(text),
+    );
+    return { domain, email, way, people, storeGiB, turn, door };
   } finally {
     lines.close();
   }

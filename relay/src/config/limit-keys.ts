@@ -15,6 +15,7 @@ import {
   QUEUES_PER_READER_MAX,
   SCARCE_QUEUE_BURST,
   TTL_HOURS_MAX,
+  WORK_QUEUES_MAX,
 } from "../core/limits.ts";
 import { CIRCUIT_CONNECTIONS_MAX, RESERVATIONS_MAX } from "../node/circuit-limits.ts";
 import {
@@ -140,6 +141,13 @@ export const LIMIT_KEYS = {
     SCARCE_QUEUE_BURST,
     "The same while more than four fifths of max_queues are there.",
   ),
+  workQueues: limit("work_queues", {
+    unit: "number",
+    fallback: WORK_QUEUES_MAX,
+    sentence:
+      "Queues that places which used up theirs may make for a proof of work, all together; one a minute comes back. 0: none.",
+    parse: (text) => (text === "0" ? 0 : toCount(text)),
+  }),
   queuesPerMinute: count(
     "queues_per_minute",
     QUEUES_PER_MINUTE,

@@ -3,9 +3,10 @@
  * Owns: which frame is allowed when. Leaves to exchange.ts: queues and durability; to node/: sockets.
  * Spec: SPEC.md §1, §3.
  */
-import { sendAuthenticator, signHubHello, verifyHubAuth } from "@sotto/crypto";
+import { provesWork, sendAuthenticator, signHubHello, verifyHubAuth } from "@sotto/crypto";
 import {
   asEnvelopeId,
+  bytesToHex,
   decodeFrame,
   encodeFrame,
   equalBytes,
@@ -13,7 +14,9 @@ import {
   type HubFrame,
   type HubFrameType,
   type IceServers,
+  type QueueId,
   sendTranscript,
+  workTranscript,
 } from "@sotto/wire";
 import { type Allowance, createAllowance } from "./allowance.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
@@ -36,10 +39,12 @@ import {
   SENDERS_PER_CONNECTION_MAX,
   TURN_BURST,
   TURN_INTERVAL_MS,
+  WORKS_PER_CONNECTION_MAX,
 } from "./limits.ts";
 import { MAIL_LIMITS, type MailLimits, type Message, messageAt, messageFrom } from "./mailbox.ts";
 import type { Counter, RelayEnv } from "./ports.ts";
 import { createTokenBucket, type TokenBucket } from "./token-bucket.ts";
+import type { WorkPrice } from "./work.ts";
 
 export interface RelayIdentity {
   /** Ed25519 seed and public key, 32 bytes each. */
@@ -55,6 +60,8 @@ export interface ConnectionOptions {
   readonly circuit: boolean;
   /** What HELLO says of the queues; the exchange keeps to the same. */
   readonly mailLimits?: MailLimits | undefined;
+  /** What a queue costs whose place has none left; undefined: it has to wait. */
+  readonly workPrice?: WorkPrice | undefined;
   /** From the open socket to a valid AUTH; AUTH_MS unless given. */
   readonly authMs?: number | undefined;
   /** STUN and TURN servers with a fresh credential; undefined: this relay names none. */
@@ -141,6 +148,8 @@ export function createConnection(
   const ready = new Set<Subscription>();
   /** Own queues without a sender that nobody can know of yet: cleared once this client writes to somebody. */
   const unknown = new Set<Queue>();
+  /** What each queue was said to cost, by its id; infinite: it was paid. */
+  const works = new Map<string, number>();
   const bundleGets = createTokenBucket(BUNDLE_GET_BURST, BUNDLE_GET_INTERVAL_MS);
   const turns = createTokenBucket(TURN_BURST, TURN_INTERVAL_MS);
   const cancelAuth = env.after(options.authMs ?? AUTH_MS, () => bye("unauthorised", 0));
@@ -319,11 +328,11 @@ export function createConnection(
   async function makeQueue(request: number, frame: Frame<"queue-new">): Promise<void> {
     const { queueNews, scarceQueueNews } = allowance();
     // Counted also while there are plenty, so that nobody has a fresh burst left for when there are few.
-    const scarceMs = scarceQueueNews.waitMs(env.now());
-    if (exchange.isScarce() && scarceMs > 0) return refuse(request, "limit", scarceMs);
-    const waitMs = queueNews.take(env.now());
-    if (waitMs > 0) return refuse(request, "limit", waitMs);
-    scarceQueueNews.spend(env.now(), 1);
+    const scarceMs = exchange.isScarce() ? scarceQueueNews.waitMs(env.now()) : 0;
+    const waitMs = scarceMs > 0 ? scarceMs : queueNews.take(env.now());
+    if (waitMs > 0) {
+      if (!hasWorked(frame)) return askForWork(request, frame.queueId, waitMs);
+    } else scarceQueueNews.spend(env.now(), 1);
     const made = await exchange.create(readerKey, frame);
     if (isOver()) return;
     if (!made.ok) return answer(request, made.reason);
@@ -331,6 +340,30 @@ export function createConnection(
     if (subscription === undefined) return refuse(request, "gone");
     send(request, { type: "queue", alias: subscription.alias, sendId: made.sendId });
     pump();
+  }
+
+  /** The price it was told counts, not what it is by now; one proof makes one queue, also when that is closed again. */
+  function hasWorked({ queueId, proof }: Frame<"queue-new">): boolean {
+    const id = bytesToHex(queueId);
+    const bits = works.get(id);
+    if (bits === undefined || proof.length === 0) return false;
+    const transcript = workTranscript(nonce, identity.publicKey, queueId);
+    if (!provesWork(transcript, proof, bits)) return false;
+    works.set(id, Number.POSITIVE_INFINITY);
+    options.workPrice?.sold(env.now());
+    return true;
+  }
+
+  function askForWork(request: number, queueId: QueueId, waitMs: number): void {
+    const id = bytesToHex(queueId);
+    const bits = options.workPrice?.bits(env.now());
+    const isOver = bits === undefined || (!works.has(id) && works.size >= WORKS_PER_CONNECTION_MAX);
+    if (isOver || works.get(id) === Number.POSITIVE_INFINITY) {
+      return refuse(request, "limit", waitMs);
+    }
+    env.count("told-work");
+    works.set(id, bits);
+    send(request, { type: "work", bits });
   }
 
   function openQueues(request: number, frame: Frame<"queue-open">): void {

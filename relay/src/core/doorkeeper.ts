@@ -2,10 +2,10 @@
  * Who may make queues here: whoever showed a blind token lately, and on an open relay everybody.
  * Owns: epochs of the issuer's key, what a token admits to and for how long. Leaves to node/: where it is kept, who
  * gets tokens. Knows readers by a hash and a day, and nothing of how they came by their token.
- * Spec: SPEC.md §8.
+ * Spec: SPEC.md §9.
  */
 import { admissionAuthenticator, sha256 } from "@sotto/crypto";
-import { deriveIssuer, type Issuer, tokenOutput } from "@sotto/crypto/token";
+import { deriveIssuer, type Issuer, tokenOutput } from "@sotto/crypto/issuer";
 import { authTranscript, decodeAdmission, type Door, equalBytes } from "@sotto/wire";
 import { ADMISSION_ROUND_DAYS, DAY_MS, TOKEN_EPOCH_DAYS, TOKEN_EPOCHS_GOOD } from "./limits.ts";
 

@@ -8,3 +8,4 @@ export * from "./limits.ts";
 export * from "./mailbox.ts";
 export * from "./memory-store.ts";
 export * from "./ports.ts";
+export * from "./work.ts";

@@ -80,6 +80,16 @@ export const APPEND_BYTES_PENDING_MAX = 4_194_304;
 export const QUEUE_NEW_BURST = 512;
 export const QUEUE_NEW_INTERVAL_MS = 60_000;
 export const SCARCE_QUEUE_BURST = 10;
+/**
+ * Queues that all places together may make by work, beyond their own: as many as one more place. More would give whoever
+ * has a fast machine and one address what many addresses are needed for.
+ */
+export const WORK_QUEUES_MAX = 512;
+export const WORK_QUEUE_INTERVAL_MS = 60_000;
+/** 2^18 hashes: most of a second in a browser. */
+export const WORK_BITS_MIN = 18;
+/** Queues that one connection may ask the price of. */
+export const WORKS_PER_CONNECTION_MAX = 64;
 /** New connections: 50 at once, then 20 per second. */
 export const CONNECT_BURST = 50;
 export const CONNECT_INTERVAL_MS = 50;

@@ -118,6 +118,8 @@ export const COUNTERS = [
   "told-limit",
   "told-later",
   "told-full",
+  // Of a queue: only for work.
+  "told-work",
   // Sockets that were closed because there were too many: of one place, or of all.
   "turned-away",
 ] as const;

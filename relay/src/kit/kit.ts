@@ -1,7 +1,8 @@
 /**
- * The files of a deployment from six answers. What stands in relay/deploy/ is this for chat.example.com.
+ * The files of a deployment from seven answers. What stands in relay/deploy/ is this for chat.example.com.
  * Spec: OPERATING.md.
  */
+import type { Door } from "@sotto/wire";
 import { alerts, dashboard } from "./dashboard.ts";
 import { sizeFor } from "./size.ts";
 
@@ -14,6 +15,7 @@ export interface Answers {
   /** Room for mail. */
   readonly storeGiB: number;
   readonly turn: boolean;
+  readonly door: Door;
 }
 
 export interface KitFile {
@@ -41,7 +43,7 @@ export function makeKit(answers: Answers, turnSecret: string): ReadonlyMap<strin
   return files;
 }
 
-function settings({ domain, way, people, storeGiB, turn }: Answers): string {
+function settings({ domain, way, people, storeGiB, turn, door }: Answers): string {
   const { connections, queues } = sizeFor(people);
   const inContainer = way === "compose";
   return `# sotto-relay config --explain <name> says what each line means.
@@ -60,7 +62,7 @@ format = "json"
 max_bytes = "${storeGiB}G"
 max_connections = ${connections}
 max_queues = ${queues}
-`;
+${DOOR_LINES[door]}`;
 }
 
 const turnSettings = (domain: string): string => `[turn]
@@ -72,6 +74,18 @@ urls = "stun:${domain}:${TURN_PORT},turn:${domain}:${TURN_PORT}?transport=udp,tu
 const stunSettings = (): string => `[turn]
 stun_port = ${TURN_PORT} # UDP: tells people the address that they are seen at
 `;
+
+const DOOR_LINES: Readonly<Record<Door, string>> = {
+  open: "",
+  invite: '\n[admission] # `sotto-relay invite` with this --config makes a code\ndoor = "invite"\n',
+  oidc: `
+[admission] # what the organisation's sign-in says
+door = "oidc"
+issuer = "https://id.example.com"
+audience = "sotto"
+jwks = "https://id.example.com/jwks.json"
+`,
+};
 
 const caddyfile = ({ domain, email, way }: Answers): string => `{
 	email ${email}

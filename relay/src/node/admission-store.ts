@@ -2,7 +2,7 @@
  * Codes, spent tokens and admitted readers, in a file of their own beside the mail's.
  * Every table is sorted by a hash, so that the order of rows does not say who came when; which code or subject a
  * reader's token was got with is nowhere. Other processes may add codes while the relay runs.
- * Spec: SPEC.md §8.
+ * Spec: SPEC.md §9.
  */
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";

@@ -3,12 +3,13 @@
  * Owns: what a request must hold, how many tokens a code or a subject gets. Leaves to doorkeeper.ts: what tokens are
  * worth. Neither side of this keeps who got one: of a subject there is a keyed hash and a number, in memory, until
  * midnight; of a code there are its uses left.
- * Spec: SPEC.md §8.
+ * Spec: SPEC.md §9.
  */
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CryptoBackend, Entropy } from "@sotto/crypto";
-import { evaluateTokens, signIssuerKey, TOKENS_PER_ISSUE_MAX } from "@sotto/crypto/token";
+import { evaluateTokens, signIssuerKey } from "@sotto/crypto/issuer";
+import { TOKENS_PER_ISSUE_MAX } from "@sotto/crypto/token";
 import type { AdmissionStore, Doorkeeper } from "../core/doorkeeper.ts";
 import { hashOfCode } from "../core/invite-code.ts";
 import {

@@ -1,7 +1,7 @@
 /**
  * Whether a JWT is one of the organisation's: its issuer's signature, for this relay, now.
  * Loaded only by a relay whose door is "oidc".
- * Spec: SPEC.md §8.
+ * Spec: SPEC.md §9.
  */
 import { readFileSync, statSync } from "node:fs";
 import {

@@ -1,6 +1,6 @@
 /**
  * The door of a relay, put together from its settings. An open one has neither a file nor `jose` loaded.
- * Spec: SPEC.md §8.
+ * Spec: SPEC.md §9.
  */
 import { join } from "node:path";
 import { existsSync } from "node:fs";
