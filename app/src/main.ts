@@ -8,6 +8,9 @@ import { profileOf } from "./route.ts";
 import { registerServiceWorker } from "./register-service-worker.ts";
 import { startFailureOf } from "./failures.ts";
 
+// Behind the "#" it is part of no request; it leaves the address bar at once.
+const code = /^#code=([\w-]{1,64})$/.exec(location.hash)?.[1];
+if (code !== undefined) history.replaceState(null, "", location.pathname + location.search);
 const profile = profileOf(new URL(location.href));
 document.documentElement.lang = locale();
 if (profile !== undefined) document.documentElement.dataset["tint"] = profile;
@@ -26,6 +29,7 @@ async function start(screen: HTMLElementTagNameMap["sotto-app"]): Promise<void> 
     const messenger = await openMessenger({
       name,
       relayUrl: location.origin,
+      admit: async (asked) => (await import("./admission-sheet.ts")).admit(asked, code),
       ...(profile === undefined ? {} : { profile }),
     });
     screen.messenger = messenger;

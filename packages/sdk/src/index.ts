@@ -4,7 +4,7 @@ export { createLive, type LiveSource, selectLive } from "./live.ts";
 export { INVITE_LIFETIME_MS } from "./leader.ts";
 export * from "./messenger.ts";
 export type { CryptoReport } from "@sotto/engines";
-export { openMessenger, type OpenMessengerOptions } from "./open-messenger.ts";
+export { type AdmissionAsked, openMessenger, type OpenMessengerOptions } from "./open-messenger.ts";
 export {
   createBroadcastPort,
   createWebLock,

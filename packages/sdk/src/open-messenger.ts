@@ -1,10 +1,11 @@
 /** A messenger with the platform's own parts: Dexie, Web Locks, the page's relay, WebRTC when there is any. */
+import type { CryptoBackend } from "@sotto/crypto";
 import { chooseBackend } from "@sotto/engines";
 import { platformEngines } from "@sotto/engines/platform";
 import type { Entropy, Store } from "@sotto/protocol";
 import { openDexieStore, StorageError } from "@sotto/storage";
 import { createMemoryStore } from "@sotto/storage/memory";
-import { createHub, realTimers, RELAYS_MAX } from "@sotto/transport";
+import { createHub, type HubOptions, realTimers, RELAYS_MAX } from "@sotto/transport";
 import { HUB_PATH, isRelayUrl } from "@sotto/wire";
 import { createMessenger } from "./create-messenger.ts";
 import { type Messenger, MessengerError, type StorageState } from "./messenger.ts";
@@ -29,9 +30,23 @@ export interface OpenMessengerOptions {
   readonly profile?: string;
   /** Keep nothing on disk; everything is forgotten on close. The default where there is no IndexedDB. */
   readonly memory?: boolean;
+  /**
+   * For a relay that asks who comes: the invite code (door "invite") or the JWT of a sign-in (door "oidc"), asked for
+   * until one is taken; undefined or a rejection: not now. `problem`: why the one before was not taken.
+   */
+  readonly admit?: (asked: AdmissionAsked) => Promise<string | undefined>;
   /** False: only ever through the relay. */
   readonly direct?: boolean;
 }
+
+export interface AdmissionAsked {
+  readonly door: "invite" | "oidc";
+  /** refused: wrong, used up or too old. limit: no more of this person today. later: no answer. */
+  readonly problem?: "refused" | "limit" | "later";
+}
+
+/** Credentials tried with one connection; whoever has no good one by then waits for the next. */
+const ADMIT_TRIES_MAX = 10;
 
 /** Works in browsers and in Node (there in memory and through the relay). */
 export async function openMessenger(options: OpenMessengerOptions): Promise<Messenger> {
@@ -67,6 +82,10 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
         crypto: backend,
         entropy,
         events,
+        // At other relays it writes to their members, which takes no admission, or has none.
+        ...(options.admit === undefined || url !== relayUrl
+          ? {}
+          : { admit: admitter(relayUrl, options.admit, backend) }),
       }),
     loadDirect:
       options.direct === false || typeof RTCPeerConnection === "undefined"
@@ -76,6 +95,27 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
             return createDirect({ ...home, events, rtcConfiguration });
           },
   });
+}
+
+/** What it needs is loaded only where a relay asks. */
+function admitter(
+  relayUrl: string,
+  admit: NonNullable<OpenMessengerOptions["admit"]>,
+  crypto: CryptoBackend,
+): NonNullable<HubOptions["admit"]> {
+  return async ({ door, relayKey }) => {
+    let asked: AdmissionAsked = { door };
+    for (let tries = 0; tries < ADMIT_TRIES_MAX; tries++) {
+      const text = await admit(asked);
+      if (text === undefined) return undefined;
+      const { fetchToken } = await import("@sotto/transport/admission");
+      const credential = door === "invite" ? { code: text } : { token: text };
+      const answer = await fetchToken({ relayUrl, relayKey, credential, crypto, entropy });
+      if (answer.ok) return answer.token;
+      asked = { door, problem: answer.reason };
+    }
+    return undefined;
+  };
 }
 
 const entropy: Entropy = (length) => crypto.getRandomValues(new Uint8Array(length));
