@@ -111,17 +111,24 @@ export function createAdmission(options: AdmissionOptions): Admission {
     return true;
   }
 
-  async function decide(body: Buffer): Promise<Record<string, unknown> | Refusal> {
+  async function decide(
+    body: Buffer,
+    refused: () => void,
+  ): Promise<Record<string, unknown> | Refusal> {
     const asked = readAsked(body);
     if (asked === undefined) return "malformed";
     const name = createHash("sha256").update(body).digest("base64");
     // Asked again word for word: the answer was lost, and the code must not be lost with it.
-    const take = answered.has(name) ? isTaken : await findTaker(asked);
+    const isRepeated = answered.has(name);
+    // It costs the code nothing and the relay as much as before, so its place pays as for a false one.
+    if (isRepeated) refused();
+    const take = isRepeated ? isTaken : await findTaker(asked);
     if (typeof take === "string") return take;
+    // Before the work: 32 elements cost as much as hundreds of signatures.
+    if (!take()) return "limit";
     const { epoch, ...issuer } = doorkeeper.issuer();
     const evaluation = evaluateTokens(issuer, asked.blinded, entropy);
     if (evaluation === undefined) return "malformed";
-    if (!take()) return "limit";
     for (const oldest of answered) {
       if (answered.size < ANSWERED_MAX) break;
       answered.delete(oldest);
@@ -157,7 +164,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       if (doorkeeper.door === "open") return answer(404, { error: "open" });
       if (request.method !== "POST") return answer(405, { error: "malformed" });
       const body = await readBody(request);
-      const decided = body === undefined ? "too-large" : await decide(body);
+      const decided = body === undefined ? "too-large" : await decide(body, refused);
       if (typeof decided !== "string") return answer(200, decided);
       if (decided === "unauthorised") refused();
       // What is left of a body that is too long is not read.
