@@ -10,8 +10,11 @@ export default defineConfig({
   resolve: {
     conditions: ["@sotto/source", "module", "browser", "production"],
     alias: {
+      "@libp2p/logger": file("build/no-logs.ts"),
       "@multiformats/dns": file("build/no-dns.ts"),
       "@noble/curves/secp256k1.js": file("build/no-secp256k1.ts"),
+      // Its own entry leads to the build for browsers of ten years ago, as one script.
+      dexie: "dexie/dist/modern/dexie.mjs",
     },
   },
   plugins: [flatTemplates(), strictDelivery()],
