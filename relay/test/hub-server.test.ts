@@ -335,16 +335,16 @@ describe("how many from where", () => {
     };
     const made = (count: number): string[] => Array.from({ length: count }, () => "queue");
     expect(await makeAll("2001:db8:1:2::1", QUEUE_NEW_BURST)).toEqual(made(QUEUE_NEW_BURST));
-    expect(await makeAll("2001:db8:1:2:ffff::2", 1)).toEqual(["limit"]);
+    expect(await makeAll("2001:db8:1:2:ffff::2", 1)).toEqual(["work"]);
     expect(await makeAll("2001:db8:1:3::1", 1)).toEqual(["queue"]);
     expect(await makeAll("192.0.2.7", QUEUE_NEW_BURST)).toEqual(made(QUEUE_NEW_BURST));
-    expect(await makeAll("192.0.2.7", 1)).toEqual(["limit"]);
+    expect(await makeAll("192.0.2.7", 1)).toEqual(["work"]);
     expect(await makeAll("192.0.2.8", 1)).toEqual(["queue"]);
     // This machine is counted too, as so many places.
     for (let share = 0; share < LOOPBACK_SHARES; share++) {
       expect(await makeAll("127.0.0.1", QUEUE_NEW_BURST)).toEqual(made(QUEUE_NEW_BURST));
     }
-    expect(await makeAll("::1", 1)).toEqual(["limit"]);
+    expect(await makeAll("::1", 1)).toEqual(["work"]);
   });
 
   test("so many from one address, so many from one network", () => {

@@ -98,7 +98,9 @@ const OPENERS: Readonly<Record<string, readonly KindName[] | string>> = {
   decodeDirectFrame:
     "carries an envelope over a link that is authenticated itself, and proves nothing",
   decodeAddress: "inside an offer or a content",
+  decodeAddresses: "inside an offer",
   readAddress: "inside an offer or a content",
+  readAddresses: "inside an offer or a content",
   decodeWith: "what decoders are made of",
 };
 

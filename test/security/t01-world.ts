@@ -60,7 +60,7 @@ import {
   verifyHubAuth,
   verifyHubHello,
 } from "@sotto/crypto";
-import { signIssuerKey } from "@sotto/crypto/issuer";
+import { deriveIssuer, signIssuerKey, tokenOutput } from "@sotto/crypto/issuer";
 import { verifyIssuerKey } from "@sotto/crypto/token";
 import { readRecoveryPhrase, recoveryWords } from "@sotto/crypto/recovery";
 import {
@@ -227,14 +227,17 @@ export async function makeWorld(crypto: CryptoBackend) {
     shared,
     sendTranscript(hubFields.nonce, publicKey, asSendId(env.entropy(24)), alice.cert.dhKey),
   );
-  const admissionProof = admissionAuthenticator(
-    dhSecret,
-    authTranscript(hubFields.nonce, publicKey, publicKey),
-  );
+  /** What a relay makes of a token's epoch and nonce. */
+  const admissionProof = (epoch: number, nonce: Uint8Array): Uint8Array =>
+    admissionAuthenticator(
+      tokenOutput(deriveIssuer(seed, epoch), nonce),
+      authTranscript(hubFields.nonce, publicKey, publicKey),
+    );
+  const tokenNonce = env.entropy(32);
   const admission = encodeAdmission({
     epoch: 1,
-    tokenNonce: env.entropy(32),
-    authenticator: admissionProof,
+    tokenNonce,
+    authenticator: admissionProof(1, tokenNonce),
   });
   const workBytes = workTranscript(hubFields.nonce, publicKey, asQueueId(env.entropy(24)));
   const work = findWork(workBytes, WORK_BITS, 0, 1_000_000) ?? new Uint8Array(8);
@@ -435,7 +438,9 @@ export async function makeWorld(crypto: CryptoBackend) {
       head: 1,
       opens(bytes) {
         const read = decodeAdmission(bytes);
-        return read.ok && equalBytes(read.value.authenticator, admissionProof);
+        if (!read.ok) return false;
+        const { epoch, tokenNonce: nonce, authenticator } = read.value;
+        return equalBytes(authenticator, admissionProof(epoch, nonce));
       },
     },
     work: {

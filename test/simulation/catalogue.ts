@@ -638,7 +638,7 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: EXCHANGE,
-        from: "return queue !== undefined && equalBytes(queue.readerKey, readerKey) ? queue : undefined;",
+        from: "return queue !== undefined && isReader(queue, readerKey) ? queue : undefined;",
         to: "return readerKey.length > 0 ? queue : undefined;",
       },
     ],
@@ -674,7 +674,7 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: EXCHANGE,
-        from: "remove(queue.mailbox, message, false);\n    forgetSize(message);",
+        from: "remove(queue.mailbox, message, false);\n    countMessage(queue, message, -1);",
         to: "remove(queue.mailbox, message, false);",
       },
     ],

@@ -25,6 +25,7 @@ import {
   step,
   type Stepped,
   isSameMessage,
+  type MessageId,
 } from "@sotto/protocol";
 import { asSendId, bytesToHex, EnvelopeType, hexToBytes, type QueueAddress } from "@sotto/wire";
 import type { Decisions } from "./decisions.ts";
@@ -212,7 +213,7 @@ export function createClient(options: ClientOptions): Client {
       : {}),
   });
 
-  function commit(stepped: Stepped): "ok" | "known" | "taken" | "full" {
+  function commit(stepped: Stepped): "ok" | "known" | "full" | readonly MessageId[] {
     const effect = stepped.effects.find((one) => one.kind === "commit");
     if (effect === undefined) return "ok";
     if (client.diskFull) {
@@ -228,10 +229,14 @@ export function createClient(options: ClientOptions): Client {
     const outbox = disk.outbox.get(id) ?? new Map<string, OutboxRow>();
     const messages = disk.messages.get(id) ?? new Map<string, MessageRow>();
     const overwrites = bug === "no-dedupe" || bug === "overwrite-known";
+    const taken: MessageId[] = [];
     for (const row of overwrites ? [] : change.addMessages) {
       const before = messages.get(row.id);
-      if (before !== undefined) return isSameMessage(before, row) ? "known" : "taken";
+      if (before === undefined) continue;
+      if (isSameMessage(before, row)) return "known";
+      taken.push(row.id);
     }
+    if (taken.length > 0) return taken;
     oracle.committed(client, change);
     if (bug === "lazy-disk") {
       const [oldOutbox, oldMessages] = [new Map(outbox), new Map(messages)];
@@ -336,9 +341,9 @@ export function createClient(options: ClientOptions): Client {
     for (const effect of stepped.effects) if (effect.kind === early) execute(entry, effect);
     boundary("before the commit");
     let committed = commit(stepped);
-    if (committed === "taken") {
+    if (typeof committed !== "string") {
       trace(`${name}/${entry.id} has another message of that id`);
-      stepped = await stepOf(entry, asTaken(input));
+      stepped = await stepOf(entry, asTaken(input, committed));
       committed = commit(stepped);
     }
     if (committed === "known") {

@@ -165,7 +165,8 @@ export function createForger(options: ForgerOptions): Forger {
     if (there.length === 0) return undefined;
     return encodeContent({
       kind: "text",
-      id: asContentId(hexToBytes(how.pick(there).id)!),
+      // The id it was said under, whatever it is shown under.
+      id: asContentId(hexToBytes(how.pick(there).order.slice(-2 * CONTENT_ID_BYTES))!),
       time: { ms: Math.floor(client.now()), counter: 0 },
       text: `${MARKER} ${FORGED}`,
     });

@@ -63,8 +63,8 @@ export interface Draft {
   outbox: readonly OutboxRow[];
   /** The store has the message that this input brings: see `asKnown`. */
   readonly known: boolean;
-  /** The store has a message of that id by somebody else: see `asTaken`. */
-  readonly taken: boolean;
+  /** Of these ids the store has messages by somebody else: see `asTaken`. */
+  readonly taken: ReadonlySet<MessageId>;
   readonly addMessages: Map<string, MessageRow>;
   readonly putMessages: Map<string, MessageRow>;
   readonly putOutbox: Map<string, OutboxRow>;
@@ -233,7 +233,7 @@ export const isSameMessage = (a: MessageRow, b: MessageRow): boolean =>
 
 /** A new row. Whatever comes from outside is only ever added: nothing may write over what is shown. */
 export function addMessage(draft: Draft, said: MessageRow): void {
-  const row = draft.taken ? { ...said, id: idBeside(said) } : said;
+  const row = draft.taken.has(said.id) ? { ...said, id: idBeside(said) } : said;
   draft.addMessages.set(row.id, row);
   draft.dirty = true;
   const { last } = draft.conversation;

@@ -39,7 +39,7 @@ import {
   sendReceipts,
 } from "./outbox.ts";
 import { onPost, spread, startFromPost } from "./pairs.ts";
-import type { Env, Slice } from "./ports.ts";
+import type { Env, MessageId, Slice } from "./ports.ts";
 import {
   beginEcho,
   contactWakeAt,
@@ -76,13 +76,13 @@ export function asKnown(input: Input): Input {
   }
 }
 
-/** The same for `taken`: what this input brings is shown beside the message that has its id. */
-export function asTaken(input: Input): Input {
+/** The same for `taken`: what this input brings under one of these ids is shown beside the message that has it. */
+export function asTaken(input: Input, taken: readonly MessageId[]): Input {
   switch (input.kind) {
     case "frame":
     case "post":
     case "answer-change":
-      return { ...input, taken: true };
+      return { ...input, taken };
     default:
       // Nobody can have used the id of an own text before it was written.
       return asKnown(input);
@@ -146,12 +146,15 @@ function begin(slice: Slice, input: Input, env: Env): Draft | undefined {
     input.kind === "start-group" ||
     input.kind === "start-post";
   if (slice.conversation !== undefined) {
-    const stored = { known: "known" in input, taken: "taken" in input };
+    const stored = { known: "known" in input, taken: new Set("taken" in input ? input.taken : []) };
     return isStart ? undefined : createDraft(slice, slice.conversation, env, stored);
   }
   if (!isStart) return undefined;
   const conversation = newConversation(input.id, { state: "notes" }, env.now);
-  const draft = createDraft(slice, conversation, env, { known: false, taken: false });
+  const draft = createDraft(slice, conversation, env, {
+    known: false,
+    taken: new Set<MessageId>(),
+  });
   draft.dirty = true;
   return draft;
 }

@@ -511,9 +511,10 @@ export type CommitResult =
   | { readonly ok: true }
   /**
    * conflict: another writer was faster; load again. known: there is that message (`isSameMessage`); step again with
-   * `asKnown`. taken: there is one of that id by somebody else; step again with `asTaken`. full: the disk or quota is full. closed: the store is gone.
+   * `asKnown`. taken: of these ids there are messages by somebody else; step again with `asTaken`. full: the disk or quota is full. closed: the store is gone.
    */
-  | { readonly ok: false; readonly reason: "conflict" | "known" | "taken" | "full" | "closed" };
+  | { readonly ok: false; readonly reason: "conflict" | "known" | "full" | "closed" }
+  | { readonly ok: false; readonly reason: "taken"; readonly ids: readonly MessageId[] };
 
 export interface MessagePage {
   /** Ascending by `order`. */

@@ -1,6 +1,15 @@
 /** The engine's vocabulary: what can happen to a conversation, and what the shell must then do. Spec: SPEC.md §3. */
 import type { GroupRole, Invite, QueueAddress } from "@sotto/wire";
-import type { Change, ConversationId, DeviceName, Instant, Path, PostRow, Slice } from "./ports.ts";
+import type {
+  Change,
+  ConversationId,
+  DeviceName,
+  Instant,
+  MessageId,
+  Path,
+  PostRow,
+  Slice,
+} from "./ports.ts";
 
 /** Where a blob came from; the acknowledgement goes back the same way. */
 export type Source =
@@ -43,7 +52,7 @@ export type Input =
       /** Made by `asKnown`. */
       readonly known?: true;
       /** Made by `asTaken`. */
-      readonly taken?: true;
+      readonly taken?: readonly MessageId[];
     }
   /**
    * Relays have made this conversation's queue: all of them of which that is known now, ordered by preference; at most
@@ -82,7 +91,7 @@ export type Input =
       /** Made by `asKnown`. */
       readonly known?: true;
       /** Made by `asTaken`. */
-      readonly taken?: true;
+      readonly taken?: readonly MessageId[];
     }
   /** A sealed unit for this conversation. */
   | {
@@ -92,7 +101,7 @@ export type Input =
       /** Made by `asKnown`. */
       readonly known?: true;
       /** Made by `asTaken`. */
-      readonly taken?: true;
+      readonly taken?: readonly MessageId[];
     }
   /** What became of a `transmit` effect. */
   | {

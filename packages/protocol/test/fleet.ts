@@ -321,7 +321,7 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
       for (const row of added) {
         const stored = machine.messages.get(`${id}/${row.id}`);
         if (stored === undefined) continue;
-        const told = isSameMessage(stored, row) ? asKnown(input) : asTaken(input);
+        const told = isSameMessage(stored, row) ? asKnown(input) : asTaken(input, [row.id]);
         stepped = await step(before, told, env());
       }
       if (stepped.slice.conversation === undefined) {

@@ -28,6 +28,7 @@ import {
   type Side,
 } from "./fixture.ts";
 
+const MERGED_MS_MAX = 2 ** 46;
 const TIME_MS_MAX = 2 ** 47;
 
 /** A content as a modified client of `from` might seal it. Advances nothing in `from`'s store. */
@@ -282,9 +283,9 @@ describe("a message that is stored", () => {
 describe("the newest message, for the list", () => {
   it("is not later than it was received, whatever the clock of its author says", async () => {
     const { alice, bob } = await paired();
-    await deliver(bob, await sealed(alice, encodeContent(textAt(TIME_MS_MAX))));
+    await deliver(bob, await sealed(alice, encodeContent(textAt(MERGED_MS_MAX))));
     expect(bob.slice.conversation?.last).toMatchObject({
-      time: { ms: TIME_MS_MAX, counter: 0 },
+      time: { ms: MERGED_MS_MAX, counter: 0 },
       at: bob.now,
     });
     bob.now += 1_000;
@@ -292,6 +293,15 @@ describe("the newest message, for the list", () => {
     // It still sorts behind what it answers.
     expect(bob.shown).toEqual(["hello", "an answer"]);
     expect(bob.slice.conversation?.last).toMatchObject({ text: "an answer", at: bob.now });
+  });
+
+  it("goes behind what claims to be the last for ever, whose time nobody follows", async () => {
+    const { alice, bob } = await paired();
+    await deliver(bob, await sealed(alice, encodeContent(textAt(MERGED_MS_MAX + 1))));
+    bob.now += 1_000;
+    await bob.send("an answer");
+    expect(bob.shown).toEqual(["an answer", "hello"]);
+    expect(bob.slice.conversation?.clock.ms).toBe(bob.now);
   });
 
   it("keeps an earlier time of its author's", async () => {

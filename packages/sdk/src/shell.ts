@@ -231,7 +231,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       const isOver = commit.reason === "full" || commit.reason === "closed";
       if (isOver || conflicts >= CONFLICTS_MAX) return { commit, dropped: [] };
       if (commit.reason === "known") asked = asKnown(asked);
-      else if (commit.reason === "taken") asked = asTaken(asked);
+      else if (commit.reason === "taken") asked = asTaken(asked, commit.ids);
       else await reload(entry, id);
     }
   }

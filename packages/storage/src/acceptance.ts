@@ -245,7 +245,8 @@ export function storeAcceptance(
           takePosts: [samplePost("a", 1).id],
           self: sampleSelf("Alice B."),
         });
-        expect(await store.commit(change)).toEqual({ ok: false, reason });
+        const clash = { ok: false, reason, ...(own ? { ids: [kept.id] } : {}) };
+        expect(await store.commit(change)).toEqual(clash);
         expect(await store.loadAll()).toEqual(before);
         expect((await store.messages("a", { limit: 50 })).rows).toEqual([kept, waiting]);
         expect(await store.loadSelf()).toEqual(sampleSelf("Alice"));

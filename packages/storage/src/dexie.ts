@@ -173,8 +173,8 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     if ((stored?.version ?? 0) !== change.expectedVersion) return { ok: false, reason: "conflict" };
     const keys = change.addMessages.map((row): MessageKey => [row.conversation, row.id]);
     const known = await messages.bulkGet(keys);
-    const reason = clashOf(change.addMessages, known);
-    if (reason !== undefined) return { ok: false, reason };
+    const clash = clashOf(change.addMessages, known);
+    if (clash !== undefined) return clash;
     const arrived = await messages.bulkGet(
       [...new Set(delivered)].map((id): MessageKey => [conversation.id, id]),
     );

@@ -80,8 +80,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
         return { ok: false, reason: "conflict" };
       }
       const before = rows.addMessages.map((row) => messages.get(keyOf(row)));
-      const reason = clashOf(rows.addMessages, before);
-      if (reason !== undefined) return { ok: false, reason };
+      const clash = clashOf(rows.addMessages, before);
+      if (clash !== undefined) return clash;
       conversations.set(conversation.id, conversation);
       const stored = [...new Set(rows.delivered)]
         .map((id) => messages.get(`${conversation.id}/${id}`))

@@ -6,6 +6,7 @@
 import type {
   AccountDevices,
   Change,
+  CommitResult,
   Contact,
   ConversationRecord,
   DeviceLink,
@@ -13,6 +14,7 @@ import type {
   IdentityChange,
   InviteSecrets,
   ListMark,
+  MessageId,
   MessageRow,
   MessageStatus,
   OutboxRow,
@@ -478,15 +480,15 @@ export const isMessage = (row: unknown): row is MessageRow => message(row);
 export function clashOf(
   added: readonly MessageRow[],
   stored: readonly unknown[],
-): "known" | "taken" | undefined {
-  const clashes = added.flatMap((row, at) => {
+): Extract<CommitResult, { ok: false }> | undefined {
+  const ids: MessageId[] = [];
+  for (const [at, row] of added.entries()) {
     const before = stored[at];
-    if (before === undefined) return [];
-    return isMessage(before) && !isSameMessage(before, row)
-      ? ["taken" as const]
-      : ["known" as const];
-  });
-  return clashes.includes("known") ? "known" : clashes[0];
+    if (before === undefined) continue;
+    if (!isMessage(before) || isSameMessage(before, row)) return { ok: false, reason: "known" };
+    ids.push(row.id);
+  }
+  return ids.length === 0 ? undefined : { ok: false, reason: "taken", ids };
 }
 /** A row with nothing to send, sealed or not, is damaged too. */
 export const isOutbox = (row: unknown): row is OutboxRow =>

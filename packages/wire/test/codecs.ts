@@ -24,6 +24,7 @@ import {
   type Content,
   type ContentKind,
   decodeAddress,
+  decodeAddresses,
   decodeBundle,
   decodeContent,
   decodeDeviceCert,
@@ -47,6 +48,7 @@ import {
   type DeviceList,
   type DirectFrame,
   encodeAddress,
+  encodeAddresses,
   encodeBundle,
   encodeContent,
   encodeDeviceCert,
@@ -567,6 +569,12 @@ const codec = <T>(one: Codec<T>): Codec<unknown> => one as unknown as Codec<unkn
 
 export const CODECS: readonly Codec<unknown>[] = [
   codec({ name: "address", values: address, encode: encodeAddress, decode: decodeAddress }),
+  codec({
+    name: "addresses",
+    values: addresses,
+    encode: encodeAddresses,
+    decode: decodeAddresses,
+  }),
   codec({ name: "cert", values: cert, encode: encodeDeviceCert, decode: decodeDeviceCert }),
   codec({
     name: "device-list",

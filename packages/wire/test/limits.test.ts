@@ -937,7 +937,7 @@ describe("a hub frame", () => {
     expect(decodeFrame(concatBytes(encoded, bytes(1)))).toEqual(refused("too-large"));
   });
 
-  it.each([0, 0x18, 0x1c, 0xff])("of type %d is unknown", (type) => {
+  it.each([0, 0x18, 0x1d, 0xff])("of type %d is unknown", (type) => {
     expect(decodeFrame(bytes(5).with(0, type))).toEqual(refused("unknown-type"));
   });
 

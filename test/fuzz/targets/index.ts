@@ -34,6 +34,7 @@ const LOCAL = new Set([
   "wire.utf8ToBytes",
   // Under decodeAddress and decodeContent.
   "wire.readAddress",
+  "wire.readAddresses",
 ]);
 
 /** Decoders that no target drives: each needs one, or a place in the list above with a reason. */

@@ -7,6 +7,7 @@ import { SottoEvent } from "../shared/events.ts";
 
 /** As many as the messenger takes. */
 const RELAYS_MAX = 3;
+const SCHEME = "https://";
 
 /**
  * The relays that keep this device's mailboxes: how each is doing, taking one away, adding one.
@@ -119,7 +120,7 @@ export class SottoRelaysPanel extends LitElement {
                   aria-label=${words.label}
                   aria-invalid=${this.bad ? "true" : nothing}
                   aria-describedby=${this.bad ? "error" : nothing}
-                  placeholder="https://"
+                  placeholder=${SCHEME}
                   autocomplete="off"
                   autocapitalize="none"
                   spellcheck="false"
@@ -193,7 +194,7 @@ const hostOf = (url: string): string => new URL(url).host;
 /** What people type or paste: with or without the scheme, with a path or without. */
 function originOf(typed: string): string | undefined {
   const text = typed.trim();
-  const full = /^\w+:\/\//.test(text) ? text : `https://${text}`;
+  const full = /^\w+:\/\//.test(text) ? text : SCHEME + text;
   const origin = URL.canParse(full) ? new URL(full).origin : "";
   return isRelayUrl(origin) ? origin : undefined;
 }
