@@ -9,13 +9,12 @@ export default defineConfig({
   root: file("."),
   resolve: {
     conditions: ["@sotto/source", "module", "browser", "production"],
-    alias: {
-      "@libp2p/logger": file("build/no-logs.ts"),
-      "@multiformats/dns": file("build/no-dns.ts"),
-      "@noble/curves/secp256k1.js": file("build/no-secp256k1.ts"),
-      // Its own entry leads to the build for browsers of ten years ago, as one script.
-      dexie: "dexie/dist/modern/dexie.mjs",
-    },
+    alias: [
+      { find: "@libp2p/logger", replacement: file("build/no-logs.ts") },
+      { find: "@multiformats/dns", replacement: file("build/no-dns.ts") },
+      { find: "@noble/curves/secp256k1.js", replacement: file("build/no-secp256k1.ts") },
+      { find: /^.*\/bases\/base256emoji\.js$/, replacement: file("build/no-emoji-base.ts") },
+    ],
   },
   plugins: [flatTemplates(), strictDelivery()],
   build: {

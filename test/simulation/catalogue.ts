@@ -363,7 +363,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "  const id = bytesToHex(content.id);\n  const row",
       },
     ],
-    killer: { invariant: "I2", faults: MALICE },
+    killer: {
+      file: "packages/protocol/test/inbox.test.ts",
+      test: "is known when its like comes after RECEIVED_MAX others",
+    },
   },
   {
     id: "sign-goes-down",

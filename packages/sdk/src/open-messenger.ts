@@ -6,6 +6,8 @@ import type { Entropy, Store } from "@sotto/protocol";
 import { openDexieStore, StorageError } from "@sotto/storage";
 import { createMemoryStore } from "@sotto/storage/memory";
 import { createHub, type HubOptions, realTimers, RELAYS_MAX } from "@sotto/transport";
+// Not loaded later: what it shares with the rest would be a module that others import, and WebKit refuses those.
+import { fetchToken } from "@sotto/transport/admission";
 import { HUB_PATH, isRelayUrl } from "@sotto/wire";
 import { createMessenger } from "./create-messenger.ts";
 import { type Messenger, MessengerError, type StorageState } from "./messenger.ts";
@@ -97,7 +99,6 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
   });
 }
 
-/** What it needs is loaded only where a relay asks. */
 function admitter(
   relayUrl: string,
   admit: NonNullable<OpenMessengerOptions["admit"]>,
@@ -108,7 +109,6 @@ function admitter(
     for (let tries = 0; tries < ADMIT_TRIES_MAX; tries++) {
       const text = await admit(asked);
       if (text === undefined) return undefined;
-      const { fetchToken } = await import("@sotto/transport/admission");
       const credential = door === "invite" ? { code: text } : { token: text };
       const answer = await fetchToken({ relayUrl, relayKey, credential, crypto, entropy });
       if (answer.ok) return answer.token;
