@@ -5,7 +5,7 @@
 import type { AdmissionAsked } from "@sotto/sdk";
 import { base, controls, followLocale, locale } from "@sotto/ui";
 import { ADMISSION_WORDS } from "./admission-words.ts";
-import { html, LitElement, nothing, type TemplateResult } from "lit";
+import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 
 class AdmissionSheet extends LitElement {
   static override readonly properties = { asked: { attribute: false }, text: {} };
@@ -13,7 +13,16 @@ class AdmissionSheet extends LitElement {
   declare text: string;
   answer: (code: string | undefined) => void = () => undefined;
 
-  static override readonly styles = [base, controls];
+  static override readonly styles = [
+    base,
+    controls,
+    css`
+      form {
+        display: grid;
+        gap: var(--s-space-3);
+      }
+    `,
+  ];
 
   constructor() {
     super();
@@ -36,6 +45,7 @@ class AdmissionSheet extends LitElement {
           ? html`<form @submit=${this.#send}>
               <input
                 class="field"
+                autofocus
                 aria-label=${words.label}
                 aria-invalid=${problem === undefined ? nothing : "true"}
                 aria-describedby=${problem === undefined ? nothing : "error"}
