@@ -257,20 +257,47 @@ export function pagesSince(log: GroupLog, heads: readonly OpId[]): readonly Grou
   return pagesWith(log, (id) => !known.has(id));
 }
 
-/** What took an account out of the group, with all behind it and nothing later; none while it is a member, or never was. */
+/**
+ * What took an account out of the group, with all behind it and nothing later; none while it is a member, or never was.
+ * One that came in by an addition that is void is out by what ended the rights of whoever added it.
+ */
 export function pagesOfEnd(log: GroupLog, account: AccountId): readonly GroupPage[] {
   const name = bytesToHex(account);
   if (log.state.members.has(name)) return [];
-  const ends = [...log.ops.values()].filter(({ op: { action }, account: by }) =>
-    action.kind === "remove"
-      ? equalBytes(action.account, account)
-      : action.kind === "leave" && by === name,
-  );
-  const wanted = ancestorsOf(
+  const ended = new Set([name]);
+  // A set grows while it is walked.
+  for (const one of ended) {
+    for (const { op, account: by } of log.ops.values()) {
+      if (op.action.kind === "add" && bytesToHex(op.action.account) === one) ended.add(by);
+    }
+  }
+  const ends = [...log.ops.values()].filter(({ op: { action }, account: by }) => {
+    if (action.kind === "leave") return ended.has(by);
+    const isEnd = action.kind === "remove" || (action.kind === "role" && action.role === "member");
+    return isEnd && ended.has(bytesToHex(action.account));
+  });
+  return pagesUpTo(
     log,
-    ends.map(({ id }) => id),
+    ends.map(({ id }) => opIdFrom(id)),
+    [],
   );
-  return pagesWith(log, (id) => wanted.has(id));
+}
+
+/** `ids` of operations and all behind them, but for `heads` and what is behind those. */
+export function pagesUpTo(
+  log: GroupLog,
+  ids: readonly OpId[],
+  heads: readonly OpId[],
+): readonly GroupPage[] {
+  const wanted = ancestorsOf(log, ids.map(bytesToHex));
+  const known = ancestorsOf(log, heads.map(bytesToHex));
+  return pagesWith(log, (id) => wanted.has(id) && !known.has(id));
+}
+
+/** Whether each operation knows of all before it: nobody has acted beside anybody. */
+export function isLinear(log: GroupLog): boolean {
+  // What is beside an operation has the lamport of one on its own way back to where the two parted.
+  return new Set([...log.ops.values()].map(({ op }) => op.lamport)).size === log.ops.size;
 }
 
 function pagesWith(log: GroupLog, isWanted: (id: string) => boolean): readonly GroupPage[] {

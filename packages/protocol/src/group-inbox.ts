@@ -10,10 +10,13 @@ import {
   createRemoteSender,
   type GroupLog,
   holdMessage,
+  isLinear,
+  type LoggedOp,
   membersAhead,
   openFromGroup,
   pagesOfEnd,
   pagesSince,
+  pagesUpTo,
   receivePage,
   releaseMessages,
   takeRecord,
@@ -172,29 +175,49 @@ function releaseHeld(draft: Draft, log: GroupLog): void {
   }
 }
 
-/** Whom another member brought in without knowing what this device had done, this one tells it, and introduces. */
+/**
+ * Whoever was added heard of nothing that others did beside that. The account that added, and the device that did
+ * something, tell them as soon as they hear of each other: in a group one of the two always knows the newcomer. An
+ * addition that turns out void is told only what made it so.
+ */
 function tellNewcomers(draft: Draft, before: GroupLog, log: GroupLog): void {
+  if (isLinear(log)) return;
   const own = ownAccount(draft);
-  const isOwn = (one: { readonly account: string; readonly device: string }): boolean =>
-    one.account === own && one.device === ownDevice(draft);
-  const ownOps = [...log.ops.values()].filter(isOwn);
-  if (ownOps.length === 0) return;
-  for (const [id, logged] of log.ops) {
-    const { action } = logged.op;
-    if (before.ops.has(id) || action.kind !== "add" || isOwn(logged)) continue;
+  const isHere = (one: LoggedOp): boolean => one.account === own && one.device === ownDevice(draft);
+  const behind = new Map<string, ReadonlySet<string>>();
+  const isBehind = (one: LoggedOp, other: LoggedOp): boolean => {
+    if (one.op.lamport >= other.op.lamport) return false;
+    const known = behind.get(other.id) ?? behindOf(log, other.id);
+    behind.set(other.id, known);
+    return known.has(one.id);
+  };
+  const isNew = ({ id }: LoggedOp): boolean => !before.ops.has(id);
+  const ops = [...log.ops.values()];
+  const ownOps = ops.filter(isHere);
+  for (const add of ops) {
+    const { action } = add.op;
+    if (action.kind !== "add") continue;
     const account = bytesToHex(action.account);
-    if (account === own || !log.state.members.has(account)) continue;
-    const behind = behindOf(log, id);
-    const beside = ownOps.filter((one) => !behind.has(one.id));
+    if (account === own) continue;
+    const beside = (add.account === own ? ops : ownOps).filter(
+      (one) =>
+        one.id !== add.id &&
+        one.account !== account &&
+        (isNew(one) || isNew(add)) &&
+        !isBehind(one, add) &&
+        !isBehind(add, one),
+    );
     if (beside.length === 0) continue;
-    tellAccounts(draft, pagesSince(log, [opIdFrom(id)]), [account]);
+    const isMember = log.state.members.has(account);
+    const upTo = isMember ? log.heads : beside.map(({ id }) => id);
+    tellAccounts(draft, pagesUpTo(log, upTo.map(opIdFrom), [opIdFrom(add.id)]), [account]);
     const others = beside.flatMap(({ op }) =>
       op.action.kind === "add" ? [bytesToHex(op.action.account)] : [],
     );
     introduce(
       draft,
       account,
-      others.filter((one) => log.state.members.has(one)),
+      others.filter((one) => isMember && log.state.members.has(one)),
     );
   }
 }
@@ -229,7 +252,7 @@ function onKey(
   else putSender(draft, { ...row, sender });
 }
 
-/** Only members are told what they lack: operations, or else this device's chain and what was sealed under it. */
+/** Members are told what they lack: operations, or else this device's chain and what was sealed under it. */
 async function onHeads(
   draft: Draft,
   { heads }: Extract<Content, { kind: "heads" }>,
@@ -239,6 +262,7 @@ async function onHeads(
   const log = draft.group.row?.log;
   if (log?.state.members.has(account) !== true) {
     drop(draft, "unexpected");
+    if (log !== undefined) tellEnd(draft, { account, device, pair }, log);
     return;
   }
   const pages = pagesSince(log, heads);
@@ -263,7 +287,11 @@ function presentAgain(draft: Draft, account: string): void {
 }
 
 /** A device whose account is no member any more, and that does not know it: what says so, and nothing later. */
-function tellEnd(draft: Draft, { account, device, pair }: Arrived, log: GroupLog): void {
+function tellEnd(
+  draft: Draft,
+  { account, device, pair }: Pick<Arrived, "account" | "device" | "pair">,
+  log: GroupLog,
+): void {
   const pages = pagesOfEnd(log, accountFrom(account));
   if (pages.length > 0 && isTimeToTell(draft, deviceKeyOf(account, device))) {
     tellPair(draft, pages, pair);
@@ -288,11 +316,10 @@ async function onMember(draft: Draft, by: string, content: Uint8Array): Promise<
     drop(draft, "unexpected");
     return;
   }
-  const { members } = row.log.state;
   const { cert } = decoded.value;
   const account = bytesToHex(accountIdOf(cert.rootKey));
   if (account === ownAccount(draft)) return;
-  if (!members.has(by) || !members.has(account)) {
+  if (!mayIntroduce(draft, row.log, by, account)) {
     const introductions = [...row.introductions, { by, content }].slice(-INTRODUCTIONS_MAX);
     changeGroup(draft, { ...row, introductions });
     return;
@@ -303,17 +330,30 @@ async function onMember(draft: Draft, by: string, content: Uint8Array): Promise<
   } else drop(draft, "wrong-identity");
 }
 
+/** A member may; so may who added one of the two, and is none any more. */
+function mayIntroduce(draft: Draft, log: GroupLog, by: string, account: string): boolean {
+  const { members } = log.state;
+  if (!members.has(account)) return false;
+  const added = [account, ownAccount(draft)];
+  return (
+    members.has(by) ||
+    [...log.ops.values()].some(
+      ({ op: { action }, account: signer }) =>
+        signer === by && action.kind === "add" && added.includes(bytesToHex(action.account)),
+    )
+  );
+}
+
 /** Those whose members have come into the log since. */
 export async function retryIntroductions(draft: Draft): Promise<void> {
   const { row } = draft.group;
   if (row === undefined || row.introductions.length === 0) return;
-  const { members } = row.log.state;
-  const isReady = (content: Uint8Array): boolean => {
+  const isReady = ({ by, content }: (typeof row.introductions)[number]): boolean => {
     const decoded = decodeContent(content);
     if (!decoded.ok || decoded.value.kind !== "member") return true;
-    return members.has(bytesToHex(accountIdOf(decoded.value.cert.rootKey)));
+    return mayIntroduce(draft, row.log, by, bytesToHex(accountIdOf(decoded.value.cert.rootKey)));
   };
-  const ready = row.introductions.filter(({ by, content }) => members.has(by) && isReady(content));
+  const ready = row.introductions.filter(isReady);
   if (ready.length === 0) return;
   const introductions = row.introductions.filter((one) => !ready.includes(one));
   changeGroup(draft, { ...row, introductions });

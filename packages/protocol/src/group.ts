@@ -31,6 +31,7 @@ import {
   addMessage,
   changeConversation,
   changeGroup,
+  changeLive,
   type Draft,
   drop,
   isOutboxFull,
@@ -204,6 +205,13 @@ function onRoster(
   if (row === undefined || before === undefined || before.sequence >= sequence) return;
   const roster = new Map(row.roster).set(account, { sequence, devices });
   changeGroup(draft, { ...row, roster });
+  // Whoever introduced that account may not have known all of this one's devices.
+  if (before.sequence === 0) presentTo(draft, ownAccount(draft), [account]);
+  // What was told to all before this pair was there, only a question brings.
+  const met = before.devices.map(({ conversation }) => conversation);
+  for (const { conversation } of devices) {
+    if (!met.includes(conversation)) askPair(draft, conversation);
+  }
 }
 
 /** What every step of a group's record does after its input. */
@@ -280,6 +288,8 @@ function askMembers(draft: Draft): void {
   const at = askDueAt(draft);
   const { row } = draft.group;
   if (at === undefined || at > draft.env.now || row === undefined) return;
+  // Where there is no way to any of them yet, too: else this is due again at once.
+  changeLive(draft, { listAskedAt: draft.env.now });
   for (const account of membersAhead(row.log)) {
     const name = bytesToHex(account);
     const devices =
