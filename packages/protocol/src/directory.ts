@@ -39,6 +39,7 @@ export const NO_DEVICES: AccountDevices = {
   groups: [],
   presented: new Uint8Array(0),
   introducers: [],
+  refusedGroups: [],
   news: { added: 0, removed: 0 },
 };
 

@@ -21,12 +21,14 @@ import {
   decodeContent,
   decodeGroupEnvelope,
   encodeContent,
+  type GroupId,
   hexToBytes,
 } from "@sotto/wire";
 import { memberAddress } from "./address.ts";
 import { nameOf, newContentId, nextTime } from "./directory.ts";
 import { onOffer, passOn, useOffer } from "./ways.ts";
 import {
+  changeConversation,
   changeDevices,
   changeLive,
   type Draft,
@@ -50,6 +52,9 @@ export const GROUPS_MAX = 256;
 export const PRESENTED_MAX = 1_000;
 /** Accounts through which ways to somebody known from groups alone go. */
 export const INTRODUCERS_MAX = 8;
+
+/** Groups that somebody known from groups alone told of, and that are asked for should the person come to know them. */
+export const REFUSED_GROUPS_MAX = 16;
 
 type PostOf<Kind extends GroupPost["kind"]> = Extract<GroupPost, { kind: Kind }>;
 
@@ -250,16 +255,38 @@ function onPass(draft: Draft, content: Uint8Array): void {
 
 /** The operation that a group begins with may still be on its way, or lost: whoever told of the group has all of it. */
 async function askForGroup(draft: Draft, encoded: Uint8Array): Promise<void> {
-  drop(draft, "unexpected");
+  const { listed, devices } = draft.conversation;
+  drop(draft, listed ? "unexpected" : "unlisted");
   const decoded = decodeContent(encoded);
   const { now } = draft.env;
   const { groupAskedAt } = draft.live;
   if (!decoded.ok || !("group" in decoded.value) || decoded.value.kind === "heads") return;
+  const { group } = decoded.value;
+  if (!listed) {
+    const name = bytesToHex(group);
+    const others = devices.refusedGroups.filter((one) => one !== name);
+    const refusedGroups = [...others, name].slice(-REFUSED_GROUPS_MAX);
+    changeDevices(draft, { refusedGroups });
+    return;
+  }
   if (openPeer(draft) === undefined || isRecent(groupAskedAt, now)) return;
   changeLive(draft, { groupAskedAt: now });
-  const { group } = decoded.value;
+  await askForAll(draft, group);
+}
+
+async function askForAll(draft: Draft, group: GroupId): Promise<void> {
   const about = { id: newContentId(draft), time: nextTime(draft) };
   await enqueue(draft, { kind: "heads", ...about, group, heads: [] }, undefined);
+}
+
+/** The person knows this account from here on, not only from groups. */
+export async function becomeListed(draft: Draft): Promise<void> {
+  const { refusedGroups } = draft.conversation.devices;
+  changeConversation(draft, { listed: true });
+  if (refusedGroups.length === 0) return;
+  changeDevices(draft, { refusedGroups: [] });
+  if (openPeer(draft) === undefined) return;
+  for (const group of refusedGroups) await askForAll(draft, asGroupId(bytesFrom(group)));
 }
 
 const isRecent = (at: Instant, now: Instant): boolean => at <= now && now < at + REPAIR_PATIENCE_MS;

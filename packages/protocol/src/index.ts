@@ -26,7 +26,7 @@ export {
 } from "./outbox.ts";
 export { ANSWER_PAGES_MAX, INTRODUCTIONS_MAX, TOLD_MAX } from "./group-inbox.ts";
 export { GROUP_SENT_MAX } from "./group-outbox.ts";
-export { GROUPS_MAX, INTRODUCERS_MAX, PRESENTED_MAX } from "./group-pairs.ts";
+export { GROUPS_MAX, INTRODUCERS_MAX, PRESENTED_MAX, REFUSED_GROUPS_MAX } from "./group-pairs.ts";
 export { WAYS_MAX } from "./topic.ts";
 export {
   beginsContact,

@@ -39,7 +39,7 @@ import {
 } from "./draft.ts";
 import { contentIdOf, enqueueEncoded, settleElsewhere } from "./outbox.ts";
 import { onPostToGroup, startFromPage } from "./group.ts";
-import { memberIn, onGroupPost } from "./group-pairs.ts";
+import { becomeListed, memberIn, onGroupPost } from "./group-pairs.ts";
 import { tellGroup } from "./group-ways.ts";
 import type { GroupPost } from "./group-ports.ts";
 import { newQueue, requestQueue } from "./queue.ts";
@@ -174,7 +174,7 @@ export async function onPost(draft: Draft, row: PostRow): Promise<void> {
       endPair(draft);
       return;
     case "listed":
-      changeConversation(draft, { listed: true });
+      await becomeListed(draft);
       return;
     case "content":
       await onHandedUp(draft, what.content, what.path, row);
@@ -301,7 +301,7 @@ async function onContactAgain(
 ): Promise<void> {
   // The person knows somebody on another device who was known here from groups alone.
   if (!draft.conversation.listed) {
-    changeConversation(draft, { listed: true });
+    await becomeListed(draft);
     for (const { conversation } of draft.conversation.devices.links) {
       post(draft, conversation, { kind: "listed" });
     }

@@ -200,6 +200,8 @@ export interface AccountDevices {
   readonly presented: Uint8Array;
   /** Accounts (hex) through which ways to this one go: they know both. At most INTRODUCERS_MAX. */
   readonly introducers: readonly string[];
+  /** Groups (hex) that this account, known from groups alone, told of and that were not taken; at most REFUSED_GROUPS_MAX. */
+  readonly refusedGroups: readonly string[];
   /** Devices added and removed since the person last looked. */
   readonly news: { readonly added: number; readonly removed: number };
 }

@@ -95,17 +95,38 @@ function routeToGroup(
   group: string,
   slices: ReadonlyMap<ConversationId, Slice>,
 ): Route {
+  const isOfStranger = slices.get(row.from)?.conversation?.listed === false;
   let unlisted = 0;
   let count = 0;
   for (const [id, { conversation }] of slices) {
     if (conversation?.peer.state !== "group") continue;
-    if (conversation.peer.group === group) return { kind: "to", id };
+    if (conversation.peer.group === group) {
+      return isOfStranger && !conversation.listed
+        ? { kind: "to", id: shownFor(row, slices) }
+        : { kind: "to", id };
+    }
     count++;
     if (!conversation.listed) unlisted++;
   }
+  if (isOfStranger) return { kind: "to", id: shownFor(row, slices) };
   const hasRoom = unlisted < UNLISTED_GROUPS_MAX && count < GROUPS_HERE_MAX;
   if (hasRoom && beginsGroup(row, group)) return { kind: "begins" };
   return { kind: "to", id: row.from };
+}
+
+/**
+ * A group is not shown because somebody known from groups alone says so: the conversation shown for that account, if
+ * there is one by now, is to ask for it, else the word goes back.
+ */
+function shownFor({ from, post }: PostRow, slices: ReadonlyMap<ConversationId, Slice>): string {
+  if (post.kind !== "told") return from;
+  const address = `account:${post.account}`;
+  for (const [id, { conversation }] of slices) {
+    if (conversation?.listed !== true || conversation.parent !== undefined) continue;
+    const { peer } = conversation;
+    if (peer.state === "open" && addressOf(peer.contact.cert) === address) return id;
+  }
+  return from;
 }
 
 function routeToMember(

@@ -18,6 +18,7 @@ import {
   INTRODUCTIONS_MAX,
   type Post,
   PRESENTED_MAX,
+  REFUSED_GROUPS_MAX,
   routeOf,
   type Slice,
   TOLD_MAX,
@@ -441,6 +442,90 @@ describe("several devices of a member", () => {
   });
 });
 
+/** Another group of that machine's: its id, and the record's. */
+async function found(machine: Machine): Promise<{ readonly group: string; readonly id: string }> {
+  const id = messageId();
+  await machine.begin({ kind: "start-group", id });
+  const peer = machine.slices.get(id)?.conversation?.peer;
+  if (peer?.state !== "group") throw new Error("no group");
+  return { group: peer.group, id };
+}
+
+const addTo = (machine: Machine, id: string, other: Machine): Promise<unknown> =>
+  machine.feed(id, { kind: "group-add", account: accountOf(other) });
+
+const groupsShownTo = (machine: Machine): readonly string[] =>
+  [...machine.slices.values()].flatMap(({ conversation }) =>
+    conversation?.peer.state === "group" && conversation.listed ? [conversation.peer.group] : [],
+  );
+
+describe("a group of somebody known from another group alone", () => {
+  it("is not shown to whom it brings in, and is once a contact says something in it", async () => {
+    const { fleet, ann, bob, cy } = await three();
+    const { group, id } = await found(bob);
+    await addTo(bob, id, cy);
+    await fleet.pass(2_000);
+    await bob.write(id, "buy now");
+    await fleet.pass(60_000);
+    expect(groupsShownTo(cy)).toEqual([groupIdIn(ann)]);
+    expect(cy.dropped).toContain("unlisted");
+    expect([...cy.messages.values()]).toEqual([]);
+    await addTo(bob, id, ann);
+    await fleet.pass(2_000);
+    // A contact of Ann's may bring her in; and she knows Cy.
+    expect(groupsShownTo(ann)).toContain(group);
+    await ann.write(ann.groupOf(group), "what is this?");
+    await fleet.pass(60_000);
+    expect(groupsShownTo(cy)).toContain(group);
+  });
+
+  it("is asked for when an own device says that the person knows them", async () => {
+    const { fleet, bob, cy } = await three();
+    const { group, id } = await found(bob);
+    await addTo(bob, id, cy);
+    await fleet.pass(2_000);
+    expect(groupsShownTo(cy)).not.toContain(group);
+    const tab = await fleet.sibling(cy, "Cy's tablet");
+    await start(tab);
+    await fleet.connect(tab, bob);
+    await fleet.link(cy, tab);
+    await fleet.pass(240_000);
+    expect(groupsShownTo(cy)).toContain(group);
+    expect(cy.membersIn(cy.groupOf(group))).toHaveLength(2);
+  });
+
+  it("is asked for at the next word in it after they were met by an invite", async () => {
+    const { fleet, bob, cy } = await three();
+    const { group, id } = await found(bob);
+    await addTo(bob, id, cy);
+    await bob.write(id, "not for strangers");
+    await fleet.pass(2_000);
+    await fleet.connect(bob, cy);
+    await fleet.pass(2_000);
+    expect(groupsShownTo(cy)).not.toContain(group);
+    await bob.write(id, "for friends");
+    await fleet.pass(120_000);
+    expect(groupsShownTo(cy)).toContain(group);
+    await fleet.pass(7_200_000);
+    expect(cy.shown(cy.groupOf(group))).toEqual(["not for strangers", "for friends"]);
+  });
+
+  it("costs no question, however often it is told of", async () => {
+    const { fleet, bob, cy } = await three();
+    const { id } = await found(bob);
+    await addTo(bob, id, cy);
+    await fleet.pass(2_000);
+    fleet.released(cy);
+    for (let time = 0; time < 3; time++) {
+      await bob.write(id, "buy now");
+      await fleet.pass(10_000);
+    }
+    const asked = [...cy.slices.keys()].flatMap((one) => cy.stored(one));
+    expect(asked).toEqual([]);
+    expect(groupsShownTo(cy)).toHaveLength(1);
+  });
+});
+
 const logOf = (machine: Machine): GroupLog => {
   const log = machine.slices.get(machine.groupOf())?.group?.row?.log;
   if (log === undefined) throw new Error("no log");
@@ -755,6 +840,31 @@ describe("a limit", () => {
     expect(full).toHaveLength(INTRODUCERS_MAX);
     await present(INTRODUCERS_MAX);
     expect(devicesAt(bob, id).introducers).toEqual([...full.slice(1), fake(INTRODUCERS_MAX, 40)]);
+  });
+
+  it(`remembers ${REFUSED_GROUPS_MAX} groups that one account was refused`, async () => {
+    const { bob, cy } = await three();
+    const [id = ""] = [...bob.slices].flatMap(([one, { conversation }]) =>
+      conversation?.listed === false ? [one] : [],
+    );
+    const [page] = pagesSince(logOf(bob), []);
+    if (page === undefined) throw new Error("no page");
+    const tell = (count: number): Promise<unknown> => {
+      const about = { id: asContentId(entropy(16)), time: { ms: 1, counter: 0 } };
+      const group = asGroupId(fromHex(fake(count, 64)));
+      const told = { kind: "page", ...about, group, page } as const;
+      const device = bytesToHex(cy.self.cert.deviceId);
+      const content = encodeContent(told);
+      return postTo(bob, id, id, { kind: "told", account: accountOf(cy), device, content });
+    };
+    for (let count = 0; count < REFUSED_GROUPS_MAX; count++) await tell(count);
+    const full = devicesAt(bob, id).refusedGroups;
+    expect(full).toHaveLength(REFUSED_GROUPS_MAX);
+    await tell(1);
+    expect(devicesAt(bob, id).refusedGroups).toHaveLength(REFUSED_GROUPS_MAX);
+    await tell(REFUSED_GROUPS_MAX);
+    expect(devicesAt(bob, id).refusedGroups).toHaveLength(REFUSED_GROUPS_MAX);
+    expect(devicesAt(bob, id).refusedGroups).not.toContain(fake(0, 64));
   });
 
   it(`holds ${INTRODUCTIONS_MAX} introductions to accounts that are not in the log`, async () => {

@@ -132,6 +132,7 @@ const SAMPLE_DEVICES: AccountDevices = {
   groups: [{ group: "group-a", told: "a" }],
   presented: bytes(40, 90),
   introducers: [hex(91, 40)],
+  refusedGroups: [hex(92, 64)],
   introduced: [{ device: deviceName(65), version: 1 }],
   news: { added: 1, removed: 2 },
 };

@@ -183,6 +183,7 @@ const accountDevices = record<AccountDevices>({
   groups: list(record<AccountDevices["groups"][number]>({ group: text, told: text })),
   presented: accounts,
   introducers: list(account),
+  refusedGroups: list(text),
   introduced: list(
     record<AccountDevices["introduced"][number]>({ device: deviceName, version: count }),
   ),
