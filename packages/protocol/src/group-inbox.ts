@@ -72,6 +72,12 @@ export const INTRODUCTIONS_MAX = 64;
 /** Accounts and devices remembered as told lately; beyond it the first is forgotten, and may be told again. */
 export const TOLD_MAX = 1_000;
 
+/** Pairs that are asked again for what there was no room to hold; beyond it the first is forgotten. */
+export const UNHELD_PAIRS_MAX = 16;
+
+/** Questions of one device that are answered in ASK_AGAIN_MS. */
+export const ANSWERS_MAX = 32;
+
 /** A longer answer to a device's question is given once in ASK_AGAIN_MS. */
 export const ANSWER_PAGES_MAX = 2;
 
@@ -125,6 +131,7 @@ function onPage(
   for (const reason of refused.values()) {
     drop(draft, reason === "malformed" || reason === "wrong-group" ? "malformed" : "unexpected");
   }
+  if ([...refused.values()].includes("held-full")) noteUnheld(draft, pair, log);
   if (log === draft.group.row?.log) return;
   if (isOfStranger(log, before, by)) {
     drop(draft, "unlisted");
@@ -135,6 +142,13 @@ function onPage(
   releaseHeld(draft, log);
   tellNewcomers(draft, before, log);
   if (membersAhead(log).length > membersAhead(before).length) askPair(draft, pair);
+}
+
+/** Operations that nobody names as a parent later would else never come again. */
+function noteUnheld(draft: Draft, pair: string, log: GroupLog): void {
+  const others = [...draft.live.unheld].filter(([one]) => one !== pair);
+  const unheld = new Map([...others.slice(1 - UNHELD_PAIRS_MAX), [pair, log.held.size] as const]);
+  changeLive(draft, { unheld });
 }
 
 /**
@@ -265,6 +279,10 @@ async function onHeads(
     if (log !== undefined) tellEnd(draft, { account, device, pair }, log);
     return;
   }
+  if (!isTimeToAnswer(draft, deviceKeyOf(account, device))) {
+    drop(draft, "duplicate");
+    return;
+  }
   const pages = pagesSince(log, heads);
   const isLong = pages.length > ANSWER_PAGES_MAX;
   if (!isLong || isTimeToTell(draft, `${deviceKeyOf(account, device)}/${heads.length}`)) {
@@ -296,6 +314,19 @@ function tellEnd(
   if (pages.length > 0 && isTimeToTell(draft, deviceKeyOf(account, device))) {
     tellPair(draft, pages, pair);
   }
+}
+
+/** An honest device asks again after ASK_AGAIN_MS at the latest. */
+function isTimeToAnswer(draft: Draft, device: string): boolean {
+  const { now } = draft.env;
+  const { answered } = draft.live;
+  const before = answered.get(device);
+  const isOver = before === undefined || before.since > now || now >= before.since + ASK_AGAIN_MS;
+  if (!isOver && before.count >= ANSWERS_MAX) return false;
+  const next = isOver ? { since: now, count: 1 } : { ...before, count: before.count + 1 };
+  const others = [...answered].filter(([one]) => one !== device);
+  changeLive(draft, { answered: new Map([...others.slice(1 - TOLD_MAX), [device, next]]) });
+  return true;
 }
 
 /** Once in ASK_AGAIN_MS: others can make this device tell much by saying little. */

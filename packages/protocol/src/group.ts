@@ -57,7 +57,8 @@ import {
 } from "./group-log.ts";
 import type { GroupPost } from "./group-ports.ts";
 import { contentIdOf, newRow } from "./outbox.ts";
-import type { Instant, MessageRow, Post, PostRow } from "./ports.ts";
+import type { ConversationId, Instant, MessageRow, Post, PostRow } from "./ports.ts";
+import { REPAIR_PATIENCE_MS } from "./repair.ts";
 import type { Input } from "./step.ts";
 
 /** The person founds a group. */
@@ -223,6 +224,7 @@ export async function keepGroup(draft: Draft): Promise<void> {
   followMembers(draft);
   tellNewOwn(draft);
   askMembers(draft);
+  askUnheld(draft);
   pruneRecipients(draft);
   await sealForMembers(draft);
 }
@@ -298,10 +300,33 @@ function askMembers(draft: Draft): void {
   }
 }
 
+/** What there was no room to hold: asked for when less waits, else after ASK_AGAIN_MS. */
+function askUnheld(draft: Draft): void {
+  for (const [pair] of draft.live.unheld) {
+    const at = unheldDueAt(draft, pair);
+    if (at === undefined || at > draft.env.now) continue;
+    changeLive(draft, {
+      unheld: new Map([...draft.live.unheld].filter(([one]) => one !== pair)),
+    });
+    askPair(draft, pair);
+  }
+}
+
+function unheldDueAt({ group, env, live }: Draft, pair: ConversationId): Instant | undefined {
+  const before = live.unheld.get(pair);
+  if (group.row === undefined || before === undefined) return undefined;
+  const pause = group.row.log.held.size < before ? REPAIR_PATIENCE_MS : ASK_AGAIN_MS;
+  return live.listAskedAt > env.now ? 0 : live.listAskedAt + pause;
+}
+
 function askDueAt({ group, env, live }: Draft): Instant | undefined {
   if (group.row === undefined || membersAhead(group.row.log).length === 0) return undefined;
   return live.listAskedAt > env.now ? 0 : live.listAskedAt + ASK_AGAIN_MS;
 }
 
-export const groupWakeAt = (draft: Draft): Instant | undefined =>
-  groupPeer(draft) === undefined ? undefined : askDueAt(draft);
+export function groupWakeAt(draft: Draft): Instant | undefined {
+  if (groupPeer(draft) === undefined) return undefined;
+  const unheld = [...draft.live.unheld.keys()].map((pair) => unheldDueAt(draft, pair));
+  const times = [askDueAt(draft), ...unheld].filter((at) => at !== undefined);
+  return times.length === 0 ? undefined : Math.min(...times);
+}

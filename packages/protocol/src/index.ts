@@ -24,7 +24,13 @@ export {
   RENEW_AFTER_MS,
   RESEND_AFTER_MS,
 } from "./outbox.ts";
-export { ANSWER_PAGES_MAX, INTRODUCTIONS_MAX, TOLD_MAX } from "./group-inbox.ts";
+export {
+  ANSWER_PAGES_MAX,
+  ANSWERS_MAX,
+  INTRODUCTIONS_MAX,
+  TOLD_MAX,
+  UNHELD_PAIRS_MAX,
+} from "./group-inbox.ts";
 export { GROUP_SENT_MAX } from "./group-outbox.ts";
 export { GROUPS_MAX, INTRODUCERS_MAX, PRESENTED_MAX, REFUSED_GROUPS_MAX } from "./group-pairs.ts";
 export { WAYS_MAX } from "./topic.ts";

@@ -441,6 +441,13 @@ export interface LiveState {
   readonly groupAskedAt: Instant;
   /** Of a group: who was told of it without having asked for just that, and when; at most TOLD_MAX. */
   readonly told: ReadonlyMap<string, Instant>;
+  /** Of a group: questions of each device answered since then; at most TOLD_MAX. */
+  readonly answered: ReadonlyMap<string, { readonly since: Instant; readonly count: number }>;
+  /**
+   * Of a group: pairs whose operations found no room among those that wait, and how many waited; at most
+   * UNHELD_PAIRS_MAX.
+   */
+  readonly unheld: ReadonlyMap<ConversationId, number>;
   readonly probedAt: Instant;
   /** The next try at a direct link, and how many failed since the last good one. */
   readonly negotiateAt: Instant;
@@ -473,6 +480,8 @@ export const INITIAL_LIVE: LiveState = {
   listAskedAt: 0,
   groupAskedAt: 0,
   told: new Map(),
+  answered: new Map(),
+  unheld: new Map(),
   probedAt: 0,
   negotiateAt: 0,
   negotiations: 0,

@@ -9,7 +9,9 @@ import {
 } from "@sotto/crypto";
 import {
   ANSWER_PAGES_MAX,
+  ANSWERS_MAX,
   ASK_AGAIN_MS,
+  type Effect,
   GROUP_SENT_MAX,
   groupAddress,
   GROUPS_HERE_MAX,
@@ -17,11 +19,14 @@ import {
   INTRODUCERS_MAX,
   INTRODUCTIONS_MAX,
   type Post,
+  type PostRow,
   PRESENTED_MAX,
   REFUSED_GROUPS_MAX,
   routeOf,
   type Slice,
+  REPAIR_PATIENCE_MS,
   TOLD_MAX,
+  UNHELD_PAIRS_MAX,
   STRANGERS_MAX,
   UNLISTED_GROUPS_MAX,
 } from "@sotto/protocol";
@@ -588,6 +593,142 @@ it("what waits for an account goes from every pair with it once the group lets g
   await fleet.settle();
   expect(waiting()).toHaveLength(1);
   expect(waiting()).not.toContain(bob.chatWith(ann));
+});
+
+/** Posts of a kind that a step made. */
+const madeBy = (effects: readonly Effect[], kind: Post["kind"]): readonly PostRow[] =>
+  effects
+    .flatMap((one) => (one.kind === "commit" ? one.change.addPosts : []))
+    .filter(({ post }) => post.kind === kind);
+
+function setLog(machine: Machine, log: GroupLog): void {
+  const id = machine.groupOf();
+  const slice = machine.slices.get(id);
+  const row = slice?.group?.row;
+  if (slice?.group === undefined || row === undefined) throw new Error("no group");
+  machine.slices.set(id, { ...slice, group: { ...slice.group, row: { ...row, log } } });
+}
+
+describe("operations that there was no room to hold", () => {
+  /** Cy has as many of Ann's as may wait, of which the first is missing, and was refused one more. */
+  async function full() {
+    const { fleet, ann, bob, cy } = await three();
+    const before = logOf(ann);
+    let log = before;
+    let first: GroupLog | undefined;
+    for (let count = 0; count < HELD + 2; count++) {
+      const made = await makeOp(log, ann.self, { kind: "rotateTopic" }, envOf(fleet.now));
+      if (!made.ok) throw new Error(made.reason);
+      ({ log } = made);
+      first ??= log;
+    }
+    if (first === undefined) throw new Error("no operation");
+    setLog(ann, log);
+    fleet.lost = ({ from }) => from === cy;
+    await bring(cy, ann, pagesSince(log, idsOf(first)));
+    await fleet.settle();
+    expect(logOf(cy).held.size).toBe(HELD);
+    return { fleet, ann, bob, cy, log, missing: pagesSince(first, idsOf(before)) };
+  }
+  const HELD = 64;
+
+  it("are asked for when others that waited have gone in", async () => {
+    const { fleet, ann, cy, log, missing } = await full();
+    await bring(cy, ann, missing);
+    expect(logOf(cy).held.size).toBe(0);
+    expect(logOf(cy).ops.size).toBe(log.ops.size - 1);
+    fleet.lost = undefined;
+    await fleet.pass(REPAIR_PATIENCE_MS + 1_000);
+    expect(logOf(cy).heads).toEqual(log.heads);
+    expect(cy.slices.get(cy.groupOf())?.live.unheld.size).toBe(0);
+  });
+
+  it("are asked for after ASK_AGAIN_MS while there is no room", async () => {
+    const { fleet, ann, bob } = await three();
+    const at = bob.groupOf();
+    const slice = bob.slices.get(at);
+    if (slice === undefined) throw new Error("no group");
+    // Only members are known to be ahead, and what waits may be of others.
+    const held = logOf(bob).held.size;
+    const live = { ...slice.live, listAskedAt: fleet.now };
+    const unheld = new Map([[bob.chatWith(ann), held]]);
+    bob.slices.set(at, { ...slice, live: { ...live, unheld } });
+    const wake = async (): Promise<readonly string[]> =>
+      madeBy(await bob.feed(at, { kind: "wake" }), "send").map(({ to }) => to);
+    fleet.now += ASK_AGAIN_MS - 1;
+    expect(await wake()).toEqual([]);
+    fleet.now += 1;
+    expect(await wake()).toEqual([bob.chatWith(ann)]);
+    fleet.now += ASK_AGAIN_MS;
+    expect(await wake()).toEqual([]);
+  });
+
+  it(`are asked for of ${UNHELD_PAIRS_MAX} pairs`, async () => {
+    const { ann, cy } = await full();
+    const at = cy.groupOf();
+    const slice = cy.slices.get(at);
+    if (slice === undefined) throw new Error("no group");
+    expect(slice.live.unheld).toEqual(new Map([[cy.chatWith(ann), HELD]]));
+    const pairs = Array.from({ length: UNHELD_PAIRS_MAX }, (_, index) => fake(index, 32));
+    const unheld = new Map(pairs.map((pair) => [pair, HELD] as const));
+    cy.slices.set(at, { ...slice, live: { ...slice.live, unheld } });
+    await bring(cy, ann, pagesSince(logOf(ann), idsOf(logOf(cy))).slice(-1));
+    const after = [...(cy.slices.get(at)?.live.unheld.keys() ?? [])];
+    expect(after).toEqual([...pairs.slice(1), cy.chatWith(ann)]);
+  });
+});
+
+describe("a device that asks without end", () => {
+  it(`is answered ${ANSWERS_MAX} times in ASK_AGAIN_MS, whether it lacks operations or not`, async () => {
+    const { fleet, ann, bob, cy } = await three();
+    fleet.offline.add(cy);
+    await say(ann, "not confirmed");
+    await fleet.pass(1_000);
+    const group = asGroupId(fromHex(groupIdIn(ann)));
+    const ask = async (whom: Machine): Promise<number> => {
+      const about = { id: asContentId(entropy(16)), time: { ms: fleet.now, counter: 0 } };
+      const content = encodeContent({ kind: "heads", ...about, group, heads: idsOf(logOf(ann)) });
+      const device = bytesToHex(whom.self.cert.deviceId);
+      const told = { kind: "told", account: accountOf(whom), device, content } as const;
+      const row = { id: messageId(), from: ann.chatWith(whom), to: ann.groupOf(), sequence: 1 };
+      const input = { kind: "post", row: { ...row, post: told } } as const;
+      return madeBy(await ann.feed(ann.groupOf(), input), "release").length;
+    };
+    for (let count = 0; count < ANSWERS_MAX; count++) expect(await ask(cy)).toBe(1);
+    expect(await ask(cy)).toBe(0);
+    expect(ann.dropped).toContain("duplicate");
+    // Others are answered, and it is after a while.
+    expect(await ask(bob)).toBe(0);
+    expect(ann.slices.get(ann.groupOf())?.live.answered.size).toBe(2);
+    fleet.now += ASK_AGAIN_MS - 1;
+    expect(await ask(cy)).toBe(0);
+    fleet.now += 1;
+    expect(await ask(cy)).toBe(1);
+  });
+
+  it(`is remembered among ${TOLD_MAX} devices`, async () => {
+    const { fleet, ann, cy } = await three();
+    const at = ann.groupOf();
+    const slice = ann.slices.get(at);
+    if (slice === undefined) throw new Error("no group");
+    const used = { since: fleet.now, count: ANSWERS_MAX };
+    const answered = new Map(
+      Array.from({ length: TOLD_MAX }, (_, index) => [`${index}`, used] as const),
+    );
+    ann.slices.set(at, { ...slice, live: { ...slice.live, answered } });
+    const group = asGroupId(fromHex(groupIdIn(ann)));
+    const about = { id: asContentId(entropy(16)), time: { ms: fleet.now, counter: 0 } };
+    const content = encodeContent({ kind: "heads", ...about, group, heads: [] });
+    const device = bytesToHex(cy.self.cert.deviceId);
+    const told = { kind: "told", account: accountOf(cy), device, content } as const;
+    const row = { id: messageId(), from: ann.chatWith(cy), to: at, sequence: 1, post: told };
+    const effects = await ann.feed(at, { kind: "post", row });
+    expect(madeBy(effects, "send").length).toBeGreaterThan(0);
+    const after = ann.slices.get(at)?.live.answered;
+    expect(after?.size).toBe(TOLD_MAX);
+    expect(after?.has("0")).toBe(false);
+    expect(after?.has("1")).toBe(true);
+  });
 });
 
 describe("a question about a long log", () => {
