@@ -16,6 +16,11 @@ const DEVICES = "packages/protocol/src/devices.ts";
 const OUTBOX = "packages/protocol/src/outbox.ts";
 const INBOX = "packages/protocol/src/inbox.ts";
 const CONVERSATION = "packages/protocol/src/conversation.ts";
+const GROUP_PAIRS = "packages/protocol/src/group-pairs.ts";
+const GROUP_INBOX = "packages/protocol/src/group-inbox.ts";
+const ROUTE = "packages/protocol/src/route.ts";
+const GUARDS_TEST = "packages/protocol/test/group-guards.test.ts";
+const GROUPS_TEST = "packages/protocol/test/groups.test.ts";
 const RELAYS_TEST = "packages/protocol/test/relays.test.ts";
 const CHOOSE = "packages/engines/src/choose.ts";
 const SYMMETRIC = "packages/engines/src/kernels/symmetric.ts";
@@ -36,6 +41,43 @@ const bug = (
 });
 
 export const LAYER_BUGS: readonly Entry[] = [
+  // What records and groups refuse of each other.
+  bug(
+    "group-of-stranger-shown",
+    "somebody known from another group alone shows a person a group of theirs",
+    [
+      ROUTE,
+      "const isOfStranger = slices.get(row.from)?.conversation?.listed === false;",
+      "const isOfStranger = false;",
+    ],
+    [GROUPS_TEST, "is not shown to whom it brings in"],
+  ),
+  bug(
+    "group-told-to-outsiders",
+    "whoever asks is told of a group, also who is no member",
+    [GROUP_INBOX, "if (log?.state.members.has(account) !== true) {", "if (log === undefined) {"],
+    [GUARDS_TEST, "is told nothing of it when their account is no member"],
+  ),
+  bug(
+    "group-sealed-for-usurper",
+    "a group seals for an account in whose place somebody else answers",
+    [
+      GROUP_PAIRS,
+      "peer.change !== undefined || isTextHeld(draft)) return [];",
+      "isTextHeld(draft)) return [];",
+    ],
+    [GUARDS_TEST, "while somebody else answers in its place"],
+  ),
+  bug(
+    "group-member-list-unverified",
+    "devices of somebody met in a group are those that anybody wrote down",
+    [
+      GROUP_PAIRS,
+      "list !== undefined && (await verifyDeviceList(list, cert.rootKey, crypto))",
+      "list !== undefined",
+    ],
+    [GUARDS_TEST, "is known by no list and no certificate"],
+  ),
   // Handshake.
   bug(
     "hello-cert-unchecked",

@@ -177,6 +177,20 @@ describe("a conversation", () => {
     expect(ann.slices.get(id)?.outbox).toEqual([]);
   });
 
+  it.each(["somebody else answers", "its device was removed"])(
+    "takes no sealed message of a group while %s",
+    async (why) => {
+      const id = ann.chatWith(bob);
+      await say(bob, "from whom?");
+      for (let round = 0; round < 3; round++) await fleet.settleFor(({ bytes }) => bytes[0] !== 5);
+      const change = { cert: cy.self.cert, frames: [], at: fleet.now };
+      setPeer(ann, id, why === "somebody else answers" ? { change } : { retired: true });
+      await fleet.settleFor(({ to }) => to === ann);
+      expect(read(ann)).toEqual([]);
+      expect(ann.dropped).toEqual(["unexpected"]);
+    },
+  );
+
   it("asks for no group because of a question about it", async () => {
     const id = ann.chatWith(bob);
     const heads = { kind: "heads", ...about(), group: asGroupId(entropy(32)), heads: [] } as const;
