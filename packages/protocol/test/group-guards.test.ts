@@ -252,6 +252,17 @@ describe("somebody in a group", () => {
     expect(bob.dropped).toContain("wrong-identity");
   });
 
+  it("is introduced by nobody who is no member, now or later", async () => {
+    const at = bob.groupOf();
+    const outsider = "0".repeat(40);
+    const effects = [
+      ...(await postTo(bob, at, told(outsider, ann, member(cy.self.cert, undefined)))),
+      ...(await bob.feed(at, { kind: "wake" })),
+    ];
+    expect(kindsIn(effects)).toEqual([]);
+    expect(bob.slices.get(at)?.group?.row?.introductions).toHaveLength(1);
+  });
+
   it("is known by no list and no certificate that their account did not sign", async () => {
     const dan = await fleet.person("Dan");
     const [list] = dan.self.devices.lists;
@@ -336,6 +347,27 @@ it("a session of a listed account is begun anew by the very device of the pair, 
   await ann.feed(id, frame);
   expect(ann.dropped).toEqual(["unlisted"]);
   expect(ann.shown(id)).toEqual([]);
+});
+
+it("an invite for an own device takes nobody else", async () => {
+  const id = messageId();
+  const expiresAt = fleet.now + 3_600_000;
+  await ann.begin({ kind: "start-invite", id, expiresAt, parent: ann.notes });
+  const { peer } = sliceOf(ann, id).conversation;
+  if (peer.state !== "invited") throw new Error("no invite");
+  const { addresses } = peer.queue;
+  const effects = await ann.feed(id, { kind: "queue-ready", addresses });
+  const [offer] = effects.flatMap((one) => (one.kind === "publish" ? [one.blob] : []));
+  if (offer === undefined) throw new Error("no offer");
+  const accountId = accountIdOf(ann.self.cert.rootKey);
+  const invite = { seed: peer.invite.seed, accountId, relayPin: new Uint8Array(16) };
+  // Whoever reads it over somebody's shoulder uses it as an invite to talk.
+  const accepted = { kind: "start-accept", id: messageId(), invite, blob: offer } as const;
+  expect(await cy.begin(accepted)).toBe(true);
+  await fleet.settle();
+  expect(ann.dropped).toContain("wrong-identity");
+  expect(sliceOf(ann, id).conversation.peer.state).toBe("invited");
+  expect(ann.self.devices.links).toEqual([]);
 });
 
 describe("the clock of a group", () => {
