@@ -1,0 +1,233 @@
+/**
+ * What people with several devices do: meet, link and remove devices, look in, write.
+ * Owns: acts outside the group, and what was written. Leaves to device-group.ts: the group's membership.
+ */
+import { accountIdOf, deriveInviteKeys } from "@sotto/crypto";
+import type { ConversationId, ConversationRecord } from "@sotto/protocol";
+import { bytesToHex, equalBytes } from "@sotto/wire";
+import type { Client } from "./client.ts";
+import type { Decisions } from "./decisions.ts";
+import type { DeviceGroup } from "./device-group.ts";
+import { type Account, GROUP, NOTES, type People, type Written } from "./device-people.ts";
+import type { Network } from "./endpoint.ts";
+import type { Faults } from "./faults.ts";
+import { MARKER, type Oracle } from "./oracle.ts";
+import type { Random } from "./random.ts";
+
+const WRITES_MAX = 14;
+
+export interface DeviceWorld {
+  readonly faults: Faults;
+  readonly decisions: Decisions;
+  readonly network: Network;
+  readonly oracle: Oracle;
+  readonly random: Random;
+  readonly accounts: readonly Account[];
+  readonly trace: (line: string) => void;
+  readonly isHealing: () => boolean;
+  readonly again: (ms: number, run: () => void | Promise<void>) => void;
+}
+
+export function createDeviceActs(setting: DeviceWorld, people: People, group: DeviceGroup) {
+  const { faults, decisions, network, accounts, trace } = setting;
+  const { isHealing, random: world, again } = setting;
+  const { nameOf, groupOf, membersAt, chatOf, clientOf, present, agrees, staysConnected } = people;
+  const { noteThief, wasAdded } = group;
+  const written = new Map<string, Written>();
+  return { takeNotes, look, meet, link, remove, write, written };
+
+  /** As an app does with every start. */
+  async function takeNotes(client: Client): Promise<void> {
+    if (client.disk.conversations.has(NOTES)) return;
+    await client.begin(NOTES, { kind: "start-notes", id: NOTES });
+    again(1_000, () => takeNotes(client));
+  }
+
+  /** In peace people look in now and then: a silent pair would never learn that the other device is there. */
+  async function look(client: Client, by: Random): Promise<void> {
+    again(isHealing() ? 600_000 : by.exponential(10_000), () => look(client, by));
+    const wanted = isHealing() ? !by.chance(0.3) : by.chance(0.5);
+    for (const { id, peer } of client.disk.conversations.values()) {
+      if (peer.state === "open") await client.feed(id, { kind: "want", wanted });
+    }
+  }
+
+  /** The first devices of two people, by an invite. */
+  function meet(inviter: Account, invitee: Account, id: ConversationId): void {
+    const [from, to] = [inviter.devices[0]!, invitee.devices[0]!];
+    join(from, to, id, undefined);
+  }
+
+  /** Asked again until both have it, whatever fails meanwhile. */
+  function join(
+    from: Client,
+    to: Client,
+    id: ConversationId,
+    parent: ConversationId | undefined,
+  ): void {
+    const own = world.fork();
+    const whose = parent === undefined ? {} : { parent };
+    const invite = async (): Promise<void> => {
+      if (from.disk.conversations.has(id)) return;
+      again(1_000, invite);
+      if (!from.disk.conversations.has(NOTES)) return;
+      const expiresAt = from.now() + 100 * 365 * 86_400_000;
+      await from.begin(id, { kind: "start-invite", id, expiresAt, ...whose });
+    };
+    const accept = (): void => {
+      if (to.disk.conversations.has(id)) return;
+      again(1_000 + own.int(1_000), accept);
+      const record = from.disk.conversations.get(id);
+      if (record?.peer.state !== "invited" || !to.running) return;
+      if (!to.disk.conversations.has(NOTES)) return;
+      const { seed: inviteSeed } = record.peer.invite;
+      const accountId = accountIdOf(from.disk.self.cert.rootKey);
+      const invitation = { seed: inviteSeed, accountId, relayPin: new Uint8Array(16) };
+      network.fetch(to, bytesToHex(deriveInviteKeys(inviteSeed).linkId), async (blob) => {
+        if (blob === undefined || to.disk.conversations.has(id)) return;
+        await to.begin(id, { kind: "start-accept", id, invite: invitation, blob, ...whose });
+      });
+    };
+    again(own.int(500), invite);
+    again(500 + own.exponential(3_000), accept);
+  }
+
+  function link(account: Account): void {
+    if (isHealing() || account.spare.length === 0) return;
+    if (account.isChanging || !agrees(account)) {
+      again(1_000, () => link(account));
+      return;
+    }
+    const act = decisions.next("link");
+    const old = act.random.pick(account.devices.filter((one) => !account.removed.has(one)));
+    const [fresh] = account.spare;
+    if (fresh === undefined || !act.take()) return;
+    account.isChanging = true;
+    account.spare.shift();
+    trace(`${fresh.name} is linked by ${old.name}`);
+    join(old, fresh, `link-${fresh.name}`, NOTES);
+    const done = (): void => {
+      const isListed = old.disk.self.devices.lists
+        .at(-1)
+        ?.devices.some(({ id }) => equalBytes(id, fresh.disk.self.cert.deviceId));
+      if (isListed !== true) {
+        again(500, done);
+        return;
+      }
+      account.devices.push(fresh);
+      const settled = (): void => {
+        if (agrees(account)) account.isChanging = false;
+        else again(500, settled);
+      };
+      settled();
+    };
+    done();
+  }
+
+  async function remove(account: Account): Promise<void> {
+    if (isHealing()) return;
+    const speaking = present(account);
+    const isBusy = account.isChanging || !agrees(account);
+    if (isBusy || speaking.length < 2) {
+      again(1_000, () => remove(account));
+      return;
+    }
+    const act = decisions.next("remove");
+    const target = act.random.pick(speaking);
+    const by = act.random.pick(speaking.filter((one) => one !== target));
+    // A device that nobody has met has nobody to introduce it when the last that it knows is gone.
+    if (accounts.some(({ isChanging }) => isChanging) || !staysConnected(target)) {
+      again(1_000, () => remove(account));
+      return;
+    }
+    if (!act.take()) return;
+    noteThief(target, account);
+    account.isChanging = true;
+    const device = bytesToHex(target.disk.self.cert.deviceId);
+    const isGone = (): boolean =>
+      by.disk.self.devices.lists
+        .at(-1)
+        ?.removed.some(({ id }) => equalBytes(id, target.disk.self.cert.deviceId)) === true;
+    trace(`${target.name} is removed by ${by.name}`);
+    const ask = async (): Promise<void> => {
+      if (!isGone()) await by.feed(NOTES, { kind: "remove-device", device });
+      if (!isGone()) {
+        again(500, ask);
+        return;
+      }
+      account.removed.add(target);
+      const settled = (): void => {
+        if (agrees(account)) account.isChanging = false;
+        else again(500, settled);
+      };
+      settled();
+    };
+    await ask();
+  }
+
+  async function write(): Promise<void> {
+    if (isHealing() || written.size >= WRITES_MAX) return;
+    const act = decisions.next("write");
+    const by = act.random;
+    again(by.chance(0.3) ? by.int(60) : by.exponential(faults.phaseMs / (WRITES_MAX + 2)), write);
+    const account = by.pick(accounts);
+    const author = by.pick(account.devices.filter((one) => !account.removed.has(one)));
+    const group = groupOf(author);
+    if (group?.peer.state === "group" && group.peer.member && by.chance(0.4)) {
+      if (author.running && act.take()) await writeToGroup(author, group, by);
+      return;
+    }
+    const to = by.chance(0.1) ? undefined : by.pick(accounts.filter((one) => one !== account));
+    const record = to === undefined ? author.disk.conversations.get(NOTES) : chatOf(author, to);
+    if (record === undefined || !author.running || !act.take()) return;
+    const own = author.disk.self.devices;
+    const names = [
+      ...own.links.map(({ device }) => device),
+      ...(to === undefined ? [] : record.devices.links.map(({ device }) => device)),
+      ...(record.peer.state === "open" && !record.peer.retired
+        ? [bytesToHex(record.peer.contact.cert.deviceId)]
+        : []),
+    ];
+    const gone = [
+      ...(own.lists.at(-1)?.removed ?? []),
+      ...(to === undefined ? [] : (record.devices.list?.removed ?? [])),
+    ];
+    const text = `${MARKER} ${written.size + 1} of ${author.name} ${MARKER}`;
+    const id = bytesToHex(by.bytes(16));
+    await author.feed(record.id, { kind: "send-text", id, text });
+    if (author.disk.messages.get(record.id)?.has(id) !== true) return;
+    written.set(id, {
+      author,
+      conversation: record.id,
+      text,
+      to,
+      reached: names.map(clientOf).filter((one) => one !== undefined),
+      excluded: gone.map((one) => clientOf(bytesToHex(one.id))).filter((one) => one !== undefined),
+    });
+  }
+
+  async function writeToGroup(
+    author: Client,
+    record: ConversationRecord,
+    by: Random,
+  ): Promise<void> {
+    const members = membersAt(author);
+    const roster = author.disk.groups.get(record.id)?.roster ?? new Map();
+    const reached = [...roster]
+      .filter(([account]) => members.has(account))
+      .flatMap(([, { devices }]) => devices.map(({ device }: { device: string }) => device));
+    const gone = accounts.filter((one) => wasAdded.has(one) && !members.has(nameOf(one)));
+    const text = `${MARKER} ${written.size + 1} of ${author.name} to all ${MARKER}`;
+    const id = bytesToHex(by.bytes(16));
+    await author.feed(record.id, { kind: "send-text", id, text });
+    if (author.disk.messages.get(record.id)?.has(id) !== true) return;
+    written.set(id, {
+      author,
+      conversation: record.id,
+      text,
+      to: GROUP,
+      reached: reached.map(clientOf).filter((one) => one !== undefined),
+      excluded: gone.flatMap(({ devices }) => devices),
+    });
+  }
+}
