@@ -3,6 +3,7 @@ import { nobleBackend } from "@sotto/crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { serveSimulator, type SimulatorPage } from "../simulation/page-server.ts";
 import { simulate } from "../simulation/simulate.ts";
+import { simulateDevices } from "../simulation/simulate-devices.ts";
 import { createProfile, type Profile } from "./support/browsers.ts";
 
 const WAIT_MS = 90_000;
@@ -64,6 +65,30 @@ describe.each(["chromium", "firefox"] as const)("in %s", (browser) => {
     await page.close();
   });
 
+  it("runs with several devices and relays, and says how to see it elsewhere", async () => {
+    const { page, errors, verdict, text } = await open("seed=3&devices=1&relays=2&twice=1");
+    await verdict(/^Holds/);
+    const { traceHash } = await simulateDevices(3, { admins: false, faults: { relays: 2 } });
+    expect(await text("hash")).toBe(traceHash);
+    expect(await text("command")).toBe(
+      "npm run simulate -- --seed 3 --devices --relays 2 --twice --trace",
+    );
+    expect(await text("trace")).toContain("person0.0 starts");
+    await page.locator("#relays").fill("0");
+    await page.locator("button").click();
+    await verdict(/^Relays are a whole number/);
+    expect(errors.filter((one) => !one.includes("favicon"))).toEqual([]);
+    await page.close();
+  });
+
+  it("makes everybody an admin when it is asked to, with no faults", async () => {
+    const { page, verdict, text } = await open("seed=2&admins=1&faults=none");
+    await verdict(/^(Holds|Fails)/);
+    const { traceHash } = await simulateDevices(2, { admins: true, only: new Set() });
+    expect(await text("hash")).toBe(traceHash);
+    await page.close();
+  });
+
   it("fails with a planted bug, and with what it is reduced to, as in Node", async () => {
     const { page, verdict } = await open("seed=4&bug=delete-on-relay-ok");
     await verdict(/^Fails/);
@@ -83,8 +108,9 @@ describe.each(["chromium", "firefox"] as const)("in %s", (browser) => {
 
   it("shows what is in its address as text", async () => {
     const faults = "<img src=x onerror=document.title='run'>";
-    const { page, verdict } = await open(`seed=2&faults=${encodeURIComponent(faults)}`);
+    const { page, verdict, text } = await open(`seed=2&faults=${encodeURIComponent(faults)}`);
     await verdict(/^Holds/);
+    expect(await text("command")).toBe("");
     expect(await page.locator("#faults").inputValue()).toBe(faults);
     expect(await page.locator("img").count()).toBe(0);
     expect(await page.title()).toBe("Sotto: replay a seed");

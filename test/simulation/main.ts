@@ -10,12 +10,17 @@ import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { nobleBackend } from "@sotto/crypto";
 import { PLANTED_BUGS } from "./planted.ts";
-import { twice } from "./run-again.ts";
+import {
+  commandOf,
+  isRelayCount,
+  optionsOf,
+  RELAYS_MAX,
+  runOf,
+  type Settings,
+} from "./settings.ts";
 import { listOf, shrink } from "./shrink.ts";
-import { ACTS, type RunOptions, simulate } from "./simulate.ts";
-import { simulateDevices } from "./simulate-devices.ts";
+import { ACTS } from "./simulate.ts";
 
 /** Failures reduced in one call: with more there is one cause. */
 const SHRINKS_MAX = 3;
@@ -44,22 +49,18 @@ if (values.bug !== undefined && bug === undefined) {
   console.error(`no such bug; there are ${PLANTED_BUGS.join(", ")}`);
   process.exit(2);
 }
-const relays = {
-  ...(values.relays === undefined ? {} : { relays: Number(values.relays) }),
-  ...(values.lost ? { relayLost: true } : {}),
+if (values.relays !== undefined && !isRelayCount(Number(values.relays))) {
+  console.error(`--relays is a whole number from 1 to ${RELAYS_MAX}`);
+  process.exit(2);
+}
+const settings: Settings = {
+  ...values,
+  bug,
+  relays: values.relays === undefined ? undefined : Number(values.relays),
+  only: values.faults ?? "",
 };
-const options: RunOptions = {
-  ...(bug === undefined ? {} : { bug }),
-  ...(values.real ? { crypto: nobleBackend } : {}),
-  admins: values.admins,
-  ...(values.relays === undefined && !values.lost ? {} : { faults: relays }),
-  ...(values.faults === undefined
-    ? {}
-    : { only: new Set(values.faults === "none" ? [] : values.faults.split(",")) }),
-};
-const once = values.devices || values.admins ? simulateDevices : simulate;
-const run = values.twice ? twice(once) : once;
-const settings = `${values.devices ? " --devices" : ""}${values.admins ? " --admins" : ""}${values.relays === undefined ? "" : ` --relays ${values.relays}`}${values.lost ? " --lost" : ""}${bug === undefined ? "" : ` --bug ${bug}`}${values.real ? " --real" : ""}${values.twice ? " --twice" : ""}`;
+const options = optionsOf(settings);
+const run = runOf(settings);
 const first = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 const startedAt = performance.now();
@@ -85,7 +86,7 @@ for (let seed = first; seed < first + count; seed++) {
   if (result.failures.length === 0) continue;
   failed++;
   console.log(`seed ${seed}: ${result.failures.join("; ")}`);
-  console.log(`  npm run simulate -- --seed ${seed}${settings} --trace`);
+  console.log(`  ${commandOf(seed, settings)}`);
   if (values.shrink && options.only === undefined && shrinks++ < SHRINKS_MAX) await reduce(seed);
 }
 const kinds = [...faults].toSorted((a, b) => b[1] - a[1]).map((one) => one.join(" "));
@@ -116,5 +117,5 @@ async function reduce(seed: number): Promise<void> {
   const file = join(tmpdir(), `sotto-seed-${seed}.trace`);
   writeFileSync(file, `${lines.join("\n")}\n`);
   console.log(`  ${invariant} needs ${only.length} of ${from} (${runs} runs); trace in ${file}`);
-  console.log(`  npm run simulate -- --seed ${seed}${settings} --faults ${listOf(only)} --trace`);
+  console.log(`  ${commandOf(seed, { ...settings, only: listOf(only) })}`);
 }
