@@ -838,5 +838,45 @@ export const CATALOGUE: readonly Entry[] = [
       test: "has what it makes up afterwards taken by nobody",
     },
   },
+  {
+    id: "new-device-while-held",
+    what: "what waits for the person's decision goes to a device that the contact links meanwhile",
+    how: [
+      {
+        file: "packages/protocol/src/ways.ts",
+        from: "const isHeld = openPeer(draft)?.change !== undefined;",
+        to: "const isHeld = false;",
+      },
+    ],
+    killer: {
+      invariant: "I12",
+      faults: { ...STRANGERS, strangerMean: 2_000, stack: "full" },
+      devices: true,
+    },
+  },
+  {
+    id: "held-is-spread",
+    what: "while somebody else is in a contact's place, texts go to its other devices",
+    how: [
+      {
+        file: PAIRS,
+        from: "if (peer === undefined || peer.change !== undefined || isTextHeld(draft)) return;",
+        to: "if (peer === undefined || isTextHeld(draft)) return;",
+      },
+    ],
+    killer: { invariant: "I12", faults: STRANGERS, devices: true },
+  },
+  {
+    id: "pairs-never-mend",
+    what: "a pair with a further device that lost its sessions asks for no new one",
+    how: [
+      {
+        file: "packages/protocol/src/repair.ts",
+        from: "  changeSpares(draft, { theirs, pleaAt: plea.at, own });",
+        to: "  if (draft.conversation.parent !== undefined) return;\n  changeSpares(draft, { theirs, pleaAt: plea.at, own });",
+      },
+    ],
+    killer: { invariant: "I4", faults: LOSSES, devices: true },
+  },
   ...LAYER_BUGS,
 ];

@@ -28,13 +28,16 @@ export interface DeviceWorld {
   readonly again: (ms: number, run: () => void | Promise<void>) => void;
 }
 
+export type DeviceActs = ReturnType<typeof createDeviceActs>;
+
 export function createDeviceActs(setting: DeviceWorld, people: People, group: DeviceGroup) {
-  const { faults, decisions, network, accounts, trace } = setting;
+  const { faults, decisions, network, oracle, accounts, trace } = setting;
   const { isHealing, random: world, again } = setting;
   const { nameOf, groupOf, membersAt, chatOf, clientOf, present, agrees, staysConnected } = people;
   const { noteThief, wasAdded } = group;
   const written = new Map<string, Written>();
-  return { takeNotes, look, meet, link, remove, write, written };
+  const joins: { readonly sides: readonly Client[]; readonly id: ConversationId }[] = [];
+  return { takeNotes, look, meet, link, remove, takeOut, write, haveAllMet, written };
 
   /** As an app does with every start. */
   async function takeNotes(client: Client): Promise<void> {
@@ -52,6 +55,33 @@ export function createDeviceActs(setting: DeviceWorld, people: People, group: De
     }
   }
 
+  /**
+   * Before, a relay's disk that is lost takes an offer or a first message that nobody can ask for again: each device has
+   * a pair with each that it is to reach, and can begin anew in it.
+   */
+  function haveAllMet(): boolean {
+    const haveJoined = joins.every(({ sides, id }) =>
+      sides.every(({ disk }) => disk.conversations.has(id)),
+    );
+    const isStill = accounts.every((one) => {
+      return one.spare.length === 0 && !one.isChanging && agrees(one);
+    });
+    if (!haveJoined || !isStill) return false;
+    const canRepair = (client: Client, device: Client): boolean =>
+      [...client.disk.conversations.keys()].some((id) => {
+        return oracle.across(client, id)?.client === device && oracle.couldRepair(client, id);
+      });
+    return accounts.every((account) =>
+      accounts.every((other) => {
+        const isMet = account.devices.some((one) => chatOf(one, other) !== undefined);
+        if (account !== other && !isMet) return true;
+        return present(account).every((client) =>
+          present(other).every((device) => client === device || canRepair(client, device)),
+        );
+      }),
+    );
+  }
+
   /** The first devices of two people, by an invite. */
   function meet(inviter: Account, invitee: Account, id: ConversationId): void {
     const [from, to] = [inviter.devices[0]!, invitee.devices[0]!];
@@ -66,6 +96,7 @@ export function createDeviceActs(setting: DeviceWorld, people: People, group: De
     parent: ConversationId | undefined,
   ): void {
     const own = world.fork();
+    joins.push({ sides: [from, to], id });
     const whose = parent === undefined ? {} : { parent };
     const invite = async (): Promise<void> => {
       if (from.disk.conversations.has(id)) return;
@@ -142,6 +173,11 @@ export function createDeviceActs(setting: DeviceWorld, people: People, group: De
     }
     if (!act.take()) return;
     noteThief(target, account);
+    await takeOut(account, target, by);
+  }
+
+  /** Asked again until it is done, whatever fails meanwhile. */
+  async function takeOut(account: Account, target: Client, by: Client): Promise<void> {
     account.isChanging = true;
     const device = bytesToHex(target.disk.self.cert.deviceId);
     const isGone = (): boolean =>

@@ -20,11 +20,14 @@ export interface FaultWorld {
   /** Before, a relay's disk that is lost takes what nobody can ask for again. */
   readonly canWipe: () => boolean;
   readonly wiped?: () => void;
+  /** Whose store may go, and what follows when it does; anybody's, and nothing, when left out. */
+  readonly evictable?: () => readonly Client[];
+  readonly evict?: (client: Client, how: Random) => Promise<void>;
 }
 
 export function startFaults(world: FaultWorld): void {
   const { faults, decisions, scheduler, network, clients, oracle, trace } = world;
-  const { isHealing, canWipe, wiped } = world;
+  const { isHealing, canWipe, wiped, evictable = () => clients, evict } = world;
   const often = (kind: string, mean: number, run: (how: Random) => void): void => {
     if (mean === 0) return;
     const event = decisions.next(kind);
@@ -69,7 +72,11 @@ export function startFaults(world: FaultWorld): void {
   let evictions = 0;
   often("eviction", faults.evictionMean, (how) => {
     // One is enough: with nobody left there is nothing to see.
-    if (evictions++ === 0) how.pick(clients).evict();
+    const all = evictable();
+    if (all.length === 0 || evictions++ > 0) return;
+    const client = how.pick(all);
+    if (evict === undefined) client.evict();
+    else void evict(client, how);
   });
   often("put-back", faults.putBackMean, (how) => {
     const client = how.pick(clients);

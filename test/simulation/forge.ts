@@ -155,7 +155,7 @@ export function createForger(options: ForgerOptions): Forger {
   ): Uint8Array | undefined {
     if (trick === "no-content") return how.bytes(how.between(1, 60));
     if (trick === "receipt") {
-      const ids = [...oracle.foreignIds(entry.id).slice(-8), bytesToHex(how.bytes(16))];
+      const ids = [...oracle.foreignIds(client, entry.id).slice(-8), bytesToHex(how.bytes(16))];
       return encodeContent({ kind: "receipt", ids: ids.map((id) => asContentId(hexToBytes(id)!)) });
     }
     if (options.mayBeForgotten()) return undefined;

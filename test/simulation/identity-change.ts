@@ -34,30 +34,37 @@ export interface IdentityWorld {
 export const changesIdentities = (faults: IdentityWorld["faults"]): boolean =>
   faults.strangerMean + faults.identityChangeMean > 0;
 
-/** For the two people of one conversation. */
+/** Among the sides there are by then: the two of one conversation, or of all that devices have. */
 export function startIdentityChanges(
   world: IdentityWorld,
-  sides: readonly [Side, Side],
+  sides: () => readonly Side[],
   person: Random,
 ): void {
   const { faults, decisions, scheduler, oracle, stranger, isHealing } = world;
-  const someSide = (by: Random): Side => sides[by.chance(0.5) ? 0 : 1];
+  const someSide = (by: Random): Side | undefined => {
+    const all = sides();
+    if (all.length === 2) return all[by.chance(0.5) ? 0 : 1];
+    return all.length === 0 ? undefined : by.pick(all);
+  };
 
   async function impersonate(): Promise<void> {
     if (isHealing()) return;
     const act = decisions.next("stranger");
     scheduler.after(act.random.exponential(faults.strangerMean), impersonate);
-    const [client, id] = someSide(act.random);
-    if (act.take()) await client.impersonate(id, stranger, act.random);
+    const side = someSide(act.random);
+    if (side === undefined || !act.take()) return;
+    const [client, id] = side;
+    await client.impersonate(id, stranger, act.random);
   }
 
   function renew(): void {
     if (isHealing()) return;
     const act = decisions.next("identity-change");
     scheduler.after(act.random.exponential(faults.identityChangeMean), renew);
-    const [client] = someSide(act.random);
-    const keys = world.unused.get(client);
-    if (keys === undefined || !oracle.canRenew(client) || !act.take()) return;
+    const client = someSide(act.random)?.[0];
+    const keys = client && world.unused.get(client);
+    if (client === undefined || keys === undefined || !oracle.canRenew(client) || !act.take())
+      return;
     world.unused.delete(client);
     client.renew(keys);
   }
@@ -65,7 +72,7 @@ export function startIdentityChanges(
   /** Looks in, hesitates, asks the contact by other means, and says at last who it is. */
   async function decide(): Promise<void> {
     scheduler.after(LOOKS_EVERY_MS, decide);
-    for (const [index, [client, id]] of sides.entries()) {
+    for (const [client, id] of sides()) {
       const peer = client.disk.conversations.get(id)?.peer;
       if (peer?.state !== "open" || !client.running) continue;
       if (peer.change === undefined) {
@@ -82,7 +89,7 @@ export function startIdentityChanges(
         await client.feed(id, { ...hasty, rootKey: client.disk.self.cert.rootKey });
       }
       if (!isHealing() && person.chance(0.7)) continue;
-      const other = sides[1 - index]?.[0];
+      const other = oracle.across(client, id)?.client;
       const isContact = other !== undefined && equalBytes(rootKey, other.disk.self.cert.rootKey);
       const accepting = peer.contact.verified || person.chance(0.5) ? "accept-compared" : "accept";
       await client.feed(id, {

@@ -4,7 +4,7 @@
  * Spec: protocol/SPEC.md §9, "Change of identity".
  */
 import type { Change, ConversationId, Effect, Input } from "@sotto/protocol";
-import { bytesToHex, equalBytes } from "@sotto/wire";
+import { bytesToHex, decodeContent, equalBytes } from "@sotto/wire";
 import type { Client } from "./client.ts";
 import { keyOfBlob } from "./relay-watch.ts";
 
@@ -17,6 +17,11 @@ export interface IdentityWatch {
   /** About to be stored. */
   committed(client: Client, change: Change): void;
   released(client: Client, id: ConversationId): void;
+}
+
+function isText(content: Uint8Array): boolean {
+  const decoded = decodeContent(content);
+  return decoded.ok && decoded.value.kind === "text";
 }
 
 export function createIdentityWatch(fail: (what: string) => void): IdentityWatch {
@@ -34,7 +39,8 @@ export function createIdentityWatch(fail: (what: string) => void): IdentityWatch
         fail(`${client.name} seals while somebody else is in ${id}'s place`);
       }
     }
-    if (addPosts.some(({ post }) => post.kind === "send")) {
+    // What devices tell each other of lists and groups goes on: they are the contact's own, by its root key.
+    if (addPosts.some(({ post }) => post.kind === "send" && isText(post.content))) {
       fail(`${client.name} spreads while somebody else is in ${id}'s place`);
     }
   }
@@ -59,7 +65,10 @@ export function createIdentityWatch(fail: (what: string) => void): IdentityWatch
       const answer = answers.get(`${client.name}/${id}`);
       const { rootKey } = peer.contact.cert;
       if (equalBytes(before.contact.cert.rootKey, rootKey)) {
-        if (before.change !== undefined && peer.change === undefined && answer === undefined) {
+        // With a device that is no more there is nobody left to decide about.
+        const isOver = peer.retired && !before.retired;
+        const isLetGo = before.change !== undefined && peer.change === undefined;
+        if (isLetGo && !isOver && answer === undefined) {
           fail(`${client.name} lets go of ${id} before the person has decided`);
         }
         return;

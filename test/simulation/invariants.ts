@@ -31,4 +31,5 @@ export const KNOWN_LIMITS = [
   "a relay that says OK and gives something else in the place of a first message (HELLO): its reader has no address to answer to, and the relay knows the id when its sender tries again",
   "a store that was copied before an invite was used, or before whoever used it had said where it reads, and is put back after it: it cannot write to the other side, and only a new invite helps",
   "what a store that was put back had received and confirmed, and what it had accepted and the other side had not: nobody sends that again",
+  "a relay's disk that is lost while a device has not met each device that it is to reach: an offer, or the first message to it, is gone",
 ] as const;

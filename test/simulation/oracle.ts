@@ -45,6 +45,7 @@ import {
   utf8ToBytes,
 } from "@sotto/wire";
 import type { Client, Disk } from "./client.ts";
+import type { DevicesView } from "./device-faults.ts";
 import { createIdentityWatch, type IdentityWatch } from "./identity-watch.ts";
 import type { Invariant } from "./invariants.ts";
 import type { Random } from "./random.ts";
@@ -130,8 +131,8 @@ export interface Oracle {
   /** It has keys of another account from now on. */
   renewed(client: Client): void;
   join(pair: Pair): void;
-  /** Ids of texts that are none of this conversation's. */
-  foreignIds(id: ConversationId): readonly string[];
+  /** Ids of texts that are none of this conversation's, nor written to whoever has this client. */
+  foreignIds(client: Client, id: ConversationId): readonly string[];
   /** An older store of this client's is about to take the place of the one it has. */
   putBack(client: Client, store: Disk): void;
   /**
@@ -141,6 +142,8 @@ export interface Oracle {
   canGoBack(client: Client, store?: Disk): boolean;
   /** Whether it could go on with keys of another account: each of its contacts knows it, and has the bundle that it would begin anew with. */
   canRenew(client: Client): boolean;
+  /** Whether this device had a row of that id, and its store was lost or put back. */
+  hasLost(client: Client, row: string): boolean;
   /** Whether both sides could begin anew if either lost its sessions now. */
   couldRepair(client: Client, id: ConversationId): boolean;
   /** Where the other side of this conversation keeps it. */
@@ -171,10 +174,12 @@ export interface OracleOptions {
   readonly random: Random;
   /** Somebody changes what the relay gives. */
   readonly isTampered: boolean;
+  /** Of people with several devices, who find each other by themselves; left out, there are the pairs of `join`. */
+  readonly devices?: () => DevicesView;
 }
 
 export function createOracle(options: OracleOptions): Oracle {
-  const { scheduler, crypto, random, isTampered } = options;
+  const { scheduler, crypto, random, isTampered, devices } = options;
   const failures: string[] = [];
   const broken = new Set<Invariant>();
   const pairs: Pair[] = [];
@@ -208,6 +213,7 @@ export function createOracle(options: OracleOptions): Oracle {
     client: Client,
     id: ConversationId,
   ): { readonly client: Client; readonly id: ConversationId } | undefined {
+    if (devices !== undefined) return devices().across(client, id);
     for (const pair of pairs) {
       if (pair.inviter === client && pair.inviterId === id) {
         return { client: pair.invitee, id: pair.inviteeId };
@@ -239,6 +245,16 @@ export function createOracle(options: OracleOptions): Oracle {
       return peer.change === undefined && isSameRoot(peer.contact.cert, other.disk.self.cert);
     });
 
+  const canBeginAnew = (client: Client, id: ConversationId): boolean => {
+    const peer = client.disk.conversations.get(id)?.peer;
+    return (
+      peer?.state === "open" &&
+      peer.change === undefined &&
+      peer.queue.addresses.length > 0 &&
+      peer.contact.addresses.length > 0
+    );
+  };
+
   const pairOf = (client: Client, id: ConversationId): Pair | undefined =>
     pairs.find((pair) =>
       sidesOf(pair).some(([one, conversation]) => one === client && conversation === id),
@@ -269,6 +285,11 @@ export function createOracle(options: OracleOptions): Oracle {
   /** I1: "delivered" is said of nothing that is not there. */
   function checkDelivered(client: Client, id: ConversationId, row: MessageRow): void {
     if (!row.own || row.status !== "delivered") return;
+    if (devices !== undefined) {
+      if (devices().hasArrived(client, id, row.id)) return;
+      oracle.fail("I1", `${client.name} says delivered, but nobody has ${row.id.slice(0, 6)}`);
+      return;
+    }
     const other = across(client, id);
     if (other === undefined || evicted.has(other.client)) return;
     if (other.client.disk.messages.get(other.id)?.has(row.id) === true) return;
@@ -560,6 +581,7 @@ export function createOracle(options: OracleOptions): Oracle {
       renewed.add(client);
     },
     canGoBack(client, store = client.disk) {
+      if (devices !== undefined) return devices().canGoBack(client, store);
       const isSelf = isSameRoot(store.self.cert, client.disk.self.cert);
       return pairsOf(client).every((pair) => {
         const id = pair.inviter === client ? pair.inviterId : pair.inviteeId;
@@ -613,13 +635,29 @@ export function createOracle(options: OracleOptions): Oracle {
     join(pair) {
       pairs.push(pair);
     },
-    foreignIds(id) {
+    foreignIds(client, id) {
+      if (devices !== undefined) {
+        const isOwn = devices().isSamePerson;
+        return [...accepted]
+          .filter(([, { author }]) => isOwn(author, client))
+          .map(([messageId]) => messageId);
+      }
       return [...accepted]
         .filter(([, one]) => one.conversation.slice(-1) !== id.slice(-1))
         .map(([messageId]) => messageId);
     },
     across,
+    hasLost(client, row) {
+      if (evicted.has(client)) return true;
+      return [...lost].some(([name, rows]) => name.startsWith(`${client.name}/`) && rows.has(row));
+    },
     couldRepair(client, id) {
+      if (devices !== undefined) {
+        const other = across(client, id);
+        return (
+          other !== undefined && canBeginAnew(client, id) && canBeginAnew(other.client, other.id)
+        );
+      }
       const pair = pairOf(client, id);
       return pair !== undefined && isWhole(pair) && isAcquainted(pair);
     },
@@ -638,7 +676,10 @@ export function createOracle(options: OracleOptions): Oracle {
       });
     },
     async atTheEnd(expectedDrops) {
-      for (const [id, message] of accepted) checkArrival(id, message);
+      // Of people with several devices each text has its own readers: see device-checks.ts.
+      if (devices === undefined) {
+        for (const [id, message] of accepted) checkArrival(id, message);
+      }
       for (const pair of pairs.filter(isWhole)) checkPair(pair);
       for (const client of new Set(pairs.flatMap((pair) => [pair.inviter, pair.invitee]))) {
         await checkForgotten(client);
@@ -647,6 +688,7 @@ export function createOracle(options: OracleOptions): Oracle {
           oracle.fail("I4", `${client.name} drops ${count}x ${reason}`);
         }
       }
+      for (const client of devices?.().present() ?? []) await checkForgotten(client);
       for (const copy of copies) await checkExposure(copy);
     },
   };

@@ -2,6 +2,7 @@
 import { expect, it } from "vitest";
 import { KNOWN_LIMITS } from "./invariants.ts";
 import { simulate } from "./simulate.ts";
+import { simulateDevices } from "./simulate-devices.ts";
 
 it.each([11, 35, 50])(
   "a frame that waited for the disk is not confirmed to a relay that numbers anew (seed %i)",
@@ -50,6 +51,23 @@ it.each([1, 2, 3, 5, 6, 7])(
   },
 );
 
+it.each([22, 30, 36])(
+  "a device that a contact links while a stranger is in its place gets nothing before the decision (seed %i)",
+  async (seed) => {
+    const faults = {
+      phaseMs: 40_000,
+      evictionMean: 0,
+      putBackMean: 0,
+      forgeMean: 0,
+      sessionLoss: 0,
+      relayWipe: 0,
+      relayRestore: 0,
+      strangerMean: 5_000,
+    };
+    expect((await simulateDevices(seed, { faults })).failures).toEqual([]);
+  },
+);
+
 it("says what it leaves out", () => {
-  expect(KNOWN_LIMITS).toHaveLength(4);
+  expect(KNOWN_LIMITS).toHaveLength(5);
 });

@@ -12,6 +12,7 @@ import { createDecisions } from "./decisions.ts";
 import { createDeviceActs } from "./device-acts.ts";
 import { createDeviceChecks } from "./device-checks.ts";
 import { createDeviceGroup } from "./device-group.ts";
+import { createDeviceFaults, createDevicesView } from "./device-faults.ts";
 import { type Account, createPeople } from "./device-people.ts";
 import { createEvilRelay } from "./evil-relay.ts";
 import { startFaults } from "./fault-schedule.ts";
@@ -40,13 +41,8 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   const random = createRandom(seed ^ 0x0d3f1ce5);
   const faults: Faults = {
     ...drawFaults(random.fork()),
-    // What takes a whole store or makes a device lie is between two devices: simulate.ts has it.
-    evictionMean: 0,
-    putBackMean: 0,
-    forgeMean: 0,
-    sessionLoss: 0,
-    relayWipe: 0,
-    relayRestore: 0,
+    // Whoever begins anew with keys of another account is between two devices: simulate.ts has it.
+    identityChangeMean: 0,
     ...options.faults,
   };
   const scheduler = createScheduler();
@@ -57,6 +53,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     crypto,
     random: createRandom(~seed),
     isTampered: isTampered(faults),
+    devices: () => view,
   });
   let hash = 0x811c9dc5;
   const trace = (line: string): void => {
@@ -70,7 +67,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   const current = (): Faults => (healing ? healed(faults) : faults);
   trace(JSON.stringify(faults));
 
-  const { relayKey } = await identitiesFor(crypto);
+  const { relayKey, stranger } = await identitiesFor(crypto);
   const makeRelay = (by: Random): Network =>
     (faults.stack === "full" ? createFullNetwork : createThinNetwork)({
       scheduler,
@@ -157,12 +154,10 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     again,
   };
   const people = createPeople(accounts, made);
+  const view = createDevicesView({ accounts, oracle, people });
   const group = createDeviceGroup(setting, people);
-  const { takeNotes, look, meet, link, remove, write, written } = createDeviceActs(
-    setting,
-    people,
-    group,
-  );
+  const acts = createDeviceActs(setting, people, group);
+  const { takeNotes, look, meet, link, remove, write, written } = acts;
   const { whatIsUnsettled, checkText } = createDeviceChecks({ accounts, oracle, people, group });
   for (const client of made) {
     await client.start();
@@ -183,6 +178,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     const by = world.fork();
     again(by.int(5_000), () => look(client, by));
   }
+  const deviceFaults = createDeviceFaults({ ...setting, scheduler, stranger, people, acts });
   startFaults({
     faults,
     decisions,
@@ -192,8 +188,11 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     oracle,
     trace,
     isHealing: () => healing,
-    canWipe: () => false,
+    canWipe: acts.haveAllMet,
+    evictable: deviceFaults.evictable,
+    evict: (client, how) => deviceFaults.evict(client, how),
   });
+  deviceFaults.start();
 
   await scheduler.runUntil(faults.phaseMs, () => scheduler.events > FAULTY_EVENTS_MAX);
   const healedAt = scheduler.now;

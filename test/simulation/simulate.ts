@@ -361,7 +361,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
       if (act.take()) oracle.copied(client, id);
     };
     if (faults.forgeMean > 0) again(own.exponential(faults.forgeMean), forge);
-    if (changesIdentities(faults)) startIdentityChanges(identities, sides, own.fork());
+    if (changesIdentities(faults)) startIdentityChanges(identities, () => sides, own.fork());
     again(own.int(500), invite);
     again(500 + own.exponential(3_000), accept);
     again(own.int(2_000), write);

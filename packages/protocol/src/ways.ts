@@ -39,6 +39,7 @@ import {
   openPeer,
   type OpenPeer,
   post,
+  putOutbox,
 } from "./draft.ts";
 import { askIntroducers, routeOffer } from "./group-ways.ts";
 import { enqueueEncoded } from "./outbox.ts";
@@ -221,9 +222,15 @@ function beginPair(draft: Draft, cert: DeviceCert, offer: DeviceOffer | undefine
   setLinks(draft, [...linksOf(draft), { device, conversation: to }]);
   const { missing } = draft.conversation.devices;
   changeDevices(draft, { missing: missing.filter((one) => one.device !== device) });
+  const isHeld = openPeer(draft)?.change !== undefined;
   for (const row of draft.outbox) {
     if (row.message === undefined || row.awaits === undefined || row.content === undefined)
       continue;
+    if (isHeld) {
+      // Handed on with the rest once the person has decided (§9); who has it knows it by its id.
+      putOutbox(draft, { ...row, spread: false });
+      continue;
+    }
     post(draft, to, { kind: "send", awaits: row.awaits, content: row.content });
   }
 }
