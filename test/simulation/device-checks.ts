@@ -152,11 +152,18 @@ export function createDeviceChecks({ accounts, oracle, people, group }: DeviceCh
         if (!members.has(nameOf(account))) {
           if (takesPart) return `${client.name} takes itself for a member`;
         } else if (rolesIn(client) !== rolesIn(first)) {
-          return `${client.name} knows another group than ${first.name}`;
+          return `${client.name} knows another group than ${first.name}: ${shortly(client)} / ${shortly(first)}`;
         }
       }
     }
     return undefined;
+  }
+
+  function shortly(client: Client): string {
+    const record = groupOf(client);
+    const log = record === undefined ? undefined : client.disk.groups.get(record.id)?.log;
+    const roles = [...rolesAt(client)].map(([name, role]) => `${name.slice(0, 6)} ${role}`);
+    return `${log?.ops.size} operations, ${log?.held.size} held, ${roles.join(", ")}`;
   }
 
   function rolesIn(client: Client): string {
