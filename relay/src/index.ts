@@ -16,6 +16,7 @@ import type { MailLimits } from "./core/mailbox.ts";
 import { createWorkPrice } from "./core/work.ts";
 import { createMemoryStore } from "./core/memory-store.ts";
 import type { Counter, RelayEnv, Store } from "./core/ports.ts";
+import { createWaker } from "./core/waker.ts";
 import { announcedAddress, type CircuitLimits } from "./node/circuit-limits.ts";
 import type { Circuit } from "./node/circuit.ts";
 import { HOST_DEFAULT, PORT_DEFAULT } from "./node/defaults.ts";
@@ -28,7 +29,7 @@ import { diskFreeBytes, relayVersion, type Snapshot } from "./node/snapshot.ts";
 import { watchStore } from "./node/store-watch.ts";
 import { type Certificate, type CertificateWatch, daysLeft, watchCertificate } from "./node/tls.ts";
 import { createHubServer, type HubServer } from "./node/hub-server.ts";
-import { createSecrets, loadSecrets } from "./node/keys.ts";
+import { createSecrets, loadPushKey, loadSecrets } from "./node/keys.ts";
 import { proofBackend } from "./node/proofs.ts";
 import { type HttpServer, startHttp } from "./node/server.ts";
 import { createStaticFiles } from "./node/static-files.ts";
@@ -64,6 +65,10 @@ export interface RelayOptions extends Partial<Limits>, Partial<AdmissionSettings
   readonly turnTtl?: number;
   /** UDP port of this relay's own STUN; 0: any free one. */
   readonly stunPort?: number | "off";
+  /** Whom push services may ask (`mailto:` or `https:`). Undefined: nobody is woken. */
+  readonly pushContact?: string | undefined;
+  /** For tests: endpoints on this machine are called as well, under this certificate authority (PEM). */
+  readonly pushLoopback?: { readonly ca: string } | undefined;
   /** The operator's listener. Undefined or "off": none. 0: any free port. */
   readonly operationsPort?: number | "off" | undefined;
   readonly operationsHost?: string;
@@ -178,7 +183,22 @@ async function start(
       counters[counter]++;
     },
   };
+  const waker =
+    options.pushContact === undefined
+      ? undefined
+      : createWaker({
+          clock: env,
+          count: env.count,
+          // Its signatures are loaded only by a relay that makes any.
+          service: (await import("./node/push.ts")).createPushService({
+            key: loadPushKey(data),
+            contact: options.pushContact,
+            loopback: options.pushLoopback,
+            now: Date.now,
+          }),
+        });
   const exchange = createExchange({
+    stored: waker?.stored,
     store,
     clock: env,
     sendSecret: secrets.sendSecret,
@@ -309,6 +329,7 @@ async function start(
       identity,
       circuit: circuit !== undefined,
       iceServers,
+      push: waker,
       mailLimits,
       authMs: limits.authMs,
       doorkeeper,
@@ -324,6 +345,8 @@ async function start(
 
   const opened = hub;
   endings.push(() => opened.drain());
+  // Before its clients are sent away: they come back by themselves.
+  endings.push(async () => waker?.stop());
   let operations: Operations | undefined;
   if (metrics !== undefined && operationsPort !== undefined) {
     const { startOperations } = await import("./node/operations.ts");
@@ -425,6 +448,9 @@ const createCounters = (): Record<Counter, number> => ({
   "told-full": 0,
   "told-work": 0,
   "turned-away": 0,
+  "push-sent": 0,
+  "push-failed": 0,
+  "push-gone": 0,
 });
 
 export {
@@ -439,6 +465,7 @@ export {
   STOP_STREAMS_MAX,
 } from "./node/circuit-limits.ts";
 export { configPage, printSettings } from "./config/explain.ts";
+export { isPushContact } from "./node/push-contact.ts";
 export * as stun from "./doctor/stun.ts";
 export { checkTurn } from "./doctor/turn.ts";
 export { operationsPortOf, resolveSettings } from "./config/resolve.ts";

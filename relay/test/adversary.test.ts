@@ -337,7 +337,13 @@ const READING: Record<string, Case> = {
   "says what only a relay says": async ({ queueId, mail }) => {
     const { id, blob } = mail[0]!;
     const lies: HubFrame[] = [
-      { type: "welcome", creditMessages: 64, circuit: true, admitted: true },
+      {
+        type: "welcome",
+        creditMessages: 64,
+        circuit: true,
+        admitted: true,
+        pushKey: new Uint8Array(),
+      },
       { type: "deliver", alias: 1, sequence: 1n, id, blob },
       { type: "queue", alias: 1, sendId: asSendId(random(24)) },
       { type: "sender", alias: 1 },

@@ -67,7 +67,13 @@ const FRAMES: { readonly [T in HubFrame["type"]]: Extract<HubFrame, { type: T }>
     signature: random(64),
   },
   auth: { type: "auth", readerKey: random(32), signature: random(64), admission: random(0) },
-  welcome: { type: "welcome", creditMessages: 1, circuit: true, admitted: true },
+  welcome: {
+    type: "welcome",
+    creditMessages: 1,
+    circuit: true,
+    admitted: true,
+    pushKey: new Uint8Array(),
+  },
   bye: { type: "bye", code: "gone", retryAfterMs: 0 },
   "queue-new": {
     type: "queue-new",
@@ -106,6 +112,7 @@ const FRAMES: { readonly [T in HubFrame["type"]]: Extract<HubFrame, { type: T }>
     username: "",
     credential: "",
   },
+  "push-set": { type: "push-set", endpoint: "https://push.example/1" },
   ping: { type: "ping" },
   pong: { type: "pong" },
   ok: { type: "ok" },
@@ -124,6 +131,7 @@ const ANSWERS: Partial<Record<HubFrame["type"], object | undefined>> = {
   "bundle-put": GONE,
   "bundle-get": GONE,
   turn: GONE,
+  "push-set": { type: "error", code: "limit" },
   ping: { type: "pong" },
   pong: undefined,
 };

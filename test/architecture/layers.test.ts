@@ -76,6 +76,7 @@ const LAYERS: Readonly<
       "@multiformats/multiaddr",
       "commander",
       "libp2p",
+      "jose",
       "pino",
       "prom-client",
       "jose",

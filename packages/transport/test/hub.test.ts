@@ -139,7 +139,14 @@ describe("proof of the relay", () => {
     ["text", (visit) => visit.raw("hello")],
     [
       "WELCOME before HELLO",
-      (v) => v.send(0, { type: "welcome", creditMessages: 1, circuit: false, admitted: true }),
+      (v) =>
+        v.send(0, {
+          type: "welcome",
+          creditMessages: 1,
+          circuit: false,
+          admitted: true,
+          pushKey: new Uint8Array(),
+        }),
     ],
   ])("gives up a connection that opens with %s", async (_, say) => {
     const relay = await relayFor({ greets: false });

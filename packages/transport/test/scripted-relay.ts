@@ -27,6 +27,8 @@ export interface Script {
   /** Proves the client and says WELCOME; false leaves HELLO to the test. */
   readonly greets?: boolean;
   readonly creditMessages?: number;
+  /** In WELCOME; none: it wakes nobody. */
+  readonly pushKey?: Uint8Array;
   /** Changes the HELLO before (key) or after (signature) it is signed. */
   readonly seed?: Uint8Array;
   /** Instead of an honest one, and signed like it. */
@@ -102,7 +104,8 @@ async function greet(visit: Visit, script: Script, socket: ServerSocket): Promis
     void verifyHubAuth({ nonce, relayKey, ...frame }, nobleBackend).then((proven) => {
       if (!proven) throw new Error("the client's AUTH does not verify");
       const creditMessages = script.creditMessages ?? 64;
-      visit.send(0, { type: "welcome", creditMessages, circuit: true, admitted: true });
+      const pushKey = script.pushKey ?? new Uint8Array();
+      visit.send(0, { type: "welcome", creditMessages, circuit: true, admitted: true, pushKey });
     });
   });
   if (script.greets === false) return;

@@ -30,6 +30,7 @@ import {
 } from "./ice.ts";
 import { INVITE_BLOB_BYTES_MAX } from "./invite.ts";
 import { ENVELOPE_BYTES_MAX, isBucket } from "./padding.ts";
+import { utf8ToBytes } from "./utf8.ts";
 
 export const HUB_VERSION = 1;
 export const HUB_PATH = "/hub";
@@ -42,6 +43,10 @@ export const SIGNAL_BLOB_BYTES_MAX = 16_384;
 export const QUEUE_OPEN_MAX = 256;
 export const ACK_SEQUENCES_MAX = 256;
 export const ADMISSION_BYTES_MAX = 128;
+/** Characters of a Web Push endpoint; those of the known push services have 150 to 600. */
+export const PUSH_ENDPOINT_BYTES_MAX = 1_024;
+/** An uncompressed point of P-256, as PushManager.subscribe takes it (RFC 8292 §3.2). */
+export const PUSH_KEY_BYTES = 65;
 export const ALIAS_NONE = 0;
 /** Big-endian counter of a proof of work. */
 export const WORK_PROOF_BYTES = 8;
@@ -97,6 +102,8 @@ export type HubFrame =
       readonly creditMessages: number;
       readonly circuit: boolean;
       readonly admitted: boolean;
+      /** PUSH_KEY_BYTES: the relay's VAPID key. Empty: it wakes nobody. */
+      readonly pushKey: Uint8Array;
     }
   | { readonly type: "bye"; readonly code: ErrorCode; readonly retryAfterMs: number }
   /** `firstUseHash`: SHA-256 of the first-use secret; the first sender that shows it becomes the only one. */
@@ -158,6 +165,8 @@ export type HubFrame =
   /** Asks where to learn the own address and to be relayed; `gone` when the relay names no such server. */
   | { readonly type: "turn" }
   | ({ readonly type: "turn-credential" } & IceServers)
+  /** Where to wake this reader when mail comes and it is away; empty: nowhere any more. */
+  | { readonly type: "push-set"; readonly endpoint: string }
   | { readonly type: "ping" }
   | { readonly type: "pong" }
   | { readonly type: "ok" }
@@ -165,7 +174,6 @@ export type HubFrame =
 
 export type HubFrameType = HubFrame["type"];
 
-/** 0x18 (PUSH_SET) is reserved for a frame that is not built yet (SPEC.md §9). */
 const Type: Readonly<Record<HubFrameType, number>> = {
   hello: 0x01,
   auth: 0x02,
@@ -190,6 +198,7 @@ const Type: Readonly<Record<HubFrameType, number>> = {
   ping: 0x15,
   pong: 0x16,
   turn: 0x17,
+  "push-set": 0x18,
   ok: 0x19,
   error: 0x1a,
   "turn-credential": 0x1b,
@@ -220,7 +229,10 @@ export function encodeFrame(request: number, frame: HubFrame): Uint8Array<ArrayB
       return writer
         .u16(frame.creditMessages)
         .u8((frame.circuit ? 1 : 0) | (frame.admitted ? 2 : 0))
+        .raw(frame.pushKey)
         .done();
+    case "push-set":
+      return writer.raw(utf8ToBytes(frame.endpoint)).done();
     case "bye":
     case "error":
       return writer.u8(ERROR_CODES.indexOf(frame.code)).u32(frame.retryAfterMs).done();
@@ -319,8 +331,16 @@ function readBody(reader: ByteReader, type: string | undefined): HubFrame {
       const creditMessages = reader.u16();
       const flags = reader.u8();
       if (flags > 3) refuse("malformed");
-      return { type, creditMessages, circuit: (flags & 1) !== 0, admitted: (flags & 2) !== 0 };
+      return {
+        type,
+        creditMessages,
+        circuit: (flags & 1) !== 0,
+        admitted: (flags & 2) !== 0,
+        pushKey: readPushKey(reader),
+      };
     }
+    case "push-set":
+      return { type, endpoint: readEndpoint(reader) };
     case "bye":
     case "error": {
       const code = ERROR_CODES[reader.u8()] ?? refuse("unknown-type");
@@ -489,6 +509,20 @@ const readQueueId = (reader: ByteReader): QueueId => asQueueId(reader.take(QUEUE
 function readAlias(reader: ByteReader): number {
   const alias = reader.u32();
   return alias === ALIAS_NONE ? refuse("malformed") : alias;
+}
+
+function readPushKey(reader: ByteReader): Uint8Array<ArrayBuffer> {
+  const key = reader.rest();
+  if (key.length === 0) return key;
+  return key.length === PUSH_KEY_BYTES && key[0] === 0x04 ? key : refuse("malformed");
+}
+
+/** An address on one line and in ASCII: what the relay reads is what the browser gave. */
+function readEndpoint(reader: ByteReader): string {
+  const bytes = reader.rest();
+  if (bytes.length > PUSH_ENDPOINT_BYTES_MAX) refuse("too-large");
+  const endpoint = String.fromCharCode(...bytes);
+  return /^(?:https:\/\/[\x21-\x7e]+)?$/.test(endpoint) ? endpoint : refuse("malformed");
 }
 
 function readBucket(reader: ByteReader): Uint8Array<ArrayBuffer> {

@@ -100,6 +100,8 @@ import {
   PARENTS_MAX,
   PEER_ID_BYTES_MAX,
   type PrekeyBundle,
+  PUSH_ENDPOINT_BYTES_MAX,
+  PUSH_KEY_BYTES,
   QUEUE_OPEN_MAX,
   type QueueAddress,
   RECEIPT_IDS_MAX,
@@ -378,7 +380,22 @@ const frameByType: {
     signature,
   }),
   auth: record({ readerKey: key, signature, admission: upTo(ADMISSION_BYTES_MAX) }),
-  welcome: record({ creditMessages: u16, circuit: fc.boolean(), admitted: fc.boolean() }),
+  welcome: record({
+    creditMessages: u16,
+    circuit: fc.boolean(),
+    admitted: fc.boolean(),
+    pushKey: fc.oneof(
+      fc.constant(new Uint8Array()),
+      of(PUSH_KEY_BYTES).map((point) => point.with(0, 0x04)),
+    ),
+  }),
+  "push-set": record({
+    endpoint: fc.constantFrom(
+      "",
+      "https://push.example/1",
+      `https://${"p".repeat(PUSH_ENDPOINT_BYTES_MAX - 8)}`,
+    ),
+  }),
   bye: record({ code, retryAfterMs: u32 }),
   "queue-new": record({
     queueId,
@@ -615,7 +632,7 @@ export const CODECS: readonly Codec<unknown>[] = [
     values: frame,
     encode: ({ request, frame }: Framed) => encodeFrame(request, frame),
     decode: decodeFrame,
-    openEnd: ({ frame }) => "blob" in frame,
+    openEnd: ({ frame }) => "blob" in frame || "endpoint" in frame || "pushKey" in frame,
   }),
   codec({
     name: "admission",

@@ -80,6 +80,7 @@ import {
   NO_PREKEY_ID,
   PEER_ID_BYTES_MAX,
   type PrekeyBundle,
+  PUSH_ENDPOINT_BYTES_MAX,
   QUEUE_OPEN_MAX,
   type QueueAddress,
   RECEIPT_IDS_MAX,
@@ -937,8 +938,34 @@ describe("a hub frame", () => {
     expect(decodeFrame(concatBytes(encoded, bytes(1)))).toEqual(refused("too-large"));
   });
 
-  it.each([0, 0x18, 0x1d, 0xff])("of type %d is unknown", (type) => {
+  it.each([0, 0x1d, 0xff])("of type %d is unknown", (type) => {
     expect(decodeFrame(bytes(5).with(0, type))).toEqual(refused("unknown-type"));
+  });
+
+  it(`of type push-set has an endpoint of at most ${PUSH_ENDPOINT_BYTES_MAX} characters, printable and https`, () => {
+    const endpoint = (length: number): string => `https://${"p".repeat(length - 8)}`;
+    const set = (text: string): HubFrame => ({ type: "push-set", endpoint: text });
+    expect(read(set(endpoint(PUSH_ENDPOINT_BYTES_MAX)))).toMatchObject(ok);
+    expect(read(set(endpoint(PUSH_ENDPOINT_BYTES_MAX + 1)))).toEqual(refused("too-large"));
+    expect(read(set(""))).toMatchObject(ok);
+    for (const bad of ["https://", "http://p", "https://p q", "https://p\n", "https://p\u00e9"]) {
+      expect(read(set(bad)), bad).toEqual(refused("malformed"));
+    }
+  });
+
+  it("of type welcome has a push key of 65 bytes that begins with 04, or none", () => {
+    const welcome = (pushKey: Uint8Array): HubFrame => ({
+      type: "welcome",
+      creditMessages: 1,
+      circuit: false,
+      admitted: false,
+      pushKey,
+    });
+    expect(read(welcome(bytes(65).with(0, 4)))).toMatchObject(ok);
+    expect(read(welcome(bytes(0)))).toMatchObject(ok);
+    for (const bad of [bytes(64).with(0, 4), bytes(66).with(0, 4), bytes(65).with(0, 2)]) {
+      expect(read(welcome(bad))).toEqual(refused("malformed"));
+    }
   });
 
   it("carries a request of 32 bits", () => {
@@ -1122,6 +1149,7 @@ describe("a hub frame", () => {
       creditMessages: 64,
       circuit: true,
       admitted: false,
+      pushKey: new Uint8Array(),
     });
     for (const [flags, circuit, admitted] of [
       [0, false, false],

@@ -1,9 +1,10 @@
 /**
- * The settings in sections `tls`, `operations` and `log`: certificates, the operator's own listener, what is written down.
+ * The settings in sections `tls`, `push`, `operations` and `log`: certificates, the operator's own listener, what is written down.
  * Spec: CONFIG.md, made from this file.
  */
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../node/log-names.ts";
 import type { Key } from "./keys.ts";
+import { isPushContact } from "../node/push-contact.ts";
 import { toBoolean, toText } from "./parse.ts";
 
 /** Longer than any load balancer needs to look again. */
@@ -32,6 +33,17 @@ export const OPERATION_KEYS = {
     unit: "file",
     sentence: "The certificate's private key (PEM).",
     parse: toText,
+  }),
+  pushContact: key<string | undefined>({
+    name: "push.contact",
+    flag: "--push-contact <address>",
+    env: "SOTTO_PUSH_CONTACT",
+    fallback: undefined,
+    shown: "",
+    unit: "mailto: or https: address",
+    sentence:
+      "Wakes people whose app is closed (Web Push) and tells the push services whom to ask; nobody is woken unless given.",
+    parse: toPushContact,
   }),
   operationsHost: key({
     name: "operations.host",
@@ -102,6 +114,11 @@ function toPortOrOff(text: string): number | "off" {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port > 65_535) throw new TypeError("0 to 65535, or off.");
   return port;
+}
+
+function toPushContact(text: string): string {
+  if (!isPushContact(text)) throw new TypeError("An address such as mailto:me@example.com.");
+  return text;
 }
 
 function toGrace(text: string): number {

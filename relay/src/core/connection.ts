@@ -44,6 +44,7 @@ import {
 import { MAIL_LIMITS, type MailLimits, type Message, messageAt, messageFrom } from "./mailbox.ts";
 import type { Counter, RelayEnv } from "./ports.ts";
 import { createTokenBucket, type TokenBucket } from "./token-bucket.ts";
+import type { Waker } from "./waker.ts";
 import type { WorkPrice } from "./work.ts";
 
 export interface RelayIdentity {
@@ -68,6 +69,8 @@ export interface ConnectionOptions {
   readonly iceServers?: (() => IceServers) | undefined;
   /** Who may make queues; undefined: everybody. */
   readonly doorkeeper?: Doorkeeper | undefined;
+  /** Undefined: this relay wakes nobody. */
+  readonly push?: Waker | undefined;
 }
 
 /** The socket below. */
@@ -220,6 +223,7 @@ export function createConnection(
     }
     readerKey = key;
     phase = "ready";
+    options.push?.arrived(readerKey);
     env.count("authenticated");
     port.proven?.();
     send(0, {
@@ -227,6 +231,7 @@ export function createConnection(
       creditMessages: CREDIT_MESSAGES,
       circuit: options.circuit,
       admitted,
+      pushKey: options.push?.publicKey ?? new Uint8Array(),
     });
   }
 
@@ -280,6 +285,8 @@ export function createConnection(
         return limited(request, 0, () => getBundle(request, frame));
       case "turn":
         return offerIceServers(request);
+      case "push-set":
+        return setPush(request, frame);
       case "ping":
         return send(request, { type: "pong" });
       case "pong":
@@ -323,6 +330,12 @@ export function createConnection(
   function end(bytes: number): void {
     pending--;
     pendingBytes -= bytes;
+  }
+
+  function setPush(request: number, { endpoint }: Frame<"push-set">): void {
+    // A relay that wakes nobody said so in WELCOME. Mail comes only to who has queues, and these have a price.
+    const mayHaveMail = endpoint === "" || exchange.hasQueues(readerKey);
+    answer(request, mayHaveMail ? (options.push?.set(readerKey, endpoint) ?? "limit") : "limit");
   }
 
   async function makeQueue(request: number, frame: Frame<"queue-new">): Promise<void> {
@@ -656,7 +669,11 @@ export function createConnection(
     if (isOver()) return;
     phase = "closed";
     cancelAuth();
+    const isWaiting = [...own.values()].some(({ queue }) => queue.mailbox.messages.length > 0);
     for (const subscription of own.values()) exchange.release(subscription.queue, owner);
+    if (readerKey.length > 0) options.push?.left(readerKey);
+    // It was here by its socket, which may have been dead for a while: what it did not acknowledge waits for it.
+    if (isWaiting) options.push?.stored(readerKey);
     own.clear();
     ownByQueue.clear();
     ready.clear();

@@ -195,6 +195,8 @@ export interface ExchangeOptions {
   readonly bytesMax?: number;
   /** Whether the disk has room for more than deletions; asked at each new row. */
   readonly hasDisk?: () => boolean;
+  /** Mail is on the disk for a reader that does not read this queue now. */
+  readonly stored?: ((readerKey: Uint8Array) => void) | undefined;
   readonly count: (this: void, counter: Counter) => void;
 }
 
@@ -629,6 +631,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       message.state = "stored";
       message.blob = undefined;
       settleAll(message, "ok");
+      if (queue.owner === undefined) options.stored?.(keyToBytes(queue.reader.key));
     });
   }
 

@@ -8,4 +8,5 @@ export * from "./limits.ts";
 export * from "./mailbox.ts";
 export * from "./memory-store.ts";
 export * from "./ports.ts";
+export * from "./waker.ts";
 export * from "./work.ts";

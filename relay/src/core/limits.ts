@@ -151,3 +151,15 @@ export const CLOCK_STEP_MS = 3_600_000;
 export const STEADY_SWEEPS = 6;
 /** Deletions that the disk did not take and that are tried again; those beyond it wait for the next start. */
 export const DELETIONS_OWED_MAX = 65_536;
+
+/** Wake-ups: between two of one reader. */
+export const PUSH_GAP_MS = 30_000;
+/** Mail that comes so long after a wake-up that nobody followed asks for another one. */
+export const PUSH_REPEAT_MS = 3_600_000;
+/** Tries of one wake-up after the first, and the longest wait between two, whatever Retry-After says. */
+export const PUSH_RETRIES_MAX = 3;
+export const PUSH_RETRY_MS_MAX = 3_600_000;
+/** Requests to push services at a time; the other readers wait for their turn. */
+export const PUSH_OPEN_MAX = 16;
+/** Readers with an endpoint: at 1,024 bytes each, 100 MB. */
+export const PUSH_REGISTRATIONS_MAX = 100_000;

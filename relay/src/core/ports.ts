@@ -122,6 +122,10 @@ export const COUNTERS = [
   "told-work",
   // Sockets that were closed because there were too many: of one place, or of all.
   "turned-away",
+  // Wake-ups: taken by the push service, refused by it or lost, and endpoints that it no longer knows.
+  "push-sent",
+  "push-failed",
+  "push-gone",
 ] as const;
 export type Counter = (typeof COUNTERS)[number];
 

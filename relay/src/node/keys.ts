@@ -1,9 +1,10 @@
 /**
- * The relay's two secrets, in files only their owner may read.
- * Losing `identity.key` means a new relay to every client; losing `send.key` cuts every contact's way to a queue.
+ * The relay's secrets, in files only their owner may read.
+ * Losing `identity.key` means a new relay to every client; losing `send.key` cuts every contact's way to a queue;
+ * losing `push.key` ends every wake-up until its reader was here again.
  * Spec: SPEC.md §5.
  */
-import { randomBytes } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import {
   chmodSync,
   closeSync,
@@ -36,6 +37,8 @@ export const createSecrets = (): RelaySecrets => ({
 
 const IDENTITY_FILE = "identity.key";
 const SEND_FILE = "send.key";
+/** Only of a relay that wakes people. */
+export const PUSH_FILE = "push.key";
 
 /**
  * Reads them from `directory`, making both for a directory without mail. Throws for a damaged file, or one that
@@ -60,25 +63,46 @@ export function readKeys(directory: string): RelaySecrets {
   return { identitySeed: read(IDENTITY_FILE), sendSecret: read(SEND_FILE) };
 }
 
+/** P-256, of PushManager.subscribe: what browsers made with it is called with it only. Without a directory: in memory. */
+export function loadPushKey(directory: string | undefined): KeyObject {
+  const made = (): KeyObject => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+  if (directory === undefined) return made();
+  const path = join(directory, PUSH_FILE);
+  return (
+    readPushKey(path) ??
+    makeKey(path, Buffer.from(made().export({ type: "pkcs8", format: "pem" })), readPushKey)
+  );
+}
+
+function readPushKey(path: string): KeyObject | undefined {
+  const pem = readOwn(path);
+  if (pem === undefined) return undefined;
+  let key: KeyObject | undefined;
+  try {
+    key = createPrivateKey(Buffer.from(pem));
+  } catch {
+    // What OpenSSL says of it is no help to the operator, and might quote the key.
+  }
+  if (key?.asymmetricKeyDetails?.namedCurve === "prime256v1") return key;
+  throw new Error(`${path} is not a key of P-256`);
+}
+
 function loadKey(path: string): Uint8Array {
   const known = readKey(path);
   if (known !== undefined) return known;
-  makeKey(path);
-  // What the file says, in case another process was first.
-  const made = readKey(path);
-  if (made === undefined) throw new Error(`${path} went as soon as it was made`);
-  return made;
+  return makeKey(path, randomBytes(KEY_BYTES), readKey);
 }
 
 /**
  * Whole or not at all, whenever the process is killed: written beside it, flushed, then given its name, which a
  * file that is there already keeps. What a kill leaves beside it is a key that nobody ever used.
+ * Gives what the file says, in case another process was first.
  */
-function makeKey(path: string): void {
+function makeKey<T>(path: string, key: Uint8Array, read: (path: string) => T | undefined): T {
   const unnamed = `${path}.${randomBytes(8).toString("hex")}`;
   const file = openSync(unnamed, "wx", 0o600);
   try {
-    writeSync(file, randomBytes(KEY_BYTES));
+    writeSync(file, key);
     fsyncSync(file);
     linkSync(unnamed, path);
   } catch (error) {
@@ -88,6 +112,9 @@ function makeKey(path: string): void {
     rmSync(unnamed, { force: true });
   }
   flushDirectory(dirname(path));
+  const made = read(path);
+  if (made === undefined) throw new Error(`${path} went as soon as it was made`);
+  return made;
 }
 
 /** A name survives a power cut once its directory is flushed; Windows flushes none and refuses to be asked. */
@@ -102,14 +129,21 @@ function flushDirectory(directory: string): void {
 }
 
 function readKey(path: string): Uint8Array | undefined {
-  let bytes: Uint8Array;
+  const bytes = readOwn(path);
+  if (bytes !== undefined && bytes.length !== KEY_BYTES) {
+    throw new Error(`${path} is not a key of ${KEY_BYTES} bytes`);
+  }
+  return bytes;
+}
+
+/** Undefined: no such file. */
+function readOwn(path: string): Uint8Array | undefined {
   try {
-    bytes = new Uint8Array(readFileSync(path));
+    const bytes = new Uint8Array(readFileSync(path));
+    chmodSync(path, 0o600);
+    return bytes;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw error;
   }
-  if (bytes.length !== KEY_BYTES) throw new Error(`${path} is not a key of ${KEY_BYTES} bytes`);
-  chmodSync(path, 0o600);
-  return bytes;
 }

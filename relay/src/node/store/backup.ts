@@ -19,18 +19,19 @@ import {
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { ADMISSION_FILE } from "../admission-store.ts";
-import { readKeys } from "../keys.ts";
+import { PUSH_FILE, readKeys } from "../keys.ts";
 import { DATABASE_FILE, readVersion, touch } from "./schema.ts";
 
 /** The relay's database comes first and its identity last: a directory without the identity is not a whole one. */
 const FILES = [DATABASE_FILE, "send.key", "identity.key"] as const;
+/** Of a relay that wakes people, and of one that is not open to everybody. */
+const OPTIONAL = [PUSH_FILE, ADMISSION_FILE] as const;
 
-/** Of a relay that is not open to everybody: who may use it. */
-const OPTIONAL = ADMISSION_FILE;
-
-/** Of a directory: the whole ones first, as in FILES. */
-const filesIn = (directory: string): readonly string[] =>
-  existsSync(join(directory, OPTIONAL)) ? [OPTIONAL, ...FILES] : FILES;
+/** Of a directory: those that need not be there first, as in FILES. */
+const filesIn = (directory: string): readonly string[] => [
+  ...OPTIONAL.filter((name) => existsSync(join(directory, name))),
+  ...FILES,
+];
 
 export interface Backup {
   readonly queues: number;
@@ -49,7 +50,7 @@ export function backUp(from: string, to: string): Backup {
   return fill(to, (stage) => {
     copyKeys(from, stage);
     readVersion(join(from, DATABASE_FILE));
-    for (const name of [DATABASE_FILE, OPTIONAL]) {
+    for (const name of [DATABASE_FILE, ADMISSION_FILE]) {
       if (existsSync(join(from, name))) snapshot(join(from, name), join(stage, name));
     }
     return examine(stage);
@@ -92,8 +93,8 @@ function fill(to: string, make: (stage: string) => Backup): Backup {
 
 function copyKeys(from: string, to: string): void {
   readKeys(from);
-  for (const name of FILES) {
-    if (name !== DATABASE_FILE) copyFileSync(join(from, name), join(to, name));
+  for (const name of filesIn(from)) {
+    if (name.endsWith(".key")) copyFileSync(join(from, name), join(to, name));
   }
 }
 
@@ -117,7 +118,8 @@ function examine(directory: string): Backup {
   const path = join(directory, DATABASE_FILE);
   const schemaVersion = readVersion(path);
   if (schemaVersion === 0) throw new Error(`${path} is empty`);
-  if (existsSync(join(directory, OPTIONAL))) examineFile(join(directory, OPTIONAL));
+  const admission = join(directory, ADMISSION_FILE);
+  if (existsSync(admission)) examineFile(admission);
   examineFile(path);
   const database = new DatabaseSync(path, { readOnly: true });
   try {
