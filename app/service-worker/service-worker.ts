@@ -1,6 +1,6 @@
 /**
  * Keeps one whole version of the app, each file checked against its hash, so that it starts offline.
- * A new version waits until no tab uses the old one, or until a person says so in one of them. Owns: the cache. Leaves everything else to the network.
+ * A new version waits until no tab uses the old one, or until a person says so in one of them. Owns: the cache, and what is shown when the relay wakes it. Leaves everything else to the network.
  */
 declare const self: ServiceWorkerGlobalScope;
 
@@ -21,6 +21,11 @@ self.addEventListener("install", (event) => event.waitUntil(install()));
 self.addEventListener("activate", (event) => event.waitUntil(forgetOthers()));
 self.addEventListener("message", (event) => {
   if (event.data === ACTIVATE) event.waitUntil(self.skipWaiting());
+});
+self.addEventListener("push", (event) => event.waitUntil(tellOfMail()));
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(showApp());
 });
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
@@ -44,6 +49,24 @@ async function install(): Promise<void> {
       await cache.put(path, response);
     }),
   );
+}
+
+/**
+ * The wake-up is empty, so this says that there is mail and no more. Always something, also while the app is on
+ * screen: browsers take the permission from a worker that is woken and shows nothing. One for all mail.
+ */
+async function tellOfMail(): Promise<void> {
+  // What the app is set to is out of a worker's reach; the browser's own language is not.
+  const title = navigator.language.startsWith("zh") ? "有新消息" : "New message";
+  const windows = await self.clients.matchAll({ type: "window" });
+  const silent = windows.some((window) => window.visibilityState === "visible");
+  await self.registration.showNotification(title, { tag: "mail", silent });
+}
+
+async function showApp(): Promise<void> {
+  const [window] = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  if (window === undefined) await self.clients.openWindow("/");
+  else await window.focus();
 }
 
 async function forgetOthers(): Promise<void> {
