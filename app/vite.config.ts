@@ -12,7 +12,11 @@ export default defineConfig({
     alias: [
       { find: "@libp2p/logger", replacement: file("build/no-logs.ts") },
       { find: "@multiformats/dns", replacement: file("build/no-dns.ts") },
-      { find: "@noble/curves/secp256k1.js", replacement: file("build/no-secp256k1.ts") },
+      {
+        find: /^\.\/(?:ecdsa|rsa|secp256k1)\/\w+\.js$/,
+        replacement: file("build/no-other-keys.ts"),
+      },
+      { find: /^netmask$/, replacement: file("build/one-netmask.ts") },
       { find: /^.*\/bases\/base256emoji\.js$/, replacement: file("build/no-emoji-base.ts") },
     ],
   },

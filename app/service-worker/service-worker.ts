@@ -10,6 +10,15 @@ const CACHE = `sotto-${VERSION}`;
 const PAGE = "/index.html";
 /** What a tab says when the person wants the new version; register-service-worker.ts knows the same word. */
 const ACTIVATE = "activate";
+/** push.ts knows the same words. */
+const PUSH_CHANGED = "push-changed";
+const MAIL_TAG = "mail";
+
+/** Of the event; both are null where a browser does not say. */
+interface PushChange extends ExtendableEvent {
+  readonly oldSubscription?: PushSubscription | null;
+  readonly newSubscription?: PushSubscription | null;
+}
 
 interface Manifest {
   readonly version: string;
@@ -23,6 +32,7 @@ self.addEventListener("message", (event) => {
   if (event.data === ACTIVATE) event.waitUntil(self.skipWaiting());
 });
 self.addEventListener("push", (event) => event.waitUntil(tellOfMail()));
+self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(subscribeAgain(event)));
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(showApp());
@@ -56,12 +66,33 @@ async function install(): Promise<void> {
  * screen: browsers take the permission from a worker that is woken and shows nothing. One for all mail.
  */
 async function tellOfMail(): Promise<void> {
-  // What the app is set to is out of a worker's reach; the browser's own language is not.
-  const title = navigator.language.startsWith("zh") ? "有新消息" : "New message";
   const windows = await self.clients.matchAll({ type: "window" });
   const silent = windows.some((window) => window.visibilityState === "visible");
-  await self.registration.showNotification(title, { tag: "mail", silent });
+  const title = inChinese() ? "有新消息" : "New message";
+  await self.registration.showNotification(title, { tag: MAIL_TAG, silent });
 }
+
+/**
+ * The browser or its push service ended the subscription. The relays learn of the next one from the app, which has the
+ * keys: without a window the person is asked to open it, as nothing wakes this device until then.
+ */
+async function subscribeAgain({ oldSubscription, newSubscription }: PushChange): Promise<void> {
+  const options = oldSubscription?.options;
+  if (newSubscription == null && options !== undefined) {
+    // Refused where the person took the permission back: then nobody is to be woken.
+    await self.registration.pushManager.subscribe(options).catch(() => undefined);
+  }
+  const windows = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  for (const window of windows) window.postMessage(PUSH_CHANGED);
+  if (windows.length > 0 || Notification.permission !== "granted") return;
+  const title = inChinese()
+    ? "打开 Sotto，以便继续收到新消息提醒"
+    : "Open Sotto to be told of new messages again";
+  await self.registration.showNotification(title, { tag: MAIL_TAG });
+}
+
+/** What the app is set to is out of a worker's reach; the browser's own language is not. */
+const inChinese = (): boolean => navigator.language.startsWith("zh");
 
 async function showApp(): Promise<void> {
   const [window] = await self.clients.matchAll({ type: "window", includeUncontrolled: true });

@@ -109,7 +109,7 @@ export class SottoApp extends LitElement {
     ready: this.#ready.promise,
     announce: this.#announce,
   });
-  readonly #ownRelays = createOwnRelays(this);
+  readonly #ownRelays = createOwnRelays(this, this.#profile === undefined);
   #shown: Conversation | undefined;
   #announced: string | undefined;
   #wasCutOff = false;

@@ -1,16 +1,20 @@
 /**
- * The relays of this device in the settings: which there are, which are offered, adding and removing.
- * Owns: what the page's operator offers, and what the page's policy refuses. Leaves to the panel: how it looks.
+ * The relays of this device in the settings: which there are, which are offered, adding and removing, being woken by them.
+ * Owns: what the page's operator offers, and what the page's policy refuses. Leaves to the panel: how it looks; to
+ * push.ts: being woken.
  */
 import type { Messenger } from "@sotto/sdk";
 import { LiveQuery, type SottoEvents } from "@sotto/ui";
 import { isRelayUrl } from "@sotto/wire";
-import { html, type ReactiveControllerHost, type TemplateResult } from "lit";
+import { html, nothing, type ReactiveControllerHost, type TemplateResult } from "lit";
 
 /** As many as a relay names (its setting app.relays). */
 const OFFERED_MAX = 8;
 
 type Named<Name extends keyof SottoEvents> = CustomEvent<SottoEvents[Name]>;
+
+/** What is loaded only when it is needed, with the panels. */
+type Push = import("./push.ts").Push;
 
 export interface OwnRelays {
   follow(messenger: Messenger | undefined): void;
@@ -19,7 +23,9 @@ export interface OwnRelays {
   render(attempt: (act: (messenger: Messenger) => Promise<void>) => void): TemplateResult;
 }
 
-export function createOwnRelays(host: ReactiveControllerHost): OwnRelays {
+/** `isMain`: of several people in one browser only one is woken, or its relays would see that they are one. */
+export function createOwnRelays(host: ReactiveControllerHost, isMain: boolean): OwnRelays {
+  let push: Push | undefined;
   const relays = new LiveQuery<Messenger["relays"]["value"]>(host);
   let offered: readonly string[] = [];
   /** Own relays that the page's policy keeps it from; a relay that only does not answer is not among them. */
@@ -33,11 +39,20 @@ export function createOwnRelays(host: ReactiveControllerHost): OwnRelays {
     host.requestUpdate();
   });
 
+  async function load(messenger: Messenger): Promise<void> {
+    const { openPush } = await import("./push.ts");
+    if (isMain) push = openPush(messenger, host);
+    host.requestUpdate();
+  }
+
   return {
     follow(messenger) {
       relays.follow(messenger?.relays);
+      const isAllowed = globalThis.Notification?.permission === "granted";
+      if (messenger !== undefined && isAllowed) load(messenger).catch(() => undefined);
     },
     async open(messenger) {
+      load(messenger).catch(() => undefined);
       void messenger.checkRelays().catch(() => undefined);
       const answer: unknown = await fetch("/info.json")
         .then((response) => response.json())
@@ -46,16 +61,17 @@ export function createOwnRelays(host: ReactiveControllerHost): OwnRelays {
       host.requestUpdate();
     },
     render: (attempt) =>
-      html`<sotto-relays-panel
-        slot="relays"
-        .relays=${relays.value ?? []}
-        .offered=${offered}
-        .blocked=${blocked}
-        @sotto-relay-add=${({ detail }: Named<"sotto-relay-add">) =>
-          attempt((messenger) => messenger.addRelay(detail.url))}
-        @sotto-relay-remove=${({ detail }: Named<"sotto-relay-remove">) =>
-          attempt((messenger) => messenger.removeRelay(detail.url))}
-      ></sotto-relays-panel>`,
+      html`${push?.render() ?? nothing}<sotto-relays-panel
+          slot="relays"
+          .relays=${relays.value ?? []}
+          .offered=${offered}
+          .blocked=${blocked}
+          .isRelayUrl=${isRelayUrl}
+          @sotto-relay-add=${({ detail }: Named<"sotto-relay-add">) =>
+            attempt((messenger) => messenger.addRelay(detail.url))}
+          @sotto-relay-remove=${({ detail }: Named<"sotto-relay-remove">) =>
+            attempt((messenger) => messenger.removeRelay(detail.url))}
+        ></sotto-relays-panel>`,
   };
 }
 

@@ -91,6 +91,8 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
   let closed = false;
   /** This tab has stored the identity that it was asked to restore. */
   let restored = false;
+  /** What this tab was told, for the next leader. */
+  let push: Extract<Command, { kind: "set-push" }> | undefined;
   /** This tab had its turn and failed; until another one leads, nothing can be done. */
   let cannotLead = false;
 
@@ -160,7 +162,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     role.set("leader");
     tell(started.snapshot);
     for (const [id, waiting] of pending) void carryOut(id, waiting.command, waiting.sent);
-    for (const { setVisible } of conversations.values()) setVisible();
+    tellAgain();
   }
 
   function directLoader(
@@ -193,6 +195,12 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     }
   });
 
+  /** A new leader knows nothing of what is on screen here, nor where this device is woken. */
+  function tellAgain(): void {
+    for (const { setVisible } of conversations.values()) setVisible();
+    if (push !== undefined) run(push).catch(() => undefined);
+  }
+
   function giveUpLeading(): void {
     cannotLead = true;
     leaderId = undefined;
@@ -213,7 +221,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       waiting.sent = true;
       tabs?.post({ kind: "request", id: request, command: waiting.command });
     }
-    for (const { setVisible } of conversations.values()) setVisible();
+    tellAgain();
   }
 
   async function answer(id: string, command: Command): Promise<void> {
@@ -402,6 +410,10 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     },
     async checkRelays() {
       await run({ kind: "check-relays" });
+    },
+    async setPush(subscription) {
+      push = { kind: "set-push", subscription };
+      await run(push);
     },
     async invite(again) {
       return askInvite({ device: false, ...(again === undefined ? {} : { again }) });

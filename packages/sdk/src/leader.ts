@@ -13,6 +13,7 @@ import {
   inviteToLink,
   type Invite,
   isName,
+  isPushEndpoint,
   isRelayUrl,
   linkToInvite,
   RELAY_PIN_BYTES,
@@ -183,6 +184,8 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
       case "check-relays":
         shell.relays.retry();
         return { kind: "done" };
+      case "set-push":
+        return setPush(command);
       case "invite":
         return invite(command);
       case "accept":
@@ -322,6 +325,14 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
     const [home] = relays.places;
     if (!relays.remove(url)) throw new MessengerError("usage", "the only relay");
     return placesChanged(home);
+  }
+
+  function setPush({ subscription }: Extract<Command, { kind: "set-push" }>): CommandResult {
+    if (subscription !== null && !isPushEndpoint(subscription.endpoint)) {
+      throw new MessengerError("usage", "not the endpoint of a push service");
+    }
+    shell.relays.setPush(subscription);
+    return { kind: "done" };
   }
 
   async function placesChanged(homeAt: OwnRelay | undefined): Promise<CommandResult> {

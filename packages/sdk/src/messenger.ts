@@ -45,6 +45,11 @@ export interface RelayState {
   readonly state: HubState;
   /** To the relay and back, ms, as last measured; undefined while not online. */
   readonly roundTripMs: number | undefined;
+  /**
+   * Its VAPID key, base64url, as PushManager.subscribe takes it (RFC 8292). Absent: it wakes nobody, or has not answered
+   * yet.
+   */
+  readonly pushKey?: string;
 }
 
 /** What carries messages of one conversation right now. */
@@ -237,6 +242,15 @@ export interface Messenger {
   addRelay(url: string): Promise<void>;
   /** Closes the mailboxes there. Rejects with a "usage" error for the only relay. */
   removeRelay(url: string): Promise<void>;
+  /**
+   * Has this device woken by Web Push while it is away: each own relay with that key (`RelayState.pushKey`) is told the
+   * endpoint of the browser's subscription, now and with every connection; the others, and for null all, forget theirs.
+   * Nothing of it is stored here: say it after every start. Rejects with a "usage" error for what no relay calls:
+   * anything but an https address of at most 1,024 characters.
+   */
+  setPush(
+    subscription: { readonly endpoint: string; readonly pushKey: string } | null,
+  ): Promise<void>;
   /** Tries relays that are away at once, and measures the round trip to the others. */
   checkRelays(): Promise<void>;
   /**

@@ -38,6 +38,10 @@ export type Command =
   | { readonly kind: "add-relay"; readonly url: string }
   | { readonly kind: "remove-relay"; readonly url: string }
   | { readonly kind: "check-relays" }
+  | {
+      readonly kind: "set-push";
+      readonly subscription: { readonly endpoint: string; readonly pushKey: string } | null;
+    }
   /** `conversation`: the id the new conversation shall have. */
   /** `device`: for another device of this account, and nobody else. `again`: the invite to give out once more. */
   | {

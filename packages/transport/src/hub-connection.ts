@@ -79,8 +79,7 @@ export type EndReason =
 export interface ConnectionEvents {
   /** The relay proved this key. False: it is the wrong one, go no further. */
   proven(relayKey: Uint8Array, door: Door): boolean;
-  /** `admitted`: this reader may make queues. */
-  online(circuit: boolean, admitted: boolean): void;
+  online(welcome: Extract<HubFrame, { type: "welcome" }>): void;
   /** Of a PING; before the first, of AUTH and WELCOME. */
   roundTrip(ms: number): void;
   /** Once, before the open requests get their "lost". */
@@ -236,7 +235,7 @@ export function openConnection(
         cancelConnecting();
         creditMessages = frame.creditMessages;
         measure();
-        events.online(frame.circuit, frame.admitted);
+        events.online(frame);
         return watch();
       case "online":
         return receiveOnline(request, frame);

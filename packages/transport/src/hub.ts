@@ -74,6 +74,7 @@ export function createHub(options: HubOptions): Hub {
   let connection: HubConnection | undefined;
   let online = false;
   let circuit = false;
+  let pushKey: Uint8Array | undefined;
   let onlineAt = 0;
   let attemptAt = 0;
   let pauseMs = BACKOFF_BASE_MS;
@@ -159,11 +160,12 @@ export function createHub(options: HubOptions): Hub {
     return offeredKey === undefined;
   }
 
-  function onOnline(offersCircuit: boolean, admitted: boolean): void {
+  function onOnline(welcome: Extract<HubFrame, { type: "welcome" }>): void {
     online = true;
     token = undefined;
-    if (!admitted) askForToken();
-    circuit = offersCircuit;
+    if (!welcome.admitted) askForToken();
+    ({ circuit } = welcome);
+    pushKey = welcome.pushKey.length === 0 ? undefined : welcome.pushKey;
     onlineAt = timers.now();
     connection?.openQueues([...wanted.values()]);
     setState("online");
@@ -283,6 +285,14 @@ export function createHub(options: HubOptions): Hub {
     },
     get circuit() {
       return circuit;
+    },
+    get pushKey() {
+      return pushKey;
+    },
+    setPush(endpoint) {
+      if (!online || pushKey === undefined) return;
+      // Refused or lost: said again with the next connection.
+      connection?.request({ type: "push-set", endpoint }, () => undefined);
     },
     trust() {
       if (offeredKey === undefined) return;

@@ -61,6 +61,10 @@ export interface Hub {
   readonly roundTripMs: number | undefined;
   /** Whether the relay offers circuits for direct links; false while not online. */
   readonly circuit: boolean;
+  /** The relay's VAPID key, 65 bytes, as last heard; undefined before, and for a relay that wakes nobody. */
+  readonly pushKey: Uint8Array | undefined;
+  /** Where to wake this device, on this connection's word; "": nowhere. Said while online only, and never repeated. */
+  setPush(endpoint: string): void;
   /** After "relay-changed": pins the key that was offered and connects again. */
   trust(): void;
   /** Tries again now instead of after the current pause (a `online` event, a wake from sleep, a click). */

@@ -8,6 +8,7 @@
 import { deriveOwnAtRelay, type Entropy, type OwnAtRelay, sha256 } from "@sotto/crypto";
 import {
   asQueueId,
+  bytesToBase64Url,
   bytesToHex,
   type EnvelopeId,
   equalBytes,
@@ -45,6 +46,16 @@ export interface RelayState {
   readonly state: HubState;
   /** ms; undefined while not online. */
   readonly roundTripMs: number | undefined;
+  /** Its VAPID key, base64url, as PushManager.subscribe takes it. Absent: it wakes nobody, or never answered yet. */
+  readonly pushKey?: string;
+}
+
+/** A browser's Web Push subscription, which is called with one key only. */
+export interface PushSubscriptionAt {
+  /** `isPushEndpoint` (wire). */
+  readonly endpoint: string;
+  /** As in RelayState. */
+  readonly pushKey: string;
 }
 
 export interface RelayQueue {
@@ -137,6 +148,11 @@ export interface Relays {
   /** away: nobody reads at any of them. */
   signal(to: Recipient, blob: Uint8Array): Promise<"ok" | "away" | "gone" | "lost">;
   ack(queueId: QueueId, sequence: bigint): void;
+  /**
+   * Told, with every connection, to each own relay that has this key; the others that wake people forget what they were
+   * told, as all do for null. Before the first call nobody is told anything.
+   */
+  setPush(subscription: PushSubscriptionAt | null): void;
   /** Of home, or of the first own relay that is online. */
   iceServers(): Promise<IceAnswer>;
   close(): Promise<void>;
@@ -183,6 +199,7 @@ export function createRelays(options: RelaysOptions): Relays {
   const pauses = new Set<() => void>();
   let life: "created" | "started" | "closed" = "created";
   let numbers = 0n;
+  let push: PushSubscriptionAt | null | undefined;
 
   const foreign = createForeignRelays(
     ({ url, key }) =>
@@ -215,8 +232,10 @@ export function createRelays(options: RelaysOptions): Relays {
         state(state) {
           if (!isOwn(relay)) return;
           relay.slow = false;
-          if (state === "online") makeMissing(relay);
-          else tellWaiting();
+          if (state === "online") {
+            makeMissing(relay);
+            tellPush(relay);
+          } else tellWaiting();
           events.changed();
         },
         relayKey: (key) => {
@@ -307,6 +326,12 @@ export function createRelays(options: RelaysOptions): Relays {
     for (const queue of queues.values()) void make(relay, queue);
   }
 
+  /** Only where there is a queue: a relay wakes nobody else. */
+  function tellPush({ hub, made }: Own): void {
+    if (push === undefined || made.size === 0) return;
+    hub.setPush(push !== null && push.pushKey === pushKeyOf(hub) ? push.endpoint : "");
+  }
+
   async function make(relay: Own, queue: Kept): Promise<void> {
     const names = namesAt(relay, queue);
     const { name } = queue;
@@ -325,6 +350,7 @@ export function createRelays(options: RelaysOptions): Relays {
     if (made.ok && key !== undefined) {
       const { sendId } = made;
       relay.made.set(name, { relayUrl: url, relayKey: key, sendId, firstUse: names.firstUse });
+      if (relay.made.size === 1) tellPush(relay);
     } else if (relay.hub.state === "online") {
       const pauseMs = !made.ok && made.reason !== "lost" ? REMAKE_REFUSED_MS : REMAKE_MS;
       later(pauseMs, () => {
@@ -453,11 +479,11 @@ export function createRelays(options: RelaysOptions): Relays {
       return placesNow();
     },
     get relays() {
-      return own.map(({ place: { url }, hub: { state, roundTripMs } }) => ({
-        url,
-        state,
-        roundTripMs,
-      }));
+      return own.map(({ place: { url }, hub }) => {
+        const { state, roundTripMs } = hub;
+        const pushKey = pushKeyOf(hub);
+        return { url, state, roundTripMs, ...(pushKey === undefined ? {} : { pushKey }) };
+      });
     },
     trust(url) {
       const at = own.findIndex(
@@ -596,6 +622,10 @@ export function createRelays(options: RelaysOptions): Relays {
       if (outcomes.length === 0 || outcomes.includes("lost")) return "lost";
       return outcomes.includes("away") ? "away" : "gone";
     },
+    setPush(subscription) {
+      push = subscription;
+      for (const relay of own) tellPush(relay);
+    },
     iceServers() {
       const relay = own.find(({ hub }) => hub.state === "online") ?? own[0];
       return relay?.hub.iceServers() ?? Promise.resolve({ ok: false, reason: "lost" });
@@ -634,6 +664,8 @@ function summary(states: readonly HubState[]): HubState {
   if (states.includes("connecting")) return "connecting";
   return first;
 }
+
+const pushKeyOf = ({ pushKey }: Hub): string | undefined => pushKey && bytesToBase64Url(pushKey);
 
 const keyOf = (address: QueueAddress | undefined): string | undefined =>
   address === undefined ? undefined : bytesToHex(address.relayKey);

@@ -1,4 +1,4 @@
-/** Lit elements and what they share. Importing this registers every element. */
+/** Lit elements and what they share. Importing this registers every element but those of late.ts. */
 export { SottoAvatar } from "./avatar/avatar.ts";
 export { SottoBanner } from "./banner/banner.ts";
 export { SottoComposer } from "./composer/composer.ts";
@@ -19,7 +19,6 @@ export { type JoinFailure, SottoJoinPanel } from "./join-panel/join-panel.ts";
 export { SottoLinkState } from "./link-state/link-state.ts";
 export { SottoNameField } from "./name-field/name-field.ts";
 export { SottoQr } from "./qr/qr.ts";
-export { SottoRelaysPanel } from "./relays-panel/relays-panel.ts";
 export { SottoScan } from "./scan/scan.ts";
 export { SottoSettingsPanel } from "./settings-panel/settings-panel.ts";
 export { base, controls } from "./shared/base.ts";

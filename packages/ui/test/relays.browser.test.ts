@@ -1,4 +1,6 @@
-import { chooseLocale, SottoRelaysPanel } from "@sotto/ui";
+import { chooseLocale } from "@sotto/ui";
+import { SottoRelaysPanel } from "@sotto/ui/late";
+import { isRelayUrl } from "@sotto/wire";
 import type { RelayState } from "@sotto/sdk";
 import { afterEach, describe, expect, it } from "vitest";
 import { page, userEvent } from "vitest/browser";
@@ -65,7 +67,7 @@ describe("the relays of this device", () => {
     ["javascript:alert(1)", undefined],
     ["", undefined],
   ])("are added by an address: %j", async (typed, url) => {
-    const panel = await mount(new SottoRelaysPanel(), { relays: [HOME] });
+    const panel = await mount(new SottoRelaysPanel(), { relays: [HOME], isRelayUrl });
     const added = listen(panel, "sotto-relay-add");
     await page.getByText("Add another relay").click();
     await userEvent.type(fieldOf(panel), `${typed}{Enter}`);

@@ -522,8 +522,12 @@ function readEndpoint(reader: ByteReader): string {
   const bytes = reader.rest();
   if (bytes.length > PUSH_ENDPOINT_BYTES_MAX) refuse("too-large");
   const endpoint = String.fromCharCode(...bytes);
-  return /^(?:https:\/\/[\x21-\x7e]+)?$/.test(endpoint) ? endpoint : refuse("malformed");
+  return endpoint === "" || isPushEndpoint(endpoint) ? endpoint : refuse("malformed");
 }
+
+/** Whether PUSH_SET can carry it. */
+export const isPushEndpoint = (text: string): boolean =>
+  text.length <= PUSH_ENDPOINT_BYTES_MAX && /^https:\/\/[\x21-\x7e]+$/.test(text);
 
 function readBucket(reader: ByteReader): Uint8Array<ArrayBuffer> {
   const blob = reader.rest();

@@ -319,6 +319,17 @@ export const en = {
     faults: "Steps that failed",
     engines: "Cryptography done by",
   },
+  push: {
+    title: "Notifications",
+    label: "Tell me of new messages while Sotto is closed",
+    text: "Your relay then wakes this device through the maker of your browser, who learns when, but not from whom or what.",
+    unsupported: "This browser cannot do that here.",
+    install: "Add Sotto to the Home Screen first (Share, Add to Home Screen), and open it there.",
+    denied:
+      "Blocked in your browser. Allow notifications for this page in the browser’s site settings.",
+    unoffered: "Your relay does not offer this.",
+    failed: "The browser could not turn this on. Try again later.",
+  },
   relays: {
     title: "Relays",
     text: "What is sent to you waits at each of these relays. With two or more, nothing has to wait when one of them is away.",

@@ -1,5 +1,4 @@
 import type { RelayState } from "@sotto/sdk";
-import { isRelayUrl } from "@sotto/wire";
 import { css, html, LitElement, nothing, type TemplateResult } from "lit";
 import { followLocale, t } from "../i18n/i18n.ts";
 import { base, controls } from "../shared/base.ts";
@@ -12,18 +11,20 @@ const SCHEME = "https://";
 /**
  * The relays that keep this device's mailboxes: how each is doing, taking one away, adding one.
  * Properties: `relays`; `offered` (origins that this relay's operator names); `blocked` (origins that the page's policy
- * keeps it from). Events: `sotto-relay-add`, `sotto-relay-remove`.
+ * keeps it from); `isRelayUrl` (wire's: given, as a file loaded late would take its module out of the first one). Events: `sotto-relay-add`, `sotto-relay-remove`.
  */
 export class SottoRelaysPanel extends LitElement {
   static override readonly properties = {
     relays: { attribute: false },
     offered: { attribute: false },
     blocked: { attribute: false },
+    isRelayUrl: { attribute: false },
     bad: { state: true },
   };
   declare relays: readonly RelayState[];
   declare offered: readonly string[];
   declare blocked: ReadonlySet<string>;
+  declare isRelayUrl: (url: string) => boolean;
   declare bad: boolean;
 
   static override readonly styles = [
@@ -94,6 +95,7 @@ export class SottoRelaysPanel extends LitElement {
     this.relays = [];
     this.offered = [];
     this.blocked = new Set();
+    this.isRelayUrl = () => true;
     this.bad = false;
   }
 
@@ -182,8 +184,8 @@ export class SottoRelaysPanel extends LitElement {
     event.preventDefault();
     const field = this.renderRoot.querySelector("input");
     const url = originOf(field?.value ?? "");
-    this.bad = url === undefined;
-    if (url === undefined || field === null) return;
+    this.bad = url === undefined || !this.isRelayUrl(url);
+    if (url === undefined || field === null || this.bad) return;
     field.value = "";
     this.dispatchEvent(new SottoEvent("sotto-relay-add", { url }));
   };
@@ -195,8 +197,7 @@ const hostOf = (url: string): string => new URL(url).host;
 function originOf(typed: string): string | undefined {
   const text = typed.trim();
   const full = /^\w+:\/\//.test(text) ? text : SCHEME + text;
-  const origin = URL.canParse(full) ? new URL(full).origin : "";
-  return isRelayUrl(origin) ? origin : undefined;
+  return URL.canParse(full) ? new URL(full).origin : undefined;
 }
 
 customElements.define("sotto-relays-panel", SottoRelaysPanel);

@@ -18,6 +18,7 @@ export interface SottoEvents {
   "sotto-join": { readonly text: string };
   "sotto-rename": { readonly name: string };
   "sotto-hide-address": { readonly hidden: boolean };
+  "sotto-push": { readonly on: boolean };
   "sotto-given": undefined;
   "sotto-scanned": { readonly text: string };
   "sotto-verified": { readonly verified: boolean };

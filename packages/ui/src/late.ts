@@ -1,0 +1,3 @@
+/** The panels that no first screen shows, for apps that load them when they are asked for. Importing this registers them. */
+export { type PushState, SottoPushPanel } from "./push-panel/push-panel.ts";
+export { SottoRelaysPanel } from "./relays-panel/relays-panel.ts";
