@@ -54,12 +54,7 @@ function createPush(messenger: Messenger, host: ReactiveControllerHost): Push {
   async function sync(): Promise<void> {
     if (!isSupported) return;
     // Never there where the browser refused the worker (private window).
-    const registration = await navigator.serviceWorker.ready;
-    const { pushManager } = registration;
-    if (!document.hidden) {
-      const shown = await registration.getNotifications({ tag: TAG });
-      for (const notification of shown) notification.close();
-    }
+    const { pushManager } = await navigator.serviceWorker.ready;
     let subscription = await pushManager.getSubscription();
     if (subscription !== null && isUseless(subscription)) {
       await subscription.unsubscribe();
@@ -67,6 +62,14 @@ function createPush(messenger: Messenger, host: ReactiveControllerHost): Push {
       subscription = key === undefined ? null : await subscribe(pushManager, key).catch(() => null);
     }
     await tell(subscription);
+  }
+
+  /** Whoever looks at the app needs no notification any more. */
+  async function clear(): Promise<void> {
+    if (document.hidden || !isSupported) return;
+    const registration = await navigator.serviceWorker.ready;
+    const shown = await registration.getNotifications({ tag: TAG });
+    for (const notification of shown) notification.close();
   }
 
   async function tell(subscription: PushSubscription | null): Promise<void> {
@@ -129,8 +132,11 @@ function createPush(messenger: Messenger, host: ReactiveControllerHost): Push {
     if (data === CHANGED) inLane(sync);
   });
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) inLane(sync);
+    if (document.hidden) return;
+    inLane(clear);
+    inLane(sync);
   });
+  inLane(clear);
 
   return {
     render: () =>

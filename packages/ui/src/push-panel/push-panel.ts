@@ -69,7 +69,7 @@ export class SottoPushPanel extends LitElement {
           aria-describedby="about"
           .checked=${state === "on"}
           ?disabled=${this.busy || !isPossible}
-          @click=${this.#onClick}
+          @change=${this.#onChange}
         />${words.label}</label
       >
       <p id="about" class="quiet-text">${isPossible ? words.text : words[state]}</p>
@@ -78,8 +78,8 @@ export class SottoPushPanel extends LitElement {
   }
 
   /** The box shows what holds, not what was asked for: the browser asks the person first. */
-  readonly #onClick = (event: Event): void => {
-    event.preventDefault();
+  readonly #onChange = ({ target }: Event): void => {
+    if (target instanceof HTMLInputElement) target.checked = this.state === "on";
     this.dispatchEvent(new SottoEvent("sotto-push", { on: this.state === "off" }));
   };
 }
