@@ -467,6 +467,7 @@ export {
 export { configPage, printSettings } from "./config/explain.ts";
 export { isPushContact } from "./node/push-contact.ts";
 export * as stun from "./doctor/stun.ts";
+export { checkPush } from "./doctor/push.ts";
 export { checkTurn } from "./doctor/turn.ts";
 export { operationsPortOf, resolveSettings } from "./config/resolve.ts";
 export { ALERTS, ROWS } from "./kit/dashboard.ts";

@@ -111,7 +111,7 @@ test("a good relay has nothing wrong with it, over TLS and with its machine", as
     found.bad.filter(({ name }) => name !== "room" && name !== "memory" && name !== "files"),
   ).toEqual([]);
   expect(found.names).toEqual(
-    "name tls health app clock proxy hub door limits frames circuits disk room memory files".split(
+    "name tls health app clock proxy hub door limits frames circuits push disk room memory files".split(
       " ",
     ),
   );
@@ -218,6 +218,7 @@ test.skipIf(!hasTurnserver)("a TURN server is asked as browsers ask it", async (
     storeGiB: 4,
     turn: true,
     door: "open",
+    push: true,
   } as const;
   const written = makeKit(answers, TURN_SECRET).get("turnserver.conf")?.text ?? "";
   const config = written.replaceAll("/var/tmp/", `${directory}/`).replace(/^log-file=.*$/m, "");

@@ -34,6 +34,7 @@ const EXAMPLE: Answers = {
   storeGiB: 4,
   turn: true,
   door: "open",
+  push: true,
 };
 
 test("deploy/ is what init writes; vitest -u writes it anew", async () => {
@@ -136,13 +137,13 @@ test("the dashboard is what its rows say, and no two panels lie on each other", 
   expect(new Set(panels.map(({ gridPos: { x, y } }) => `${x},${y}`)).size).toBe(panels.length);
 });
 
-const ANSWERS = "chat.example.com\n\n\n\n\nyes\n\n";
+const ANSWERS = "chat.example.com\n\n\n\n\nyes\n\n\n";
 
 test("init asks seven questions, writes what follows, and keeps what somebody changed", async () => {
   const folder = join(directory, "kit");
   const first = run(["init", folder], {}, ANSWERS);
   expect(await first.ended).toBe(0);
-  expect(first.out().split("\n")[0]?.match(/: /g)).toHaveLength(7);
+  expect(first.out().split("\n")[0]?.match(/: /g)).toHaveLength(8);
   for (const [name, { text, secret }] of makeKit(EXAMPLE, "change-me")) {
     const written = readFileSync(join(folder, name), "utf8");
     expect(written.replace(/^(static-auth-secret|SOTTO_TURN_SECRET)=.{43}$/m, "$1=change-me")).toBe(
@@ -172,7 +173,11 @@ test("init asks seven questions, writes what follows, and keeps what somebody ch
 
 test("a wrong answer is asked again, three are the end, and nothing is half written", async () => {
   const folder = join(directory, "kit");
-  const patient = run(["init", folder], {}, "chat\nchat.example.com\n\nby hand\nsystemd\n\n\n\n\n");
+  const patient = run(
+    ["init", folder],
+    {},
+    "chat\nchat.example.com\n\nby hand\nsystemd\n\n\n\n\n\n",
+  );
   expect(await patient.ended).toBe(0);
   expect(readFileSync(join(folder, "Caddyfile"), "utf8")).toContain("127.0.0.1:8787");
   const other = join(directory, "other");
@@ -198,7 +203,7 @@ test.each([
   [String(PEOPLE_MAX), 0],
   [String(PEOPLE_MAX + 1), 1],
 ])("init for %s people ends with %i", async (people, code) => {
-  const { ended } = run(["init", join(directory, "kit")], {}, `a.example\n\n\n${people}\n\n\n\n`);
+  const { ended } = run(["init", join(directory, "kit")], {}, `a.example\n\n\n${people}\n\n\n\n\n`);
   expect(await ended).toBe(code);
 });
 

@@ -9,9 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { importJWK, jwtVerify } from "jose";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { backUp, isPushContact, restore, startRelay } from "sotto-relay";
+import { backUp, checkPush, isPushContact, restore, startRelay } from "sotto-relay";
 import { createPushService, isPublicAddress, PUSH_HOSTS } from "sotto-relay/push";
-import { append, connect, pair } from "./client.ts";
+import { append, connect, pair, random } from "./client.ts";
 import { makeCertificate } from "./certificates.ts";
 
 const CONTACT = "mailto:operator@relay.example";
@@ -223,6 +223,33 @@ test("a contact has to reach somebody", () => {
   }
   expect(isPushContact(`mailto:${"a".repeat(235)}@relay.example`)).toBe(true);
   expect(isPushContact(`mailto:${"a".repeat(236)}@relay.example`)).toBe(false);
+});
+
+test("the doctor says which push services this machine does not reach", async () => {
+  const { port } = server.address() as AddressInfo;
+  expect(await checkPush(["localhost"], { port, ca })).toMatchObject({ result: "ok" });
+  // Not the name in the certificate; and one that nobody has made a certificate for.
+  expect(await checkPush(["localhost", "127.0.0.2"], { port, ca })).toMatchObject({
+    result: "warn",
+    words: expect.stringContaining("127.0.0.2 (") as string,
+  });
+  expect(await checkPush(["localhost"], { port })).toMatchObject({ result: "warn" });
+});
+
+test("only who has a mailbox may leave an endpoint; taking it back is everybody's", async () => {
+  const relay = await startRelay({
+    port: 0,
+    circuit: false,
+    pushContact: CONTACT,
+    pushLoopback: { ca },
+  });
+  ends.push(() => relay.close());
+  const client = await connect(relay.port);
+  const set = (endpoint: string) => client.request({ type: "push-set", endpoint });
+  expect(await set(`${origin}/two`)).toMatchObject({ type: "error", code: "limit" });
+  expect(await set("")).toEqual({ type: "ok" });
+  await client.makeQueue(random(16));
+  expect(await set(`${origin}/two`)).toEqual({ type: "ok" });
 });
 
 test("a relay without a contact says that it wakes nobody, and takes no endpoint", async () => {

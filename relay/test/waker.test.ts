@@ -4,6 +4,7 @@ import {
   type Counter,
   createWaker,
   PUSH_GAP_MS,
+  PUSH_KEPT_MS,
   PUSH_REPEAT_MS,
   PUSH_RETRIES_MAX,
   PUSH_RETRY_MS_MAX,
@@ -144,6 +145,30 @@ describe("mail for a reader", () => {
     await advance(1);
     expect(sent).toEqual([ENDPOINT, `${ENDPOINT}2`]);
   });
+});
+
+test("an endpoint is called until its reader was away for PUSH_KEPT_MS, and makes room then", async () => {
+  const { waker, sent, advance } = scene({ registrationsMax: 2 });
+  const [here, away] = [random(32), random(32)];
+  waker.arrived(here);
+  waker.set(away, `${ENDPOINT}away`);
+  waker.set(here, `${ENDPOINT}here`);
+  await advance(PUSH_KEPT_MS - 1);
+  expect(waker.set(random(32), ENDPOINT)).toBe("limit");
+  await advance(1);
+  // Who is here keeps theirs, however long ago it was said.
+  expect(waker.set(random(32), ENDPOINT)).toBe("ok");
+  expect(waker.set(random(32), ENDPOINT)).toBe("limit");
+  waker.left(here);
+  await advance(PUSH_KEPT_MS - 1);
+  waker.stored(away);
+  waker.stored(here);
+  await turn();
+  expect(sent).toEqual([`${ENDPOINT}here`]);
+  await advance(1);
+  waker.stored(here);
+  await turn();
+  expect(sent).toHaveLength(1);
 });
 
 describe("a push service", () => {

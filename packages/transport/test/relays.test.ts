@@ -25,6 +25,8 @@ import {
   ADDRESSES_MAX,
   asEnvelopeId,
   asLinkId,
+  asSendId,
+  bytesToBase64Url,
   bytesToHex,
   HUB_PATH,
   type QueueAddress,
@@ -33,6 +35,7 @@ import {
 } from "@sotto/wire";
 import { type Relay, startRelay } from "sotto-relay";
 import { afterEach, expect, it, vi } from "vitest";
+import { scriptedRelay } from "./scripted-relay.ts";
 import { blob, entropy, envelopeId, manualTimers, numberOf, queueId } from "./hub-fixture.ts";
 import { relayCommands } from "./relay-commands.ts";
 
@@ -547,4 +550,49 @@ it("fetches an offer where the invite says, and from no other relay", async () =
   expect(await guest.relays.fetchOffer(wrong)).toEqual(other);
   // The same connection serves for writing to where the offer leads.
   expect(guest.hubs.filter(({ url }) => url === urlOf(second))).toHaveLength(2);
+});
+
+it("tells each relay with that key where to wake this device, with every connection, and the others that they shall not", async () => {
+  const keyed = async (fill: number, seed: number) => {
+    const pushKey = new Uint8Array(65).fill(fill).with(0, 4);
+    const relay = await scriptedRelay({
+      pushKey,
+      seed: new Uint8Array(32).fill(seed),
+      onFrame(visit, request, frame) {
+        if (frame.type === "queue-new") {
+          visit.send(request, { type: "queue", alias: 1, sendId: asSendId(entropy(24)) });
+        }
+        if (frame.type === "queue-open") {
+          const queues = frame.queueIds.map(() => ({ alias: 1, backlog: 0 }));
+          visit.send(request, { type: "queues", queues });
+        }
+        if (frame.type === "push-set") visit.send(request, { type: "ok" });
+      },
+    });
+    cleanups.push(() => relay.close());
+    return { relay, url: new URL(relay.url).origin.replace("ws", "http") };
+  };
+  const [one, two, silent] = [await keyed(1, 1), await keyed(2, 2), await realRelay()];
+  const owner = client([home(one.url), further(two.url), further(urlOf(silent))]);
+  const told = ({ relay }: typeof one): string[] =>
+    relay.visits.flatMap((visit) => visit.of("push-set").map(({ endpoint }) => endpoint));
+  await until(() => owner.relays.relays.every(({ state }) => state === "online"));
+  const keys = owner.relays.relays.map(({ pushKey }) => pushKey);
+  expect(keys.map((key) => key?.length)).toEqual([87, 87, undefined]);
+  expect(keys[0]).toBe(bytesToBase64Url(new Uint8Array(65).fill(1).with(0, 4)));
+
+  owner.relays.setPush({ endpoint: "https://push.example/1", pushKey: keys[0] ?? "" });
+  // No mailbox yet, so nothing that would wake anybody.
+  expect([told(one), told(two)]).toEqual([[], []]);
+  const box = keep(owner);
+  await madeAt(owner, box, 3);
+  await until(() => told(one).length + told(two).length === 2);
+  expect([told(one), told(two)]).toEqual([["https://push.example/1"], [""]]);
+
+  one.relay.visits[0]?.cut();
+  await until(() => told(one).length === 2);
+  expect(told(one)[1]).toBe("https://push.example/1");
+  owner.relays.setPush(null);
+  await until(() => told(one).length === 3);
+  expect(told(one)[2]).toBe("");
 });

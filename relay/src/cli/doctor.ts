@@ -46,6 +46,10 @@ export async function doctor(
     if (settings.data !== undefined) {
       const { checkMachine } = await import("../doctor/machine.ts");
       add(checkMachine(settings.data, settings.maxConnections));
+      if (settings.pushContact !== undefined) {
+        const { checkPush } = await import("../doctor/push.ts");
+        add([await checkPush()]);
+      }
     }
     if (options.json === true) process.stdout.write(`${JSON.stringify(checks)}\n`);
     if (checks.some(({ result }) => result === "fail")) process.exitCode = 1;

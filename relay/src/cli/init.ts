@@ -1,4 +1,4 @@
-/** `sotto-relay init`: seven questions, then a folder that a machine can be set up from. */
+/** `sotto-relay init`: eight questions, then a folder that a machine can be set up from. */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,6 +6,7 @@ import { createInterface, type Interface } from "node:readline";
 import { type KitFile, type Answers, makeKit } from "../kit/kit.ts";
 import { PEOPLE_MAX, sizeFor } from "../kit/size.ts";
 import { KEYS } from "../config/keys.ts";
+import { isPushContact } from "../node/push-contact.ts";
 import { fail } from "./settings.ts";
 
 /** Three times wrong is a script that answers something else. */
@@ -88,7 +89,19 @@ async function ask(): Promise<Answers> {
     const door = await question(next, "Who may use it, open, invite or oidc", "open", (text) =>
       KEYS.door.parse(text),
     );
-    return { domain, email, way, people, storeGiB, turn, door };
+    const push = await question(
+      next,
+      "Wake people whose app is closed (Web Push), yes or no",
+      isPushContact(`mailto:${email}`) ? "yes" : "no",
+      (text) => {
+        const isYes = toYes(text);
+        if (isYes && !isPushContact(`mailto:${email}`)) {
+          throw new TypeError("Push services need an e-mail address that reaches somebody.");
+        }
+        return isYes;
+      },
+    );
+    return { domain, email, way, people, storeGiB, turn, door, push };
   } finally {
     lines.close();
   }

@@ -161,5 +161,7 @@ export const PUSH_RETRIES_MAX = 3;
 export const PUSH_RETRY_MS_MAX = 3_600_000;
 /** Requests to push services at a time; the other readers wait for their turn. */
 export const PUSH_OPEN_MAX = 16;
+/** An endpoint whose reader was not here for so long is forgotten: no mail waits longer. */
+export const PUSH_KEPT_MS = 30 * 24 * HOUR_MS;
 /** Readers with an endpoint: at 1,024 bytes each, 100 MB. */
 export const PUSH_REGISTRATIONS_MAX = 100_000;

@@ -7,6 +7,7 @@
 import { bytesToKey } from "./keys.ts";
 import {
   PUSH_GAP_MS,
+  PUSH_KEPT_MS,
   PUSH_OPEN_MAX,
   PUSH_REGISTRATIONS_MAX,
   PUSH_REPEAT_MS,
@@ -46,6 +47,8 @@ const REFUSED: PushResult = { kind: "refused" };
 
 interface Registration {
   readonly endpoint: string;
+  /** When its reader was last known to be here. */
+  seenAt: number;
   /** When the last wake-up was sent; -Infinity: never. */
   sentAt: number;
   /** Since then nobody came. */
@@ -82,9 +85,18 @@ export function createWaker(options: WakerOptions): Waker {
     waiting.delete(reader);
   }
 
+  /** Those whose reader stays away; a map goes in the order of `set`, which every connection repeats. */
+  function forgetOld(): void {
+    for (const [reader, { seenAt }] of registrations) {
+      if (clock.now() - seenAt < PUSH_KEPT_MS) return;
+      if (!present.has(reader)) remove(reader);
+    }
+  }
+
   function wake(reader: string): void {
     const registration = registrations.get(reader);
     if (stopped || registration === undefined || registration.busy || present.has(reader)) return;
+    if (clock.now() - registration.seenAt >= PUSH_KEPT_MS) return remove(reader);
     const sinceMs = clock.now() - registration.sentAt;
     // A wake-up that nobody followed is not repeated at once, but it may have been lost: later mail asks again.
     if (registration.outstanding && sinceMs >= 0 && sinceMs < PUSH_REPEAT_MS) return;
@@ -151,14 +163,21 @@ export function createWaker(options: WakerOptions): Waker {
         return "ok";
       }
       const known = registrations.get(reader);
+      forgetOld();
       // Said again with every connection: how often it may be called stays as it was.
-      if (known?.endpoint === endpoint) return "ok";
+      if (known?.endpoint === endpoint) {
+        known.seenAt = clock.now();
+        registrations.delete(reader);
+        registrations.set(reader, known);
+        return "ok";
+      }
       if (!service.allows(endpoint)) return "limit";
       if (known === undefined && registrations.size >= registrationsMax) return "limit";
       const sentAt = known?.sentAt ?? -Infinity;
       remove(reader);
       registrations.set(reader, {
         endpoint,
+        seenAt: clock.now(),
         sentAt,
         outstanding: false,
         busy: false,
@@ -177,7 +196,11 @@ export function createWaker(options: WakerOptions): Waker {
       const reader = bytesToKey(readerKey);
       const others = (present.get(reader) ?? 1) - 1;
       if (others > 0) present.set(reader, others);
-      else present.delete(reader);
+      else {
+        present.delete(reader);
+        const registration = registrations.get(reader);
+        if (registration !== undefined) registration.seenAt = clock.now();
+      }
     },
     stored: (readerKey) => wake(bytesToKey(readerKey)),
     stop() {

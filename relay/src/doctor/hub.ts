@@ -84,6 +84,9 @@ async function talk(line: Line, relayKey: string | undefined): Promise<readonly 
     welcome.circuit
       ? await checkCircuits(line.origin)
       : warn("circuits", "switched off: direct links need another way to begin"),
+    welcome.pushKey.length === 0
+      ? ok("push", "wakes nobody: push.contact is not set")
+      : ok("push", "wakes people whose app is closed"),
     ...(await checkIceServers(line)),
   );
   return checks;

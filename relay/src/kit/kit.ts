@@ -1,5 +1,5 @@
 /**
- * The files of a deployment from seven answers. What stands in relay/deploy/ is this for chat.example.com.
+ * The files of a deployment from eight answers. What stands in relay/deploy/ is this for chat.example.com.
  * Spec: OPERATING.md.
  */
 import type { Door } from "@sotto/wire";
@@ -16,6 +16,8 @@ export interface Answers {
   readonly storeGiB: number;
   readonly turn: boolean;
   readonly door: Door;
+  /** People whose app is closed are woken; push services may ask at `email`. */
+  readonly push: boolean;
 }
 
 export interface KitFile {
@@ -43,7 +45,7 @@ export function makeKit(answers: Answers, turnSecret: string): ReadonlyMap<strin
   return files;
 }
 
-function settings({ domain, way, people, storeGiB, turn, door }: Answers): string {
+function settings({ domain, way, people, storeGiB, turn, door, push, email }: Answers): string {
   const { connections, queues } = sizeFor(people);
   const inContainer = way === "compose";
   return `# sotto-relay config --explain <name> says what each line means.
@@ -55,7 +57,7 @@ ${inContainer ? 'host = "0.0.0.0" # inside its container; only Caddy reaches it\
 ${inContainer ? 'host = "0.0.0.0" # inside its container; published to nobody\n' : ""}drain_grace = 5
 
 ${turn ? turnSettings(domain) : stunSettings()}
-[log]
+${push ? pushSettings(email) : ""}[log]
 format = "json"
 
 [limits]
@@ -64,6 +66,12 @@ max_connections = ${connections}
 max_queues = ${queues}
 ${DOOR_LINES[door]}`;
 }
+
+/** What the push services' makers are told with every request. */
+const pushSettings = (email: string): string => `[push]
+contact = "mailto:${email}"
+
+`;
 
 const turnSettings = (domain: string): string => `[turn]
 # Its secret is in turn.env. TCP for networks without UDP.
