@@ -4,8 +4,8 @@
  * Owns: whom it may hit. Leaves to fault-schedule.ts, identity-change.ts and forge.ts: when, and what is sent.
  */
 import type { OwnDevice } from "@sotto/crypto";
-import type { ConversationId } from "@sotto/protocol";
-import { bytesToHex, equalBytes } from "@sotto/wire";
+import type { ConversationId, PostRow } from "@sotto/protocol";
+import { bytesToHex, decodeContent, equalBytes } from "@sotto/wire";
 import type { Client, Disk } from "./client.ts";
 import type { DeviceActs, DeviceWorld } from "./device-acts.ts";
 import type { People } from "./device-people.ts";
@@ -78,10 +78,19 @@ export function createDevicesView({
       if (devices.length === 0) return true;
       return devices.some(
         (one) =>
-          oracle.hasLost(one, row) || [...one.disk.messages.values()].some((rows) => rows.has(row)),
+          oracle.hasLost(one, row) ||
+          [...one.disk.messages.values()].some((rows) => rows.has(row)) ||
+          [...one.disk.posts.values()].some((waiting) => isOnItsWay(waiting, row)),
       );
     },
   };
+}
+
+/** Stored, and not yet handed on from the pair to its conversation. */
+function isOnItsWay({ post }: PostRow, id: string): boolean {
+  if (post.kind !== "content") return false;
+  const decoded = decodeContent(post.content);
+  return decoded.ok && "id" in decoded.value && bytesToHex(decoded.value.id) === id;
 }
 
 export interface DeviceFaultsOptions extends DeviceWorld {
