@@ -229,11 +229,11 @@ async function publish(
   readonly secrets: PrekeySecrets | LastResortSecrets;
 }> {
   const env = envOf(random);
-  const signed = await createSignedPrekey(own, env);
-  const batch = await createPrekeyBatch(own, 2 ** random.below(3), env);
+  const signed = await createSignedPrekey(env);
+  const batch = await createPrekeyBatch(own, signed.part, 2 ** random.below(3), env);
   const pair = batch[random.below(batch.length)];
   if (pair === undefined) throw new Error("empty batch");
-  const kem = lastResort ? await createLastResort(own, env) : pair;
+  const kem = lastResort ? await createLastResort(own, signed.part, env) : pair;
   const bundle = { cert: own.cert, signedPrekey: signed.part, kemPrekey: kem.part };
   const kept = {
     signedPrekeyId: signed.part.id,

@@ -134,9 +134,11 @@ export function createPrekeys(own: Device, lastResort: boolean, random: Random):
   const oneTimeKey = oneTimeSecret === undefined ? undefined : publicOf("x25519", oneTimeSecret);
   const covered =
     oneTimeKey === undefined
-      ? labelled("sotto/1 last resort", kemId, kemKey)
+      ? labelled("sotto/1 last resort", signedId, signedKey, kemId, kemKey)
       : labelled(
           "sotto/1 prekey batch",
+          signedId,
+          signedKey,
           sha256(labelled("sotto/1 prekey leaf", kemId, oneTimeKey, kemKey)),
         );
   const bundle = join(
@@ -145,7 +147,6 @@ export function createPrekeys(own: Device, lastResort: boolean, random: Random):
     signedId,
     Buffer.of(1),
     signedKey,
-    signed(own.signingSecret, labelled("sotto/1 signed prekey", signedId, signedKey)),
     kemId,
     Buffer.of(3),
     kemKey,
@@ -255,14 +256,9 @@ export function referenceInitiate(
   const cert = bundle.subarray(2, 180);
   const signingKey = cert.subarray(43, 75);
   const [signedId, signedKey] = [bundle.subarray(180, 184), bundle.subarray(185, 217)];
-  const [kemId, kemKey] = [bundle.subarray(281, 285), bundle.subarray(286, 1_470)];
-  const oneTimeKey = bundle[1_470] === 1 ? bundle.subarray(1_472, 1_504) : undefined;
+  const [kemId, kemKey] = [bundle.subarray(217, 221), bundle.subarray(222, 1_406)];
+  const oneTimeKey = bundle[1_406] === 1 ? bundle.subarray(1_408, 1_440) : undefined;
   requireCert(cert);
-  requireSignature(
-    signingKey,
-    labelled("sotto/1 signed prekey", signedId, signedKey),
-    bundle.subarray(217, 281),
-  );
   requireSignature(signingKey, coveredOf(bundle, kemId, oneTimeKey, kemKey), bundle.subarray(-64));
   const ephemeral = random(32);
   const { ciphertext, sharedKey } = encapsulate(publicKey("mlKem", kemKey));
@@ -315,15 +311,18 @@ function coveredOf(
   oneTimeKey: Uint8Array | undefined,
   kemKey: Uint8Array,
 ): Buffer {
-  if (oneTimeKey === undefined) return labelled("sotto/1 last resort", kemId, kemKey);
+  const signedPrekey = join(bundle.subarray(180, 184), bundle.subarray(185, 217));
+  if (oneTimeKey === undefined) {
+    return labelled("sotto/1 last resort", signedPrekey, kemId, kemKey);
+  }
   let node = sha256(labelled("sotto/1 prekey leaf", kemId, oneTimeKey, kemKey));
-  const [index = 0, count = 0] = bundle.subarray(1_504, 1_506);
+  const [index = 0, count = 0] = bundle.subarray(1_440, 1_442);
   for (let height = 0; height < count; height++) {
-    const sibling = bundle.subarray(1_506 + 32 * height, 1_538 + 32 * height);
+    const sibling = bundle.subarray(1_442 + 32 * height, 1_474 + 32 * height);
     const pair = ((index >> height) & 1) === 1 ? [sibling, node] : [node, sibling];
     node = sha256(labelled("sotto/1 prekey node", ...pair));
   }
-  return labelled("sotto/1 prekey batch", node);
+  return labelled("sotto/1 prekey batch", signedPrekey, node);
 }
 
 /** crypto/SPEC.md §10.6. */
@@ -343,7 +342,7 @@ interface Opened {
 export function referenceAccept(own: Device, prekeys: Prekeys, envelope: Uint8Array): Opened {
   const { bundle, oneTimeSecret, signedPrekeySecret, kemSeed } = prekeys;
   const opening = envelope.subarray(0, 1_135);
-  const kemId = bundle.subarray(281, 285);
+  const kemId = bundle.subarray(217, 221);
   must(bundle.subarray(180, 184).equals(opening.subarray(3, 7)), "signed prekey id");
   must(kemId.equals(opening.subarray(11, 15)), "KEM prekey id");
   const oneTimeId = oneTimeSecret === undefined ? NO_PREKEY : kemId;

@@ -20,7 +20,6 @@ const LABEL_ROWS: Readonly<Record<keyof typeof crypto.LABELS, readonly (KindName
     deviceCert: ["device cert"],
     deviceList: ["device list"],
     deviceListHash: ["device list"],
-    signedPrekey: ["signed prekey", "bundle"],
     lastResort: ["last resort"],
     prekeyLeaf: ["prekey batch", "bundle"],
     prekeyNode: ["prekey batch"],
@@ -207,7 +206,6 @@ describe("a signature, all of them made with one Ed25519 key", () => {
         "hubHello",
         "lastResort",
         "prekeyBatch",
-        "signedPrekey",
         "tokenKey",
       ]),
     );

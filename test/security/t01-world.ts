@@ -164,14 +164,15 @@ export async function makeWorld(crypto: CryptoBackend) {
   const initiated = await initiate(alice, bundle, env);
   if (initiated === undefined) throw new Error("bundle refused");
   const own = await createInviteBundle(alice, env);
+  const signedPrekey = (await createSignedPrekey(env)).part;
   const lastResort = {
     cert: alice.cert,
-    signedPrekey: (await createSignedPrekey(alice, env)).part,
-    kemPrekey: (await createLastResort(alice, env)).part,
+    signedPrekey,
+    kemPrekey: (await createLastResort(alice, signedPrekey, env)).part,
   };
-  const [batched] = await createPrekeyBatch(alice, 4, env);
+  const [batched] = await createPrekeyBatch(alice, signedPrekey, 4, env);
   if (batched === undefined) throw new Error("no prekey");
-  const ofBatch = { ...own.bundle, kemPrekey: batched.part };
+  const ofBatch = { cert: alice.cert, signedPrekey, kemPrekey: batched.part };
   const linkSeed = env.entropy(16);
   // A device list names no root key as a device's, so another device of the account makes it.
   const list = await createDeviceList(await restoreDevice(seed, env), env);
@@ -467,14 +468,6 @@ export async function makeWorld(crypto: CryptoBackend) {
     "device list": {
       signature: list.signature,
       verifies: (signature) => verifyDeviceList({ ...list, signature }, publicKey, crypto),
-    },
-    "signed prekey": {
-      signature: own.bundle.signedPrekey.signature,
-      verifies: (signature) =>
-        verifyBundle(
-          { ...own.bundle, signedPrekey: { ...own.bundle.signedPrekey, signature } },
-          crypto,
-        ),
     },
     "prekey batch": {
       signature: ofBatch.kemPrekey.signature,

@@ -154,8 +154,8 @@ describe("a key in the place of a key of another kind", () => {
     const typed: readonly (readonly [Uint8Array, readonly number[], (b: Uint8Array) => boolean])[] =
       [
         [encodeDeviceCert(alice.cert), [1, 42, 75], (bytes) => decodeDeviceCert(bytes).ok],
-        // version, suite, certificate 178, id 4; then key 32, signature 64, id 4; then ML-KEM 1,184, flag 1.
-        [encodeBundle(bundle), [3, 44, 77, 184, 285, 1_471], (bytes) => decodeBundle(bytes).ok],
+        // version, suite, certificate 178, id 4; then key 32, id 4; then ML-KEM 1,184, flag 1.
+        [encodeBundle(bundle), [3, 44, 77, 184, 221, 1_407], (bytes) => decodeBundle(bytes).ok],
         [encodeDeviceList(list), [1], (bytes) => decodeDeviceList(bytes).ok],
       ];
     for (const [bytes, places, decodes] of typed) {

@@ -111,8 +111,8 @@ const describeDevice = (device: OwnDevice) => ({
 });
 
 async function makeLastResort(bob: OwnDevice, env: CryptoEnv) {
-  const signed = await createSignedPrekey(bob, env);
-  const { kemSeed, part } = await createLastResort(bob, env);
+  const signed = await createSignedPrekey(env);
+  const { kemSeed, part } = await createLastResort(bob, signed.part, env);
   const bundle: PrekeyBundle = { cert: bob.cert, signedPrekey: signed.part, kemPrekey: part };
   const secrets: LastResortSecrets = {
     signedPrekeyId: signed.part.id,
@@ -217,8 +217,8 @@ async function makeConversation(initiator: Session, responder: Session, env: Cry
 }
 
 async function makeBatch(bob: OwnDevice, env: CryptoEnv) {
-  const signed = await createSignedPrekey(bob, env);
-  const pairs = await createPrekeyBatch(bob, 8, env);
+  const signed = await createSignedPrekey(env);
+  const pairs = await createPrekeyBatch(bob, signed.part, 8, env);
   const last = pairs[5];
   if (last === undefined) throw new Error("batch too small");
   const bundle = { cert: bob.cert, signedPrekey: signed.part, kemPrekey: last.part };

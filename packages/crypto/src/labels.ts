@@ -8,7 +8,6 @@ export const LABELS = {
   deviceCert: "sotto/1 device cert",
   deviceList: "sotto/1 device list",
   deviceListHash: "sotto/1 device list hash",
-  signedPrekey: "sotto/1 signed prekey",
   lastResort: "sotto/1 last resort",
   prekeyLeaf: "sotto/1 prekey leaf",
   prekeyNode: "sotto/1 prekey node",

@@ -1,5 +1,5 @@
 /**
- * Signed and one-time prekeys: made in batches under one Merkle root, checked before any use.
+ * Prekeys: one-time pairs in batches under one Merkle root, signed with the signed prekey, checked before any use.
  * Spec: SPEC.md §3.
  */
 import {
@@ -52,17 +52,17 @@ export interface OneTimePrekey {
   readonly part: KemPrekeyPart;
 }
 
-export async function createSignedPrekey(own: OwnDevice, env: CryptoEnv): Promise<SignedPrekey> {
+/** Not signed yet: every batch and every last resort served with it signs it again. */
+export async function createSignedPrekey(env: CryptoEnv): Promise<SignedPrekey> {
   const secret = env.entropy(32);
   const id = randomPrekeyId(env);
-  const key = await env.crypto.dhPublic(secret);
-  const signature = await env.crypto.sign(own.signingSecret, signedPrekeyMessage(id, key));
-  return { secret, part: { id, key, signature } };
+  return { secret, part: { id, key: await env.crypto.dhPublic(secret) } };
 }
 
-/** `count`: a power of two up to PREKEY_BATCH_MAX. One signature covers them all. */
+/** `count`: a power of two up to PREKEY_BATCH_MAX. One signature covers them all and `signedPrekey`. */
 export async function createPrekeyBatch(
   own: OwnDevice,
+  signedPrekey: SignedPrekeyPart,
   count: number,
   env: CryptoEnv,
 ): Promise<readonly OneTimePrekey[]> {
@@ -86,7 +86,10 @@ export async function createPrekeyBatch(
     pairs.push({ oneTimeSecret, kemSeed, id, oneTimeKey, key });
   }
   const levels = merkleLevels(pairs.map(leafOf));
-  const signature = await env.crypto.sign(own.signingSecret, batchMessage(rootOf(levels)));
+  const signature = await env.crypto.sign(
+    own.signingSecret,
+    batchMessage(signedPrekey, rootOf(levels)),
+  );
   return pairs.map(({ oneTimeSecret, kemSeed, id, oneTimeKey, key }, leafIndex) => ({
     oneTimeSecret,
     kemSeed,
@@ -97,12 +100,16 @@ export async function createPrekeyBatch(
 /** The KEM prekey that is served, marked, when one-time pairs are out. */
 export async function createLastResort(
   own: OwnDevice,
+  signedPrekey: SignedPrekeyPart,
   env: CryptoEnv,
 ): Promise<{ readonly kemSeed: Uint8Array; readonly part: KemPrekeyPart }> {
   const kemSeed = env.entropy(64);
   const id = randomPrekeyId(env);
   const key = await env.crypto.kemPublic(kemSeed);
-  const signature = await env.crypto.sign(own.signingSecret, lastResortMessage(id, key));
+  const signature = await env.crypto.sign(
+    own.signingSecret,
+    lastResortMessage(signedPrekey, id, key),
+  );
   const part = { id, key, oneTimeKey: undefined, leafIndex: 0, proof: [], signature };
   return { kemSeed, part };
 }
@@ -112,10 +119,8 @@ export async function createInviteBundle(
   own: OwnDevice,
   env: CryptoEnv,
 ): Promise<{ readonly bundle: PrekeyBundle; readonly secrets: PrekeySecrets }> {
-  const [signed, [pair]] = await Promise.all([
-    createSignedPrekey(own, env),
-    createPrekeyBatch(own, 1, env),
-  ]);
+  const signed = await createSignedPrekey(env);
+  const [pair] = await createPrekeyBatch(own, signed.part, 1, env);
   if (pair === undefined) throw new RangeError("empty batch");
   const bundle = { cert: own.cert, signedPrekey: signed.part, kemPrekey: pair.part };
   const secrets = {
@@ -133,7 +138,7 @@ export async function createInviteBundle(
 export const bundleHashOf = (bundle: PrekeyBundle): Uint8Array =>
   sha256(labelled(LABELS.bundle, encodeBundle(bundle)));
 
-/** Certificate, signed prekey and KEM prekey: all signed by the one device, all keys well formed. */
+/** Certificate, signed prekey and KEM prekey: signed by the one device, all keys well formed. */
 export const verifyBundle = async (bundle: PrekeyBundle, crypto: CryptoBackend): Promise<boolean> =>
   isWellFormedBundle(bundle) && (await isSignedBundle(bundle, crypto));
 
@@ -151,29 +156,25 @@ export async function isSignedBundle(
 ): Promise<boolean> {
   const { cert, signedPrekey, kemPrekey } = bundle;
   const { oneTimeKey } = kemPrekey;
-  const kemMessage =
+  const prekeysMessage =
     oneTimeKey === undefined
-      ? lastResortMessage(kemPrekey.id, kemPrekey.key)
-      : batchMessage(climb(leafOf({ ...kemPrekey, oneTimeKey }), kemPrekey));
-  const prekeyMessage = signedPrekeyMessage(signedPrekey.id, signedPrekey.key);
+      ? lastResortMessage(signedPrekey, kemPrekey.id, kemPrekey.key)
+      : batchMessage(signedPrekey, climb(leafOf({ ...kemPrekey, oneTimeKey }), kemPrekey));
   const verdicts = await Promise.all([
-    // Its signing key has to fit two signatures here, so it needs no look of its own.
+    // Its signing key has to fit a signature here, so it needs no look of its own.
     isSignedByRoot(cert, crypto),
-    crypto.verify(cert.signingKey, prekeyMessage, signedPrekey.signature),
-    crypto.verify(cert.signingKey, kemMessage, kemPrekey.signature),
+    crypto.verify(cert.signingKey, prekeysMessage, kemPrekey.signature),
   ]);
   return verdicts.every((taken) => taken);
 }
 
 const idBytes = (id: number): Uint8Array => createWriter().u32(id).done();
 
-const signedPrekeyMessage = (id: number, key: Uint8Array): Uint8Array =>
-  labelled(LABELS.signedPrekey, idBytes(id), key);
+const lastResortMessage = (signed: SignedPrekeyPart, id: number, key: Uint8Array): Uint8Array =>
+  labelled(LABELS.lastResort, idBytes(signed.id), signed.key, idBytes(id), key);
 
-const lastResortMessage = (id: number, key: Uint8Array): Uint8Array =>
-  labelled(LABELS.lastResort, idBytes(id), key);
-
-const batchMessage = (root: Uint8Array): Uint8Array => labelled(LABELS.prekeyBatch, root);
+const batchMessage = (signed: SignedPrekeyPart, root: Uint8Array): Uint8Array =>
+  labelled(LABELS.prekeyBatch, idBytes(signed.id), signed.key, root);
 
 const leafOf = (pair: { id: number; oneTimeKey: Uint8Array; key: Uint8Array }): Uint8Array =>
   sha256(labelled(LABELS.prekeyLeaf, idBytes(pair.id), pair.oneTimeKey, pair.key));

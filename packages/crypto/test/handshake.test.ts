@@ -52,8 +52,8 @@ async function lastResortOf(
   bundle: Parameters<typeof initiate>[1];
   secrets: LastResortSecrets;
 }> {
-  const signed = await createSignedPrekey(bob, with_);
-  const { kemSeed, part } = await createLastResort(bob, with_);
+  const signed = await createSignedPrekey(with_);
+  const { kemSeed, part } = await createLastResort(bob, signed.part, with_);
   const bundle = { cert: bob.cert, signedPrekey: signed.part, kemPrekey: part };
   const secrets = {
     signedPrekeyId: signed.part.id,
@@ -189,8 +189,8 @@ describe("a handshake", () => {
 describe("what is refused", () => {
   it("a bundle that does not verify", async () => {
     const { bundle } = world;
-    const signature = flipBit(bundle.signedPrekey.signature, 9);
-    const forged = { ...bundle, signedPrekey: { ...bundle.signedPrekey, signature } };
+    const signature = flipBit(bundle.kemPrekey.signature, 9);
+    const forged = { ...bundle, kemPrekey: { ...bundle.kemPrekey, signature } };
     expect(await initiate(world.alice, forged, env)).toBeUndefined();
   });
 

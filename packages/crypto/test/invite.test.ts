@@ -54,8 +54,8 @@ describe("a sealed offer", () => {
   });
 
   it("has one size below the relay's limit, from the smallest content to the largest", async () => {
-    const batch = await createPrekeyBatch(own, PREKEY_BATCH_MAX, env);
-    const signed = await createSignedPrekey(own, env);
+    const signed = await createSignedPrekey(env);
+    const batch = await createPrekeyBatch(own, signed.part, PREKEY_BATCH_MAX, env);
     const largest = {
       bundle: { cert: own.cert, signedPrekey: signed.part, kemPrekey: batch[63]!.part },
       addresses: Array.from({ length: ADDRESSES_MAX }, () => ({

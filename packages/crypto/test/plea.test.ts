@@ -52,9 +52,9 @@ it("is refused with any bit flipped behind its type", async () => {
 it("is refused with somebody else's bundle, or one whose signatures do not hold", async () => {
   const eve = await createOwnDevice(env);
   const foreign = { ...plea, bundle: (await createInviteBundle(eve, env)).bundle };
-  const { signedPrekey } = plea.bundle;
-  const broken = { ...signedPrekey, signature: flipBit(signedPrekey.signature, 3) };
-  const unsigned = { ...plea, bundle: { ...plea.bundle, signedPrekey: broken } };
+  const { kemPrekey } = plea.bundle;
+  const broken = { ...kemPrekey, signature: flipBit(kemPrekey.signature, 3) };
+  const unsigned = { ...plea, bundle: { ...plea.bundle, kemPrekey: broken } };
   for (const bad of [foreign, unsigned]) {
     const envelope = envelopeOf(await sealPlea(alice, bob.cert, bad, env));
     expect(await openPlea(bob, alice.cert, envelope, nobleBackend)).toBeUndefined();

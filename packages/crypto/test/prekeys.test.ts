@@ -25,9 +25,9 @@ import { asyncBackend, flipBit, seededEntropy, seededEnv } from "./support.ts";
 
 const env = seededEnv("prekeys");
 const own = await createOwnDevice(env);
-const signed = await createSignedPrekey(own, env);
-const batch = await createPrekeyBatch(own, 8, env);
-const lastResort = await createLastResort(own, env);
+const signed = await createSignedPrekey(env);
+const batch = await createPrekeyBatch(own, signed.part, 8, env);
+const lastResort = await createLastResort(own, signed.part, env);
 
 const bundleWith = (kemPrekey: KemPrekeyPart): PrekeyBundle => ({
   cert: own.cert,
@@ -39,7 +39,7 @@ const third = batch[3]!.part;
 
 describe("a batch of one-time pairs", () => {
   it.each([1, 8, PREKEY_BATCH_MAX])("of %i: every pair verifies in its place", async (count) => {
-    const pairs = await createPrekeyBatch(own, count, env);
+    const pairs = await createPrekeyBatch(own, signed.part, count, env);
     expect(pairs).toHaveLength(count);
     for (const [index, { part }] of pairs.entries()) {
       expect(part.leafIndex).toBe(index);
@@ -52,7 +52,7 @@ describe("a batch of one-time pairs", () => {
   });
 
   it.each([0, 3, 63, 128, -1, 1.5, Number.NaN])("of %d is refused", async (count) => {
-    await expect(createPrekeyBatch(own, count, env)).rejects.toThrow(
+    await expect(createPrekeyBatch(own, signed.part, count, env)).rejects.toThrow(
       new RangeError(`expected a power of two up to ${PREKEY_BATCH_MAX}, got ${count}`),
     );
   });
@@ -71,14 +71,14 @@ describe("a batch of one-time pairs", () => {
       entropy: (length: number) => concatBytes(new Uint8Array(8), pooled(length)).subarray(8),
     };
     const plain = { ...env, entropy: seededEntropy("pooled") };
-    expect((await createPrekeyBatch(own, 4, views)).map(({ part }) => part.id)).toEqual(
-      (await createPrekeyBatch(own, 4, plain)).map(({ part }) => part.id),
-    );
+    expect(
+      (await createPrekeyBatch(own, signed.part, 4, views)).map(({ part }) => part.id),
+    ).toEqual((await createPrekeyBatch(own, signed.part, 4, plain)).map(({ part }) => part.id));
   });
 
   it("never uses the id that means 'none'", async () => {
     const ones = { ...env, entropy: (length: number) => new Uint8Array(length).fill(0xff) };
-    expect((await createSignedPrekey(own, ones)).part.id).toBe(NO_PREKEY_ID - 1);
+    expect((await createSignedPrekey(ones)).part.id).toBe(NO_PREKEY_ID - 1);
   });
 });
 
@@ -153,6 +153,7 @@ describe("a bundle", () => {
     const stranger = await createOwnDevice(env);
     const theirs = await createInviteBundle(stranger, env);
     const lastResortMade = lastResort.part;
+    const rotated = await createSignedPrekey(env);
     const refused: readonly PrekeyBundle[] = [
       { ...bundleWith(third), cert: stranger.cert },
       { ...bundleWith(third), signedPrekey: theirs.bundle.signedPrekey },
@@ -166,9 +167,12 @@ describe("a bundle", () => {
       bundleWith({ ...lastResortMade, signature: third.signature }),
       bundleWith({ ...lastResortMade, id: (lastResortMade.id ^ 1) >>> 0 }),
       bundleWith({ ...third, signature: lastResortMade.signature }),
+      { ...bundleWith(third), signedPrekey: rotated.part },
+      { ...bundleWith(lastResortMade), signedPrekey: rotated.part },
+      { ...bundleWith(third), signedPrekey: { ...signed.part, key: third.oneTimeKey! } },
       {
-        ...bundleWith(third),
-        signedPrekey: { ...signed.part, signature: lastResortMade.signature },
+        ...bundleWith(lastResortMade),
+        signedPrekey: { ...signed.part, id: (signed.part.id ^ 1) >>> 0 },
       },
       { ...bundleWith(third), signedPrekey: { ...signed.part, id: (signed.part.id ^ 1) >>> 0 } },
     ];
@@ -179,20 +183,25 @@ describe("a bundle", () => {
     const zero = new Uint8Array(32);
     const id = createWriter().u32(7).done();
     const sign = (message: Uint8Array): Uint8Array => ed25519Sign(own.signingSecret, message);
-    const zeroPrekey = {
-      id: 7,
-      key: zero,
-      signature: sign(labelled(LABELS.signedPrekey, id, zero)),
-    };
-    expect(await verifies({ ...bundleWith(third), signedPrekey: zeroPrekey })).toBe(false);
-    const leafOf = (oneTimeKey: Uint8Array, key: Uint8Array): KemPrekeyPart => {
+    const signedId = createWriter().u32(signed.part.id).done();
+    const leafOf = (
+      oneTimeKey: Uint8Array,
+      key: Uint8Array,
+      signedKey = signed.part.key,
+    ): KemPrekeyPart => {
       const root = sha256(labelled(LABELS.prekeyLeaf, id, oneTimeKey, key));
-      const signature = sign(labelled(LABELS.prekeyBatch, root));
+      const signature = sign(labelled(LABELS.prekeyBatch, signedId, signedKey, root));
       return { id: 7, key, oneTimeKey, leafIndex: 0, proof: [], signature };
     };
     const good = batch[0]!.part;
     expect(await verifies(bundleWith(leafOf(good.oneTimeKey!, good.key)))).toBe(true);
     expect(await verifies(bundleWith(leafOf(zero, good.key)))).toBe(false);
+    const withPrekey = (key: Uint8Array): PrekeyBundle => ({
+      ...bundleWith(leafOf(good.oneTimeKey!, good.key, key)),
+      signedPrekey: { id: signed.part.id, key },
+    });
+    expect(await verifies(withPrekey(good.oneTimeKey!))).toBe(true);
+    expect(await verifies(withPrekey(zero))).toBe(false);
     const overModulus = Uint8Array.from(good.key);
     overModulus.fill(0xff, 0, 3);
     expect(await verifies(bundleWith(leafOf(good.oneTimeKey!, overModulus)))).toBe(false);

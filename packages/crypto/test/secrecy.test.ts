@@ -243,7 +243,9 @@ describe("bytes on the wire", () => {
       (await encrypt(pair.a, text("x"), env)).envelope,
       (await encrypt(pair.a, text("x"), env)).envelope,
     ];
-    const equal = one.filter((byte, index) => index > 0 && byte === two[index]).length;
-    expect(equal).toBeLessThan(12);
+    // Type and tag are the same: one state, one number. Of the 247 bytes behind them one or so is by chance.
+    expect(one.slice(0, 9)).toEqual(two.slice(0, 9));
+    const equal = one.filter((byte, index) => index >= 9 && byte === two[index]).length;
+    expect(equal).toBeLessThan(10);
   });
 });

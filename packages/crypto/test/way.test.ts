@@ -132,13 +132,15 @@ it("is refused when what is sealed is none, though it was sealed by its maker", 
 it("is refused with another device's bundle, or one whose signatures do not hold", async () => {
   const eve = await createOwnDevice(env);
   const sibling = await restoreDevice(alice.rootSecret, env);
-  const { signedPrekey, cert } = way.bundle;
-  const broken = { ...signedPrekey, signature: flipBit(signedPrekey.signature, 3) };
+  const { signedPrekey, kemPrekey, cert } = way.bundle;
+  const broken = { ...kemPrekey, signature: flipBit(kemPrekey.signature, 3) };
+  const other = { ...signedPrekey, key: (await wayOf(eve)).bundle.signedPrekey.key };
   const bad: Readonly<Record<string, Way>> = {
     "a stranger's": await wayOf(eve),
     "another device's of the account": await wayOf(sibling),
     "the receiver's own": await wayOf(bob),
-    "a signed prekey": { ...way, bundle: { ...way.bundle, signedPrekey: broken } },
+    "the prekeys": { ...way, bundle: { ...way.bundle, kemPrekey: broken } },
+    "a signed prekey": { ...way, bundle: { ...way.bundle, signedPrekey: other } },
     "a certificate": {
       ...way,
       bundle: { ...way.bundle, cert: { ...cert, signature: flipBit(cert.signature, 3) } },

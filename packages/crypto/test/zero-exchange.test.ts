@@ -53,18 +53,21 @@ const PLACES: Readonly<
     ...bundle,
     cert: (await withDhKey(owner, key)).cert,
   }),
-  "the signed prekey": async ({ signedPrekey, ...bundle }, owner, key) => {
-    const signed = labelled(LABELS.signedPrekey, idBytes(signedPrekey.id), key);
-    const signature = await crypto.sign(owner.signingSecret, signed);
-    return { ...bundle, signedPrekey: { ...signedPrekey, key, signature } };
-  },
-  "the one-time key": async ({ kemPrekey, ...bundle }, owner, oneTimeKey) => {
-    const leaf = labelled(LABELS.prekeyLeaf, idBytes(kemPrekey.id), oneTimeKey, kemPrekey.key);
-    const signed = labelled(LABELS.prekeyBatch, sha256(leaf));
-    const signature = await crypto.sign(owner.signingSecret, signed);
-    return { ...bundle, kemPrekey: { ...kemPrekey, oneTimeKey, signature } };
-  },
+  "the signed prekey": (bundle, owner, key) =>
+    signedAnew({ ...bundle, signedPrekey: { ...bundle.signedPrekey, key } }, owner),
+  "the one-time key": (bundle, owner, oneTimeKey) =>
+    signedAnew({ ...bundle, kemPrekey: { ...bundle.kemPrekey, oneTimeKey } }, owner),
 };
+
+/** With the signature over its prekeys as they are now, in a batch of one. */
+async function signedAnew(bundle: PrekeyBundle, owner: OwnDevice): Promise<PrekeyBundle> {
+  const { signedPrekey, kemPrekey } = bundle;
+  const { id, key, oneTimeKey = new Uint8Array(0) } = kemPrekey;
+  const root = sha256(labelled(LABELS.prekeyLeaf, idBytes(id), oneTimeKey, key));
+  const signed = labelled(LABELS.prekeyBatch, idBytes(signedPrekey.id), signedPrekey.key, root);
+  const signature = await crypto.sign(owner.signingSecret, signed);
+  return { ...bundle, kemPrekey: { ...kemPrekey, signature } };
+}
 
 it("the vectors have 14 of them", async () => {
   expect(zeroKeys).toHaveLength(14);

@@ -104,7 +104,7 @@ const sampleAddress = (seed: number): QueueAddress => ({
 const sampleOffer = (seed: number): DeviceOffer => ({
   bundle: {
     cert: sampleCert(seed),
-    signedPrekey: { id: 1, key: bytes(32, seed), signature: bytes(64, seed) },
+    signedPrekey: { id: 1, key: bytes(32, seed) },
     kemPrekey: {
       id: 2,
       key: bytes(1_184, seed),

@@ -135,7 +135,6 @@ const bundle = record<PrekeyBundle>({
   signedPrekey: record<PrekeyBundle["signedPrekey"]>({
     id: count,
     key,
-    signature: bytes(SIGNATURE_BYTES),
   }),
   kemPrekey: record<PrekeyBundle["kemPrekey"]>({
     id: count,

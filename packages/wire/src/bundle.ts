@@ -40,17 +40,16 @@ export interface DeviceCert {
   readonly signature: Uint8Array;
 }
 
+/** Signed together with the KEM prekey beside it. */
 export interface SignedPrekeyPart {
   readonly id: number;
   /** X25519, 32 bytes. */
   readonly key: Uint8Array;
-  /** Ed25519 by the device's signing key. */
-  readonly signature: Uint8Array;
 }
 
 /**
  * The KEM half, always present. With `oneTimeKey` it is a one-time pair under a batch's Merkle root;
- * without, it is the last-resort KEM prekey, signed by itself (empty proof).
+ * without, it is the last-resort KEM prekey (empty proof).
  */
 export interface KemPrekeyPart {
   readonly id: number;
@@ -61,7 +60,7 @@ export interface KemPrekeyPart {
   readonly leafIndex: number;
   /** Sibling hashes from leaf to root, 32 bytes each, at most MERKLE_PROOF_MAX. */
   readonly proof: readonly Uint8Array[];
-  /** Ed25519 by the device's signing key over the batch root. */
+  /** Ed25519 by the device's signing key over the signed prekey and the batch root, or this key alone. */
   readonly signature: Uint8Array;
 }
 
@@ -85,7 +84,6 @@ export function encodeBundle(bundle: PrekeyBundle): Uint8Array<ArrayBuffer> {
   const { cert, signedPrekey, kemPrekey } = bundle;
   const writer = createWriter().u8(WIRE_VERSION).u8(SUITE_1).raw(encodeDeviceCert(cert));
   writeKey(writer.u32(signedPrekey.id), KeyType.x25519, signedPrekey.key);
-  writer.raw(signedPrekey.signature);
   writeKey(writer.u32(kemPrekey.id), KeyType.mlKem768, kemPrekey.key);
   writer.u8(kemPrekey.oneTimeKey === undefined ? 0 : 1);
   if (kemPrekey.oneTimeKey !== undefined) writeKey(writer, KeyType.x25519, kemPrekey.oneTimeKey);
@@ -102,7 +100,6 @@ export const decodeBundle = (bytes: Uint8Array): Decoded<PrekeyBundle> =>
     const signedPrekey: SignedPrekeyPart = {
       id: readPrekeyId(reader),
       key: readKey(reader, KeyType.x25519, 32),
-      signature: reader.take(SIGNATURE_BYTES),
     };
     const id = readPrekeyId(reader);
     const key = readKey(reader, KeyType.mlKem768, KEM_PUBLIC_BYTES);

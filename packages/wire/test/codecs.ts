@@ -216,7 +216,7 @@ const kemPrekey: fc.Arbitrary<PrekeyBundle["kemPrekey"]> = record({
 
 const bundle: fc.Arbitrary<PrekeyBundle> = record({
   cert,
-  signedPrekey: record({ id: prekeyId, key, signature }),
+  signedPrekey: record({ id: prekeyId, key }),
   kemPrekey,
 });
 
