@@ -19,6 +19,7 @@ import {
   acceptFrame,
   createKemRatchet,
   FRAME_HEADER_BYTES,
+  FRAME_PARITY_MAX,
   FRAME_SYMBOLS_MAX,
   KEM_SYMBOLS,
   type KemFrame,
@@ -327,6 +328,13 @@ describe("frames", () => {
     const late = { ...most.kem, step: { ...most.kem.step, next: 36 } };
     const some = takeFrame(late, FRAME_HEADER_BYTES + 20 * SYMBOL_BYTES, NOW);
     expect(frameIn(some.bytes).symbols.map(({ index }) => index)).toEqual([36, 37, 38, 39, 40]);
+    // Already behind the block: as many as that, whether there is room for one more or not, and no more than there is room for.
+    const behind = { ...most.kem, step: { ...most.kem.step, next: 100 } };
+    const taken = [-1, 0, 1].map((more) => {
+      const room = FRAME_HEADER_BYTES + (FRAME_PARITY_MAX + more) * SYMBOL_BYTES;
+      return frameIn(takeFrame(behind, room, NOW).bytes).symbols.length;
+    });
+    expect(taken).toEqual([FRAME_PARITY_MAX - 1, FRAME_PARITY_MAX, FRAME_PARITY_MAX]);
     const whole = takeFrame(late, FRAME_HEADER_BYTES + 37 * SYMBOL_BYTES, NOW);
     expect(frameIn(whole.bytes).symbols.map(({ index }) => index)).toEqual(
       Array.from({ length: 37 }, (_, index) => index),

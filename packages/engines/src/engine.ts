@@ -42,7 +42,8 @@ export interface Engine {
   readonly short?: boolean;
   /**
    * What it does by itself. Inputs have passed `guardedBackend`, so that any throw or rejection is a failure of the
-   * engine, never a verdict on the input. "The tag does not fit" is a verdict: `open` answers undefined.
+   * engine, never a verdict on the input. "The tag does not fit" is a verdict: `open` answers undefined. A platform that
+   * says the same to that and to its own failures is asked through `confirmed`.
    */
   readonly operations: Partial<Operations>;
 }
@@ -184,6 +185,23 @@ function verifyWith(
     given || nobleBackend.verify(...question);
   return answer instanceof Promise ? answer.then(settle) : settle(answer);
 }
+
+/**
+ * An `open` that fails, instead of giving a verdict, on what noble opens: for platforms whose word for a tag that does not
+ * fit is also their word for anything else that went wrong. What opens costs nothing more.
+ */
+export const confirmed =
+  (open: Operations["open"]): Operations["open"] =>
+  (...question) => {
+    const settle = (opened: Uint8Array | undefined): Uint8Array | undefined => {
+      if (opened === undefined && nobleBackend.open(...question) !== undefined) {
+        throw new Error("a tag that fits was refused");
+      }
+      return opened;
+    };
+    const answer = open(...question);
+    return answer instanceof Promise ? answer.then(settle) : settle(answer);
+  };
 
 /** `other` where `ask` throws or rejects. */
 function orElse<T>(ask: () => MaybePromise<T>, other: () => MaybePromise<T>): MaybePromise<T> {

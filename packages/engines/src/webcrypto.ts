@@ -7,7 +7,7 @@
  */
 import type { CryptoBackend } from "@sotto/crypto";
 import { base64UrlToBytes } from "./base64.ts";
-import { backendOf, type Engine, MissingOperation } from "./engine.ts";
+import { backendOf, confirmed, type Engine, MissingOperation } from "./engine.ts";
 
 export interface WebCryptoOptions {
   /** Undefined on a page without TLS: then there is no engine operation at all. */
@@ -138,7 +138,7 @@ function operationsOf(subtle: SubtleCrypto, drafts: boolean): Engine["operations
       const parameters = aeadParameters(nonce, aad);
       return new Uint8Array(await subtle.decrypt(parameters, imported, copyOf(sealed)));
     } catch (error) {
-      // Only `decrypt` itself is asked here, and this is its word for a tag that does not fit.
+      // Only `decrypt` itself is asked here, and this is its word for a tag that does not fit. Not for that alone.
       if (nameOf(error) === "OperationError") return undefined;
       throw error;
     }
@@ -150,7 +150,7 @@ function operationsOf(subtle: SubtleCrypto, drafts: boolean): Engine["operations
     signPublic,
     sign,
     ...(isWebKit() ? {} : { verify }),
-    ...(drafts ? { kemPublic, decaps, seal, open } : {}),
+    ...(drafts ? { kemPublic, decaps, seal, open: confirmed(open) } : {}),
   };
 }
 

@@ -1,6 +1,7 @@
 import { nobleBackend } from "@sotto/crypto";
 import {
   backendOf,
+  chooseBackend,
   createKernelEngine,
   createWebCryptoEngine,
   type Engine,
@@ -9,9 +10,11 @@ import {
 } from "@sotto/engines";
 import { nodeBackend, nodeEngine } from "@sotto/engines/node";
 import { platformEngines } from "@sotto/engines/platform";
+import { SMALL_BYTES } from "#src/choose.ts";
 import { MissingOperation, OPERATIONS } from "#src/engine.ts";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { pooled } from "./node-support.ts";
+import { misbehaving, quickEngine, steppedClock } from "./support.ts";
 import { differences, REFUSALS } from "./differential.ts";
 
 const webCrypto = createWebCryptoEngine({ subtle: globalThis.crypto.subtle, drafts: true });
@@ -184,9 +187,42 @@ describe("WebCrypto's word for a tag that does not fit", () => {
       drafts: true,
     });
 
-  it("is a verdict", async () => {
-    const { open } = failing(new DOMException("", "OperationError")).operations;
-    expect(await open?.(...inputs, new Uint8Array(16))).toBe(undefined);
+  const lying = failing(new DOMException("", "OperationError"));
+
+  it("is a verdict when noble says the same", async () => {
+    expect(await lying.operations.open?.(...inputs, new Uint8Array(16))).toBe(undefined);
+  });
+
+  it("is a failure when noble opens it: another try, or another engine, finds the text", async () => {
+    const plaintext = new Uint8Array(SMALL_BYTES).fill(9);
+    const sealed = await nobleBackend.seal(...inputs, plaintext);
+    await expect(async () => backendOf(lying).open(...inputs, sealed)).rejects.toThrow("refused");
+    const clock = steppedClock();
+    let lies = false;
+    const open: Engine["operations"]["open"] = (...question) =>
+      (lies ? lying : quickEngine).operations.open!(...question);
+    const both: Engine = { name: "both", operations: { ...quickEngine.operations, open } };
+    const priced = (engine: Engine, name: string, costMs: number): Engine =>
+      misbehaving(
+        engine,
+        name,
+        () => undefined,
+        () => clock.spend(costMs),
+      );
+    const backend = chooseBackend(
+      [priced(both, "turns", 0.1), priced(quickEngine, "slower", 0.5)],
+      clock,
+    );
+    await backend.choose();
+    lies = true;
+    expect(backend.describe().operations.open.chosen).toBe("turns");
+    expect(await backend.open(...inputs, sealed)).toEqual(plaintext);
+    const failures = (): readonly number[] =>
+      backend.describe().operations.open.candidates.map((one) => one.failures);
+    expect(failures()).toEqual([1, 0, 0]);
+    // What noble refuses too is no failure, so bad messages do not drive a good engine out.
+    expect(await backend.open(...inputs, sealed.with(0, (sealed[0] ?? 0) ^ 1))).toBe(undefined);
+    expect(failures()).toEqual([1, 0, 0]);
   });
 
   it.each(["InvalidAccessError", "NotSupportedError", "UnknownError"])(

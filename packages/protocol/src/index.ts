@@ -4,7 +4,7 @@ export { ASK_AGAIN_MS, LATER_LISTS_MAX } from "./devices.ts";
 export { NO_DEVICES } from "./directory.ts";
 export { MISSING_PATIENCE_MS, OFFER_AGAIN_MS, OFFERS_MAX } from "./ways.ts";
 export { isSameMessage, NOTICES_MAX, OUTBOX_MAX, PREVIEW_CHARACTERS_MAX } from "./draft.ts";
-export { asKnown, asTaken, step, WAKE_MAX_MS } from "./engine.ts";
+export { asKnown, asTaken, step, WAKE_MAX_MS, WAKE_MIN_MS } from "./engine.ts";
 export { RECEIVED_MAX } from "./received.ts";
 export {
   COPIES_MAX,

@@ -6,6 +6,7 @@ import {
   QUEUE_TTL_HOURS,
   QUOTA_PAUSE_MS,
   WAKE_MAX_MS,
+  WAKE_MIN_MS,
 } from "@sotto/protocol";
 import { asAccountId, equalBytes, TEXT_BYTES_MAX } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
@@ -293,6 +294,18 @@ describe("an invite that nobody used in time", () => {
     const expiresAt = START + 7 * LIFETIME_MS;
     await alice.feed({ kind: "start-invite", id: "a".repeat(32), expiresAt });
     expect(wakeOf(alice.effects)).toBe(START + WAKE_MAX_MS);
+  });
+
+  it("is not looked after sooner than WAKE_MIN_MS, however soon it ends", async () => {
+    for (const [endsIn, wakesIn] of [
+      [WAKE_MIN_MS - 1, WAKE_MIN_MS],
+      [WAKE_MIN_MS, WAKE_MIN_MS],
+      [WAKE_MIN_MS + 1, WAKE_MIN_MS + 1],
+    ] as const) {
+      const alice = await createSide("Alice");
+      await alice.feed({ kind: "start-invite", id: "a".repeat(32), expiresAt: START + endsIn });
+      expect(wakeOf(alice.effects)).toBe(START + wakesIn);
+    }
   });
 });
 

@@ -16,7 +16,7 @@ import {
 } from "node:crypto";
 import type { CryptoBackend } from "@sotto/crypto";
 import { equalBytes, KEM_PUBLIC_BYTES } from "@sotto/wire";
-import { backendOf, type Engine, MissingOperation, TAG_BYTES } from "../engine.ts";
+import { backendOf, confirmed, type Engine, MissingOperation, TAG_BYTES } from "../engine.ts";
 
 /** DER headers of RFC 8410 and RFC 9935 keys; the raw bytes follow. */
 const PRIVATE_X25519 = Buffer.from("302e020100300506032b656e04220420", "hex");
@@ -99,7 +99,7 @@ export const nodeEngine: Engine = {
       const parts = [cipher.update(plaintext), cipher.final(), cipher.getAuthTag()];
       return new Uint8Array(Buffer.concat(parts));
     },
-    open(key, nonce, aad, sealed) {
+    open: confirmed((key, nonce, aad, sealed) => {
       const end = sealed.length - TAG_BYTES;
       const cipher = createDecipheriv(AEAD, key, nonce, { authTagLength: TAG_BYTES });
       cipher.setAAD(aad, { plaintextLength: end });
@@ -108,11 +108,11 @@ export const nodeEngine: Engine = {
       try {
         cipher.final();
       } catch {
-        // The only thing the last step checks is the tag.
+        // All the last step checks is the tag, and what else can go wrong in it looks the same.
         return undefined;
       }
       return new Uint8Array(plaintext);
-    },
+    }),
   },
 };
 
