@@ -16,6 +16,7 @@ export {
   adminsOf,
   type Denial,
   type GroupState,
+  type LoggedOp,
   type Member,
   MEMBERS_MAX,
 } from "./membership-fold.ts";
