@@ -20,6 +20,10 @@ export interface Entry {
         readonly faults?: Partial<Faults>;
         /** Among people with several devices each. */
         readonly devices?: true;
+        /** All of them admins of one group, who act at once. */
+        readonly admins?: true;
+        /** One that shows it, tried before all others. */
+        readonly seed?: number;
       }
     | {
         readonly file: string;
@@ -877,6 +881,90 @@ export const CATALOGUE: readonly Entry[] = [
       },
     ],
     killer: { invariant: "I4", faults: LOSSES, devices: true },
+  },
+  {
+    id: "newcomers-not-told",
+    what: "somebody added beside another's doing is not told of that",
+    how: [
+      {
+        file: "packages/protocol/src/group-inbox.ts",
+        from: "  tellNewcomers(draft, before, log);\n",
+        to: "",
+      },
+    ],
+    killer: { invariant: "I4", devices: true, admins: true },
+  },
+  {
+    id: "adder-left-introduces",
+    what: "who added somebody and left introduces them to nobody",
+    how: [
+      {
+        file: "packages/protocol/src/group-inbox.ts",
+        from: 'signer === by && action.kind === "add" &&',
+        to: 'signer === "" && action.kind === "add" &&',
+      },
+    ],
+    killer: { invariant: "I4", devices: true, admins: true },
+  },
+  {
+    id: "new-pair-asks-nothing",
+    what: "a pair that is new does not ask what was told before it was there",
+    how: [
+      {
+        file: "packages/protocol/src/group.ts",
+        from: "if (!met.includes(conversation)) askPair(draft, conversation);",
+        to: "",
+      },
+    ],
+    killer: { invariant: "I4", devices: true, admins: true },
+  },
+  {
+    id: "void-addition-untold",
+    what: "who was added by somebody without the right to is not told",
+    how: [
+      {
+        file: "packages/crypto/src/membership.ts",
+        from: "bytesToHex(op.action.account) === one) ended.add(by);",
+        to: "bytesToHex(op.action.account) === one) ended.add(one);",
+      },
+    ],
+    killer: { invariant: "I4", devices: true, admins: true },
+  },
+  {
+    id: "own-turn-untold",
+    what: "own devices are not told that the account is in the group again",
+    how: [
+      {
+        file: "packages/protocol/src/group-inbox.ts",
+        from: "if (groupPeer(draft)?.member !== wasMember) tellOwnOfTurn",
+        to: "if (wasMember && groupPeer(draft)?.member === false) tellOwnOfTurn",
+      },
+    ],
+    killer: { invariant: "I4", devices: true, admins: true },
+  },
+  {
+    id: "own-never-presented",
+    what: "own devices that nobody introduced to a member are not introduced by the others",
+    how: [
+      {
+        file: "packages/protocol/src/group.ts",
+        from: "if (before.sequence === 0) presentTo",
+        to: "if (before.sequence < 0) presentTo",
+      },
+    ],
+    killer: { invariant: "I4", devices: true, admins: true },
+  },
+  {
+    id: "asks-nobody-for-ever",
+    what: "a group that knows no way to whoever is ahead wakes again at once",
+    how: [
+      {
+        file: "packages/protocol/src/group.ts",
+        from: "  changeLive(draft, { listAskedAt: draft.env.now });\n  for",
+        to: "  for",
+      },
+    ],
+    killer: { invariant: "I8", devices: true, admins: true },
   },
   ...LAYER_BUGS,
 ];

@@ -37,27 +37,29 @@ async function bySimulation(
   killer: Extract<Entry["killer"], { invariant: unknown }>,
 ): Promise<Verdict> {
   const { id, how } = entry;
-  const faults = killer.faults ?? {};
+  const options = { faults: killer.faults ?? {}, admins: killer.admins === true };
   const devices = killer.devices === true;
   const watched = (one: Run): Run => (killer.invariant === "I17" ? twice(one) : one);
   const run = watched(devices ? simulateDevices : simulate);
   const planted =
     typeof how === "string" ? undefined : watched(await loader.load(id, how, devices));
   const others = new Set<string>();
-  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+  const first = killer.seed === undefined ? [] : [killer.seed];
+  const seeds = [...first, ...Array.from({ length: SEEDS_MAX }, (_, index) => index + 1)];
+  for (const seed of seeds) {
     const { broken } =
       planted === undefined
-        ? await run(seed, typeof how === "string" ? { bug: how, faults } : { faults })
-        : await planted(seed, { faults });
+        ? await run(seed, typeof how === "string" ? { bug: how, ...options } : options)
+        : await planted(seed, options);
     for (const one of broken) others.add(one);
     if (!broken.has(killer.invariant)) continue;
-    const healthy = await run(seed, { faults });
+    const healthy = await run(seed, options);
     if (healthy.failures.length > 0) {
       return { killed: false, by: "a seed that fails without it", after: `seed ${seed}` };
     }
     const also = [...others].filter((one) => one !== killer.invariant);
     const by = `${killer.invariant}${also.length > 0 ? ` (also ${also.join(" ")})` : ""}`;
-    return { killed: true, by, after: `${seed} ${seed === 1 ? "seed" : "seeds"}` };
+    return { killed: true, by, after: `seed ${seed}` };
   }
   const by = others.size === 0 ? "nothing" : `only ${[...others].join(" ")}`;
   return { killed: false, by, after: `${SEEDS_MAX} seeds` };

@@ -15,7 +15,8 @@ export function checkSeeds(
   options: RunOptions = {},
   run: typeof simulate = simulate,
 ): void {
-  const devices = run === simulateDevices ? " --devices" : "";
+  const several = options.admins === true ? " --admins" : " --devices";
+  const devices = run === simulateDevices ? several : "";
   const real = `${devices}${options.crypto === undefined ? "" : " --real"}`;
   for (let first = from; first < from + count; first += SEEDS_PER_TEST) {
     const last = first + SEEDS_PER_TEST - 1;

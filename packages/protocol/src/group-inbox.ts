@@ -138,7 +138,7 @@ function onPage(
     return;
   }
   takeLog(draft, log);
-  if (wasMember && groupPeer(draft)?.member === false) tellOwnEnd(draft, log, pair);
+  if (groupPeer(draft)?.member !== wasMember) tellOwnOfTurn(draft, before, log, pair);
   releaseHeld(draft, log);
   tellNewcomers(draft, before, log);
   if (membersAhead(log).length > membersAhead(before).length) askPair(draft, pair);
@@ -158,9 +158,12 @@ function noteUnheld(draft: Draft, pair: string, log: GroupLog): void {
 const isOfStranger = (log: GroupLog, before: GroupLog, by: string): boolean =>
   log.late > before.late && !before.state.members.has(by) && !log.state.members.has(by);
 
-/** Whoever took this account out may not have known all its devices. */
-function tellOwnEnd(draft: Draft, log: GroupLog, pair: string): void {
-  const pages = pagesOfEnd(log, accountFrom(ownAccount(draft)));
+/** Whoever took this account out, or in again, may not have known all its devices. */
+function tellOwnOfTurn(draft: Draft, before: GroupLog, log: GroupLog, pair: string): void {
+  const pages =
+    groupPeer(draft)?.member === true
+      ? pagesSince(log, before.heads.map(opIdFrom))
+      : pagesOfEnd(log, accountFrom(ownAccount(draft)));
   for (const { conversation } of draft.self.devices.links) {
     if (conversation !== pair) tellPair(draft, pages, conversation);
   }
