@@ -68,6 +68,18 @@ it.each([22, 30, 36])(
   },
 );
 
+it("a contact's list that an older store lost is asked for", async () => {
+  const faults = {
+    relayWipe: 0,
+    evictionMean: 0,
+    sessionLoss: 0,
+    forgeMean: 0,
+    strangerMean: 0,
+    putBackMean: 8_000,
+  };
+  expect((await simulateDevices(6, { faults })).failures).toEqual([]);
+});
+
 it("says what it leaves out", () => {
   expect(KNOWN_LIMITS).toHaveLength(5);
 });

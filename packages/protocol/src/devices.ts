@@ -251,6 +251,7 @@ export async function onMark(
     if (pinned === undefined) changeDevices(draft, { pinned: mark });
     else if (mark.version === pinned.version) {
       if (!equalBytes(mark.prefix, pinned.prefix)) changeDevices(draft, { fork: mark.version });
+      else if (isOverdue(draft, mark)) await fallBehind(draft, mark.version, 0, ask);
     } else if (mark.version > pinned.version) await fallBehind(draft, mark.version, 0, ask);
     return;
   }
@@ -267,6 +268,18 @@ export async function onMark(
       return;
     default:
   }
+}
+
+/**
+ * The list comes with the first words of a conversation, and again when it changes: one that is still missing was lost
+ * with a store. Who was always alone (version 1) tells none.
+ */
+function isOverdue(draft: Draft, { version }: ListMark): boolean {
+  const { env, live } = draft;
+  if (version < 2) return false;
+  const isKnown = live.listMissedAt > 0 && live.listMissedAt <= env.now;
+  if (!isKnown) changeLive(draft, { listMissedAt: env.now });
+  return isKnown && env.now >= live.listMissedAt + ASK_AGAIN_MS;
 }
 
 /**

@@ -321,14 +321,14 @@ async function linkAnswered(draft: Draft): Promise<void> {
   if (list === undefined || isCurrent(list, cert)) await linkOwn(draft, cert, false);
 }
 
-/** What the device of this pair knows of its account's list, where it is another than before. */
+/** What the device of this pair knows of its account's list, where it is another than before or no list is here. */
 async function showMark(draft: Draft, mark: ListMark): Promise<void> {
   const peer = openPeer(draft);
   if (peer === undefined) return;
   const isSame = peer.mark.version === mark.version && equalBytes(peer.mark.prefix, mark.prefix);
-  if (isSame) return;
-  changePeer(draft, peer, { mark });
-  const { parent } = draft.conversation;
+  const { devices, parent } = draft.conversation;
+  if (isSame && (parent !== undefined || devices.list !== undefined)) return;
+  if (!isSame) changePeer(draft, peer, { mark });
   if (parent === undefined) await onMark(draft, mark, undefined);
   else post(draft, parent, { kind: "mark", mark });
 }

@@ -437,6 +437,8 @@ export interface LiveState {
   readonly receiptAt: Instant;
   /** When the account's devices were last asked for a list. */
   readonly listAskedAt: Instant;
+  /** Since when the account shows a list that never came; 0: it does not. */
+  readonly listMissedAt: Instant;
   /** When the device of this pair was last asked for a group that is not known here. */
   readonly groupAskedAt: Instant;
   /** Of a group: who was told of it without having asked for just that, and when; at most TOLD_MAX. */
@@ -478,6 +480,7 @@ export const INITIAL_LIVE: LiveState = {
   echoUntil: 0,
   receiptAt: 0,
   listAskedAt: 0,
+  listMissedAt: 0,
   groupAskedAt: 0,
   told: new Map(),
   answered: new Map(),

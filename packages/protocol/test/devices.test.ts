@@ -5,6 +5,8 @@ import {
   createDeviceList,
   createInviteBundle,
   createOwnDevice,
+  LIST_PREFIX_BYTES,
+  listHash,
   type CryptoEnv,
   nobleBackend,
   removeDevice,
@@ -518,6 +520,29 @@ describe("lists that do not fit", () => {
     await fleet.pass(ASK_AGAIN_MS);
     expect(known()).toMatchObject({ later: [], behind: undefined, fork: undefined });
     expect(known().list?.version).toBe(most + 1);
+  });
+
+  it("are asked for when the first one was lost with a store, and the account goes on showing it", async () => {
+    const { fleet, ann, bob } = await twoDevices();
+    const chat = bob.chatWith(ann);
+    const slice = bob.slices.get(chat)!;
+    const conversation = slice.conversation!;
+    const { devices } = conversation;
+    const pinned = {
+      version: 2,
+      prefix: listHash(devices.list!).subarray(0, LIST_PREFIX_BYTES),
+    };
+    const before = { ...devices, list: undefined, links: [], pinned };
+    bob.slices.set(chat, { ...slice, conversation: { ...conversation, devices: before } });
+    const listAfter = async (ms: number): Promise<number | undefined> => {
+      fleet.now += ms;
+      await ann.write(ann.chatWith(bob), "who was here before");
+      await fleet.pass(10_000);
+      return bob.slices.get(chat)!.conversation!.devices.list?.version;
+    };
+    expect(await listAfter(0)).toBeUndefined();
+    expect(await listAfter(0)).toBeUndefined();
+    expect(await listAfter(ASK_AGAIN_MS)).toBe(2);
   });
 
   it("are told back to a device that knows less, and once only if it forgets again and again", async () => {
