@@ -125,7 +125,7 @@ export const CATALOGUE: readonly Entry[] = [
     id: "no-dedupe",
     what: "nothing is remembered as received",
     how: "no-dedupe",
-    killer: { invariant: "I2", faults: LINKS },
+    killer: { seed: 2, invariant: "I2", faults: LINKS },
   },
   {
     id: "overwrite-known",
@@ -222,7 +222,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "const nonce = new Uint8Array(NONCE_BYTES).fill(sending.next);",
       },
     ],
-    killer: { invariant: "I5", faults: OLD_STORES },
+    killer: { seed: 3, invariant: "I5", faults: OLD_STORES },
   },
   {
     id: "old-chains-unlimited",
@@ -456,7 +456,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "  if (peer === undefined || peer.retired) return;\n  if (draft.live.direct",
       },
     ],
-    killer: { invariant: "I12", faults: STRANGERS },
+    killer: { seed: 6, invariant: "I12", faults: STRANGERS },
   },
   {
     id: "verified-replaced",
@@ -510,7 +510,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "  draft.outbox = draft.outbox.filter((row) => row.message === undefined);\n  return change.frames;",
       },
     ],
-    killer: { invariant: "I1", faults: NEW_KEYS },
+    killer: { seed: 2, invariant: "I1", faults: NEW_KEYS },
   },
   {
     id: "held-conversation-sends",
@@ -552,7 +552,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "return own < 0;",
       },
     ],
-    killer: { invariant: "I16", faults: OLD_STORES },
+    killer: { seed: 5, invariant: "I16", faults: OLD_STORES },
   },
   {
     id: "link-unsealed",
@@ -576,7 +576,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "",
       },
     ],
-    killer: { invariant: "I14", faults: STRANGERS },
+    killer: { seed: 4, invariant: "I14", faults: STRANGERS },
   },
   {
     id: "future-refused",
@@ -600,7 +600,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "return row.relayedAt + RESEND_AFTER_MS;",
       },
     ],
-    killer: { invariant: "I15", faults: CLOCKS },
+    killer: { seed: 6, invariant: "I15", faults: CLOCKS },
   },
   {
     id: "id-from-platform",
@@ -703,7 +703,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "      links,",
       },
     ],
-    killer: { invariant: "I11", faults: CALM, devices: true },
+    killer: { seed: 7, invariant: "I11", faults: CALM, devices: true },
   },
   {
     id: "retired-rows-vanish",
@@ -732,7 +732,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "  else if (row !== undefined) forget(draft, row.id);",
       },
     ],
-    killer: { invariant: "I4", faults: { ...CALM, ...TWO_RELAYS } },
+    killer: { seed: 4, invariant: "I4", faults: { ...CALM, ...TWO_RELAYS } },
   },
   {
     id: "copy-never-sent-in-time",
@@ -744,7 +744,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "  if (relayedAt !== undefined || copiedAt !== undefined) return undefined;",
       },
     ],
-    killer: { invariant: "I9", faults: { ...CALM, ...TWO_RELAYS, phaseMs: 40_000 } },
+    killer: { seed: 22, invariant: "I9", faults: { ...CALM, ...TWO_RELAYS, phaseMs: 40_000 } },
   },
   {
     id: "post-taken-twice",
@@ -762,7 +762,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "    for (const { conversation: to } of conversation.devices.links.slice(0, 0)) {",
       },
     ],
-    killer: { invariant: "I1", faults: CALM, devices: true },
+    killer: { seed: 2, invariant: "I1", faults: CALM, devices: true },
   },
   {
     id: "copies-stay-home",
@@ -774,7 +774,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "",
       },
     ],
-    killer: { invariant: "I1", faults: CALM, devices: true },
+    killer: { seed: 3, invariant: "I1", faults: CALM, devices: true },
   },
   {
     id: "delivered-by-own",
@@ -786,7 +786,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "return;",
       },
     ],
-    killer: { invariant: "I4", devices: true },
+    killer: { seed: 11, invariant: "I4", devices: true },
   },
   {
     id: "group-signs-lost",
@@ -810,7 +810,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "return cut.id === logged.id;",
       },
     ],
-    killer: { invariant: "I11", faults: CALM, devices: true },
+    killer: { seed: 45, invariant: "I11", faults: CALM, devices: true },
   },
   {
     id: "removed-device-not-revoked",
@@ -853,6 +853,7 @@ export const CATALOGUE: readonly Entry[] = [
       },
     ],
     killer: {
+      seed: 3,
       invariant: "I12",
       faults: { ...STRANGERS, strangerMean: 2_000, stack: "full" },
       devices: true,
@@ -892,7 +893,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "",
       },
     ],
-    killer: { invariant: "I4", devices: true, admins: true },
+    killer: { seed: 56, invariant: "I4", devices: true, admins: true },
   },
   {
     id: "adder-left-introduces",
@@ -904,7 +905,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: 'signer === "" && action.kind === "add" &&',
       },
     ],
-    killer: { invariant: "I4", devices: true, admins: true },
+    killer: { seed: 15, invariant: "I4", devices: true, admins: true },
   },
   {
     id: "new-pair-asks-nothing",
@@ -916,7 +917,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "",
       },
     ],
-    killer: { invariant: "I4", devices: true, admins: true },
+    killer: { seed: 10, invariant: "I4", devices: true, admins: true },
   },
   {
     id: "void-addition-untold",
@@ -928,7 +929,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "bytesToHex(op.action.account) === one) ended.add(one);",
       },
     ],
-    killer: { invariant: "I4", devices: true, admins: true },
+    killer: { seed: 6, invariant: "I4", devices: true, admins: true },
   },
   {
     id: "own-turn-untold",
@@ -940,7 +941,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "if (wasMember && groupPeer(draft)?.member === false) tellOwnOfTurn",
       },
     ],
-    killer: { invariant: "I4", devices: true, admins: true },
+    killer: { seed: 3007, invariant: "I4", devices: true, admins: true },
   },
   {
     id: "own-never-presented",
@@ -952,7 +953,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "if (before.sequence < 0) presentTo",
       },
     ],
-    killer: { invariant: "I4", devices: true, admins: true },
+    killer: { seed: 46, invariant: "I4", devices: true, admins: true },
   },
   {
     id: "asks-nobody-for-ever",
@@ -964,7 +965,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "  for",
       },
     ],
-    killer: { invariant: "I8", devices: true, admins: true },
+    killer: { seed: 56, invariant: "I8", devices: true, admins: true },
   },
   ...LAYER_BUGS,
 ];

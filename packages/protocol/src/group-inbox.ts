@@ -152,11 +152,21 @@ function noteUnheld(draft: Draft, pair: string, log: GroupLog): void {
 }
 
 /**
- * Late operations that somebody brings who is no member before and after it: a removed member's afterthoughts, which are
- * void and cost everybody room. What of such counts, members have. Others bring what leads up to their being members.
+ * Late operations that somebody brings who is no member before and after it, and that change nothing: a removed member's
+ * afterthoughts, which are void and cost everybody room. What of such counts, members have. Others bring what leads up
+ * to their being members, or what they did before they heard of their end, as two who removed each other.
  */
 const isOfStranger = (log: GroupLog, before: GroupLog, by: string): boolean =>
-  log.late > before.late && !before.state.members.has(by) && !log.state.members.has(by);
+  log.late > before.late &&
+  !before.state.members.has(by) &&
+  !log.state.members.has(by) &&
+  isSameState(log, before);
+
+function isSameState({ state }: GroupLog, { state: before }: GroupLog): boolean {
+  if (state.adders !== before.adders || state.revoked.size !== before.revoked.size) return false;
+  if (state.members.size !== before.members.size) return false;
+  return [...state.members].every(([name, { role }]) => before.members.get(name)?.role === role);
+}
 
 /** Whoever took this account out, or in again, may not have known all its devices. */
 function tellOwnOfTurn(draft: Draft, before: GroupLog, log: GroupLog, pair: string): void {
