@@ -1,3 +1,0 @@
-import { checkSeeds } from "./seeds.ts";
-
-checkSeeds(1501, 500);
