@@ -245,7 +245,11 @@ describe("frame by frame", () => {
   });
 
   test.each<[string, Uint8Array, string]>([
-    ["a type that is reserved", frame(0x18, 1), "malformed"],
+    [
+      "PUSH_SET to what is not https",
+      frame(0x18, 1, Buffer.from("http://push.example/1")),
+      "malformed",
+    ],
     ["TURN with bytes left over", frame(0x17, 1, u8(0)), "malformed"],
     ["what only a relay says: TURN_CREDENTIAL", frame(0x1b, 1, u32(60), u16(0)), "malformed"],
     ["a type that there is not", frame(0xff, 1), "malformed"],
