@@ -884,18 +884,6 @@ export const CATALOGUE: readonly Entry[] = [
     killer: { invariant: "I4", faults: LOSSES, devices: true },
   },
   {
-    id: "newcomers-not-told",
-    what: "somebody added beside another's doing is not told of that",
-    how: [
-      {
-        file: "packages/protocol/src/group-inbox.ts",
-        from: "  tellNewcomers(draft, before, log);\n",
-        to: "",
-      },
-    ],
-    killer: { seed: 56, invariant: "I4", devices: true, admins: true },
-  },
-  {
     id: "adder-left-introduces",
     what: "who added somebody and left introduces them to nobody",
     how: [
@@ -954,18 +942,6 @@ export const CATALOGUE: readonly Entry[] = [
       },
     ],
     killer: { seed: 46, invariant: "I4", devices: true, admins: true },
-  },
-  {
-    id: "asks-nobody-for-ever",
-    what: "a group that knows no way to whoever is ahead wakes again at once",
-    how: [
-      {
-        file: "packages/protocol/src/group.ts",
-        from: "  changeLive(draft, { listAskedAt: draft.env.now });\n  for",
-        to: "  for",
-      },
-    ],
-    killer: { seed: 56, invariant: "I8", devices: true, admins: true },
   },
   ...LAYER_BUGS,
 ];
