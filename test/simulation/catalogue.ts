@@ -913,8 +913,8 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: "packages/crypto/src/membership.ts",
-        from: "bytesToHex(op.action.account) === one) ended.add(by);",
-        to: "bytesToHex(op.action.account) === one) ended.add(one);",
+        from: "return beside.length > 0 ? beside.map((one) => one.id) : endsOf(log, by, seen);",
+        to: "return [];",
       },
     ],
     killer: { seed: 6, invariant: "I4", devices: true, admins: true },

@@ -259,29 +259,35 @@ export function pagesSince(log: GroupLog, heads: readonly OpId[]): readonly Grou
 
 /**
  * What took an account out of the group, with all behind it and nothing later; none while it is a member, or never was.
- * One that came in by an addition that is void is out by what ended the rights of whoever added it.
+ * One that came in by an addition that is void is out by what ended, beside it, the rights of whoever added it.
  */
 export function pagesOfEnd(log: GroupLog, account: AccountId): readonly GroupPage[] {
   const name = bytesToHex(account);
   if (log.state.members.has(name)) return [];
-  const ended = new Set([name]);
-  // A set grows while it is walked.
-  for (const one of ended) {
-    for (const { op, account: by } of log.ops.values()) {
-      if (op.action.kind === "add" && bytesToHex(op.action.account) === one) ended.add(by);
-    }
-  }
-  const ends = [...log.ops.values()].filter(({ op: { action }, account: by }) => {
-    if (action.kind === "leave") return ended.has(by);
-    const isEnd = action.kind === "remove" || (action.kind === "role" && action.role === "member");
-    return isEnd && ended.has(bytesToHex(action.account));
-  });
-  return pagesUpTo(
-    log,
-    ends.map(({ id }) => opIdFrom(id)),
-    [],
-  );
+  return pagesUpTo(log, endsOf(log, name, new Set()).map(opIdFrom), []);
 }
+
+function endsOf(log: GroupLog, name: string, seen: Set<string>): readonly string[] {
+  seen.add(name);
+  const ops = [...log.ops.values()];
+  const own = ops.filter((one) => isOut(one, name)).map(({ id }) => id);
+  if (own.length > 0) return own;
+  return ops.flatMap(({ id, op: { action }, account: by }) => {
+    if (action.kind !== "add" || bytesToHex(action.account) !== name || seen.has(by)) return [];
+    const beside = ops.filter(
+      (one) => (isOut(one, by) || isDemoted(one, by)) && !ancestorsOf(log, [one.id]).has(id),
+    );
+    return beside.length > 0 ? beside.map((one) => one.id) : endsOf(log, by, seen);
+  });
+}
+
+const isOut = ({ op: { action }, account }: LoggedOp, name: string): boolean =>
+  action.kind === "leave"
+    ? account === name
+    : action.kind === "remove" && bytesToHex(action.account) === name;
+
+const isDemoted = ({ op: { action } }: LoggedOp, name: string): boolean =>
+  action.kind === "role" && action.role === "member" && bytesToHex(action.account) === name;
 
 /** `ids` of operations and all behind them, but for `heads` and what is behind those. */
 export function pagesUpTo(
@@ -292,12 +298,6 @@ export function pagesUpTo(
   const wanted = ancestorsOf(log, ids.map(bytesToHex));
   const known = ancestorsOf(log, heads.map(bytesToHex));
   return pagesWith(log, (id) => wanted.has(id) && !known.has(id));
-}
-
-/** Whether each operation knows of all before it: nobody has acted beside anybody. */
-export function isLinear(log: GroupLog): boolean {
-  // What is beside an operation has the lamport of one on its own way back to where the two parted.
-  return new Set([...log.ops.values()].map(({ op }) => op.lamport)).size === log.ops.size;
 }
 
 function pagesWith(log: GroupLog, isWanted: (id: string) => boolean): readonly GroupPage[] {

@@ -66,3 +66,18 @@ it("tells a member who was out for a while nothing, and of somebody else's leavi
   );
   expect([...taken.ops.keys()]).toEqual([...out.ops.keys()]);
 });
+
+it("tells nothing of what became of whoever had added the one that was removed", async () => {
+  const env = seededEnv("adder left");
+  const { people, log } = await foundGroup(3, env);
+  const [founder, helper, gone] = [at(people, 0), at(people, 1), at(people, 2)];
+  const admin = { kind: "role", account: accountOf(helper), role: "admin" } as const;
+  const crowned = await did(log, founder, admin, env);
+  const removed = await did(crowned, helper, { kind: "remove", account: accountOf(gone) }, env);
+  const left = await did(removed, founder, { kind: "leave" }, env);
+  const taken = pagesOfEnd(left, accountOf(gone)).reduce(
+    (all, page) => receivePage(all, page).log,
+    copyOf(log),
+  );
+  expect([...taken.ops.keys()].toSorted()).toEqual([...removed.ops.keys()].toSorted());
+});

@@ -10,7 +10,6 @@ import {
   createRemoteSender,
   type GroupLog,
   holdMessage,
-  isLinear,
   type LoggedOp,
   membersAhead,
   openFromGroup,
@@ -204,47 +203,45 @@ function releaseHeld(draft: Draft, log: GroupLog): void {
 
 /**
  * Whoever was added heard of nothing that others did beside that. The account that added, and the device that did
- * something, tell them as soon as they hear of each other: in a group one of the two always knows the newcomer. An
- * addition that turns out void is told only what made it so.
+ * something, tell them as soon as they hear of each other: in a group one of the two always knows the newcomer. Only
+ * what is beside the addition is told: what one operation makes others send is that operation.
  */
 function tellNewcomers(draft: Draft, before: GroupLog, log: GroupLog): void {
-  if (isLinear(log)) return;
   const own = ownAccount(draft);
   const isHere = (one: LoggedOp): boolean => one.account === own && one.device === ownDevice(draft);
-  const behind = new Map<string, ReadonlySet<string>>();
-  const isBehind = (one: LoggedOp, other: LoggedOp): boolean => {
-    if (one.op.lamport >= other.op.lamport) return false;
-    const known = behind.get(other.id) ?? behindOf(log, other.id);
-    behind.set(other.id, known);
-    return known.has(one.id);
-  };
-  const isNew = ({ id }: LoggedOp): boolean => !before.ops.has(id);
-  const ops = [...log.ops.values()];
-  const ownOps = ops.filter(isHere);
-  for (const add of ops) {
+  const isOwnAdd = (one: LoggedOp): boolean => one.account === own && one.op.action.kind === "add";
+  const due = new Map<string, { readonly adds: Set<string>; readonly beside: Set<LoggedOp> }>();
+  const note = (add: LoggedOp, beside: LoggedOp): void => {
     const { action } = add.op;
-    if (action.kind !== "add") continue;
+    if (action.kind !== "add" || add.id === beside.id) return;
     const account = bytesToHex(action.account);
-    if (account === own) continue;
-    const beside = (add.account === own ? ops : ownOps).filter(
-      (one) =>
-        one.id !== add.id &&
-        one.account !== account &&
-        (isNew(one) || isNew(add)) &&
-        !isBehind(one, add) &&
-        !isBehind(add, one),
-    );
-    if (beside.length === 0) continue;
-    const isMember = log.state.members.has(account);
-    const upTo = isMember ? log.heads : beside.map(({ id }) => id);
-    tellAccounts(draft, pagesUpTo(log, upTo.map(opIdFrom), [opIdFrom(add.id)]), [account]);
-    const others = beside.flatMap(({ op }) =>
+    if (account === own || beside.account === account) return;
+    const one = due.get(account) ?? { adds: new Set(), beside: new Set() };
+    due.set(account, { adds: one.adds.add(add.id), beside: one.beside.add(beside) });
+  };
+  const mine = [...before.ops.values()].filter((one) => isOwnAdd(one) || isHere(one));
+  if (mine.length === 0) return;
+  for (const fresh of log.ops.values()) {
+    const isNew = !before.ops.has(fresh.id);
+    if (!isNew || before.heads.every((head) => fresh.parents.includes(head))) continue;
+    const behind = behindOf(log, fresh.id);
+    for (const one of mine) {
+      if (behind.has(one.id)) continue;
+      if (isOwnAdd(one)) note(one, fresh);
+      if (isHere(one)) note(fresh, one);
+    }
+  }
+  for (const [account, { adds, beside }] of due) {
+    const upTo = [...beside].map(({ id }) => opIdFrom(id));
+    tellAccounts(draft, pagesUpTo(log, upTo, [...adds].map(opIdFrom)), [account]);
+    if (!log.state.members.has(account)) continue;
+    const others = [...beside].flatMap(({ op }) =>
       op.action.kind === "add" ? [bytesToHex(op.action.account)] : [],
     );
     introduce(
       draft,
       account,
-      others.filter((one) => isMember && log.state.members.has(one)),
+      others.filter((one) => log.state.members.has(one)),
     );
   }
 }
@@ -298,7 +295,7 @@ async function onHeads(
   }
   const pages = pagesSince(log, heads);
   const isLong = pages.length > ANSWER_PAGES_MAX;
-  if (!isLong || isTimeToTell(draft, `${deviceKeyOf(account, device)}/${heads.length}`)) {
+  if (!isLong || isTimeToTell(draft, `${deviceKeyOf(account, device)}/long`)) {
     tellPair(draft, pages, pair);
   }
   if (heads.length === 0) presentAgain(draft, account);
@@ -323,10 +320,8 @@ function tellEnd(
   { account, device, pair }: Pick<Arrived, "account" | "device" | "pair">,
   log: GroupLog,
 ): void {
-  const pages = pagesOfEnd(log, accountFrom(account));
-  if (pages.length > 0 && isTimeToTell(draft, deviceKeyOf(account, device))) {
-    tellPair(draft, pages, pair);
-  }
+  if (!isTimeToTell(draft, deviceKeyOf(account, device))) return;
+  tellPair(draft, pagesOfEnd(log, accountFrom(account)), pair);
 }
 
 /** An honest device asks again after ASK_AGAIN_MS at the latest. */

@@ -349,6 +349,57 @@ describe("several admins at once", () => {
     }
     expect(read(cy)).toEqual([]);
   });
+
+  it("who remove each other are both out, and all know it", async () => {
+    const { fleet, ann, bob, cy } = await three();
+    await ann.feed(ann.groupOf(), { kind: "group-role", account: accountOf(bob), role: "admin" });
+    await fleet.pass(1_000);
+    fleet.offline.add(ann).add(bob);
+    await remove(ann, bob);
+    await remove(bob, ann);
+    await fleet.pass(1_000);
+    fleet.offline.delete(ann);
+    fleet.offline.delete(bob);
+    await fleet.pass(5_000);
+    for (const one of [ann, bob, cy]) {
+      expect(one.membersIn(one.groupOf()), one.name).toEqual([accountOf(cy)]);
+    }
+  });
+
+  it("tell whom one of them added who had no right to it any more", async () => {
+    const { fleet, ann, bob, cy } = await three();
+    await ann.feed(ann.groupOf(), { kind: "group-role", account: accountOf(bob), role: "admin" });
+    const dan = await fleet.person("Dan");
+    await start(dan);
+    await fleet.connect(bob, dan);
+    await fleet.pass(1_000);
+    fleet.offline.add(ann).add(bob);
+    await remove(ann, bob);
+    await add(bob, dan);
+    fleet.offline.delete(bob);
+    await fleet.pass(1_000);
+    fleet.offline.delete(ann);
+    await fleet.pass(5_000);
+    for (const one of [ann, bob, cy, dan]) {
+      const members = [ann, cy].map(accountOf).toSorted();
+      expect(one.membersIn(one.groupOf()), one.name).toEqual(members);
+    }
+  });
+
+  it("are introduced by who added one of them and left", async () => {
+    const { fleet, ann, bob } = await three();
+    await ann.feed(ann.groupOf(), { kind: "group-role", account: accountOf(bob), role: "admin" });
+    const dan = await fleet.person("Dan");
+    await start(dan);
+    await fleet.connect(bob, dan);
+    await fleet.pass(1_000);
+    await add(bob, dan);
+    await bob.feed(bob.groupOf(), { kind: "group-leave" });
+    await fleet.pass(5_000);
+    await say(ann, "to who came");
+    await fleet.pass(5_000);
+    expect(read(dan)).toEqual(["to who came"]);
+  });
 });
 
 describe("several devices of a member", () => {
