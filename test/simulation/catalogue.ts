@@ -913,7 +913,7 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: "packages/crypto/src/membership.ts",
-        from: "return beside.length > 0 ? beside.map((one) => one.id) : endsOf(log, by, seen);",
+        from: "return fresh.length > 0 ? fresh : endsOf(log, by, seen);",
         to: "return [];",
       },
     ],

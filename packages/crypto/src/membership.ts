@@ -271,14 +271,18 @@ function endsOf(log: GroupLog, name: string, seen: Set<string>): readonly string
   seen.add(name);
   const ops = [...log.ops.values()];
   const own = ops.filter((one) => isOut(one, name)).map(({ id }) => id);
-  if (own.length > 0) return own;
-  return ops.flatMap(({ id, op: { action }, account: by }) => {
+  const ofAdders = ops.flatMap(({ id, op: { action }, account: by }) => {
     if (action.kind !== "add" || bytesToHex(action.account) !== name || seen.has(by)) return [];
+    const behind = ancestorsOf(log, [id]);
+    // Out by its own end, which came after this or beside it.
+    if (own.some((end) => !behind.has(end))) return [];
     const beside = ops.filter(
       (one) => (isOut(one, by) || isDemoted(one, by)) && !ancestorsOf(log, [one.id]).has(id),
     );
-    return beside.length > 0 ? beside.map((one) => one.id) : endsOf(log, by, seen);
+    const fresh = beside.map((one) => one.id).filter((end) => !behind.has(end));
+    return fresh.length > 0 ? fresh : endsOf(log, by, seen);
   });
+  return [...own, ...ofAdders];
 }
 
 const isOut = ({ op: { action }, account }: LoggedOp, name: string): boolean =>
