@@ -146,13 +146,14 @@ export function createDeviceActs(setting: DeviceWorld, people: People, group: De
         return;
       }
       account.devices.push(fresh);
-      const settled = (): void => {
-        if (agrees(account)) account.isChanging = false;
-        else again(500, settled);
-      };
-      settled();
+      endWhenAgreed(account);
     };
     done();
+  }
+
+  function endWhenAgreed(account: Account): void {
+    if (agrees(account)) account.isChanging = false;
+    else again(500, () => endWhenAgreed(account));
   }
 
   async function remove(account: Account): Promise<void> {
@@ -192,11 +193,7 @@ export function createDeviceActs(setting: DeviceWorld, people: People, group: De
         return;
       }
       account.removed.add(target);
-      const settled = (): void => {
-        if (agrees(account)) account.isChanging = false;
-        else again(500, settled);
-      };
-      settled();
+      endWhenAgreed(account);
     };
     await ask();
   }

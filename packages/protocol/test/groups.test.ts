@@ -46,6 +46,18 @@ import { accountOf, add, circle, read, say } from "./circle.ts";
 import { entropy, messageId } from "./fixture.ts";
 import { type Fleet, type Machine, start } from "./fleet.ts";
 
+/** Ann and Bob are admins; Bob knows Dan, who is not in the group. */
+async function twoAdmins(): Promise<Awaited<ReturnType<typeof three>> & { readonly dan: Machine }> {
+  const all = await three();
+  const { fleet, ann, bob } = all;
+  await ann.feed(ann.groupOf(), { kind: "group-role", account: accountOf(bob), role: "admin" });
+  const dan = await fleet.person("Dan");
+  await start(dan);
+  await fleet.connect(bob, dan);
+  await fleet.pass(1_000);
+  return { ...all, dan };
+}
+
 async function three(): Promise<{
   readonly fleet: Fleet;
   readonly ann: Machine;
@@ -351,9 +363,7 @@ describe("several admins at once", () => {
   });
 
   it("who remove each other are both out, and all know it", async () => {
-    const { fleet, ann, bob, cy } = await three();
-    await ann.feed(ann.groupOf(), { kind: "group-role", account: accountOf(bob), role: "admin" });
-    await fleet.pass(1_000);
+    const { fleet, ann, bob, cy } = await twoAdmins();
     fleet.offline.add(ann).add(bob);
     await remove(ann, bob);
     await remove(bob, ann);
@@ -367,12 +377,7 @@ describe("several admins at once", () => {
   });
 
   it("tell whom one of them added who had no right to it any more", async () => {
-    const { fleet, ann, bob, cy } = await three();
-    await ann.feed(ann.groupOf(), { kind: "group-role", account: accountOf(bob), role: "admin" });
-    const dan = await fleet.person("Dan");
-    await start(dan);
-    await fleet.connect(bob, dan);
-    await fleet.pass(1_000);
+    const { fleet, ann, bob, cy, dan } = await twoAdmins();
     fleet.offline.add(ann).add(bob);
     await remove(ann, bob);
     await add(bob, dan);
@@ -387,12 +392,7 @@ describe("several admins at once", () => {
   });
 
   it("are introduced by who added one of them and left", async () => {
-    const { fleet, ann, bob } = await three();
-    await ann.feed(ann.groupOf(), { kind: "group-role", account: accountOf(bob), role: "admin" });
-    const dan = await fleet.person("Dan");
-    await start(dan);
-    await fleet.connect(bob, dan);
-    await fleet.pass(1_000);
+    const { fleet, ann, bob, dan } = await twoAdmins();
     await add(bob, dan);
     await bob.feed(bob.groupOf(), { kind: "group-leave" });
     await fleet.pass(5_000);
