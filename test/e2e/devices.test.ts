@@ -208,7 +208,10 @@ it("a second device is linked, seen by the friend, written to, removed, and doub
   await seesStatus(again, "is that you?", "queued");
   await look(again, "conflict", "dark-phone");
   await again.page.getByRole("button", { name: "Compare safety number" }).click();
-  const digits = await again.page.locator("sotto-verify-panel ol li").allInnerTexts();
+  const groups = again.page.locator("sotto-verify-panel ol li");
+  // The number is reckoned while the sheet opens.
+  await groups.first().waitFor();
+  const digits = await groups.allInnerTexts();
   await again.page.getByLabel("Or paste the number").fill(digits.join(" "));
   await again.page.getByRole("button", { name: "Compare", exact: true }).click();
   await again.page.getByText("You have verified this person").waitFor();
