@@ -37,6 +37,7 @@ import {
 import { isGiven, markGiven } from "./given-invites.ts";
 import { createOwnDevices } from "./own-devices.ts";
 import { createOwnRelays } from "./own-relays.ts";
+import { isBackupDue } from "./backup-due.ts";
 
 /** Width in pixels from which list and conversation stand side by side. */
 const WIDE_PX = 720;
@@ -48,6 +49,9 @@ const FRESH_TRIES_MAX = 20;
 const FRESH_PAUSE_MS = 500;
 /** An unused invite with less time left than this is not offered again: the screen promises seven days. */
 const UNUSED_INVITE_MS = 6 * 24 * 3_600_000;
+
+/** What is loaded only when it is needed. */
+type Keys = import("./keys.ts").Keys;
 
 type Named<Name extends keyof SottoEvents> = CustomEvent<SottoEvents[Name]>;
 
@@ -109,6 +113,8 @@ export class SottoApp extends LitElement {
     ready: this.#ready.promise,
     announce: this.#announce,
   });
+  /** Words and backup files: loaded where they are looked at. */
+  #keys: Keys | undefined;
   readonly #ownRelays = createOwnRelays(this, this.#profile === undefined);
   #shown: Conversation | undefined;
   #announced: string | undefined;
@@ -159,8 +165,11 @@ export class SottoApp extends LitElement {
     if (changed.has("messenger") && this.messenger !== undefined) {
       this.#follow();
       this.#ready.resolve(this.messenger);
+      this.#keepBackup();
     }
+    if (changed.has("failure") && this.failure === "unreadable") void this.#loadKeys(undefined);
     if (!changed.has("messenger") && !changed.has("route")) return;
+    if (this.route.sheet === undefined) this.#keys?.leave();
     this.#showConversation();
     if (this.route.sheet === "verify") void this.#loadSafety();
   }
@@ -290,6 +299,14 @@ export class SottoApp extends LitElement {
       <h1>${words.failed}</h1>
       <p class="lead">${words.failedHint[failure]}</p>
       <button class="button primary" @click=${() => location.reload()}>${words.reload}</button>
+      ${
+        failure === "unreadable" && this.#keys !== undefined
+          ? html`<details class="card">
+              <summary>${t().restore.title}</summary>
+              ${this.#keys.restore()}
+            </details>`
+          : nothing
+      }
     </main>`;
   }
 
@@ -309,7 +326,7 @@ export class SottoApp extends LitElement {
 
   #nav(): TemplateResult {
     const conversations = this.#conversations.value ?? [];
-    const isAlone = conversations.every((one) => one.kind === "notes");
+    const isAlone = this.#isAlone();
     // The welcome beside the list has the same buttons, larger.
     const hasHome = isAlone && this.wide && this.route.conversation === undefined;
     const name = this.#me.value?.name ?? this.proposedName;
@@ -337,6 +354,11 @@ export class SottoApp extends LitElement {
     </nav>`;
   }
 
+  /** Nobody else is there yet. */
+  #isAlone(): boolean {
+    return (this.#conversations.value ?? []).every((one) => one.kind === "notes");
+  }
+
   #actions(large: boolean): TemplateResult {
     const words = t().home;
     return html`<div class="actions ${large ? "large" : ""}">
@@ -344,6 +366,13 @@ export class SottoApp extends LitElement {
         ${icons.invite()}${words.invite}
       </button>
       <button class="button" @click=${this.#onJoinOpen}>${icons.link()}${words.code}</button>
+      ${
+        large && this.#isAlone()
+          ? html`<button class="button quiet" @click=${() => this.#openRestore()}>
+              ${icons.devices()}${t().restore.open}
+            </button>`
+          : nothing
+      }
       ${
         large && this.#profile === undefined
           ? html`<button class="button quiet" @click=${() => void this.#secondTab()}>
@@ -372,7 +401,7 @@ export class SottoApp extends LitElement {
 
   #home(): TemplateResult {
     const words = t().home;
-    const isAlone = (this.#conversations.value ?? []).every((one) => one.kind === "notes");
+    const isAlone = this.#isAlone();
     return html`<main class="center home">
       <img src="/icons/icon.svg" width="72" height="72" alt="" />
       <h1>${words.title(this.#me.value?.name ?? this.proposedName)}</h1>
@@ -546,14 +575,42 @@ export class SottoApp extends LitElement {
                     void this.#rename(event.detail.name)}
                   @sotto-hide-address=${(event: Named<"sotto-hide-address">) =>
                     void this.#attempt((messenger) => messenger.hideAddress(event.detail.hidden))}
-                  >${this.#ownDevices.render(this.#me.value, this.#hub.value === "online")}${this.#ownRelays.render(
+                  >${this.#ownDevices.render(this.#me.value, this.#hub.value === "online")}${this.#keys?.settings() ?? nothing}${this.#ownRelays.render(
                     (act) => void this.#attempt(act),
                   )}</sotto-settings-panel
                 >`
             : nothing
         }
       </sotto-sheet>
+      <sotto-sheet .heading=${t().restore.title} ?open=${sheet === "restore"} @sotto-close=${close}>
+        ${sheet === "restore" ? (this.#keys?.restore() ?? nothing) : nothing}
+      </sotto-sheet>
     `;
+  }
+
+  /** Not asked for now, so a failure is not told: the settings say when a file was last written. */
+  /** At the start, and whenever somebody comes back to an app that stays open for days. */
+  #keepBackup(): void {
+    const { messenger } = this;
+    if (messenger === undefined || this.#profile !== undefined || !isBackupDue()) return;
+    void this.#loadKeys(messenger).then((keys) => keys?.keepUp().catch(() => undefined));
+  }
+
+  /** `messenger`: undefined when none could be opened. Undefined when that part of the app could not be loaded. */
+  async #loadKeys(messenger: Messenger | undefined): Promise<Keys | undefined> {
+    const profile = this.#profile;
+    try {
+      const { createKeys } = await import("./keys.ts");
+      this.#keys ??= createKeys(this, messenger, {
+        name: this.proposedName,
+        relayUrl: location.origin,
+        ...(profile === undefined ? {} : { profile }),
+      });
+    } catch {
+      this.hasProblem = true;
+    }
+    this.requestUpdate();
+    return this.#keys;
   }
 
   #verifyPanel(): TemplateResult {
@@ -698,6 +755,7 @@ export class SottoApp extends LitElement {
 
   readonly #onVisibility = (): void => {
     this.#shown?.setVisible(!document.hidden);
+    this.#keepBackup();
     if (!document.hidden) this.requestUpdate();
   };
 
@@ -719,11 +777,17 @@ export class SottoApp extends LitElement {
   #fillSettings(): void {
     void this.#loadVersion();
     void this.#attempt((messenger) => this.#ownRelays.open(messenger));
+    void this.#ready.promise.then((messenger) => this.#loadKeys(messenger));
   }
 
   readonly #onVerify = (): void => {
     if (this.#shown !== undefined) this.#go({ ...this.route, sheet: "verify" });
   };
+
+  #openRestore(): void {
+    this.#go({ ...this.route, sheet: "restore" });
+    this.#resumeSheet();
+  }
 
   readonly #onJoinOpen = (): void => {
     this.#forgetJoin();
@@ -789,6 +853,9 @@ export class SottoApp extends LitElement {
   #resumeSheet(): void {
     if (this.route.sheet === "settings") this.#fillSettings();
     if (this.route.sheet === "join") this.#forgetJoin();
+    if (this.route.sheet === "restore") {
+      void this.#ready.promise.then((messenger) => this.#loadKeys(messenger));
+    }
     if (this.route.sheet === "invite" && this.inviteOf === undefined) void this.#resumeInvite();
   }
 

@@ -4,8 +4,8 @@
  */
 import { type InvitePurpose, LINK_PATHS } from "@sotto/wire";
 
-export type Sheet = "invite" | "join" | "settings" | "verify";
-const SHEETS: readonly Sheet[] = ["invite", "join", "settings", "verify"];
+export type Sheet = "invite" | "join" | "settings" | "verify" | "restore";
+const SHEETS: readonly Sheet[] = ["invite", "join", "settings", "verify", "restore"];
 
 export interface Route {
   readonly conversation: string | undefined;

@@ -464,6 +464,7 @@ export {
   RESERVATIONS_MAX,
   STOP_STREAMS_MAX,
 } from "./node/circuit-limits.ts";
+export { forgetRunning, noteRunning, readRunning, RUNNING_BYTES_MAX } from "./node/running.ts";
 export { configPage, printSettings } from "./config/explain.ts";
 export { isPushContact } from "./node/push-contact.ts";
 export * as stun from "./doctor/stun.ts";
@@ -471,7 +472,7 @@ export { checkPush } from "./doctor/push.ts";
 export { checkTurn } from "./doctor/turn.ts";
 export { operationsPortOf, resolveSettings } from "./config/resolve.ts";
 export { ALERTS, ROWS } from "./kit/dashboard.ts";
-export { type Answers, makeKit } from "./kit/kit.ts";
+export { type Answers, makeKit, NODE_OPTIONS } from "./kit/kit.ts";
 export { PEOPLE_MAX, sizeFor } from "./kit/size.ts";
 export { nodeBackend } from "@sotto/engines/node";
 export {
@@ -482,6 +483,7 @@ export {
   SOCKET_BUFFER_MAX,
   STALLED_MS,
 } from "./node/defaults.ts";
+export { accept, ACCEPTORS, type Acceptors, LISTEN_BACKLOG } from "./node/acceptors.ts";
 export { openAdmissionStore } from "./node/admission-store.ts";
 export { createDiskSpace } from "./node/disk-space.ts";
 export { createHubServer, drainPauseMs, HEARTBEAT_MS } from "./node/hub-server.ts";

@@ -6,6 +6,7 @@
  */
 import { Command } from "commander";
 import type { DoctorOptions } from "./cli/doctor.ts";
+import type { InitOptions } from "./cli/init.ts";
 import type { InviteOptions } from "./cli/invite.ts";
 import { addSettings } from "./cli/settings.ts";
 
@@ -77,11 +78,13 @@ program
 program
   .command("init")
   .description(
-    "ask seven questions and write what a server needs: settings, proxy, service, dashboard",
+    "ask six questions and write what a server needs: settings, proxy, service, dashboard",
   )
   .argument("[folder]", "where to", "sotto-relay")
+  .option("--by <way>", "what runs it: compose or systemd", "compose")
+  .option("--room <GiB>", "room for mail; as much as so many people need unless given")
   .option("--force", "write also over files that differ")
-  .action(async (folder: string, options: { readonly force?: boolean }) =>
+  .action(async (folder: string, options: InitOptions) =>
     (await import("./cli/init.ts")).init(folder, options),
   );
 program

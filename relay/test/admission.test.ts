@@ -17,7 +17,7 @@ import {
 import { ADMISSION_BODY_BYTES_MAX, JWT_BYTES_MAX } from "sotto-relay/core";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { authenticate, connectRaw, random } from "./client.ts";
-import { killAll, run } from "./relay-process.ts";
+import { killAll, run, startProcess } from "./relay-process.ts";
 import { ask, authenticateWith, getTokens, issuerOf } from "./tokens.ts";
 
 const endings: (() => Promise<unknown> | void)[] = [];
@@ -84,17 +84,23 @@ describe("a relay that asks for codes", () => {
     expect(readFileSync(file).includes(code.replaceAll("-", ""))).toBe(false);
   });
 
-  test("answers the same request twice and counts it once: the answer may have been lost", async () => {
+  test("answers the same request again, also after a restart, and counts it once: the answer may have been lost", async () => {
     const data = newDirectory();
-    const relay = await start({ data, door: "invite" });
+    let relay = await start({ data, door: "invite" });
     const code = await makeCode(data);
     const { blindTokens } = await import("@sotto/crypto/token");
     const blinded = blindTokens(2, random).map((one) => Buffer.from(one.blinded).toString("hex"));
     const body = JSON.stringify({ code, blinded });
     const [one, again] = [await ask(relay.url, body), await ask(relay.url, body)];
+    await relay.close();
+    relay = await start({ data, door: "invite" });
+    const late = await ask(relay.url, body);
     const read = async (answer: Response) =>
       ((await answer.json()) as { readonly evaluated: readonly string[] }).evaluated;
-    expect(await read(one)).toEqual(await read(again));
+    const evaluated = await read(one);
+    expect(evaluated).toHaveLength(2);
+    expect(await read(again)).toEqual(evaluated);
+    expect(await read(late)).toEqual(evaluated);
     const other = JSON.stringify({ code, blinded: blinded.toReversed() });
     expect((await ask(relay.url, other)).status).toBe(401);
   });
@@ -151,6 +157,22 @@ describe("a relay that asks for codes", () => {
     expect(await enter(second, token!, seed)).toBe("admitted true");
     expect(await getTokens(second.url, issuer, { code })).toHaveLength(1);
     expect(await getTokens(second.url, issuer, { code })).toBe(401);
+  });
+
+  test("makes codes for a relay that has its door from a flag, and none once that relay has ended", async () => {
+    const data = newDirectory();
+    const relay = await startProcess(["--data", data, "--door", "invite"]);
+    const made = run(["invite", "--data", data]);
+    expect(await made.ended, made.err()).toBe(0);
+    expect(made.out()).toContain(`link  http://localhost:${relay.port}/#code=`);
+    const code = /^code {2}(\S+)$/m.exec(made.out())?.[1] ?? "";
+    const issuer = await issuerOf(relay.url, (await connectRaw(relay.port)).hello.relayKey);
+    expect(await getTokens(relay.url, issuer, { code })).toHaveLength(1);
+    relay.child.kill("SIGTERM");
+    expect(await relay.ended).toBe(0);
+    const refused = run(["invite", "--data", data]);
+    expect(await refused.ended).toBe(1);
+    expect(refused.err()).toContain("--door invite");
   });
 
   test("makes no codes where there is no relay, none that keeps them, or another door", async () => {

@@ -1,4 +1,6 @@
 /** What one place may use up: buckets that outlive connections, and never too many of them. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { LOOPBACK_SHARES, NETWORK_SHARES } from "sotto-relay";
 import {
@@ -26,6 +28,15 @@ describe("an allowance", () => {
     expect(queueNews.take(START + QUEUE_NEW_INTERVAL_MS - 1)).toBe(1);
     expect(queueNews.take(START + QUEUE_NEW_INTERVAL_MS)).toBe(0);
     expect(queueNews.take(START + QUEUE_NEW_INTERVAL_MS)).toBe(QUEUE_NEW_INTERVAL_MS);
+  });
+
+  test("what is owed comes in before anything is given, and is never more than was asked for last", () => {
+    const { connects } = createAllowance();
+    for (let index = 0; index < CONNECT_BURST; index++) connects.take(START);
+    for (let times = 0; times < 3; times++) connects.owe(START, 10);
+    expect(connects.take(START)).toBe(11 * CONNECT_INTERVAL_MS);
+    expect(connects.take(START + 11 * CONNECT_INTERVAL_MS - 1)).toBe(1);
+    expect(connects.take(START + 11 * CONNECT_INTERVAL_MS)).toBe(0);
   });
 
   test("bytes: a burst to the byte, then as many as time gives", () => {
@@ -136,4 +147,19 @@ describe("allowances", () => {
     expect(spend("b")).toBe(0);
     expect(allowances.size).toBe(3);
   });
+});
+
+test("a crowd of places that are seen once costs little memory each", () => {
+  const [count, bytesEach] = [20_000, 600];
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const allowances = createAllowances(Date.now);
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let index = 0; index < count; index++) {
+    allowances.of({ name: `198.51.${index >> 8}.${index & 255}`, shares: 1 }).connects.take(0);
+  }
+  collect();
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(count * bytesEach);
+  expect(allowances.size).toBe(count);
 });

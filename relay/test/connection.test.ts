@@ -1,5 +1,5 @@
 /** One connection of the core: proof, aliases, credit, limits, and answers that tell nothing. */
-import { sha256 } from "@sotto/crypto";
+import { sendAuthenticator, sha256 } from "@sotto/crypto";
 import {
   ADMISSION_BYTES_MAX,
   encodeFrame,
@@ -7,9 +7,11 @@ import {
   QUEUE_OPEN_MAX,
   type SendId,
   asSendId,
+  sendTranscript,
 } from "@sotto/wire";
 import * as fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
+import { nodeBackend } from "sotto-relay";
 import {
   AUTH_FRAME_BYTES_MAX,
   AUTH_MS,
@@ -21,16 +23,22 @@ import {
   PLACE_TURN_INTERVAL_MS,
   TURN_BURST,
   TURN_INTERVAL_MS,
+  SCARCE_CREDIT_BYTES,
   SCARCE_QUEUE_BURST,
   SCARCE_SHARE,
+  CONNECT_BURST,
+  CONNECT_INTERVAL_MS,
   CREDIT_BYTES,
   CREDIT_MESSAGES,
+  createCredit,
   QUEUE_NEW_BURST,
   READ_PAGE,
+  REFUSED_CONNECTS,
   REQUESTS_PENDING_MAX,
   APPEND_BYTE_INTERVAL_MS,
   APPEND_BYTES_BURST,
   APPEND_BYTES_PENDING_MAX,
+  EPHEMERAL_MS,
   HOUR_MS,
   OFFER_HOURS,
   QUEUE_BYTES_MAX,
@@ -48,7 +56,7 @@ import {
   pair,
   random,
 } from "./client.ts";
-import { answered, createWorld, turn } from "./world.ts";
+import { answered, createWorld, type Socket, turn, type World } from "./world.ts";
 
 const OK: HubFrame = { type: "ok" };
 const GONE: HubFrame = { type: "error", code: "gone", retryAfterMs: 0 };
@@ -241,6 +249,42 @@ describe("proof", () => {
     expect(await other.client.next("bye")).toMatchObject({ code: "unauthorised" });
   });
 
+  test("one that fails is owed by its place, also when nothing is left there", async () => {
+    const world = createWorld();
+    const { connects } = world.allowances.of({ name: "place", shares: 1 });
+    connects.spend(world.clock.now(), CONNECT_BURST);
+    for (let times = 0; times < 2; times++) {
+      const { client } = await world.socket(random(32), "place");
+      client.send({ ...(await authenticate(client)), signature: random(64) });
+      await client.next("bye");
+    }
+    expect(connects.waitMs(world.clock.now())).toBe((REFUSED_CONNECTS + 1) * CONNECT_INTERVAL_MS);
+  });
+
+  test("connections of a minute share the relay's ephemeral key, and no proof of a send key", async () => {
+    const world = createWorld();
+    const firstUse = random(16);
+    const { sendId } = await (await world.connect()).client.makeQueue(firstUse);
+    const [one, other] = [await world.connect(), await world.connect()];
+    expect(other.client.hello.ephemeralKey).toEqual(one.client.hello.ephemeralKey);
+    expect(other.client.hello.nonce).not.toEqual(one.client.hello.nonce);
+    const { hello } = one.client;
+    const sendSecret = random(32);
+    const sendKey = await nodeBackend.dhPublic(sendSecret);
+    const shared = await nodeBackend.dh(sendSecret, hello.ephemeralKey);
+    const transcript = sendTranscript(hello.nonce, hello.relayKey, sendId, sendKey);
+    const authenticator = sendAuthenticator(shared, transcript);
+    const asked: HubFrame = { type: "send-open", sendId, sendKey, authenticator, firstUse };
+    expect(await other.client.request(asked)).toEqual(GONE);
+    expect((await one.client.request(asked)).type).toBe("sender");
+    world.clock.advance(EPHEMERAL_MS - 1);
+    const late = (await world.connect()).client.hello.ephemeralKey;
+    expect(late).toEqual(one.client.hello.ephemeralKey);
+    world.clock.advance(1);
+    const next = (await world.connect()).client.hello.ephemeralKey;
+    expect(next).not.toEqual(late);
+  });
+
   test("a proof of admission has a largest size, and an open relay asks for none", async () => {
     const world = createWorld();
     const largest = await world.socket();
@@ -346,6 +390,61 @@ describe("credit", () => {
     const fitting = CREDIT_BYTES / 65_536;
     const { owner } = await withBacklog(fitting + 1, 65_536);
     expect(owner.client.waiting("deliver")).toBe(fitting);
+  });
+
+  describe("of all connections together", () => {
+    const UNACKNOWLEDGED = 4 * SCARCE_CREDIT_BYTES;
+    /** Its mail waits; each message is half of what one may have while credit is scarce. */
+    async function withMail(world: World, count: number): Promise<() => Promise<Socket>> {
+      const [owner, sender] = [await world.connect(), await world.connect()];
+      const { alias, queueId } = await pair(owner.client, sender.client);
+      owner.client.close();
+      for (let index = 0; index < count; index++) {
+        const message = append(alias, random(SCARCE_CREDIT_BYTES / 2));
+        expect(await sender.client.request(message)).toEqual(OK);
+      }
+      return async () => {
+        const again = await world.connect(owner.client.readerSeed);
+        await again.client.request({ type: "queue-open", queueIds: [queueId] });
+        await turn();
+        return again;
+      };
+    }
+
+    test("so many bytes; beyond them each has a little, until others acknowledge or go", async () => {
+      const world = createWorld({ unacknowledgedMax: UNACKNOWLEDGED });
+      const comeFirst = await withMail(world, 8);
+      const comeNext = await withMail(world, 5);
+      const first = await comeFirst();
+      // All that there is.
+      expect(first.client.waiting("deliver")).toBe(8);
+      const next = await comeNext();
+      expect(next.client.waiting("deliver")).toBe(2);
+      const acknowledge = async ({ client }: Socket): Promise<void> => {
+        const { alias, sequence } = await client.next("deliver");
+        client.ack(alias, sequence);
+        await turn();
+      };
+      await acknowledge(next);
+      expect(next.client.waiting("deliver")).toBe(2);
+      first.client.close();
+      await acknowledge(next);
+      expect(next.client.waiting("deliver")).toBe(3);
+      expect(next.client.waiting("drained")).toBe(1);
+      next.client.close();
+      // Nothing was counted twice, or not at all.
+      expect((await comeFirst()).client.waiting("deliver")).toBe(8);
+    });
+
+    test("at the limit there is a little, one byte below it a whole credit", () => {
+      const credit = createCredit(UNACKNOWLEDGED);
+      credit.add(UNACKNOWLEDGED - 1);
+      expect(credit.perConnection()).toBe(CREDIT_BYTES);
+      credit.add(1);
+      expect(credit.perConnection()).toBe(SCARCE_CREDIT_BYTES);
+      credit.add(-1);
+      expect(credit.perConnection()).toBe(CREDIT_BYTES);
+    });
   });
 
   test("a new message without credit is written at once and delivered in its turn", async () => {

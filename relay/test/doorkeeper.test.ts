@@ -3,6 +3,7 @@ import { evaluateTokens } from "@sotto/crypto/issuer";
 import { blindTokens, finishTokens, type Token } from "@sotto/crypto/token";
 import { openAdmissionStore } from "sotto-relay";
 import {
+  ANSWERED_DAYS,
   ADMISSION_ROUND_DAYS,
   DAY_MS,
   hashOfCode,
@@ -203,11 +204,30 @@ describe("what is kept of a door", () => {
     expect(store.addCode(code, 2, 50)).toBe("ok");
     expect(store.addCode(late, 2, 40)).toBe("ok");
     expect(store.addCode(random(32), 2, 50)).toBe("full");
-    expect([1, 2, 3].map(() => store.takeCode(code, 50))).toEqual([true, true, false]);
+    expect([1, 2, 3].map(() => store.takeCode(code, 50, random(32)))).toEqual([true, true, false]);
     expect(store.hasCode(late, 40)).toBe(true);
-    expect(store.takeCode(late, 41)).toBe(false);
+    expect(store.takeCode(late, 41, random(32))).toBe(false);
     store.sweep(41, 0);
     expect(store.addCode(random(32), 2, 50)).toBe("ok");
+  });
+
+  test("has a limit of requests that were answered, and forgets first what ends first", () => {
+    const store = openAdmissionStore(undefined, { answered: 2 });
+    const [code, unknown] = [random(32), random(32)];
+    store.addCode(code, 1, 60);
+    const [taken, first, second, third] = [random(32), random(32), random(32), random(32)];
+    expect(store.takeCode(unknown, 51, taken)).toBe(false);
+    expect(store.hasAnswered(taken, 51)).toBe(false);
+    expect(store.takeCode(code, 51, taken)).toBe(true);
+    expect(store.hasAnswered(taken, 51 + ANSWERED_DAYS)).toBe(true);
+    expect(store.hasAnswered(taken, 52 + ANSWERED_DAYS)).toBe(false);
+    store.putAnswered(first, 50);
+    expect([taken, first].map((hash) => store.hasAnswered(hash, 51))).toEqual([true, true]);
+    store.putAnswered(second, 52);
+    expect([taken, first].map((hash) => store.hasAnswered(hash, 51))).toEqual([true, false]);
+    store.sweep(52 + ANSWERED_DAYS, 0);
+    store.putAnswered(third, 52);
+    expect([second, third].map((hash) => store.hasAnswered(hash, 52))).toEqual([true, true]);
   });
 
   test("is forgotten when its time is over", () => {

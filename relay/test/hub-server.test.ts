@@ -22,13 +22,7 @@ import {
   STALLED_MS,
   startRelay,
 } from "sotto-relay";
-import {
-  createExchange,
-  createMemoryStore,
-  HOUR_MS,
-  QUEUE_NEW_BURST,
-  REFUSED_CONNECTS,
-} from "sotto-relay/core";
+import { createExchange, createMemoryStore, HOUR_MS, REFUSED_CONNECTS } from "sotto-relay/core";
 import { authenticate, connect, connectRaw, newQueueId, random } from "./client.ts";
 import { createClock, turn } from "./world.ts";
 
@@ -141,11 +135,12 @@ describe("sockets that are no clients (yet)", () => {
   test("one that says a byte at a time has no more time for it", async () => {
     const relay = await start({ authMs: 200 });
     const socket = raw(relay.port);
-    const closed = once(socket, "close");
+    // A byte that was on its way when the relay let go is answered by a reset.
+    socket.on("error", () => undefined);
     const drip = setInterval(() => socket.write("X"), 20);
     ends.push(() => clearInterval(drip));
     socket.write(HEAD);
-    await closed;
+    await vi.waitFor(() => expect(socket.closed).toBe(true), { timeout: 20_000 });
   });
 
   test("a client may be silent for longer than a request may take", async () => {
@@ -315,7 +310,9 @@ describe("how many from where", () => {
   });
 
   test("what a place used up stays used up when it comes back, under whatever keys", async () => {
-    const relay = await start({ trustProxy: true });
+    // Few, so that all of them are made before the first would be given back.
+    const burst = 16;
+    const relay = await start({ trustProxy: true, queueBurst: burst });
     const makeAll = async (address: string, count: number): Promise<readonly string[]> => {
       const client = await connect(relay.port, random(32), { "x-forwarded-for": address });
       const answers = await Promise.all(
@@ -334,15 +331,15 @@ describe("how many from where", () => {
       return answers.map((answer) => (answer.type === "error" ? answer.code : answer.type));
     };
     const made = (count: number): string[] => Array.from({ length: count }, () => "queue");
-    expect(await makeAll("2001:db8:1:2::1", QUEUE_NEW_BURST)).toEqual(made(QUEUE_NEW_BURST));
+    expect(await makeAll("2001:db8:1:2::1", burst)).toEqual(made(burst));
     expect(await makeAll("2001:db8:1:2:ffff::2", 1)).toEqual(["work"]);
     expect(await makeAll("2001:db8:1:3::1", 1)).toEqual(["queue"]);
-    expect(await makeAll("192.0.2.7", QUEUE_NEW_BURST)).toEqual(made(QUEUE_NEW_BURST));
+    expect(await makeAll("192.0.2.7", burst)).toEqual(made(burst));
     expect(await makeAll("192.0.2.7", 1)).toEqual(["work"]);
     expect(await makeAll("192.0.2.8", 1)).toEqual(["queue"]);
     // This machine is counted too, as so many places.
     for (let share = 0; share < LOOPBACK_SHARES; share++) {
-      expect(await makeAll("127.0.0.1", QUEUE_NEW_BURST)).toEqual(made(QUEUE_NEW_BURST));
+      expect(await makeAll("127.0.0.1", burst)).toEqual(made(burst));
     }
     expect(await makeAll("::1", 1)).toEqual(["work"]);
   });

@@ -1,4 +1,5 @@
 /** What `sotto-relay init` writes: settings that a relay takes, queries for numbers that it says, and deploy/ as an example. */
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,7 +7,9 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import {
   ALERTS,
   type Answers,
+  configPage,
   makeKit,
+  NODE_OPTIONS,
   operationsPortOf,
   PEOPLE_MAX,
   resolveSettings,
@@ -137,13 +140,13 @@ test("the dashboard is what its rows say, and no two panels lie on each other", 
   expect(new Set(panels.map(({ gridPos: { x, y } }) => `${x},${y}`)).size).toBe(panels.length);
 });
 
-const ANSWERS = "chat.example.com\n\n\n\n\nyes\n\n\n";
+const ANSWERS = "chat.example.com\n\n\nyes\n\n\n";
 
-test("init asks seven questions, writes what follows, and keeps what somebody changed", async () => {
+test("init asks six questions, writes what follows, and keeps what somebody changed", async () => {
   const folder = join(directory, "kit");
   const first = run(["init", folder], {}, ANSWERS);
   expect(await first.ended).toBe(0);
-  expect(first.out().split("\n")[0]?.match(/: /g)).toHaveLength(8);
+  expect(first.out().split("\n")[0]?.match(/: /g)).toHaveLength(6);
   for (const [name, { text, secret }] of makeKit(EXAMPLE, "change-me")) {
     const written = readFileSync(join(folder, name), "utf8");
     expect(written.replace(/^(static-auth-secret|SOTTO_TURN_SECRET)=.{43}$/m, "$1=change-me")).toBe(
@@ -174,9 +177,9 @@ test("init asks seven questions, writes what follows, and keeps what somebody ch
 test("a wrong answer is asked again, three are the end, and nothing is half written", async () => {
   const folder = join(directory, "kit");
   const patient = run(
-    ["init", folder],
+    ["init", "--by", "systemd", folder],
     {},
-    "chat\nchat.example.com\n\nby hand\nsystemd\n\n\n\n\n\n",
+    "chat\nchat.example.com\n\nmany\n10\n\n\n\n",
   );
   expect(await patient.ended).toBe(0);
   expect(readFileSync(join(folder, "Caddyfile"), "utf8")).toContain("127.0.0.1:8787");
@@ -186,6 +189,26 @@ test("a wrong answer is asked again, three are the end, and nothing is half writ
     expect(await ended).toBe(1);
     expect(err()).toContain("no answer");
     expect(() => statSync(other)).toThrow("ENOENT");
+  }
+});
+
+test("what runs it and the room for mail are flags, and a wrong one ends it before the first question", async () => {
+  const folder = join(directory, "kit");
+  const given = run(["init", "--by", "systemd", "--room", "9", folder], {}, ANSWERS);
+  expect(await given.ended).toBe(0);
+  const kit = makeKit({ ...EXAMPLE, way: "systemd", storeGiB: 9 }, "");
+  const read = (name: string): string => readFileSync(join(folder, name), "utf8");
+  expect(read("relay.toml")).toBe(kit.get("relay.toml")?.text);
+  expect(read("sotto-relay.service")).toBe(kit.get("sotto-relay.service")?.text);
+  for (const flags of [
+    ["--by", "hand"],
+    ["--room", "0"],
+    ["--room", "65537"],
+    ["--room", "4G"],
+  ]) {
+    const { ended, out } = run(["init", ...flags, join(directory, "other")], {}, ANSWERS);
+    expect(await ended, flags.join(" ")).toBe(1);
+    expect(out()).toBe("");
   }
 });
 
@@ -203,7 +226,7 @@ test.each([
   [String(PEOPLE_MAX), 0],
   [String(PEOPLE_MAX + 1), 1],
 ])("init for %s people ends with %i", async (people, code) => {
-  const { ended } = run(["init", join(directory, "kit")], {}, `a.example\n\n\n${people}\n\n\n\n\n`);
+  const { ended } = run(["init", join(directory, "kit")], {}, `a.example\n\n${people}\n\n\n\n`);
   expect(await ended).toBe(code);
 });
 
@@ -232,4 +255,49 @@ test("the door oidc needs to know whose sign-in it is", () => {
   );
   expect(resolve({ SOTTO_DOOR: "closed" })).toThrow("open, invite or oidc");
   expect(resolve({ SOTTO_OIDC_JWKS: "http://id.example.com/jwks" })).toThrow("https");
+});
+
+/** Of the operator's tools, those that are on this machine look at what is written for them. */
+const hasTool = (name: string): boolean => spawnSync(name, ["--version"]).error === undefined;
+const LINTS: readonly (readonly [string, readonly string[]])[] = [
+  ["caddy", ["validate", "--adapter", "caddyfile", "--config", "Caddyfile"]],
+  ["promtool", ["check", "config", "prometheus.yaml"]],
+  ["systemd-analyze", ["verify", "./sotto-relay.service"]],
+];
+
+test.each(LINTS)("%s finds nothing wrong in the kit", (tool, args) => {
+  const way = tool === "systemd-analyze" ? "systemd" : "compose";
+  if (!hasTool(tool)) return;
+  for (const [name, { text }] of makeKit({ ...EXAMPLE, way }, "change-me")) {
+    writeFileSync(join(directory, name), text);
+  }
+  const home = { HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory };
+  const env = { ...process.env, ...home };
+  const { status, stdout, stderr } = spawnSync(tool, args, { cwd: directory, env });
+  expect(status, `${String(stdout)}${String(stderr)}`).toBe(0);
+  if (tool === "systemd-analyze") expect(String(stderr)).toBe("");
+});
+
+test("what compose mounts and reads is in the kit, and the image starts with settings that there are", async () => {
+  const kit = makeKit(EXAMPLE, "change-me");
+  const compose = kit.get("compose.yaml")?.text ?? "";
+  const files = [...compose.matchAll(/"\.\/([\w.-]+)[:"]/g)].map(([, name]) => name ?? "");
+  expect(files.toSorted()).toEqual(["Caddyfile", "relay.toml", "turn.env", "turnserver.conf"]);
+  for (const name of files) expect(kit.has(name), name).toBe(true);
+  for (const [, name] of (kit.get("turn.env")?.text ?? "").matchAll(/^(\w+)=/gm)) {
+    expect(configPage()).toContain(`\`${name}\``);
+  }
+  const dockerfile = readFileSync(new URL("../deploy/Dockerfile", import.meta.url), "utf8");
+  const list = (word: string): string[] =>
+    JSON.parse(new RegExp(`^${word} (.*)$`, "m").exec(dockerfile)?.[1] ?? "[]");
+  expect(dockerfile).toContain(`ENV NODE_OPTIONS=${NODE_OPTIONS}\n`);
+  expect(list("ENTRYPOINT")).toEqual(["sotto-relay"]);
+  const [command, ...flags] = list("CMD");
+  expect(command).toBe("start");
+  const shown = run(["config", "--print", ...flags]);
+  expect(await shown.ended, shown.err()).toBe(0);
+  const root = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  for (const [, script] of dockerfile.matchAll(/npm run (?:--silent )?([\w:]+)/g)) {
+    expect(root.scripts).toHaveProperty([script ?? ""]);
+  }
 });

@@ -52,7 +52,8 @@ async function scrape(port: number): Promise<ReadonlyMap<string, number>> {
 }
 
 test("metrics and status count what happened, each under its name", async () => {
-  const { port, operationsPort } = await startProcess(["--data", newDirectory()]);
+  const data = newDirectory();
+  const { port, operationsPort } = await startProcess(["--data", data]);
   const [alice, bob] = [await connect(port), await connect(port)];
   const bound = await pair(alice, bob);
   alice.close();
@@ -88,7 +89,8 @@ test("metrics and status count what happened, each under its name", async () => 
   expect(await words.ended).toBe(0);
   expect(words.out()).toMatch(/state +ready\n/);
   expect(words.out()).toMatch(/connections +1 of 10000\n/);
-  const json = run(["status", "--json", ...args]);
+  // Its ports were drawn when it started; its data directory knows them.
+  const json = run(["status", "--json", "--data", data]);
   expect(await json.ended).toBe(0);
   expect(JSON.parse(json.out())).toMatchObject({ messages: 2 });
 });

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -273,4 +274,19 @@ test("a damaged key file is not replaced", async () => {
   expect((await once(child, "exit"))[0]).toBe(1);
   expect(output.err).toContain("identity.key");
   expect(readFileSync(join(data, "identity.key"), "utf8")).toBe("short");
+});
+
+test("a relay that is busy for a moment keeps out nobody who comes meanwhile", async () => {
+  const relay = await start();
+  relay.child.kill("SIGSTOP");
+  // More than Node's own 511; a connection that the kernel drops is tried again after a second at the earliest.
+  const sockets = Array.from({ length: 1_000 }, () => connectTcp(relay.port, "127.0.0.1"));
+  for (const socket of sockets) socket.on("error", () => undefined);
+  try {
+    await Promise.all(sockets.map((socket) => once(socket, "connect")));
+    relay.child.kill("SIGCONT");
+    expect((await fetch(`http://localhost:${relay.port}/healthz`)).status).toBe(200);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
 });

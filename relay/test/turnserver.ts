@@ -1,6 +1,7 @@
 /** A real coturn on loopback, where it is installed (apt-get install coturn). */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -37,6 +38,7 @@ export async function startTurnserver(args?: readonly string[]): Promise<Turnser
   };
   try {
     await ready(child);
+    await answering(port);
   } catch (error) {
     stop();
     throw error;
@@ -53,6 +55,22 @@ function ready(child: ChildProcess): Promise<void> {
       if (said.includes("IO method (auth thread)")) resolve();
     });
   });
+}
+
+/** RFC 8489 §5: a binding request without attributes. */
+const BINDING = Buffer.from("000100002112a442000000000000000000000000", "hex");
+const ASK_AGAIN_MS = 50;
+
+/** It says that its threads run before each of them hears. */
+async function answering(port: number): Promise<void> {
+  const socket = createSocket("udp4");
+  const asking = setInterval(() => socket.send(BINDING, port, "127.0.0.1"), ASK_AGAIN_MS);
+  try {
+    await once(socket, "message");
+  } finally {
+    clearInterval(asking);
+    socket.close();
+  }
 }
 
 /** One that was free a moment ago. */

@@ -6,10 +6,13 @@ import { nodeBackend, openAdmissionStore } from "sotto-relay";
 import {
   ADMISSION_DAYS_DEFAULT,
   type AdmissionStore,
+  type Allowances,
   type Counter,
   createAllowances,
   createConnection,
+  createCredit,
   createDoorkeeper,
+  createEphemerals,
   createExchange,
   createMemoryDisk,
   createMemoryStore,
@@ -85,6 +88,7 @@ export interface World {
   readonly exchange: Exchange;
   readonly admissions: AdmissionStore;
   readonly doorkeeper: Doorkeeper;
+  readonly allowances: Allowances;
   readonly counters: Map<Counter, number>;
   /** closed: commits wait. full: they fail. */
   store: "open" | "closed" | "full";
@@ -93,7 +97,7 @@ export interface World {
   /** Lets the commits and reads through that wait. */
   release(): Promise<void>;
   /** HELLO has come. */
-  socket(readerSeed?: Uint8Array): Promise<Socket>;
+  socket(readerSeed?: Uint8Array, place?: string): Promise<Socket>;
   /** WELCOME has come. `place`: where it comes from; undefined: from somewhere of its own. */
   connect(readerSeed?: Uint8Array, place?: string): Promise<Socket>;
   /** The process dies and another begins on the same disk; what waited for a commit is lost. */
@@ -107,6 +111,7 @@ export function createWorld(
     senders?: "open" | "members";
     admissionDays?: number;
     queuesMax?: number;
+    unacknowledgedMax?: number;
     deletionsOwedMax?: number;
     bytesMax?: number;
     hasDisk?: () => boolean;
@@ -185,6 +190,8 @@ export function createWorld(
         circuit: false,
         iceServers: options.iceServers,
         doorkeeper,
+        credit,
+        ephemerals,
         workPrice: options.workQueuesMax === undefined ? undefined : workPrice,
       },
       {
@@ -219,6 +226,8 @@ export function createWorld(
     return socket;
   };
 
+  const ephemerals = createEphemerals(env);
+  const credit = createCredit(options.unacknowledgedMax);
   const workPrice = createWorkPrice(options.workQueuesMax, WORK_BITS);
   const admissions = openAdmissionStore(undefined);
   const doorkeeper = createDoorkeeper({
@@ -234,6 +243,7 @@ export function createWorld(
   const world: World = {
     admissions,
     doorkeeper,
+    allowances,
     clock,
     disk,
     counters,

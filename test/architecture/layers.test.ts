@@ -29,6 +29,7 @@ const LAYERS: Readonly<
   },
   "packages/engines": { own: ["wire", "crypto"], third: [] },
   "packages/protocol": { own: ["wire", "crypto"], third: [] },
+  "packages/sync": { own: ["wire", "crypto"], third: [] },
   // crypto: the proofs a client shows to a relay.
   "packages/transport": {
     own: ["wire", "crypto", "protocol"],
@@ -45,7 +46,7 @@ const LAYERS: Readonly<
       "libp2p",
     ],
   },
-  "packages/storage": { own: ["wire", "protocol"], third: ["dexie"] },
+  "packages/storage": { own: ["wire", "protocol", "sync"], third: ["dexie"] },
   "packages/sdk": {
     own: ["wire", "crypto", "engines", "protocol", "transport", "storage"],
     third: [],
@@ -173,9 +174,13 @@ describe("Node's own modules", () => {
 
 describe("heavy or dangerous dependencies have one door", () => {
   const doors: readonly (readonly [string, RegExp, RegExp])[] = [
-    ["@noble/*", /^@noble\//, /^packages\/crypto\/src\/(primitives|token|issuer)\.ts$/],
+    ["@noble/*", /^@noble\//, /^packages\/crypto\/src\/(primitives|token|issuer|backup)\.ts$/],
     ["@scure/bip39", /^@scure\/bip39/, /^packages\/crypto\/src\/recovery\.ts$/],
-    ["dexie", /^dexie$/, /^packages\/storage\/src\/dexie\.ts$/],
+    [
+      "dexie",
+      /^dexie$/,
+      /^packages\/storage\/src\/(dexie|history|history-state|search|upgrades)\.ts$/,
+    ],
     [
       "libp2p",
       /^(libp2p|@libp2p\/.*|@chainsafe\/libp2p-noise|@multiformats\/.*)$/,
@@ -239,6 +244,7 @@ const PURE = [
   "packages/wire/src/",
   "packages/crypto/src/",
   "packages/protocol/src/",
+  "packages/sync/src/",
   "relay/src/core/",
 ];
 const pureSources = workspaces
@@ -285,7 +291,7 @@ describe("pure code", () => {
     expect(declaring).toEqual(["packages/wire/src/utf8.ts"]);
   });
 
-  it.each(["wire", "crypto", "protocol"])(
+  it.each(["wire", "crypto", "protocol", "sync"])(
     "of %s is compiled without the types of any platform",
     (name) => {
       interface Config {

@@ -16,6 +16,8 @@ import {
 
 const PEERS = [
   "@matrix-org/olm",
+  "@nostr-dev-kit/ndk",
+  "@nostr-dev-kit/sync",
   "@privacyresearch/libsignal-protocol-typescript",
   "@signalapp/libsignal-client",
   "@sotto/peers",

@@ -3,24 +3,48 @@
  * many tries per second, and an end.
  * Leaves to attacker.ts: the process they run in; to honest.ts: what others notice of it.
  */
-import { asLinkId, asQueueId, encodeFrame, HUB_PATH } from "@sotto/wire";
-import { bytes, enter, envelope, knock, type Mallory } from "./mallory.ts";
+import { findWork } from "@sotto/crypto";
+import {
+  asLinkId,
+  asQueueId,
+  encodeFrame,
+  HUB_PATH,
+  type HubFrame,
+  type QueueId,
+  workTranscript,
+} from "@sotto/wire";
+import { bytes, enter, envelope, guessCode, knock, type Mallory } from "./mallory.ts";
 import { type From, headOf, openRaw, openTcp } from "./raw-socket.ts";
 
 export interface Tally {
   attempts: number;
   /** Tries that the relay did not take: refused, answered with an error, or cut off. */
   refused: number;
+  /** Attackers that were to be there when it began and could not get in: with any, the attack was not the one meant. */
+  missing: number;
   /** What else is worth printing. */
   note?: string;
 }
+
+/** What the attackers' process says when all are there and the time runs. */
+export const READY = "ready";
+/** What it says when the relay's memory is to be watched. */
+export const BEGIN = "begin";
 
 export interface Field {
   readonly port: number;
   /** What the relay said when it was ready; libp2p's peer id is the last word of it. */
   readonly line: string;
+  /** False when getting ready has taken too long. */
+  prepares(): boolean;
+  /** The time begins with the first call: on a busy machine getting ready may take longer than the whole attack. */
+  ready(): void;
   /** False once the time is over. */
   goesOn(): boolean;
+  /** Of the time, so much is over. */
+  share(): number;
+  /** The relay's memory is watched from here on. */
+  begin(): void;
   readonly tally: Tally;
   /** Called with the other end of every socket, so that all of them are closed at the end. */
   keep(socket: { destroy(): void }): void;
@@ -28,6 +52,8 @@ export interface Field {
 
 /** Ours goes by the forwarded address; libp2p by the address of the socket, which loopback has sixteen million of. */
 export const PLACES = 64;
+/** Hashes in a row before others have their turn. */
+const WORK_STEP = 2_048;
 const forwarded = (index: number): From => ({ forwarded: `198.51.100.${(index % PLACES) + 1}` });
 const local = (index: number): From => ({ localAddress: `127.66.0.${(index % PLACES) + 1}` });
 
@@ -40,6 +66,7 @@ async function paced(
   run: (index: number) => Promise<boolean>,
 ): Promise<void> {
   const TICK_MS = 20;
+  field.ready();
   const began = performance.now();
   const running = new Set<Promise<void>>();
   for (let index = 0; field.goesOn();) {
@@ -67,6 +94,7 @@ async function crowd(
   count: number,
   run: (index: number) => Promise<boolean>,
 ): Promise<void> {
+  field.ready();
   await Promise.all(
     Array.from({ length: count }, async (_, index) => {
       while (field.goesOn() && (await run(index))) await rest(0);
@@ -75,6 +103,7 @@ async function crowd(
 }
 
 const untilOver = async (field: Field): Promise<void> => {
+  field.ready();
   while (field.goesOn()) await rest(100);
 };
 
@@ -140,22 +169,24 @@ const hugeFrames =
 
 async function enterAll(field: Field, count: number): Promise<readonly Mallory[]> {
   const entered: Mallory[] = [];
-  for (let index = 0; index < count && field.goesOn(); index++) {
+  for (let index = 0; entered.length < count && field.prepares(); index++) {
     const mallory = await enter(field.port, forwarded(index));
     if (mallory === undefined) continue;
     field.keep(mallory.raw.socket);
     entered.push(mallory);
   }
+  field.tally.missing += count - entered.length;
   return entered;
 }
 
-/** Half a megabyte waits for each of them, and they read nothing. */
-async function slowReader(field: Field): Promise<void> {
+/** Half a megabyte waits for each of them, and they read nothing. That it waits costs no memory; that they come may. */
+async function slowReaders(field: Field): Promise<void> {
   const writers = await enterAll(field, 16);
-  let readers = 0;
+  const readers: { from: From; seed: Uint8Array; queueId: QueueId }[] = [];
+  let asked = 0;
   await crowd(field, writers.length, async (index) => {
-    if (readers++ >= 300) return false;
-    const from = forwarded(readers);
+    if (asked++ >= 300 || field.share() > 0.6) return false;
+    const from = forwarded(asked);
     const seed = bytes(32);
     const reader = await enter(field.port, from, seed);
     const queue = await reader?.makeQueue();
@@ -163,25 +194,31 @@ async function slowReader(field: Field): Promise<void> {
       queue === undefined
         ? undefined
         : await writers[index]!.openSender(queue.sendId, queue.firstUse);
-    field.tally.attempts++;
-    if (reader === undefined || queue === undefined || alias === undefined) {
-      field.tally.refused++;
-      return true;
-    }
+    if (reader === undefined || queue === undefined || alias === undefined) return true;
     reader.raw.socket.destroy();
     const answers = Array.from({ length: 16 }, () => writers[index]!.ask(envelope(alias, 32_768)));
     await Promise.all(answers);
-    const again = await enter(field.port, from, seed);
-    if (again === undefined) return true;
-    field.keep(again.raw.socket);
-    again.say({ type: "queue-open", queueIds: [queue.queueId] });
-    again.raw.socket.pause();
+    readers.push({ from, seed, queueId: queue.queueId });
     return true;
   });
-  field.tally.note = `${readers - 1} readers`;
+  field.begin();
+  for (const { from, seed, queueId } of readers) {
+    if (!field.goesOn()) break;
+    field.tally.attempts++;
+    const again = await enter(field.port, from, seed);
+    if (again === undefined) {
+      field.tally.refused++;
+      continue;
+    }
+    field.keep(again.raw.socket);
+    again.say({ type: "queue-open", queueIds: [queueId] });
+    again.raw.socket.pause();
+  }
+  field.tally.note = "memory since they read nothing";
   await untilOver(field);
 }
 
+/** Queues by the thousand from every place there is. */
 async function queueExhaustion(field: Field): Promise<void> {
   const all = await enterAll(field, 48);
   await crowd(field, all.length * 8, async (index) => {
@@ -191,10 +228,63 @@ async function queueExhaustion(field: Field): Promise<void> {
   });
 }
 
+/** The places have used up what is theirs, and pay with work from then on: as much as one core does. */
+async function queuesForWork(field: Field): Promise<void> {
+  const all = await enterAll(field, PLACES);
+  let sold = 0;
+  await crowd(field, all.length, async (index) => {
+    const mallory = all[index]!;
+    const { nonce, relayKey } = mallory.hello;
+    const asked: HubFrame = {
+      type: "queue-new",
+      queueId: asQueueId(bytes(24)),
+      ttlHours: 1,
+      firstUseHash: bytes(32),
+      proof: new Uint8Array(),
+    };
+    field.tally.attempts++;
+    const price = await mallory.ask(asked);
+    if (price?.type !== "work") {
+      if (price?.type !== "queue") field.tally.refused++;
+      return true;
+    }
+    const transcript = workTranscript(nonce, relayKey, asked.queueId);
+    for (let from = 0; field.goesOn(); from += WORK_STEP) {
+      const proof = findWork(transcript, price.bits, from, WORK_STEP);
+      await rest(0);
+      if (proof === undefined) continue;
+      if ((await mallory.ask({ ...asked, proof }))?.type === "queue") sold++;
+      break;
+    }
+    return true;
+  });
+  field.tally.note = `${sold} paid for with work`;
+}
+
+/** A relay that asks for codes: queues without one, and codes by guess. */
+async function queuesWithoutCode(field: Field): Promise<void> {
+  const all = await enterAll(field, 48);
+  const found = { count: 0 };
+  const guessing = paced(field, 500, async (index) => {
+    const status = await guessCode(field.port, forwarded(index), bytes(16));
+    if (status === 200) found.count++;
+    return status === 200;
+  });
+  await crowd(field, all.length * 8, async (index) => {
+    field.tally.attempts++;
+    if ((await all[index % all.length]!.makeQueue()) === undefined) field.tally.refused++;
+    return true;
+  });
+  await guessing;
+  field.tally.note = `${found.count} codes guessed`;
+}
+
+const FLOODERS = 8;
+
 /** A thousand messages a second, into queues of their own whose owner is away. */
 async function mailboxFlood(field: Field): Promise<void> {
   const pairs: { sender: Mallory; alias: number }[] = [];
-  for (let index = 0; index < 8; index++) {
+  for (let index = 0; index < FLOODERS; index++) {
     const owner = await enter(field.port, forwarded(index));
     const sender = await enter(field.port, forwarded(index));
     const queue = await owner?.makeQueue();
@@ -204,6 +294,7 @@ async function mailboxFlood(field: Field): Promise<void> {
     field.keep(sender.raw.socket);
     if (alias !== undefined) pairs.push({ sender, alias });
   }
+  field.tally.missing += FLOODERS - pairs.length;
   await paced(field, 1_000, async (index) => {
     const { sender, alias } = pairs[index % pairs.length]!;
     return (await sender.ask(envelope(alias, 1_024)))?.type === "ok";
@@ -345,23 +436,27 @@ async function reservationExhaustion(field: Field): Promise<void> {
   });
 }
 
+/** What the figures of the others are to be compared with. */
+export const NO_ATTACK = "no attack";
+
 /** By the names in the table. */
 export const ATTACKS: Readonly<
   Record<string, { readonly ours: Attack; readonly libp2p?: Attack }>
 > = {
-  // What the figures of the others are to be compared with.
-  "no attack": { ours: untilOver, libp2p: untilOver },
+  [NO_ATTACK]: { ours: untilOver, libp2p: untilOver },
   "connection flood": { ours: flood(HUB_PATH, forwarded), libp2p: flood("/", local) },
   "slow handshake": {
     ours: slowHandshake(HUB_PATH, forwarded),
     libp2p: slowHandshake("/", local),
   },
-  "slow readers": { ours: slowReader },
+  "slow readers": { ours: slowReaders },
   "huge and unfinished frames": {
     ours: hugeFrames(HUB_PATH, forwarded),
     libp2p: hugeFrames("/", local),
   },
   "queue / reservation exhaustion": { ours: queueExhaustion, libp2p: reservationExhaustion },
+  "queues for work": { ours: queuesForWork },
+  "queues without a code": { ours: queuesWithoutCode },
   "mailbox flood": { ours: mailboxFlood },
   "prekey drain": { ours: prekeyDrain },
   "disk full": { ours: diskFill },

@@ -116,8 +116,9 @@ export async function attackLibp2p(name: string, ms: number): Promise<Outcome> {
     }
     victim.resetPeak();
     const attack = startAttacker(name, "libp2p", victim.port, ms, victim.line);
+    await attack.ready;
     const time = { isOver: false };
-    void attack.then(() => (time.isOver = true));
+    void attack.over.then(() => (time.isOver = true));
     const delays: Promise<number>[] = [];
     const meetings: Promise<number>[] = [];
     const writing = lines.map(async (line) => {
@@ -141,11 +142,12 @@ export async function attackLibp2p(name: string, ms: number): Promise<Outcome> {
       sentAway: 0,
       kept: 0,
       acknowledgedLost: Number.NaN,
+      recoveryMs: Number.NaN,
       p95Ms: p95(took),
       newcomerP95Ms: p95(met),
       newcomers: met.length,
       welcomed: met.filter((one) => one <= PATIENCE_MS).length,
-      tally: await attack,
+      tally: await attack.over,
       memory: victim.peak(),
     };
   } finally {

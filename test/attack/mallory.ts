@@ -1,6 +1,8 @@
 /** A client of the hub over a raw socket: proves itself, asks, and hears answers by number. */
 import { randomBytes } from "node:crypto";
+import { request } from "node:http";
 import { sendAuthenticator, sha256, signHubAuth } from "@sotto/crypto";
+import { blindTokens } from "@sotto/crypto/token";
 import {
   asEnvelopeId,
   asQueueId,
@@ -13,6 +15,7 @@ import {
   sendTranscript,
 } from "@sotto/wire";
 import { nodeBackend } from "sotto-relay";
+import { makeCode } from "sotto-relay/core";
 import { type From, openRaw, type RawSocket } from "./raw-socket.ts";
 
 export const bytes = (length: number): Uint8Array<ArrayBuffer> =>
@@ -129,3 +132,32 @@ export const envelope = (alias: number, size: number): HubFrame => ({
   id: asEnvelopeId(bytes(16)),
   blob: bytes(size),
 });
+
+/** As good as any other, and made once: it is the relay that is to work. */
+const BLINDED = blindTokens(1, bytes).map(({ blinded }) => Buffer.from(blinded).toString("hex"));
+
+/** The status of an answer to a code that nobody gave out; undefined: none. */
+export function guessCode(
+  port: number,
+  from: From,
+  random: Uint8Array,
+): Promise<number | undefined> {
+  const code = makeCode(random);
+  return new Promise((resolve) => {
+    const asked = request({
+      port,
+      host: "127.0.0.1",
+      path: "/admission",
+      method: "POST",
+      agent: false,
+      headers: { "x-forwarded-for": from.forwarded ?? "" },
+    });
+    asked.once("error", () => resolve(undefined));
+    asked.once("response", (response) => {
+      response.resume();
+      response.once("end", () => resolve(response.statusCode));
+      response.once("error", () => resolve(undefined));
+    });
+    asked.end(JSON.stringify({ code, blinded: BLINDED }));
+  });
+}

@@ -1,7 +1,7 @@
 /** The relay as its operator runs it: a process of its own, behind a proxy that names addresses. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -47,6 +47,12 @@ export async function startVictim(
     line: said.trim(),
     resetPeak() {
       before = memoryOf(pid, "VmRSS");
+      try {
+        // Linux: the high-water mark begins anew.
+        writeFileSync(`/proc/${pid}/clear_refs`, "5");
+      } catch {
+        // It stays what it was at most since the start.
+      }
     },
     peak: () => ({ before, peak: memoryOf(pid, "VmHWM") }),
     async stop() {
@@ -70,8 +76,11 @@ function memoryOf(pid: number, name: "VmRSS" | "VmHWM"): number {
   }
 }
 
-export function startOurs(options: readonly string[] = [], smallDisk = false): Promise<Victim> {
-  const data = mkdtempSync(join(tmpdir(), "sotto-attack-"));
+export function startOurs(
+  options: readonly string[] = [],
+  smallDisk = false,
+  data = mkdtempSync(join(tmpdir(), "sotto-attack-")),
+): Promise<Victim> {
   const clean = (): void => rmSync(data, { recursive: true, force: true });
   const node = [
     process.execPath,

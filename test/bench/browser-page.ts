@@ -10,8 +10,8 @@ import { createProfile } from "../e2e/support/browsers.ts";
 const PAGE = fileURLToPath(new URL("page", import.meta.url));
 
 export interface BuiltPage {
-  /** Opens the page and gives what that global function of it resolves to. */
-  run(browser: "chromium" | "firefox", work: "sottoBench" | "sottoEngines"): Promise<unknown>;
+  /** Opens the page in a profile of its own and gives what that call of a global function of it resolves to. */
+  run(browser: "chromium" | "firefox", call: string): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -33,12 +33,12 @@ export async function buildPage(): Promise<BuiltPage> {
   const url = server.resolvedUrls?.local[0];
   if (url === undefined) throw new Error("the page is not served");
   return {
-    async run(browser, work) {
+    async run(browser, call) {
       const profile = await createProfile({ browser });
       try {
         const page = await profile.context.newPage();
         await page.goto(url);
-        return await page.evaluate(`${work}()`);
+        return await page.evaluate(call);
       } finally {
         await profile.dispose();
       }

@@ -1,11 +1,12 @@
 /** Our crypto as an app has it: the fastest right engine for each operation of this platform. */
-import type { CryptoBackend } from "@sotto/crypto";
-import { chooseBackend } from "@sotto/engines";
+import type { CryptoBackend, FileEngine } from "@sotto/crypto";
+import { chooseBackend, createFileEngine, createWebCryptoFileEngine } from "@sotto/engines";
 import { platformEngines } from "@sotto/engines/platform";
 import { BENCH_CLOCK, BENCH_PATIENCE } from "./engine-patience.ts";
 
 export interface ChosenEngines {
   readonly backend: CryptoBackend;
+  readonly files: FileEngine;
   /** For example "dh webcrypto, seal noble". */
   readonly described: string;
 }
@@ -16,6 +17,7 @@ export async function chooseEngines(): Promise<ChosenEngines> {
   const chosen = Object.entries(backend.describe().operations);
   return {
     backend,
+    files: createFileEngine(createWebCryptoFileEngine(crypto.subtle)),
     described: chosen.map(([operation, report]) => `${operation} ${report.chosen}`).join(", "),
   };
 }

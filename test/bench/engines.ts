@@ -19,7 +19,7 @@ export async function benchEngines(): Promise<readonly Measure[]> {
   const page = await buildPage();
   try {
     for (const browser of ["chromium", "firefox"] as const) {
-      const found = (await page.run(browser, "sottoEngines")) as CryptoReport;
+      const found = (await page.run(browser, "sottoEngines()")) as CryptoReport;
       measures.push(...report(browser === "chromium" ? "Chromium" : "Firefox", found));
     }
   } finally {

@@ -114,7 +114,7 @@ export async function benchGroups(): Promise<readonly Measure[]> {
 }
 
 /** `size` members, of whom one has keys. */
-async function found(size: number, env: CryptoEnv): Promise<Group> {
+export async function found(size: number, env: CryptoEnv): Promise<Group> {
   const own = await createOwnDevice(env);
   let { log } = await createGroup(own, env);
   const members: AccountId[] = [];
@@ -130,7 +130,7 @@ async function found(size: number, env: CryptoEnv): Promise<Group> {
 
 const deviceOf = (account: AccountId) => ({ account, device: asDeviceId(account.slice(0, 8)) });
 
-async function messages({ own, log, members }: Group, content: Uint8Array, env: CryptoEnv) {
+export async function messages({ own, log, members }: Group, content: Uint8Array, env: CryptoEnv) {
   const begun = await beginChain(log, own, env);
   if (!begun.ok) throw new Error(begun.reason);
   const dealt = dealChain(begun.chain, log, members.map(deviceOf), env.now);
@@ -155,7 +155,7 @@ async function messages({ own, log, members }: Group, content: Uint8Array, env: 
 }
 
 /** The operation, the chain that follows from it, and a pairwise message with its record for everybody left. */
-async function removeOne(
+export async function removeOne(
   { own, log, members }: Group,
   session: Awaited<ReturnType<typeof conversation>>[0],
   env: CryptoEnv,

@@ -6,10 +6,12 @@ import { benchCapacity } from "./capacity.ts";
 import { benchCrypto } from "./crypto.ts";
 import { benchEngines } from "./engines.ts";
 import { benchFirstMessage } from "./first-message.ts";
+import { benchGroupPeers } from "./group-peers.ts";
 import { benchGroups } from "./groups.ts";
 import { benchPeers } from "./peers.ts";
 import { benchRelay } from "./relay.ts";
 import { benchSize } from "./size.ts";
+import { benchSync } from "./sync.ts";
 
 export interface Measure {
   readonly name: string;
@@ -21,10 +23,12 @@ export interface Measure {
 const groups: readonly (readonly [string, () => Promise<readonly Measure[]>])[] = [
   ["cryptography", benchCrypto],
   ["groups", benchGroups],
+  ["groups beside others", benchGroupPeers],
   ["engines", benchEngines],
   ["peers", benchPeers],
   ["relay", benchRelay],
   ["capacity of a relay", benchCapacity],
+  ["reconciliation of histories", benchSync],
   ["first load", benchSize],
   ["link opened to message seen", benchFirstMessage],
 ];

@@ -1,7 +1,14 @@
 /** Sotto beside other people's ratchets, in one run, in Node and in two browsers. The goals are ratios. */
-import { nobleBackend } from "@sotto/crypto";
+import { nobleBackend, nobleFileEngine } from "@sotto/crypto";
 import { libsignal } from "@sotto/peers/libsignal";
-import { type Figure, FIRST_MESSAGE, measurePeers, overheadAt, SIZES } from "@sotto/peers/measure";
+import {
+  type Figure,
+  FIRST_MESSAGE,
+  measurePeers,
+  oneWayAt,
+  overheadAt,
+  SIZES,
+} from "@sotto/peers/measure";
 import { createOlm } from "@sotto/peers/olm";
 import { privacyresearch } from "@sotto/peers/privacyresearch";
 import { createSotto } from "@sotto/peers/sotto";
@@ -18,9 +25,12 @@ export interface PeersReport {
 
 type Place = "Node" | "Chromium" | "Firefox";
 
-/** How many times as fast as the peer Sotto shall be at least. */
+/**
+ * How many times as fast as the peer Sotto shall be at least, where both do the same. 64 KB are no such work: one chunk of
+ * a file, with its tree hash and without a ratchet, stands there beside one ratchet message.
+ */
 const GOALS: Readonly<Record<string, Readonly<Record<string, Partial<Record<Place, number>>>>>> = {
-  "set-up": { libsignal: { Node: 0.7 }, olm: { Node: 0.8 } },
+  "set-up": { libsignal: { Node: 0.7 }, olm: { Node: 0.8, Chromium: 0.8 } },
   "ping-pong 32 B": {
     libsignal: { Node: 0.7 },
     olm: { Node: 2, Chromium: 2.5, Firefox: 1.5 },
@@ -37,8 +47,8 @@ const SEALED_BYTES = MESSAGE_HEADER_BYTES + 12 + 16;
 export async function benchPeers(): Promise<readonly Measure[]> {
   const engines = await chooseEngines();
   const figures = await measurePeers([
-    createSotto("Sotto", engines.backend),
-    createSotto("Sotto on noble alone", nobleBackend),
+    createSotto("Sotto", engines.backend, engines.files),
+    createSotto("Sotto on noble alone", nobleBackend, nobleFileEngine),
     libsignal,
     await createOlm(),
     privacyresearch,
@@ -47,7 +57,7 @@ export async function benchPeers(): Promise<readonly Measure[]> {
   const page = await buildPage();
   try {
     for (const browser of ["chromium", "firefox"] as const) {
-      const found = (await page.run(browser, "sottoBench")) as PeersReport;
+      const found = (await page.run(browser, "sottoBench()")) as PeersReport;
       measures.push(...report(browser === "chromium" ? "Chromium" : "Firefox", found));
     }
   } finally {
@@ -69,6 +79,11 @@ function report(place: Place, { engines, figures }: PeersReport): Measure[] {
   ];
 }
 
+const CHUNK = `/s (as one chunk of a file, with its tree hash: a content has at most ${CONTENT_BYTES_MAX} B)`;
+
+const isChunk = ({ work }: Figure): boolean =>
+  SIZES.some(([size, bytes]) => work === oneWayAt(size) && bytes > CONTENT_BYTES_MAX);
+
 const inBytes = (work: string): boolean =>
   work === FIRST_MESSAGE || SIZES.some(([size]) => work === overheadAt(size));
 
@@ -78,14 +93,14 @@ function ratesOf(place: Place, own: Figure, others: readonly Figure[]): Measure[
   return [
     rate === undefined
       ? refusal(place, own)
-      : { name: nameOf(place, own), value: rate, unit: "/s" },
+      : { name: nameOf(place, own), value: rate, unit: isChunk(own) ? CHUNK : "/s" },
     ...others.map(({ peer, value }) => {
       if (value === undefined) return { name: `  ${peer}`, value: "refuses", unit: "" };
       if (rate === undefined) return { name: `  ${peer}`, value, unit: "/s" };
       const goal = goals[peer]?.[place];
       const told = goal === undefined ? "" : `; goal: at least ${goal}`;
       return {
-        name: `  against ${peer}`,
+        name: isChunk(own) ? `  beside one ratchet message of ${peer}` : `  against ${peer}`,
         value: rate / value,
         unit: `× (${value.toFixed(0)}/s${told})`,
       };

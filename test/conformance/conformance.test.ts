@@ -207,7 +207,6 @@ describe("frame by frame", () => {
     const [one, other] = [await greet(relay.url), await greet(relay.url)];
     expect(one.hello.relayKey).toEqual(other.hello.relayKey);
     expect(one.hello.nonce).not.toEqual(other.hello.nonce);
-    expect(one.hello.ephemeralKey).not.toEqual(other.hello.ephemeralKey);
     expect(Math.abs(one.hello.hour - Date.now() / 3_600_000)).toBeLessThan(2);
     expect(one.hello).toMatchObject({ ttlHoursMax: 504, queueMessagesMax: 256, door: 0 });
     expect(await one.prove(random(32))).toMatchObject({ creditMessages: 64, admitted: true });

@@ -2,53 +2,20 @@
  * The order of system calls, as the kernel sees it: no OK leaves before the bytes it promises are flushed.
  * A kill cannot show this, because the kernel keeps what a dead process wrote; only a power cut would.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { random } from "../conformance/client.ts";
 import { startRelayProcess } from "../conformance/relay-process.ts";
 import { hear, leave, pair } from "./pair.ts";
+import { type Call, isTraced, parseTrace, traced } from "./trace.ts";
 
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "sotto-fsync-"));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
-
-interface Call {
-  readonly name: string;
-  /** Lines of the trace at which it began and ended. */
-  readonly from: number;
-  readonly until: number;
-  /** Arguments: paths of descriptors and data, both in hex. */
-  readonly text: string;
-  readonly failed: boolean;
-}
-
-/** `strace -f` splits calls of threads that overlap into "unfinished" and "resumed". */
-function parseTrace(trace: string): readonly Call[] {
-  const open = new Map<string, { name: string; from: number; text: string }>();
-  const calls: Call[] = [];
-  for (const [line, content] of trace.split("\n").entries()) {
-    const [, thread = "", rest = ""] = /^(\d+) +(.*)$/.exec(content) ?? [];
-    const began = /^(\w+)\((.*)$/.exec(rest);
-    const resumed = /^<\.\.\. (\w+) resumed>(.*)$/.exec(rest);
-    if (rest.endsWith("<unfinished ...>") && began !== null) {
-      open.set(thread, { name: began[1] ?? "", from: line, text: began[2] ?? "" });
-      continue;
-    }
-    const call = resumed === null ? { name: began?.[1] ?? "", from: line, text: "" } : undefined;
-    const { name, from, text } = call ?? open.get(thread) ?? { name: "", from: 0, text: "" };
-    const end = began?.[2] ?? resumed?.[2] ?? "";
-    if (name === "") continue;
-    calls.push({ name, from, until: line, text: text + end, failed: / = -1 /.test(end) });
-  }
-  return calls;
-}
-
-const traced = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
 
 test("every OK leaves after the write-ahead log with its message was flushed", async () => {
   const trace = join(folder, "trace");
@@ -65,10 +32,7 @@ test("every OK leaves after the write-ahead log with its message was flushed", a
     requests.push(bound.sender.lastRequest());
   }
   await relay.end("SIGTERM");
-  // The tracer writes its last lines after the relay is gone.
-  const last = new RegExp(`^${relay.child.pid} +[+]{3} `, "m");
-  const isComplete = (): boolean => existsSync(trace) && last.test(readFileSync(trace, "utf8"));
-  await vi.waitUntil(isComplete, { timeout: 20_000 });
+  await vi.waitUntil(() => isTraced(trace, relay.child.pid), { timeout: 20_000 });
 
   const seen = parseTrace(readFileSync(trace, "utf8"));
   const log = (call: Call): boolean =>

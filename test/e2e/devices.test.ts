@@ -146,6 +146,8 @@ it("a second device is linked, seen by the friend, written to, removed, and doub
   const [atAlice, atBob, atTablet] = contexts;
   if (atAlice === undefined || atBob === undefined || atTablet === undefined) throw new Error();
   const [alice, bob] = await meet(atAlice, atBob, relay.url);
+  await write(alice, "before the tablet");
+  await sees(bob, "before the tablet");
   await restore(atTablet, await phraseOf(alice));
   const tablet = await visit(atTablet, relay.url);
 
@@ -176,6 +178,7 @@ it("a second device is linked, seen by the friend, written to, removed, and doub
   await sees(alice, "to both");
   await openConversation(tablet, "to both");
   await sees(tablet, "to both");
+  await sees(tablet, "before the tablet");
   await write(tablet, "from the tablet");
   await sees(bob, "from the tablet");
   await sees(alice, "from the tablet");

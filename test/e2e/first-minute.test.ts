@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { ON_DEMAND } from "../bench/size.ts";
 import { expectBlind } from "./support/blind.ts";
 import { createProfile, type Profile } from "./support/browsers.ts";
 import {
@@ -64,6 +65,16 @@ it("two strangers meet by a link and talk directly", async () => {
   await seesStatus(bob, "Straight to you", "delivered");
   expect(await history(alice)).toEqual(await history(bob));
 
+  for (const { page } of [alice, bob]) {
+    const scripts = await page.evaluate(() =>
+      performance
+        .getEntriesByType("resource")
+        .map(({ name }) => name.split("/").at(-1) ?? "")
+        .filter((name) => name.endsWith(".js")),
+    );
+    expect(scripts.length).toBeGreaterThan(1);
+    expect(scripts.filter((name) => ON_DEMAND.test(name))).toEqual([]);
+  }
   // Strict delivery held, and nobody else was asked for anything.
   expect([...alice.problems, ...bob.problems]).toEqual([]);
   const own = new URL(relay.url).host;

@@ -48,7 +48,8 @@ afterAll(async () => {
   await relay.dispose();
 });
 
-describe.each(LANGUAGES)("in $code", ({ locale, code, words, line, answer }) => {
+// Most of it is waiting for drawing and the relay, which several walks may do at once.
+describe.concurrent.each(LANGUAGES)("in $code", ({ locale, code, words, line, answer }) => {
   describe.each(THEMES)("%s", (colorScheme) => {
     it.each(SIZES)("on a $size", async ({ size, viewport }) => {
       const options = { locale, colorScheme, viewport };

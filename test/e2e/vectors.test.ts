@@ -1,4 +1,4 @@
-/** The public vectors in Firefox, as in Chromium and Node: the reference, WebCrypto and the kernel. */
+/** The public vectors and our frozen ones in Firefox, as in Chromium and Node: the reference, WebCrypto and the kernel. */
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -10,12 +10,15 @@ import {
   type ReadVectors,
   VECTOR_FILES,
 } from "../../packages/crypto/test/wycheproof.ts";
+import { FROZEN_FILES } from "../../packages/crypto/test/frozen.ts";
 import { expectedOf, type Platform } from "../../packages/engines/test/platform-vectors.ts";
 import { createProfile, type Profile } from "./support/browsers.ts";
 import type { PageReport } from "./support/vectors-page.ts";
 
 const read: ReadVectors = (file) =>
   readFile(new URL(`../vectors/${file}`, import.meta.url), "utf8");
+
+const FILES = [...Object.values(VECTOR_FILES), ...FROZEN_FILES];
 
 /** Of this version; a newer one may know more. 92 and 93 are 2p and 2p + 1: canonical points with the top bit set. */
 const FIREFOX: Platform = {
@@ -29,7 +32,7 @@ let profile: Profile;
 beforeAll(async () => {
   const script = await bundle("support/vectors-page.ts");
   server = createServer((request, response) => {
-    const file = Object.values(VECTOR_FILES).find((one) => request.url === `/vectors/${one}`);
+    const file = FILES.find((one) => request.url === `/vectors/${one}`);
     if (file !== undefined) {
       void read(file).then((json) => response.end(json));
     } else if (request.url === "/page.js") {
@@ -59,7 +62,10 @@ async function bundle(file: string): Promise<string> {
       write: false,
       minify: false,
       target: "esnext",
-      rolldownOptions: { input: new URL(file, import.meta.url).pathname },
+      rolldownOptions: {
+        input: new URL(file, import.meta.url).pathname,
+        output: { codeSplitting: false },
+      },
     },
   });
   const [first] = Array.isArray(built) ? built : [built];
@@ -89,5 +95,6 @@ it("answers every case as suite 1 says", async () => {
     hmac: EXPECTED.hmac,
     aes256Gcm: AES_256_GCM_EXPECTED,
     platform: await expectedOf(read, FIREFOX),
+    frozen: FROZEN_FILES,
   });
 });

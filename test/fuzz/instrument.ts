@@ -13,7 +13,8 @@ import { applyConstants, applyPatches, type Constants, type Patch } from "../set
 /** Counters there is room for: the instrumented packages use about a quarter. */
 const COUNTERS_MAX = 32_768;
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const INSTRUMENTED = /^(packages\/(wire|crypto)|relay\/src\/core)\/.*\.ts$/;
+const INSTRUMENTED =
+  /^(packages\/(wire|crypto|sync|storage)\/.*|relay\/src\/core\/.*|packages\/transport\/src\/libp2p\/(frame-stream|init-channel|peer-address)|relay\/src\/(node\/stun-server|doctor\/stun)|packages\/sdk\/src\/backup-rows)\.ts$/;
 /** Sources only: the packages' own tests are read by targets, not measured. */
 const TESTS = /\/test\//;
 const GLOBAL = "__sottoCounters";

@@ -13,15 +13,14 @@ export interface PlantedBug {
 
 const CHAINS = "packages/crypto/src/chains.ts";
 const BYTES = "packages/wire/src/bytes.ts";
+const STREAM = "packages/transport/src/libp2p/frame-stream.ts";
 
 export const PLANTED: readonly PlantedBug[] = [
   {
     name: "length-unchecked",
-    target: "signal",
+    target: "direct",
     shows: /^threw RangeError/,
-    patches: [
-      { file: BYTES, from: `if (length > bytes.length - at) refuse("truncated");`, to: "" },
-    ],
+    patches: [{ file: BYTES, from: `if (length > this.left()) refuse("truncated");`, to: "" }],
   },
   {
     name: "trailing-bytes-accepted",
@@ -71,6 +70,14 @@ export const PLANTED: readonly PlantedBug[] = [
         from: "!isAmong(publicKey, SMALL_ORDER_X25519)",
         to: "SMALL_ORDER_X25519.length > 0",
       },
+    ],
+  },
+  {
+    name: "frame-handed-out-a-byte-early",
+    target: "frame-stream",
+    shows: /pieces/,
+    patches: [
+      { file: STREAM, from: "bodyFilled < body.length", to: "bodyFilled + 1 < body.length" },
     ],
   },
   {

@@ -17,6 +17,7 @@ export const SIZES: readonly (readonly [string, number])[] = [
   ["64 KB", 65_536],
 ];
 
+export const oneWayAt = (size: string): string => `one-way ${size}`;
 export const FIRST_MESSAGE = "bytes before a first text of 32 B";
 export const overheadAt = (size: string): string => `bytes beyond a content of ${size}`;
 
@@ -32,13 +33,19 @@ export async function measurePeers(peers: readonly Peer[]): Promise<readonly Fig
   const figures: Figure[] = await race(peers, "set-up", (peer) => setUpsOf(peer));
   for (const [name, bytes] of SIZES) {
     const takers = peers.filter((peer) => bytes <= (peer.contentBytesMax ?? Infinity));
-    const works = [`ping-pong ${name}`, `one-way ${name}`, overheadAt(name)];
-    for (const peer of peers.filter((one) => !takers.includes(one))) {
-      figures.push(...works.map((work) => ({ work, peer: peer.name, value: undefined })));
-    }
+    const works = [`ping-pong ${name}`, oneWayAt(name), overheadAt(name)];
     const [pingPong = "", oneWay = "", overhead = ""] = works;
+    const senders = peers.filter((peer) => takers.includes(peer) || peer.carryChunk !== undefined);
+    for (const peer of peers.filter((one) => !takers.includes(one))) {
+      const refused = senders.includes(peer) ? [pingPong, overhead] : works;
+      figures.push(...refused.map((work) => ({ work, peer: peer.name, value: undefined })));
+    }
     figures.push(...(await race(takers, pingPong, (peer) => pingPongOf(peer, bytes))));
-    figures.push(...(await race(takers, oneWay, (peer) => oneWayOf(peer, bytes))));
+    figures.push(
+      ...(await race(senders, oneWay, (peer) =>
+        takers.includes(peer) ? oneWayOf(peer, bytes) : Promise.resolve(chunksOf(peer, bytes)),
+      )),
+    );
     for (const peer of takers) {
       figures.push({ work: overhead, peer: peer.name, value: await overheadOf(peer, bytes) });
     }
@@ -121,6 +128,19 @@ async function oneWayOf(peer: Peer, bytes: number): Promise<Runner> {
       for (let count = 0; count < operations; count++) await carry(initiator, responder, content);
     },
     end,
+  };
+}
+
+/** Each a file of its own. */
+function chunksOf(peer: Peer, bytes: number): Runner {
+  const content = contentOf(bytes);
+  return {
+    operations: 1,
+    async run() {
+      const opened = await peer.carryChunk?.(content);
+      if (opened?.length !== bytes) throw new Error("another content");
+    },
+    end: () => undefined,
   };
 }
 

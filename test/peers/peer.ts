@@ -35,5 +35,7 @@ export interface Peer {
   readonly name: string;
   /** Largest content that `seal` takes, in bytes; undefined when the library sets no limit. */
   readonly contentBytesMax: number | undefined;
+  /** Carries what `seal` refuses for its size as one chunk of a file: sealed, hashed, checked and opened. */
+  carryChunk?(content: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
   acquaint(): Promise<Acquaintance>;
 }

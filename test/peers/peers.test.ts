@@ -1,7 +1,8 @@
 /** Every peer carries a conversation: what the comparisons stand on. */
-import { nobleBackend } from "@sotto/crypto";
+import { nobleBackend, nobleFileEngine } from "@sotto/crypto";
 import { utf8ToBytes } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
+import { createLibsignalGroup, createMlsGroup } from "./group-peers.ts";
 import { libsignal } from "./libsignal.ts";
 import { createOlm } from "./olm.ts";
 import type { Peer } from "./peer.ts";
@@ -9,7 +10,7 @@ import { privacyresearch } from "./privacyresearch.ts";
 import { createSotto } from "./sotto.ts";
 
 const peers: readonly Peer[] = [
-  createSotto("Sotto", nobleBackend),
+  createSotto("Sotto", nobleBackend, nobleFileEngine),
   libsignal,
   await createOlm(),
   privacyresearch,
@@ -44,4 +45,20 @@ describe.each(peers)("$name", (peer) => {
     await expect(conversation.initiator.open(sealed)).rejects.toThrow();
     conversation.end();
   });
+});
+
+it("carries 64 KiB as a chunk of a file where a content may not be as long", async () => {
+  const content = new Uint8Array(65_536).fill(0x61);
+  const chunkers = peers.filter((peer) => "carryChunk" in peer);
+  expect(chunkers.map(({ name }) => name)).toEqual(["Sotto"]);
+  for (const peer of chunkers) expect(await peer.carryChunk?.(content)).toEqual(content);
+});
+
+it("carries a message of Signal's groups, and changes the members of an MLS group", async () => {
+  const group = await createLibsignalGroup();
+  const sealed = await group.seal(utf8ToBytes("to all"));
+  expect(await group.open(sealed)).toEqual(utf8ToBytes("to all"));
+  await expect(group.open(sealed)).rejects.toThrow();
+  const [few, many] = [await createMlsGroup(3), await createMlsGroup(17)];
+  expect(await many.removeOne()).toBeGreaterThan(await few.removeOne());
 });

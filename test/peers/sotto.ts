@@ -1,6 +1,7 @@
 /** Our own sessions behind the same face, with any engine. */
 import {
   accept,
+  beginSealing,
   createInviteBundle,
   createOwnDevice,
   createTurns,
@@ -8,15 +9,30 @@ import {
   type CryptoEnv,
   decrypt,
   encrypt,
+  type FileEngine,
+  finishSealing,
   initiate,
+  openChunk,
+  sealNextChunk,
   type Session,
 } from "@sotto/crypto";
 import { CONTENT_BYTES_MAX, decodeEnvelope } from "@sotto/wire";
 import type { End, Peer, Sealed } from "./peer.ts";
 
-export const createSotto = (name: string, backend: CryptoBackend): Peer => ({
+export const createSotto = (name: string, backend: CryptoBackend, files: FileEngine): Peer => ({
   name,
   contentBytesMax: CONTENT_BYTES_MAX,
+  async carryChunk(content) {
+    const { sealing, sealed } = await sealNextChunk(
+      beginSealing(content.length, entropy),
+      content,
+      files,
+    );
+    // A file of one chunk: its leaf is the root, and there is no sibling to prove it with.
+    const opened = await openChunk(finishSealing(sealing), 0, sealed, [], files);
+    if (!opened.ok) throw new Error(opened.reason);
+    return opened.content;
+  },
   async acquaint() {
     const [alice, bob] = [createEnv(backend), createEnv(backend)];
     const aliceDevice = await createOwnDevice(alice);
@@ -44,10 +60,11 @@ export const createSotto = (name: string, backend: CryptoBackend): Peer => ({
   },
 });
 
+const entropy = (length: number): Uint8Array<ArrayBuffer> =>
+  crypto.getRandomValues(new Uint8Array(length));
+
 /** As an app runs it: turns are made ahead while a message is being opened. */
 function createEnv(backend: CryptoBackend): CryptoEnv {
-  const entropy = (length: number): Uint8Array<ArrayBuffer> =>
-    crypto.getRandomValues(new Uint8Array(length));
   return { entropy, crypto: backend, now: Date.now(), turns: createTurns(backend, entropy) };
 }
 

@@ -3,6 +3,7 @@
  * Every label and every function that takes bytes from outside has its row here: a new one without fails.
  */
 import * as crypto from "@sotto/crypto";
+import * as backup from "@sotto/crypto/backup";
 import * as recovery from "@sotto/crypto/recovery";
 import * as token from "@sotto/crypto/token";
 import * as wire from "@sotto/wire";
@@ -44,6 +45,9 @@ const LABEL_ROWS: Readonly<Record<keyof typeof crypto.LABELS, readonly (KindName
     safetyNumber: ["safety number"],
     fileChunk: ["file chunk"],
     fileNode: ["file chunk"],
+    backup: ["backup chunk"],
+    backupRoot: ["backup header"],
+    backupPassphrase: ["backup header"],
     groupOp: ["group create", "group operation", "group page"],
     groupOpId: ["group create", "group operation"],
     groupSigner: ["group create", "group operation"],
@@ -84,6 +88,8 @@ const OPENERS: Readonly<Record<string, readonly KindName[] | string>> = {
   openFromGroup: ["group message"],
   openChunk: ["file chunk"],
   openNextChunk: ["file chunk"],
+  openBackup: ["backup header"],
+  openBackupChunk: ["backup chunk"],
   decodeFileReference: ["file reference"],
   decodeContent: ["content"],
   decodeInvite: ["invite"],
@@ -112,7 +118,7 @@ describe("every row is there", () => {
   });
 
   it("of each exported function that opens, decodes, verifies or takes in", () => {
-    const exported = Object.entries({ ...wire, ...crypto, ...recovery, ...token })
+    const exported = Object.entries({ ...wire, ...crypto, ...backup, ...recovery, ...token })
       .filter(([name, value]) => typeof value === "function" && TAKES_FROM_OUTSIDE.test(name))
       .map(([name]) => name);
     expect(exported.toSorted()).toEqual(Object.keys(OPENERS).toSorted());

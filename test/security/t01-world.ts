@@ -60,6 +60,7 @@ import {
   verifyHubAuth,
   verifyHubHello,
 } from "@sotto/crypto";
+import { beginBackup, openBackup, openBackupChunk, sealBackupChunk } from "@sotto/crypto/backup";
 import { deriveIssuer, signIssuerKey, tokenOutput } from "@sotto/crypto/issuer";
 import { verifyIssuerKey } from "@sotto/crypto/token";
 import { readRecoveryPhrase, recoveryWords } from "@sotto/crypto/recovery";
@@ -138,6 +139,7 @@ export const oneKeyBackend: CryptoBackend = {
 
 /** Enough that no other bytes pass by chance, and found at once. */
 const WORK_BITS = 16;
+const BACKUP_PASSPHRASE = "one for all";
 
 export async function makeWorld(crypto: CryptoBackend) {
   const env = seededEnv("t01", crypto);
@@ -201,6 +203,14 @@ export async function makeWorld(crypto: CryptoBackend) {
   const tree = buildFileTree(file, chunk.hash);
   const proof = tree === undefined ? undefined : fileProof(tree, 0);
   if (proof === undefined) throw new Error("no proof");
+
+  const backup = await beginBackup(
+    alice.rootSecret,
+    BACKUP_PASSPHRASE,
+    { entropy: env.entropy, files: nobleFileEngine },
+    { memoryKiB: 64, passes: 1, lanes: 1 },
+  );
+  const backupChunk = await sealBackupChunk(backup.keys, 0, text("row"), true, nobleFileEngine);
 
   const hubFields = {
     relayKey: publicKey,
@@ -384,6 +394,19 @@ export async function makeWorld(crypto: CryptoBackend) {
       bytes: chunk.sealed,
       head: 0,
       opens: async (bytes) => (await openChunk(file, 0, bytes, proof, nobleFileEngine)).ok,
+    },
+    "backup header": {
+      bytes: backup.header,
+      // The name of the format, its version, the work and the salt.
+      head: 43,
+      opens: async (bytes) =>
+        (await openBackup(bytes, { passphrase: BACKUP_PASSPHRASE }, nobleFileEngine)).ok,
+    },
+    "backup chunk": {
+      bytes: backupChunk,
+      head: 0,
+      opens: async (bytes) =>
+        (await openBackupChunk(backup.keys, 0, bytes, true, nobleFileEngine)) !== undefined,
     },
     "file reference": {
       bytes: encodeFileReference({ ...file, mediaType: "text/plain", name: "file.txt" }),

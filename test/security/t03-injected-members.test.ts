@@ -13,7 +13,6 @@ import {
   makeOp,
   type OwnDevice,
   receivePage,
-  stateHash,
 } from "@sotto/crypto";
 import {
   type DeviceCert,
@@ -24,7 +23,7 @@ import {
 } from "@sotto/wire";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { accountOf, did, foundGroup } from "../../packages/crypto/test/group-support.ts";
+import { accountOf, did, foundGroup, stateHash } from "../../packages/crypto/test/group-support.ts";
 import { must, seededEnv } from "../../packages/crypto/test/support.ts";
 
 const env = seededEnv("injected members");

@@ -18,12 +18,15 @@ import {
 } from "@sotto/crypto";
 import {
   bytesToHex,
+  decodeContent,
   decodeEnvelope,
   type DeviceCert,
   type PleaEnvelope,
   type PrekeyBundle,
 } from "@sotto/wire";
 import { beforeAll, describe, expect, it } from "vitest";
+import { deliver, paired, reasons, settle } from "../../packages/protocol/test/fixture.ts";
+import { REPAIR_PAUSE_MS } from "@sotto/protocol";
 import {
   asHello,
   asMessage,
@@ -181,6 +184,81 @@ describe("with Alice's long-term keys, all three of them, a thief", () => {
     ]) {
       expect(await plead(bundle)).toBeUndefined();
     }
+  });
+});
+
+describe("with Alice's long-term keys of long ago and her way to Bob's queue, an active thief", () => {
+  it("reads what Bob writes from its plea on, though the ratchet turned since, until Alice's device is there", async () => {
+    const { alice, bob } = await paired();
+    const { rootSecret, signingSecret, dhSecret, cert } = alice.slice.self;
+    const stolen: OwnDevice = { rootSecret, signingSecret, dhSecret, cert };
+    const copied = alice.slice.conversation!;
+    for (const [from, what] of [
+      [alice, "there"],
+      [bob, "and back"],
+    ] as const) {
+      await from.send(what);
+      await settle(alice, bob);
+    }
+    await bob.send("while Alice is away");
+    /** What Bob's device handed to the relay, which says that it has it. */
+    const taken = async (): Promise<readonly Uint8Array[]> => {
+      const all = bob.toRelay.splice(0);
+      for (const { id } of all) {
+        await bob.feed({ kind: "transmitted", id, path: "relay", outcome: "ok" });
+      }
+      return all.map(({ blob }) => blob);
+    };
+    const passive = await taken();
+    const { peer } = copied;
+    if (peer.state !== "open") throw new Error("not open");
+    for (const session of peer.sessions) {
+      for (const blob of passive) {
+        expect((await decrypt(session, asMessage(blob), env)).ok).toBe(false);
+      }
+    }
+
+    const now = bob.now + REPAIR_PAUSE_MS;
+    bob.now = now;
+    const { bundle, secrets } = await createInviteBundle(stolen, { ...env, now });
+    const bobCert = bob.slice.self.cert;
+    const plea = await sealPlea(stolen, bobCert, { at: now, bundle }, env);
+    expect(reasons(await deliver(bob, plea))).toEqual([]);
+    const said: string[] = [];
+    const hellos = await taken();
+    const [first, ...rest] = hellos;
+    const accepted = must(await accept(stolen, secrets, asHello(first!), { ...env, now }));
+    let { session } = accepted;
+    const read = (content: Uint8Array): void => {
+      const decoded = decodeContent(content);
+      if (decoded.ok && decoded.value.kind === "text") said.push(decoded.value.text);
+    };
+    read(accepted.content);
+    for (const blob of rest) {
+      const opened = must(await decrypt(session, asHello(blob).message, env));
+      ({ session } = opened);
+      read(opened.content);
+    }
+    // What crypto/SPEC.md §14 says of it: who has the long-term keys is this device to whoever it asks.
+    expect(said).toContain("while Alice is away");
+
+    // None of that opens for Alice's own device, which begins anew in turn.
+    alice.now = bob.now;
+    for (const blob of hellos) {
+      expect(reasons(await deliver(alice, blob))).toEqual(["unexpected"]);
+    }
+    for (let round = 0; round < 4; round++) {
+      alice.now += 2 * REPAIR_PAUSE_MS;
+      bob.now = alice.now;
+      await settle(alice, bob);
+    }
+    expect(alice.shown).toContain("while Alice is away");
+    await bob.send("for Alice alone");
+    for (const { blob } of bob.toRelay) {
+      expect((await decrypt(session, asMessage(blob), env)).ok).toBe(false);
+    }
+    await settle(alice, bob);
+    expect(alice.shown).toContain("for Alice alone");
   });
 });
 

@@ -29,6 +29,8 @@ const STEPS: Readonly<Partial<Record<KindName, number>>> = {
   "group operation": 1,
   "group message": 1,
   "file chunk": 1,
+  "backup header": 1,
+  "backup chunk": 1,
   "hub hello": 3,
   "hub auth": 3,
   "sender proof": 1,
@@ -41,6 +43,8 @@ const UNAUTHENTICATED: Readonly<Partial<Record<KindName, readonly number[]>>> = 
   // The number of a request, which an answer repeats.
   "hub hello": [1, 2, 3, 4],
   "hub auth": [1, 2, 3, 4],
+  // The key for the words, where the passphrase opens; no chunk opens under a header that was changed.
+  "backup header": Array.from({ length: 60 }, (_, at) => 43 + at),
 };
 
 describe("a changed byte", () => {

@@ -64,7 +64,9 @@ async function claiming(
   previousCount: number,
 ): Promise<MessageEnvelope> {
   const { sending, ownRatchetKey, transcript, kem } = session;
-  if (sending === undefined) throw new Error("nothing to send with");
+  if (sending === undefined || ownRatchetKey === undefined) {
+    throw new Error("nothing to send with");
+  }
   const number = createWriter().u32(n).done();
   const tag = hmacSha256(sending.headerKey, concatBytes(utf8ToBytes("sotto/1 tag"), number)).slice(
     0,

@@ -9,6 +9,7 @@ const KEM_RATCHET = "packages/crypto/src/kem-ratchet.ts";
 const ERASURE = "packages/crypto/src/erasure.ts";
 const LISTS = "packages/crypto/src/device-list.ts";
 const FOLD = "packages/crypto/src/membership-fold.ts";
+const CUTS = "packages/crypto/src/membership-cuts.ts";
 const LOG = "packages/crypto/src/membership.ts";
 const SENDERS = "packages/crypto/src/sender-chain.ts";
 const FILES = "packages/crypto/src/file-stream.ts";
@@ -16,6 +17,8 @@ const DEVICES = "packages/protocol/src/devices.ts";
 const OUTBOX = "packages/protocol/src/outbox.ts";
 const INBOX = "packages/protocol/src/inbox.ts";
 const CONVERSATION = "packages/protocol/src/conversation.ts";
+const WAYS = "packages/protocol/src/ways.ts";
+const GROUP = "packages/protocol/src/group.ts";
 const GROUP_PAIRS = "packages/protocol/src/group-pairs.ts";
 const GROUP_INBOX = "packages/protocol/src/group-inbox.ts";
 const ROUTE = "packages/protocol/src/route.ts";
@@ -51,6 +54,54 @@ export const LAYER_BUGS: readonly Entry[] = [
       "const isOfStranger = false;",
     ],
     [GROUPS_TEST, "is not shown to whom it brings in"],
+  ),
+  bug(
+    "groups-of-all-counted-together",
+    "one contact's groups take the room of everybody else's",
+    [ROUTE, "if (!conversation.devices.introducers.includes(by)) continue;", ""],
+    [GROUPS_TEST, "has room for those of any other"],
+  ),
+  bug(
+    "stray-goes-round-each-time",
+    "what no group opens makes a step of each group, every time",
+    [
+      GROUP_PAIRS,
+      "if (what.again || isWithin(draft.live.strayAt, draft.env.now, REPAIR_PAUSE_MS)) {",
+      "if (what.again) {",
+    ],
+    [GROUPS_TEST, "a message that no group opens costs no steps"],
+  ),
+  bug(
+    "stray-goes-to-any-group",
+    "a message goes to a group whose chain did not seal it",
+    [
+      ROUTE,
+      "if (sender !== undefined && (await isFromSender(sender, envelope.value, crypto))) {",
+      "if (sender !== undefined) {",
+    ],
+    [GROUPS_TEST, "a message that no group opens costs no steps"],
+  ),
+  bug(
+    "group-in-place-keeps-chains",
+    "a group that takes another one's place opens messages by its chains",
+    [GROUP, "putSender(draft, { ...row, sender: undefined, held: [] });", "putSender(draft, row);"],
+    [GROUPS_TEST, "that this device has never been in, the newest"],
+  ),
+  bug(
+    "strangers-lists-make-queues",
+    "every device in the list of somebody met in a group gets a queue, though none has answered",
+    [WAYS, "isTextHeld(draft) || isUnmet(draft) ? []", "isTextHeld(draft) ? []"],
+    [GUARDS_TEST, "has one queue here until one of their devices has answered"],
+  ),
+  bug(
+    "strangers-pairs-uncounted",
+    "people met in groups take all queues that a relay has for this device",
+    [
+      ROUTE,
+      "hasShare(tellers, teller, STRANGER_PAIRS_MAX) ?",
+      'row.to !== "" || pairs.length === 0 ?',
+    ],
+    [GUARDS_TEST, "has one queue here until one of their devices has answered"],
   ),
   bug(
     "group-told-to-outsiders",
@@ -242,6 +293,56 @@ export const LAYER_BUGS: readonly Entry[] = [
     ["packages/crypto/test/device-list.test.ts", "when it is not sound"],
   ),
   bug(
+    "stale-list-continued",
+    "who came back from the phrase goes on from whatever list a contact brings",
+    [
+      DEVICES,
+      "  if (isNotes(draft) && !isCurrent(list, draft.self.cert)) {",
+      "  if (isNotes(draft) && list.devices.length === 0) {",
+    ],
+    ["packages/protocol/test/devices.test.ts", "none that was removed comes back"],
+  ),
+  bug(
+    "second-history-by-invite",
+    "who came back from the phrase signs a first list beside that of the device which takes its invite",
+    [
+      INBOX,
+      "const lists = accepted.mark.version === 0 || self.devices.lists.length > 0;",
+      "const lists = true;",
+    ],
+    ["packages/protocol/test/devices.test.ts", "begins no history beside it"],
+  ),
+  bug(
+    "unlisted-linked",
+    "a device that was removed gets what own devices get when it takes another invite",
+    [
+      DEVICES,
+      '      drop(draft, "unlisted");\n      return;\n',
+      "      changeOwnDevices(draft, { links: [{ device: nameOf(cert), conversation: conversation.id }] });\n      return;\n",
+    ],
+    ["packages/protocol/test/devices.test.ts", "is not linked again by an invite"],
+  ),
+  bug(
+    "lists-verified-again",
+    "every list behind a gap verifies all that wait there once more",
+    [
+      DEVICES,
+      "followList(known, [list], draft.env.crypto, later)",
+      "followList(known, [...later, list], draft.env.crypto)",
+    ],
+    ["packages/protocol/test/devices.test.ts", "are the newest LATER_LISTS_MAX"],
+  ),
+  bug(
+    "undecided-is-rejected",
+    "a question that nobody answered in time is never asked again",
+    [
+      "packages/protocol/src/repair.ts",
+      "peer = changePeer(draft, peer, { change: undefined });",
+      "rejectChange(draft, peer);\n    return;",
+    ],
+    ["packages/protocol/test/repair.test.ts", "what comes again asks again"],
+  ),
+  bug(
     "pin-forgotten",
     "the first list need not fit the mark that was seen before it",
     [
@@ -311,13 +412,13 @@ export const LAYER_BUGS: readonly Entry[] = [
   bug(
     "ancestor-bits-overlap",
     "of 32 operations in a word half share a bit with another",
-    [FOLD, "(1 << (position & 31))", "(1 << (position & 15))"],
+    [CUTS, "const bit = 1 << index;", "const bit = 1 << (index & 15);"],
     ["packages/crypto/test/membership-fold.test.ts", "are told apart among hundreds"],
   ),
   bug(
     "circle-voids-itself",
     "removals in a circle take each other's effect",
-    [FOLD, "        if (decided.has(target)) continue;\n", ""],
+    [CUTS, "return (index) => hasBit(effective, index);", "return (index) => !isVoid(index);"],
     ["packages/crypto/test/membership-fold.test.ts", "removals in a circle"],
   ),
   bug(
@@ -349,11 +450,7 @@ export const LAYER_BUGS: readonly Entry[] = [
   bug(
     "judged-by-all",
     "an operation is judged by what stands beside it, too",
-    [
-      LOG,
-      "judge(stateBehind(log, op.parents.map(bytesToHex)), op.action",
-      "judge(log.state, op.action",
-    ],
+    [LOG, "namesAll(counted.log, parents) ? folded", "true ? folded"],
     ["packages/crypto/test/membership.test.ts", "is judged by what it names"],
   ),
   bug(

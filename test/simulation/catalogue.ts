@@ -42,10 +42,13 @@ const CALM: Partial<Faults> = {
   clockFreezeMean: 0,
   clogMean: 0,
   slow: 0,
+  crawl: 0,
   garbage: 0,
   straggler: 0,
+  late: 0,
   forgeMean: 0,
   diskFullMean: 0,
+  quotaMean: 0,
   relayDiskFull: 0,
   relayRotMean: 0,
   sessionLoss: 0,
@@ -59,6 +62,9 @@ const CALM: Partial<Faults> = {
   evilCut: 0,
   evilForge: 0,
   evilLie: 0,
+  rowRot: 0,
+  olderApp: 0,
+  liarMean: 0,
   direct: false,
 };
 /** Clocks that jump by up to a year, and a relay that loses its disk. */
@@ -78,10 +84,13 @@ const LINKS: Partial<Faults> = {
   linkRefuses: 0.3,
 };
 const DISORDER: Partial<Faults> = { ...CALM, reorder: 0.3, duplicate: 0.2 };
+/** Late by seconds: what comes after the faults was given again by then. */
+const LATE: Partial<Faults> = { ...CALM, late: 0.4, lateMean: 8_000 };
 const MALICE: Partial<Faults> = { ...CALM, forgeMean: 1_500 };
 const LOSSES: Partial<Faults> = { ...CALM, sessionLoss: 0.9, clientCrashMean: 4_000 };
 const OLD_STORES: Partial<Faults> = { ...CALM, putBackMean: 4_000 };
 const STRANGERS: Partial<Faults> = { ...CALM, strangerMean: 4_000 };
+const LIARS: Partial<Faults> = { ...CALM, liarMean: 2_000 };
 const NEW_KEYS: Partial<Faults> = { ...CALM, identityChangeMean: 8_000 };
 
 const CHAINS = "packages/crypto/src/chains.ts";
@@ -156,6 +165,24 @@ export const CATALOGUE: readonly Entry[] = [
     what: "a frame that was overtaken is thrown away",
     how: "drop-on-reorder",
     killer: { invariant: "I13", faults: DISORDER },
+  },
+  {
+    id: "refusal-ignored",
+    what: "a write that the store refused for want of room is taken for done",
+    how: "refusal-ignored",
+    killer: { invariant: "I1", faults: { ...CALM, quotaMean: 2_000 } },
+  },
+  {
+    id: "silence-is-patience",
+    what: "a socket that has fallen silent is not given up",
+    how: [
+      {
+        file: "packages/transport/src/hub-connection.ts",
+        from: 'if (probedAt !== undefined && now >= probedAt + PONG_MS) return end("silent");',
+        to: "if (probedAt !== undefined && now >= probedAt + PONG_MS) probedAt = undefined;",
+      },
+    ],
+    killer: { invariant: "I9", faults: { ...CALM, stack: "full", crawl: 0.5 } },
   },
   {
     id: "ok-before-flush",
@@ -301,6 +328,12 @@ export const CATALOGUE: readonly Entry[] = [
       file: "packages/crypto/test/secrecy.test.ts",
       test: "have only bucket sizes",
     },
+  },
+  {
+    id: "late-keys-forgotten",
+    what: "the key of a frame that others overtook is kept for a second only",
+    how: [{ file: CHAINS, from: "now - SKIPPED_KEY_AGE_MS_MAX", to: "now - 1_000" }],
+    killer: { invariant: "I9", faults: LATE },
   },
   // Primitives.
   {
@@ -456,7 +489,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "  if (peer === undefined || peer.retired) return;\n  if (draft.live.direct",
       },
     ],
-    killer: { seed: 6, invariant: "I12", faults: STRANGERS },
+    killer: { seed: 36, invariant: "I12", faults: STRANGERS },
   },
   {
     id: "verified-replaced",
@@ -576,7 +609,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "",
       },
     ],
-    killer: { seed: 4, invariant: "I14", faults: STRANGERS },
+    killer: { seed: 8, invariant: "I14", faults: STRANGERS },
   },
   {
     id: "future-refused",
@@ -600,7 +633,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "return row.relayedAt + RESEND_AFTER_MS;",
       },
     ],
-    killer: { seed: 6, invariant: "I15", faults: CLOCKS },
+    killer: { seed: 21, invariant: "I15", faults: CLOCKS },
   },
   {
     id: "id-from-platform",
@@ -703,7 +736,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "      links,",
       },
     ],
-    killer: { seed: 7, invariant: "I11", faults: CALM, devices: true },
+    killer: { seed: 11, invariant: "I11", faults: CALM, devices: true },
   },
   {
     id: "retired-rows-vanish",
@@ -732,7 +765,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "  else if (row !== undefined) forget(draft, row.id);",
       },
     ],
-    killer: { seed: 4, invariant: "I4", faults: { ...CALM, ...TWO_RELAYS } },
+    killer: { seed: 5, invariant: "I4", faults: { ...CALM, ...TWO_RELAYS } },
   },
   {
     id: "copy-never-sent-in-time",
@@ -762,7 +795,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "    for (const { conversation: to } of conversation.devices.links.slice(0, 0)) {",
       },
     ],
-    killer: { seed: 2, invariant: "I1", faults: CALM, devices: true },
+    killer: { seed: 4, invariant: "I1", faults: CALM, devices: true },
   },
   {
     id: "copies-stay-home",
@@ -805,12 +838,12 @@ export const CATALOGUE: readonly Entry[] = [
     what: "what a device signs beside its own revoke counts",
     how: [
       {
-        file: "packages/crypto/src/membership-fold.ts",
-        from: "return cut.account === logged.account && bytesToHex(action.device) === logged.device;",
-        to: "return cut.id === logged.id;",
+        file: "packages/crypto/src/membership-cuts.ts",
+        from: "    lose(deviceKey(account, device), EARLIER);\n",
+        to: "",
       },
     ],
-    killer: { seed: 45, invariant: "I11", faults: CALM, devices: true },
+    killer: { seed: 14, invariant: "I11", faults: CALM, devices: true },
   },
   {
     id: "removed-device-not-revoked",
@@ -833,8 +866,8 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: "packages/protocol/src/group-inbox.ts",
-        from: "if (isOfStranger(log, before, by)) {",
-        to: "if (by === pair && isOfStranger(log, before, by)) {",
+        from: "if (isOfStranger(log, before, by, own)) {",
+        to: "if (by === pair && isOfStranger(log, before, by, own)) {",
       },
     ],
     killer: {
@@ -905,19 +938,22 @@ export const CATALOGUE: readonly Entry[] = [
         to: "",
       },
     ],
-    killer: { seed: 10, invariant: "I4", devices: true, admins: true },
+    killer: { seed: 30, invariant: "I4", devices: true, admins: true },
   },
   {
     id: "void-addition-untold",
     what: "who was added by somebody without the right to is not told",
     how: [
       {
-        file: "packages/crypto/src/membership.ts",
+        file: "packages/protocol/src/group-end.ts",
         from: "return fresh.length > 0 ? fresh : endsOf(log, by, seen);",
         to: "return [];",
       },
     ],
-    killer: { seed: 6, invariant: "I4", devices: true, admins: true },
+    killer: {
+      file: "packages/protocol/test/group-end.test.ts",
+      test: "tells who was removed once and added again in vain",
+    },
   },
   {
     id: "own-turn-untold",
@@ -929,7 +965,10 @@ export const CATALOGUE: readonly Entry[] = [
         to: "if (wasMember && groupPeer(draft)?.member === false) tellOwnOfTurn",
       },
     ],
-    killer: { seed: 3007, invariant: "I4", devices: true, admins: true },
+    killer: {
+      file: "packages/protocol/test/groups.test.ts",
+      test: "tell each other that the account is in the group again",
+    },
   },
   {
     id: "own-never-presented",
@@ -941,7 +980,179 @@ export const CATALOGUE: readonly Entry[] = [
         to: "if (before.sequence < 0) presentTo",
       },
     ],
-    killer: { seed: 46, invariant: "I4", devices: true, admins: true },
+    killer: { seed: 32, invariant: "I4", devices: true, admins: true },
+  },
+  {
+    id: "former-members-introduce",
+    what: "who was an admin once may introduce people, and say how to reach them, for good",
+    how: [
+      {
+        file: "packages/protocol/src/group-inbox.ts",
+        from: 'const former = right === "added";',
+        to: "const former = right === undefined;",
+      },
+    ],
+    killer: {
+      file: "packages/protocol/test/groups.test.ts",
+      test: "are introduced by who added one of them and left",
+    },
+  },
+  {
+    id: "unknown-group-asked-for",
+    what: "a group that does not begin here is asked for at every word about it",
+    how: [
+      {
+        file: "packages/protocol/src/group-pairs.ts",
+        from: "REPAIR_PATIENCE_MS * 2 ** groupQuestions",
+        to: "REPAIR_PATIENCE_MS * 2 ** (0 * groupQuestions)",
+      },
+    ],
+    killer: {
+      file: "packages/protocol/test/groups.test.ts",
+      test: "of questions about a group that does not begin here",
+    },
+  },
+  {
+    id: "spares-never-end",
+    what: "the secrets behind bundles that were replaced are kept for good",
+    how: [
+      {
+        file: REPAIR,
+        from: "return now < newer.madeAt + SPARE_KEPT_MS;",
+        to: "return now < newer.madeAt + 1e15;",
+      },
+    ],
+    killer: {
+      file: "packages/protocol/test/repair.test.ts",
+      test: "end SPARE_KEPT_MS after a newer bundle",
+    },
+  },
+  {
+    id: "nameless-never-presented",
+    what: "who is added to a group before the name has come is introduced to nobody",
+    how: [
+      {
+        file: "packages/protocol/src/group-pairs.ts",
+        from: "if (openPeer(draft) === undefined || hexToBytes(group) === undefined) return;",
+        to: 'if ((openPeer(draft)?.contact.name ?? "") === "" || group === "") return;',
+      },
+    ],
+    killer: { seed: 8074, invariant: "I4", devices: true, admins: true },
+  },
+  // What only people who lie, disks that rot and other versions show.
+  {
+    id: "introductions-unlimited",
+    what: "a member's introductions of people who are not in the group are all kept",
+    how: [
+      {
+        file: "packages/protocol/src/group-inbox.ts",
+        from: "[...row.introductions, { by, content }].slice(-INTRODUCTIONS_MAX)",
+        to: "[...row.introductions, { by, content }]",
+      },
+    ],
+    killer: { seed: 2, invariant: "I8", faults: LIARS, devices: true },
+  },
+  {
+    id: "flooded-left-behind",
+    what: "of what a member flooded others with, what is too much is refused whoever brings it, and what stands on it and is no cut",
+    how: [
+      {
+        file: "packages/crypto/src/membership-strays.ts",
+        from: "    log.state.members.has(by) &&\n",
+        to: '    log.state.members.has(by) &&\n    by === "" &&\n',
+      },
+    ],
+    killer: {
+      file: "packages/crypto/test/membership.test.ts",
+      test: "one more is taken once another member brings it",
+    },
+  },
+  {
+    id: "contact-writes-history",
+    what: "a contact may bring texts of before as an own device does",
+    how: [
+      {
+        file: INBOX,
+        from: '    case "contact":\n    case "carried":',
+        to: '    case "carried":\n      if (content.content.kind === "text") showContent(draft, content.content, source.path);\n      return;\n    case "contact":',
+      },
+    ],
+    killer: { invariant: "I2", faults: MALICE },
+  },
+  {
+    id: "rotten-text-sent",
+    what: "a text that has changed on the disk is sealed and sent as it is now",
+    how: [
+      {
+        file: "packages/storage/src/rows.ts",
+        from: "  saysItsMessage(row);",
+        to: "  row.conversation.length > 0;",
+      },
+    ],
+    killer: { invariant: "I2", faults: { ...CALM, clientCrashMean: 2_000, rowRot: 1 } },
+  },
+  {
+    id: "rotten-session-stays",
+    what: "what no session opens is no sign that one is damaged",
+    how: [
+      {
+        file: REPAIR,
+        from: "  if (draft.live.unopenedAt === undefined) changeLive",
+        to: "  if (draft.live.unopenedAt === undefined && draft.known) changeLive",
+      },
+    ],
+    killer: { invariant: "I4", faults: { ...CALM, clientCrashMean: 2_000, rowRot: 1 } },
+  },
+  {
+    id: "unread-is-confirmed",
+    what: "a content of a kind that this version does not know is confirmed, and so never comes again",
+    how: [
+      {
+        file: INBOX,
+        from: '    remember(draft, mark, NO_CONTENT_ID);\n    drop(draft, "malformed");',
+        to: '    oweReceipt(draft, said.content.slice(1, 17), source.path);\n    drop(draft, "malformed");',
+      },
+    ],
+    killer: { invariant: "I1", faults: { ...CALM, olderApp: 1 } },
+  },
+  {
+    id: "stray-waits-for-ever",
+    what: "what looks like a group's message, and no group takes, waits in the store",
+    how: [
+      {
+        file: "packages/protocol/src/route.ts",
+        from: '  return { kind: "to", id: found ?? post.pair };',
+        to: '  return found === undefined ? { kind: "waits" } : { kind: "to", id: found };',
+      },
+    ],
+    killer: { invariant: "I4", faults: { ...CALM, evilForge: 0.5 } },
+  },
+  {
+    id: "undecided-is-a-refusal",
+    what: "a question that was let go after its time is taken for answered with no",
+    how: [
+      {
+        file: REPAIR,
+        from: "    peer = changePeer(draft, peer, { change: undefined });",
+        to: "    rejectChange(draft, peer);\n    return;",
+      },
+    ],
+    killer: {
+      invariant: "I12",
+      faults: { ...CALM, identityChangeMean: 8_000, clockJumpMean: 1_500 },
+    },
+  },
+  {
+    id: "throws-at-garbage",
+    what: "a group's message that cannot be read ends the step that was given it",
+    how: [
+      {
+        file: INBOX,
+        from: '    drop(draft, decoded.ok ? "unexpected" : "malformed");',
+        to: '    if (!decoded.ok) throw new RangeError(decoded.reason);\n    drop(draft, "unexpected");',
+      },
+    ],
+    killer: { invariant: "I19", faults: { ...CALM, evilForge: 0.5 } },
   },
   ...LAYER_BUGS,
 ];

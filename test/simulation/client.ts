@@ -6,6 +6,7 @@ import { createDeviceList, type CryptoBackend, type OwnDevice } from "@sotto/cry
 import {
   asKnown,
   asTaken,
+  type Change,
   type ConversationId,
   type ConversationRecord,
   type DropReason,
@@ -27,20 +28,30 @@ import {
   isSameMessage,
   type MessageId,
 } from "@sotto/protocol";
-import { asSendId, bytesToHex, EnvelopeType, hexToBytes, type QueueAddress } from "@sotto/wire";
+import {
+  asSendId,
+  bytesToHex,
+  EnvelopeType,
+  hexToBytes,
+  PAST_ROWS_MAX,
+  type QueueAddress,
+} from "@sotto/wire";
 import type { Decisions } from "./decisions.ts";
 import { describeEffect, describeInput } from "./describe.ts";
 import { type Endpoint, type Network, targetOf } from "./endpoint.ts";
 import { relayKeyAt, relayOf } from "./several-relays.ts";
 import type { Faults } from "./faults.ts";
 import { createForger } from "./forge.ts";
+import { asOlderReads } from "./older-app.ts";
 import { MARKER, type Oracle } from "./oracle.ts";
 import type { PlantedBug } from "./planted.ts";
 import type { Random } from "./random.ts";
+import { rot } from "./row-rot.ts";
 import { essence, isSame } from "./same.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 const STORE_PAUSE_MS = 10_000;
+const DAY_MS = 86_400_000;
 const RELAY_URL = "http://localhost:8080";
 
 /** What is on a client's disk: changed by whole commits only. */
@@ -71,9 +82,16 @@ export interface Client extends Endpoint {
   /** The wall clock stands still for so long, and goes on from there. */
   freeze(ms: number): void;
   readonly isFrozen: boolean;
+  /** By more than a day. */
+  readonly hasJumped: boolean;
   diskFull: boolean;
+  /** Beyond, the store takes only what needs no more room than it frees. */
+  quotaBytes: number;
+  usedBytes(): number;
   start(): Promise<void>;
   crash(why: string): void;
+  /** Its process ends until somebody starts it. */
+  close(): void;
   /** Loses everything it had stored. */
   evict(): void;
   /** On disk; the client is not running. */
@@ -92,6 +110,8 @@ export interface Client extends Endpoint {
   impersonate(id: ConversationId, stranger: OwnDevice, how: Random): Promise<void>;
   has(id: ConversationId): boolean;
   readonly dropped: ReadonlyMap<DropReason, number>;
+  /** Ids of messages that it read for another own device, by that one's name: what comes here later is not of them. */
+  readonly handedOver: ReadonlyMap<string, ReadonlySet<MessageId>>;
   readonly steps: number;
 }
 
@@ -106,7 +126,6 @@ export interface ClientOptions {
   readonly random: Random;
   readonly network: Network;
   readonly oracle: Oracle;
-  readonly skewMs: number;
   readonly bug: PlantedBug | undefined;
   readonly trace: (line: string) => void;
   readonly decisions: Decisions;
@@ -131,7 +150,7 @@ export function createClient(options: ClientOptions): Client {
       readerSecret: new Uint8Array(32),
       relays: [{ url: RELAY_URL, key: options.relayKey, derived: false }],
       createdAt: 0,
-      devices: { lists: [], links: [], reach: [] },
+      devices: { lists: [], links: [], met: 0, reach: [] },
     },
     conversations: new Map(),
     outbox: new Map(),
@@ -141,8 +160,11 @@ export function createClient(options: ClientOptions): Client {
     senders: new Map(),
   };
   const dropped = new Map<DropReason, number>();
+  const handedOver = new Map<string, Set<MessageId>>();
   let entries = new Map<ConversationId, Entry>();
-  let skew = options.skewMs;
+  const { clockSkewMax } = options.faults();
+  let skew =
+    decisions.fires("skew", clockSkewMax === 0 ? 0 : 1)?.between(-clockSkewMax, clockSkewMax) ?? 0;
   let running = false;
   let online = false;
   let epoch = 0;
@@ -154,6 +176,7 @@ export function createClient(options: ClientOptions): Client {
   const highest = new Map<string, bigint>();
   let undo: (() => void) | undefined;
   let lane = Promise.resolve();
+  let hasJumped = false;
   let frozen = { at: 0, until: 0 };
   /** Keys that opened something in this step. */
   let opened: string[] = [];
@@ -165,11 +188,15 @@ export function createClient(options: ClientOptions): Client {
       return sealed;
     },
     async open(key, nonce, aad, sealed) {
-      const plaintext = await options.crypto.open(key, nonce, aad, sealed);
+      const whole = await options.crypto.open(key, nonce, aad, sealed);
+      const plaintext = whole !== undefined && isOlder() ? asOlderReads(whole) : whole;
       if (plaintext !== undefined && sealed.length >= BODY_BYTES_MIN) opened.push(bytesToHex(key));
       return plaintext;
     },
   };
+
+  const hasOlderApp = decisions.fires("older-app", options.faults().olderApp) !== undefined;
+  const isOlder = (): boolean => hasOlderApp && options.faults().olderApp > 0;
 
   const now = (): number => {
     const at = scheduler.now < frozen.until ? frozen.at : scheduler.now;
@@ -222,6 +249,10 @@ export function createClient(options: ClientOptions): Client {
     }
     const { change } = effect;
     const { id } = change.conversation;
+    if (client.quotaBytes < Infinity && isOverQuota(change)) {
+      trace(`${name} is over its quota`);
+      return bug === "refusal-ignored" ? "ok" : "full";
+    }
     const before = disk.conversations.get(id);
     if ((before?.version ?? 0) !== change.expectedVersion) {
       oracle.fail("I1", `${name} commits over version ${before?.version} expecting another`);
@@ -249,6 +280,9 @@ export function createClient(options: ClientOptions): Client {
     }
     disk.conversations.set(id, change.conversation);
     for (const row of [...change.addMessages, ...change.putMessages]) messages.set(row.id, row);
+    for (const row of change.mergeMessages) {
+      if (!messages.has(row.id)) messages.set(row.id, row);
+    }
     for (const row of change.putOutbox) outbox.set(row.id, row);
     for (const row of change.deleteOutbox) outbox.delete(row);
     for (const one of change.delivered) {
@@ -268,11 +302,27 @@ export function createClient(options: ClientOptions): Client {
     return "ok";
   }
 
+  /** Records only take the place of others here: it is rows that come and go. */
+  function isOverQuota(change: Change): boolean {
+    const { id } = change.conversation;
+    const outbox = disk.outbox.get(id);
+    const puts = change.putOutbox.map((row) => outbox?.get(row.id));
+    const freed = bytesOf([
+      puts,
+      change.deleteOutbox.map((row) => outbox?.get(row)),
+      change.putMessages.map((row) => disk.messages.get(id)?.get(row.id)),
+      change.takePosts.map((row) => disk.posts.get(row)),
+    ]);
+    const { addMessages, putMessages, mergeMessages, putOutbox, addPosts } = change;
+    const grown = bytesOf([addMessages, putMessages, mergeMessages, putOutbox, addPosts]) - freed;
+    return grown > 0 && client.usedBytes() + grown > client.quotaBytes;
+  }
+
   /** To the record it is for: one that is there, one that it begins, or one that will be. */
   async function deliverPost(row: PostRow): Promise<void> {
     if (!disk.posts.has(row.id)) return;
     const slices = new Map(Array.from(entries, ([id, { slice }]) => [id, slice]));
-    const route = routeOf(row, slices);
+    const route = await routeOf(row, slices, options.crypto);
     if (route.kind === "to") await client.feed(route.id, { kind: "post", row });
     // What waits for a record that is not there yet is looked at again when one begins.
     if (route.kind !== "begins") return;
@@ -422,7 +472,9 @@ export function createClient(options: ClientOptions): Client {
       try {
         await run();
       } catch (error) {
-        if (!(error instanceof Crashed)) throw error;
+        if (error instanceof Crashed) return;
+        trace(`${name} ${error instanceof Error ? (error.stack ?? "") : ""}`);
+        oracle.fail("I19", `${name} throws ${String(error)}`);
       }
     });
     return lane;
@@ -480,7 +532,13 @@ export function createClient(options: ClientOptions): Client {
       case "expect": {
         const peer = bytesToHex(effect.peerId);
         const before = peerByConversation.get(id);
-        if (before !== undefined && before !== peer) conversationByPeer.delete(before);
+        if (before !== undefined && before !== peer) {
+          conversationByPeer.delete(before);
+          // As sdk/direct-links.ts says of a link that is the contact's no more.
+          if (entry.slice.live.direct) {
+            later(0, () => client.feed(id, { kind: "direct", up: false }));
+          }
+        }
         peerByConversation.set(id, peer);
         conversationByPeer.set(peer, id);
         return;
@@ -490,6 +548,29 @@ export function createClient(options: ClientOptions): Client {
           client.feed(id, { kind: "direct", up: false }),
         );
         return;
+      case "read-past": {
+        const { device, before, since, pages } = effect;
+        later(0, async () => {
+          const all = [...(disk.messages.get(id)?.values() ?? [])]
+            .filter(({ order }) => before === undefined || order < before)
+            .toSorted((a, b) => (a.order < b.order ? -1 : 1));
+          const rows = all.slice(-pages * PAST_ROWS_MAX);
+          const hasMore = rows.length < all.length;
+          const ids = handedOver.get(device) ?? new Set<MessageId>();
+          for (const row of rows) ids.add(row.id);
+          handedOver.set(device, ids);
+          await client.feed(id, {
+            kind: "past-read",
+            device,
+            before,
+            since,
+            pages,
+            rows,
+            hasMore,
+          });
+        });
+        return;
+      }
       case "wake":
         wakeAt(entry, effect.at);
     }
@@ -616,7 +697,10 @@ export function createClient(options: ClientOptions): Client {
     name,
     disk,
     dropped,
+    handedOver,
     diskFull: false,
+    quotaBytes: Infinity,
+    usedBytes: () => bytesOf([disk.outbox, disk.messages, disk.posts]),
     get running() {
       return running;
     },
@@ -627,7 +711,11 @@ export function createClient(options: ClientOptions): Client {
       return running ? peerId : undefined;
     },
     now,
+    get hasJumped() {
+      return hasJumped;
+    },
     jump(ms) {
+      hasJumped ||= Math.abs(ms) > DAY_MS;
       skew += ms;
     },
     freeze(ms) {
@@ -669,6 +757,12 @@ export function createClient(options: ClientOptions): Client {
         other.client.crash("with its sessions");
         other.client.loseSessions(other.id, how.chance(0.5));
       }
+      const rotten = decisions.fires("row-rot", options.faults().rowRot);
+      if (rotten !== undefined) {
+        const hit = rot(disk, rotten, (id) => oracle.couldRepair(client, id));
+        if (hit !== undefined) trace(`${name} has a flipped bit in ${hit.what}`);
+        oracle.rotted(client, hit?.gone);
+      }
       for (const [id, conversation] of disk.conversations) {
         const slice = restartSlice(conversation);
         entries.set(id, { id, slice, wake: undefined, blocked: undefined });
@@ -685,13 +779,16 @@ export function createClient(options: ClientOptions): Client {
     crash(why) {
       if (!running) return;
       trace(`${name} crashes ${why}`);
+      client.close();
+      scheduler.after(200 + random.int(3_000), () => client.start());
+    },
+    close() {
       running = false;
       epoch++;
       undo?.();
       undo = undefined;
       network.gone(client);
       entries = new Map();
-      scheduler.after(200 + random.int(3_000), () => client.start());
     },
     evict() {
       client.crash("and loses everything");
@@ -844,6 +941,14 @@ export function createClient(options: ClientOptions): Client {
     mayBeForgotten: () => options.faults().putBackMean > 0,
   });
   return client;
+}
+
+/** Of all texts and bytes in rows. */
+function bytesOf(value: unknown): number {
+  if (typeof value === "string" || value instanceof Uint8Array) return value.length;
+  if (typeof value !== "object" || value === null) return 0;
+  const parts = value instanceof Map ? [...value.values()] : Object.values(value);
+  return parts.reduce<number>((sum, one) => sum + bytesOf(one), 0);
 }
 
 const copyRows = <Row>(

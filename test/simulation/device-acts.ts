@@ -37,13 +37,25 @@ export function createDeviceActs(setting: DeviceWorld, people: People, group: De
   const { noteThief, wasAdded } = group;
   const written = new Map<string, Written>();
   const joins: { readonly sides: readonly Client[]; readonly id: ConversationId }[] = [];
-  return { takeNotes, look, meet, link, remove, takeOut, write, haveAllMet, written };
+  return { takeNotes, look, meet, link, remove, takeOut, write, haveAllMet, canGo, written };
 
   /** As an app does with every start. */
   async function takeNotes(client: Client): Promise<void> {
     if (client.disk.conversations.has(NOTES)) return;
     await client.begin(NOTES, { kind: "start-notes", id: NOTES });
     again(1_000, () => takeNotes(client));
+  }
+
+  /**
+   * A device that nobody has met has nobody to introduce it when the last that it knows is gone; and whose invite is out
+   * meets somebody whom only that one then knows (protocol/SPEC.md §10).
+   */
+  function canGo(client: Client): boolean {
+    const isAwaited = joins.some(
+      ({ sides, id }) =>
+        sides.includes(client) && sides.some(({ disk }) => !disk.conversations.has(id)),
+    );
+    return !isAwaited && staysConnected(client);
   }
 
   /** In peace people look in now and then: a silent pair would never learn that the other device is there. */
@@ -167,8 +179,7 @@ export function createDeviceActs(setting: DeviceWorld, people: People, group: De
     const act = decisions.next("remove");
     const target = act.random.pick(speaking);
     const by = act.random.pick(speaking.filter((one) => one !== target));
-    // A device that nobody has met has nobody to introduce it when the last that it knows is gone.
-    if (accounts.some(({ isChanging }) => isChanging) || !staysConnected(target)) {
+    if (accounts.some(({ isChanging }) => isChanging) || !canGo(target)) {
       again(1_000, () => remove(account));
       return;
     }
@@ -249,11 +260,21 @@ export function createDeviceActs(setting: DeviceWorld, people: People, group: De
     const reached = [...roster]
       .filter(([account]) => members.has(account))
       .flatMap(([, { devices }]) => devices.map(({ device }: { device: string }) => device));
-    const gone = accounts.filter((one) => wasAdded.has(one) && !members.has(nameOf(one)));
     const text = `${MARKER} ${written.size + 1} of ${author.name} to all ${MARKER}`;
     const id = bytesToHex(by.bytes(16));
     await author.feed(record.id, { kind: "send-text", id, text });
     if (author.disk.messages.get(record.id)?.has(id) !== true) return;
+    const waiting = [...(author.disk.outbox.get(record.id)?.values() ?? [])];
+    const isSealed = waiting.every((row) => row.awaits !== id || row.recipients !== undefined);
+    const ops = [...(author.disk.groups.get(record.id)?.log.ops.values() ?? [])];
+    const added = new Set(
+      ops.map(({ op: { action } }) => (action.kind === "add" ? bytesToHex(action.account) : "")),
+    );
+    // Who was added elsewhere meanwhile may read what is sealed only once the author has heard of it.
+    const gone = accounts.filter(
+      (one) =>
+        wasAdded.has(one) && !members.has(nameOf(one)) && (isSealed || added.has(nameOf(one))),
+    );
     written.set(id, {
       author,
       conversation: record.id,

@@ -3,12 +3,18 @@
  * Owns: when all has settled, and I1, I2, I4 and I11 of each text. Leaves to oracle.ts: what must hold for each device; to
  * device-group.ts: what stolen devices signed.
  */
-import { accountIdOf } from "@sotto/crypto";
-import type { MessageRow } from "@sotto/protocol";
-import { bytesToHex } from "@sotto/wire";
+import type { ConversationId, MessageRow } from "@sotto/protocol";
+import { bytesToHex, equalBytes } from "@sotto/wire";
 import type { Client } from "./client.ts";
 import type { DeviceGroup } from "./device-group.ts";
-import { type Account, GROUP, NOTES, type People, type Written } from "./device-people.ts";
+import {
+  type Account,
+  accountName,
+  GROUP,
+  NOTES,
+  type People,
+  type Written,
+} from "./device-people.ts";
 import type { Oracle } from "./oracle.ts";
 
 export interface DeviceChecksOptions {
@@ -20,20 +26,90 @@ export interface DeviceChecksOptions {
 
 export function createDeviceChecks({ accounts, oracle, people, group }: DeviceChecksOptions) {
   const { nameOf, groupOf, rolesAt, membersAt } = people;
-  const { chatOf, isRemoved, accountOf, present, agrees } = people;
+  const { chatOf, clientOf, isRemoved, accountOf, present, agrees } = people;
   const { wasOut } = group;
-  return { whatIsUnsettled, checkText };
+  return { whatIsUnsettled, checkText, checkHistories };
 
-  /** Why it is not over yet. */
-  function whatIsUnsettled(): string | undefined {
+  /** Why it is not over yet: everything, or what nobody may have to wait for until it is asked for again. */
+  function whatIsUnsettled(of: "all" | "news" = "all"): string | undefined {
     for (const account of accounts) {
       if (!agrees(account)) return `${account.name}'s devices know different lists`;
       for (const client of account.devices.filter((one) => !isRemoved(one))) {
-        const reason = whatIsOpen(client, account);
+        const history = of === "all" ? whatHistoryIsOpen(client) : undefined;
+        const reason = history ?? whatIsOpen(client, account);
         if (reason !== undefined) return `${client.name}: ${reason}`;
       }
     }
     return whatIsOpenInGroup();
+  }
+
+  /** I1 of what was written before a device was there: what the one that it asked had then, it has, too. */
+  function checkHistories(): void {
+    for (const account of accounts) {
+      for (const client of present(account)) {
+        for (const [id, { devices, listed }] of client.disk.conversations) {
+          const asked =
+            devices.past === undefined || !listed ? undefined : clientOf(devices.past.device);
+          if (asked === undefined || isRemoved(asked)) continue;
+          checkHistory(client, id, asked);
+        }
+      }
+    }
+  }
+
+  function checkHistory(client: Client, id: ConversationId, asked: Client): void {
+    const there = sameThere(client, id, asked);
+    const device = bytesToHex(client.disk.self.cert.deviceId);
+    const [here, theirs] = [client.disk.messages.get(id), asked.disk.messages.get(there ?? "")];
+    for (const [message, row] of theirs ?? []) {
+      if (asked.handedOver.get(device)?.has(message) !== true) continue;
+      const mine = here?.get(message);
+      const short = message.slice(0, 6);
+      if (mine === undefined && oracle.hasLost(client, message)) continue;
+      if (mine === undefined) {
+        oracle.fail("I1", `text ${short} of ${asked.name}'s history never came to ${client.name}`);
+      } else if (mine.text !== row.text || mine.order !== row.order) {
+        oracle.fail("I2", `text ${short} of ${asked.name}'s history is changed at ${client.name}`);
+      }
+    }
+  }
+
+  /** The conversation of `other` that is the one `id` of `client`. */
+  function sameThere(
+    client: Client,
+    id: ConversationId,
+    other: Client,
+  ): ConversationId | undefined {
+    const peer = client.disk.conversations.get(id)?.peer;
+    if (peer?.state === "notes") return NOTES;
+    if (peer?.state === "group") return groupOf(other)?.id;
+    const root = peer?.state === "open" ? peer.contact.cert.rootKey : undefined;
+    const account = accounts.find((one) => {
+      const [device] = one.devices;
+      return (
+        root !== undefined &&
+        device !== undefined &&
+        equalBytes(device.disk.self.cert.rootKey, root)
+      );
+    });
+    return account === undefined ? undefined : chatOf(other, account)?.id;
+  }
+
+  /** A group's text that is damaged in the group's outbox is sealed anew by nobody: its pairs send it as it is, for good. */
+  function waitingIn(client: Client, id: ConversationId): number {
+    const rows = [...(client.disk.outbox.get(id)?.values() ?? [])];
+    return rows.filter(({ awaits }) => awaits === undefined || !oracle.hasSpoiled(awaits)).length;
+  }
+
+  function whatHistoryIsOpen(client: Client): string | undefined {
+    for (const [id, { devices, listed }] of client.disk.conversations) {
+      const past = listed ? devices.past : undefined;
+      const asked = past === undefined ? undefined : clientOf(past.device);
+      if (past === undefined || asked === undefined || isRemoved(asked)) continue;
+      if (!past.whole || past.again || past.met < client.disk.self.devices.met)
+        return `${id} waits for history`;
+    }
+    return undefined;
   }
 
   function whatIsOpen(client: Client, account: Account): string | undefined {
@@ -42,15 +118,15 @@ export function createDeviceChecks({ accounts, oracle, people, group }: DeviceCh
     for (const [id, { peer, listed }] of client.disk.conversations) {
       if (peer.state === "invited") return `${id} is still invited`;
       if (peer.state === "group" && peer.member) {
-        const texts = client.disk.outbox.get(id)?.size ?? 0;
+        const texts = waitingIn(client, id);
         if (texts > 0) return `${texts} in the outbox of the group`;
       }
       if (peer.state !== "open" || peer.retired) continue;
       // Somebody known from the group alone, whom this device was to meet there before one of the two was out.
-      const theirs = bytesToHex(accountIdOf(peer.contact.cert.rootKey));
+      const theirs = accountName(peer.contact.cert.rootKey);
       const isShared = members.has(nameOf(account)) && members.has(theirs);
       if (!listed && !isShared && peer.sessions.length === 0) continue;
-      const waiting = client.disk.outbox.get(id)?.size ?? 0;
+      const waiting = waitingIn(client, id);
       if (waiting > 0) return `${waiting} in the outbox of ${id}`;
       if (peer.owed.length > 0) return `${id} owes receipts`;
     }
@@ -87,7 +163,7 @@ export function createDeviceChecks({ accounts, oracle, people, group }: DeviceCh
       const has = [...client.disk.messages.values()].some((rows) => rows.has(id));
       if (has) oracle.fail("I11", `${client.name} reads ${short} after it was removed`);
     }
-    if (isRemoved(author)) return;
+    if (isRemoved(author) || oracle.hasSpoiled(id)) return;
     if (to === GROUP) {
       checkGroupText(short, id, { author, text, reached, own });
       return;

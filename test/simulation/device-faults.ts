@@ -103,7 +103,7 @@ export interface DeviceFaultsOptions extends DeviceWorld {
 export function createDeviceFaults(setting: DeviceFaultsOptions) {
   const { faults, decisions, oracle, scheduler, accounts, isHealing, again, people } = setting;
   const { acts, stranger, random } = setting;
-  const { accountOf, agrees, isRemoved, present, staysConnected } = people;
+  const { accountOf, agrees, isRemoved, present } = people;
 
   /** Between devices of different people; with oneself nobody has to decide. */
   function sides(): readonly Side[] {
@@ -146,6 +146,17 @@ export function createDeviceFaults(setting: DeviceFaultsOptions) {
       }
       again(random.int(faults.phaseMs), copy);
     },
+    /** Before, an address that is all that somebody has may be at the relay that is lost: see `KNOWN_LIMITS`. */
+    areAllTold: (relays: number): boolean =>
+      accounts
+        .flatMap(present)
+        .every(({ disk }) =>
+          [...disk.conversations.values()].every(
+            ({ peer }) =>
+              peer.state !== "invited" &&
+              (peer.state !== "open" || peer.retired || peer.contact.addresses.length === relays),
+          ),
+        ),
     /** Devices whose store may go: another device of the same person is left to take it out, and knows everybody. */
     evictable: (): readonly Client[] =>
       accounts.some(({ isChanging }) => isChanging)
@@ -153,7 +164,7 @@ export function createDeviceFaults(setting: DeviceFaultsOptions) {
         : accounts
             .filter((one) => agrees(one) && present(one).length > 1)
             .flatMap(present)
-            .filter((one) => staysConnected(one)),
+            .filter((one) => acts.canGo(one)),
     /** Whoever sees that a device knows nothing any more takes it out with another one. */
     async evict(client: Client, how: Random): Promise<void> {
       const account = accountOf(client);

@@ -16,6 +16,7 @@ import {
 import type { Client } from "./client.ts";
 import type { DeviceWorld } from "./device-acts.ts";
 import { type Account, GROUP, type People } from "./device-people.ts";
+import { createGroupLiar } from "./group-liar.ts";
 import { createRulers } from "./rulers.ts";
 
 /** An account that nobody is. */
@@ -52,7 +53,8 @@ export function createDeviceGroup(setting: GroupWorld, people: People) {
     knows,
     trace,
   });
-  return { foundGroup, noteThief, checkThieves, wasAdded, wasOut };
+  const liar = createGroupLiar(setting, people);
+  return { foundGroup, noteThief, checkThieves, endLies, wasAdded, wasOut };
 
   /** The first person's first device makes a group, and adds everybody whom it knows. */
   async function foundGroup(): Promise<void> {
@@ -61,6 +63,7 @@ export function createDeviceGroup(setting: GroupWorld, people: People) {
     if (isHealing() || founder === undefined || by === undefined || founder.removed.has(by)) return;
     const act = decisions.next("group");
     if (groupOf(by) === undefined) {
+      liar.start();
       again(1_000, foundGroup);
       if (!by.running || !act.take()) return;
       trace(`${by.name} makes a group`);
@@ -76,6 +79,21 @@ export function createDeviceGroup(setting: GroupWorld, people: People) {
     if (isContested && wasAdded.size > 0) await crownAll(by);
     else if (wasAdded.size < accounts.length - 1) again(1_000, foundGroup);
     else if (world.chance(0.4)) again(world.int(faults.phaseMs / 3), () => expel(by));
+  }
+
+  /** Whoever lies can stop the others for as long as it is a member (crypto/SPEC.md §11.6): the founder takes it out. */
+  async function endLies(): Promise<void> {
+    const target = liar.account();
+    const founder = accounts[0];
+    if (target === undefined || founder === undefined) return;
+    const by = present(founder).find((one) => membersAt(one).has(nameOf(target)));
+    if (by === undefined) return;
+    trace(`${by.name} removes ${target.name}, who lies, from the group`);
+    expelled.add(target);
+    const group = groupOf(by)?.id;
+    if (group !== undefined)
+      await by.feed(group, { kind: "group-remove", account: nameOf(target) });
+    if (membersAt(by).has(nameOf(target))) again(1_000, endLies);
   }
 
   /** From here on everybody may do everything. */

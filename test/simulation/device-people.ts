@@ -22,6 +22,16 @@ export interface Account {
   isChanging: boolean;
 }
 
+/** After every event of the peace it is asked whose each conversation is; nobody writes to the bytes of a key. */
+const names = new WeakMap<Uint8Array, string>();
+
+/** Hex of the account that has this root key. */
+export function accountName(rootKey: Uint8Array): string {
+  const name = names.get(rootKey) ?? bytesToHex(accountIdOf(rootKey));
+  names.set(rootKey, name);
+  return name;
+}
+
 export interface Written {
   readonly author: Client;
   readonly conversation: ConversationId;
@@ -55,7 +65,7 @@ export function createPeople(accounts: readonly Account[], made: readonly Client
   };
 
   function nameOf(account: Account): string {
-    return bytesToHex(accountIdOf(account.devices[0]!.disk.self.cert.rootKey));
+    return accountName(account.devices[0]!.disk.self.cert.rootKey);
   }
 
   function groupOf(client: Client): ConversationRecord | undefined {

@@ -28,6 +28,12 @@ export function targetOf({ conversation, self }: Slice): SendTarget | undefined 
   return first === undefined ? undefined : { ...first, others };
 }
 
+/** How little a line carries. */
+export interface Pace {
+  readonly frameMs: number;
+  readonly byteMs: number;
+}
+
 /** What an oracle sees of the network and of the relay's disk. */
 export interface Watch {
   /** Bytes of a socket, either way, or of a row of the relay's disk. */
@@ -63,7 +69,8 @@ export interface Network {
   partition(client: Endpoint, cut: boolean): void;
   /** Nothing of one direction arrives for so long; all of it comes after. */
   clog(client: Endpoint, direction: "up" | "down" | "both", ms: number): void;
-  setSlow(client: Endpoint, isSlow: boolean): void;
+  /** Each frame takes so long, and each byte of it; nothing when left out. */
+  setSlow(client: Endpoint, pace?: Pace): void;
   /** Copies the relay's disk: what "restored" brings back. */
   backUp(): void;
   /** A bit of a stored message flips. */

@@ -1,5 +1,5 @@
 /** What a hostile relay can do with what it carries: all but read it. Both networks ask here on the way. */
-import { EnvelopeType } from "@sotto/wire";
+import { EnvelopeType, GROUP_ENVELOPE_TYPE } from "@sotto/wire";
 import type { Decisions } from "./decisions.ts";
 import type { Faults } from "./faults.ts";
 
@@ -19,8 +19,8 @@ export interface EvilRelay {
 }
 
 const REMEMBERED_MAX = 200;
-/** What an app that expects a queue may find in it: nothing but these lengths is even decoded further. */
-const FORGED_BYTES = [0, 1, 40, 80, 336, 1_104, 4_176, 70_000];
+/** What an app that expects a queue may find in it, some as long as envelopes are, of every type and of one there is not. */
+const FORGED_BYTES = [0, 1, 40, 80, 256, 336, 1_104, 2_048, 4_176, 70_000];
 
 export function createEvilRelay(
   decisions: Decisions,
@@ -58,7 +58,7 @@ export function createEvilRelay(
       const forged = decisions.fires("relay-forges", now.evilForge);
       if (forged !== undefined) {
         const bytes = forged.bytes(forged.pick(FORGED_BYTES));
-        if (bytes.length > 0) bytes[0] = forged.int(5);
+        if (bytes.length > 0) bytes[0] = forged.int(GROUP_ENVELOPE_TYPE + 2);
         given.push({ queueId, sequence: sequence + 2_000_000n, blob: bytes });
       }
       if (given.length !== 1 || given[0] !== genuine) {

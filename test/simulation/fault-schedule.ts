@@ -100,6 +100,14 @@ export function startFaults(world: FaultWorld): void {
     trace(`${client.name} clock freezes`);
     client.freeze(Math.round(how.exponential(5_000)));
   });
+  often("quota", faults.quotaMean, (how) => {
+    const client = how.pick(clients);
+    client.quotaBytes = client.usedBytes() + how.int(4_000);
+    trace(`${client.name} may store ${client.quotaBytes} bytes`);
+    scheduler.after(how.exponential(faults.phaseMs / 8), () => {
+      client.quotaBytes = Infinity;
+    });
+  });
   often("disk-full", faults.diskFullMean, (how) => {
     const client = how.pick(clients);
     client.diskFull = true;

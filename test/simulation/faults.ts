@@ -16,6 +16,8 @@ export interface Faults {
   readonly clogMean: number;
   /** Chance that a client's line carries so little that most of it is late. */
   readonly slow: number;
+  /** Chance that it carries one byte per second, either way. */
+  readonly crawl: number;
   readonly relayCrashMean: number;
   /** Chance that a crash of the relay takes its whole disk with it (full stack only). */
   readonly relayWipe: number;
@@ -41,6 +43,10 @@ export interface Faults {
   readonly reorder: number;
   /** Chance of one more copy of a frame, up to hours later. */
   readonly straggler: number;
+  /** Chance that a frame comes late, whatever happens meanwhile: by `lateMean` on average, a day at most. Every other one comes only then. */
+  readonly late: number;
+  /** ms. */
+  readonly lateMean: number;
   readonly signalLoss: number;
   readonly direct: boolean;
   readonly linkDropMean: number;
@@ -60,6 +66,8 @@ export interface Faults {
   /** Chance of a foreign or damaged frame next to a genuine one. */
   readonly garbage: number;
   readonly diskFullMean: number;
+  /** Mean time between quotas that a client's store comes close to: it takes what is small, or frees as much. */
+  readonly quotaMean: number;
   /** Chance that the relay's disk refuses a write (full stack only). */
   readonly relayDiskFull: number;
   /** A hostile relay, each with its chance per delivery or append: */
@@ -76,6 +84,12 @@ export interface Faults {
   readonly relayLost: boolean;
   /** Mean time between things that only a modified app sends, per pair, ms. */
   readonly forgeMean: number;
+  /** Chance that a bit has flipped in a row of a client's when it starts again. */
+  readonly rowRot: number;
+  /** Chance that a client's app is of a version that does not know all that the others say; in peace it is as theirs. */
+  readonly olderApp: number;
+  /** Mean time between what a member of a group tells the others falsely, or too much of, ms (several devices only). */
+  readonly liarMean: number;
 }
 
 const YEAR_MS = 365 * 24 * 3_600_000;
@@ -140,8 +154,23 @@ export function drawFaults(random: Random): Faults {
   const identityChangeMean = maybe(0.08, every(10_000, 40_000));
   const relays = random.chance(0.4) ? 2 : 1;
   const relayLost = relays > 1 && random.chance(0.4);
+  const rowRot = maybe(0.1, () => 0.5);
+  const olderApp = maybe(0.1, () => 0.5);
+  const liarMean = maybe(0.3, every(1_000, 8_000));
+  const late = maybe(0.05, () => random.next() * 0.2);
+  const lateMean = random.pick([600_000, 3_600_000, 4 * 3_600_000]);
+  const quotaMean = maybe(0.1, every(4_000, 30_000));
+  const crawl = maybe(0.03, () => 0.3);
   return {
     ...drawn,
+    // Whoever begins anew has one bundle to do it with: damaged, it is as if it were gone.
+    rowRot: drawn.strangerMean === 0 && identityChangeMean > 0 ? 0 : rowRot,
+    olderApp,
+    liarMean,
+    late,
+    lateMean,
+    quotaMean,
+    crawl,
     identityChangeMean: drawn.strangerMean > 0 ? 0 : identityChangeMean,
     relays,
     relayLost,
@@ -155,6 +184,7 @@ export const healed = (faults: Faults): Faults => ({
   partitionMean: 0,
   clogMean: 0,
   slow: 0,
+  crawl: 0,
   relayCrashMean: 0,
   relayRotMean: 0,
   clientCrashMean: 0,
@@ -167,6 +197,7 @@ export const healed = (faults: Faults): Faults => ({
   duplicate: 0,
   reorder: 0,
   straggler: 0,
+  late: 0,
   signalLoss: 0,
   linkDropMean: 0,
   linkRefuses: 0,
@@ -175,6 +206,7 @@ export const healed = (faults: Faults): Faults => ({
   clockFreezeMean: 0,
   garbage: 0,
   diskFullMean: 0,
+  quotaMean: 0,
   relayDiskFull: 0,
   evilReplay: 0,
   evilSwap: 0,
@@ -183,6 +215,9 @@ export const healed = (faults: Faults): Faults => ({
   evilForge: 0,
   evilLie: 0,
   forgeMean: 0,
+  rowRot: 0,
+  olderApp: 0,
+  liarMean: 0,
 });
 
 /** Whether somebody tampers with what is carried or stored: then frames are refused that nobody sealed so. */
@@ -210,6 +245,8 @@ export const isPlain = (faults: Faults): boolean =>
     faults.putBackMean +
     faults.strangerMean +
     faults.identityChangeMean +
+    faults.rowRot +
+    faults.olderApp +
     faults.slow +
     faults.straggler +
     faults.clockJumpMean +

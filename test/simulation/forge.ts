@@ -3,6 +3,7 @@
  * Owns: the tricks. Leaves to client.ts: the honest rest of the same installation.
  */
 import {
+  accountIdOf,
   encrypt,
   hmacSha256,
   initiate,
@@ -20,6 +21,7 @@ import {
   encodeContent,
   ENVELOPE_ID_BYTES,
   EnvelopeType,
+  equalBytes,
   hexToBytes,
 } from "@sotto/wire";
 import type { Client } from "./client.ts";
@@ -29,10 +31,19 @@ import type { Random } from "./random.ts";
 
 /**
  * other-text: another text under the id of a message that the other side has. no-content: a valid seal around
- * nonsense. jump: keys ahead as far as the limit allows, or one further. receipt: for messages that are none of its
+ * nonsense. history: what only devices of one account tell each other, about this conversation. jump: keys ahead as far as the limit
+ * allows, or one further. receipt: for messages that are none of its
  * business. hello: the first message of all once more.
  */
-const MALICE = ["other-text", "no-content", "jump", "too-far", "receipt", "hello"] as const;
+const MALICE = [
+  "other-text",
+  "no-content",
+  "history",
+  "jump",
+  "too-far",
+  "receipt",
+  "hello",
+] as const;
 /** Far beyond what people write in one turn here, so that no later message has the same key. */
 const JUMP = 600;
 
@@ -149,18 +160,23 @@ export function createForger(options: ForgerOptions): Forger {
   }
 
   function contentOf(
-    trick: "other-text" | "no-content" | "receipt",
+    trick: "other-text" | "no-content" | "history" | "receipt",
     entry: Forging,
     how: Random,
   ): Uint8Array | undefined {
     if (trick === "no-content") return how.bytes(how.between(1, 60));
+    if (trick === "history") return historyOf(entry, how);
     if (trick === "receipt") {
       const ids = [...oracle.foreignIds(client, entry.id).slice(-8), bytesToHex(how.bytes(16))];
       return encodeContent({ kind: "receipt", ids: ids.map((id) => asContentId(hexToBytes(id)!)) });
     }
     if (options.mayBeForgotten()) return undefined;
+    // "Delivered" may be said of another device of the account: to one that has no such message this is just the first.
+    const other = oracle.across(client, entry.id)?.client.disk.messages;
     const there = [...(client.disk.messages.get(entry.id)?.values() ?? [])].filter(
-      (row) => !row.own || row.status === "delivered",
+      (row) =>
+        (!row.own || row.status === "delivered") &&
+        [...(other?.values() ?? [])].some((rows) => rows.has(row.id)),
     );
     if (there.length === 0) return undefined;
     return encodeContent({
@@ -169,6 +185,41 @@ export function createForger(options: ForgerOptions): Forger {
       id: asContentId(hexToBytes(how.pick(there).order.slice(-2 * CONTENT_ID_BYTES))!),
       time: { ms: Math.floor(client.now()), counter: 0 },
       text: `${MARKER} ${FORGED}`,
+    });
+  }
+
+  /** Messages of before that nobody said, as an own device would bring them: a page of history, or a carried text. */
+  function historyOf({ slice }: Forging, how: Random): Uint8Array | undefined {
+    const peer = slice.conversation?.peer;
+    if (peer?.state !== "open") return undefined;
+    // Own devices may.
+    if (equalBytes(peer.contact.cert.rootKey, slice.self.cert.rootKey)) return undefined;
+    const time = { ms: Math.floor(client.now()), counter: 0 };
+    const about = () => ({ id: asContentId(how.bytes(CONTENT_ID_BYTES)), time });
+    const text = `${MARKER} ${FORGED}`;
+    // To whoever reads it, this is the conversation with the account that sends it.
+    const account = accountIdOf(slice.self.cert.rootKey);
+    if (how.chance(0.5)) {
+      const content = { kind: "text", ...about(), text } as const;
+      return encodeContent({ kind: "carried", ...about(), account, content });
+    }
+    const row = {
+      ...about(),
+      said: undefined,
+      own: how.chance(0.5),
+      author: undefined,
+      receivedAt: time.ms,
+      status: "delivered",
+      text,
+    } as const;
+    return encodeContent({
+      kind: "past",
+      ...about(),
+      place: { kind: "account", account },
+      before: undefined,
+      left: 0,
+      more: false,
+      rows: [row],
     });
   }
 }

@@ -24,10 +24,10 @@ import {
   StoreError,
 } from "sotto-relay/core";
 import { RELAY_SEED } from "./identities.ts";
-import type { Endpoint, Network, SendTarget } from "./endpoint.ts";
+import type { Endpoint, Network, Pace, SendTarget } from "./endpoint.ts";
 import { createLinks } from "./links.ts";
 import { createRelayWatch } from "./relay-watch.ts";
-import { type NetworkOptions, SLOW_FRAME_MS, STRAGGLER_MEAN_MS } from "./thin-network.ts";
+import { type NetworkOptions, STRAGGLER_MEAN_MS, takesMs } from "./thin-network.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** One socket between a client's process and the relay's. */
@@ -58,16 +58,16 @@ interface RelayProcess {
 }
 
 export function createFullNetwork(options: NetworkOptions): Network {
-  const { scheduler, random, decisions, evil, trace } = options;
+  const { scheduler, random, decisions, evil, late, trace } = options;
   const stations = new Map<Endpoint, Station>();
   const cut = new Set<Endpoint>();
-  const slow = new Set<Endpoint>();
+  const slow = new Map<Endpoint, Pace>();
   const disk = createMemoryDisk();
   const { evilReplay, evilSwap, evilCut, evilForge, evilLie, relayRotMean } = options.faults;
   const tampers = evilReplay + evilSwap + evilCut + evilForge + evilLie + relayRotMean > 0;
   const watch = createRelayWatch(options.watch, disk, {
     strict: !tampers,
-    idsAreOnce: options.faults.putBackMean === 0,
+    idsAreOnce: options.faults.putBackMean + options.faults.rowRot === 0,
   });
   let backup: MemoryDisk | undefined;
   const readerSecrets = new Map<Endpoint, Uint8Array>();
@@ -171,7 +171,7 @@ export function createFullNetwork(options: NetworkOptions): Network {
         const copy = bytes.slice();
         options.watch.carried(copy);
         pipe.toRelayAt = Math.max(pipe.toRelayAt, scheduler.now + delay());
-        if (slow.has(client)) pipe.toRelayAt += SLOW_FRAME_MS;
+        pipe.toRelayAt += takesMs(slow.get(client), copy.length);
         scheduler.after(pipe.toRelayAt - scheduler.now, () => {
           if (!pipe.broken && pipe.relayOpen) pipe.relay?.receive(copy);
         });
@@ -243,6 +243,7 @@ export function createFullNetwork(options: NetworkOptions): Network {
             options.watch.carried(frame);
             const copy = frame.slice().buffer;
             pipe.toClientAt = Math.max(pipe.toClientAt, scheduler.now + delay());
+            pipe.toClientAt += (slow.get(client)?.byteMs ?? 0) * frame.length;
             scheduler.after(pipe.toClientAt - scheduler.now, () => {
               if (!pipe.broken && pipe.clientOpen && station.alive) message(copy);
             });
@@ -261,9 +262,9 @@ export function createFullNetwork(options: NetworkOptions): Network {
     const stray = (run: () => Promise<void>): void => {
       const arrive = (): Promise<void> | undefined => (station.alive ? run() : undefined);
       const { reorder, duplicate, straggler } = network.faults;
-      const late = decisions.fires("reorder", reorder);
-      if (late === undefined) void arrive();
-      else scheduler.after(late.int(300), arrive);
+      const behind = decisions.fires("reorder", reorder);
+      if (behind === undefined) void arrive();
+      else scheduler.after(behind.int(300), arrive);
       const again = decisions.fires("duplicate", duplicate);
       if (again !== undefined) scheduler.after(again.int(500), arrive);
       const last = decisions.fires("straggler", straggler);
@@ -289,6 +290,7 @@ export function createFullNetwork(options: NetworkOptions): Network {
           const genuine = { queueId: bytesToHex(queueId), sequence, blob };
           for (const one of evil.delivered(genuine)) {
             watch.given(one.queueId, one.sequence, one.blob);
+            if (late.keepsBack(client, one.queueId, one.sequence, one.blob)) continue;
             stray(() => client.deliver(one.queueId, one.sequence, one.blob));
           }
         },
@@ -355,9 +357,9 @@ export function createFullNetwork(options: NetworkOptions): Network {
         if (direction !== "up") pipe.toClientAt = Math.max(pipe.toClientAt, until);
       }
     },
-    setSlow(client, isSlow) {
-      if (isSlow) slow.add(client);
-      else slow.delete(client);
+    setSlow(client, pace) {
+      if (pace === undefined) slow.delete(client);
+      else slow.set(client, pace);
     },
     backUp() {
       backup = {

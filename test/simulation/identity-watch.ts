@@ -5,6 +5,7 @@
  */
 import type { Change, ConversationId, Effect, Input } from "@sotto/protocol";
 import { bytesToHex, decodeContent, equalBytes } from "@sotto/wire";
+import { isOverdue } from "./bundle-watch.ts";
 import type { Client } from "./client.ts";
 import { keyOfBlob } from "./relay-watch.ts";
 
@@ -53,7 +54,9 @@ export function createIdentityWatch(fail: (what: string) => void): IdentityWatch
       const name = `${client.name}/${id}`;
       answers.delete(name);
       if (input.kind === "answer-change") answers.set(name, input);
-      if (input.kind !== "frame" || !foreign.has(keyOfBlob(input.blob))) return;
+      // In most runs there is no stranger.
+      if (input.kind !== "frame" || foreign.size === 0 || !foreign.has(keyOfBlob(input.blob)))
+        return;
       const isKept = effects.some((one) => one.kind === "dropped");
       if (!isKept) fail(`${client.name} takes what a stranger sent in ${id}'s place`);
     },
@@ -68,8 +71,18 @@ export function createIdentityWatch(fail: (what: string) => void): IdentityWatch
         // With a device that is no more there is nobody left to decide about.
         const isOver = peer.retired && !before.retired;
         const isLetGo = before.change !== undefined && peer.change === undefined;
-        if (isLetGo && !isOver && answer === undefined) {
+        const isLate = isOverdue(before, client.now());
+        if (isLetGo && !isOver && !isLate && answer === undefined) {
           fail(`${client.name} lets go of ${id} before the person has decided`);
+        }
+        // Nobody refused: what comes from there again has to be asked about. With whom it has heard, bundles stay.
+        const [session] = before.sessions;
+        const isHeard = session !== undefined && session.helloHeader === undefined;
+        const given = new Set(before.spares.own.map(({ secrets }) => secrets.oneTimeId));
+        const isVoid =
+          given.size > 0 && !peer.spares.own.some(({ secrets }) => given.has(secrets.oneTimeId));
+        if (isLetGo && isLate && isHeard && isVoid && answer?.answer !== "reject") {
+          fail(`${client.name} takes no answer in ${id} for a refusal`);
         }
         return;
       }

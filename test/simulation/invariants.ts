@@ -21,6 +21,7 @@ export const INVARIANTS = {
   I16: "a store that was put back, once its contact has said how far it has read, seals nothing by its old chains",
   I17: "the same seed gives the same trace",
   I18: "what the relay took in is stored, acknowledged, expired or was refused",
+  I19: "whatever arrives or lies on the disk becomes a state or is counted; nothing throws",
 } as const;
 
 export type Invariant = keyof typeof INVARIANTS;
@@ -31,5 +32,7 @@ export const KNOWN_LIMITS = [
   "a relay that says OK and gives something else in the place of a first message (HELLO): its reader has no address to answer to, and the relay knows the id when its sender tries again",
   "a store that was copied before an invite was used, or before whoever used it had said where it reads, and is put back after it: it cannot write to the other side, and only a new invite helps",
   "what a store that was put back had received and confirmed, and what it had accepted and the other side had not: nobody sends that again",
+  "a bit that flips in what a store keeps once and nothing vouches for: the text of a message that has arrived, the contact's certificate and addresses, the own secrets, names and ways that wait to be sent; rows have no checksum",
+  "a member of a group who shows operations to some and keeps what they name: nobody writes there until it is removed (crypto/SPEC.md §11.6)",
   "a relay's disk that is lost while a device has not met each device that it is to reach: an offer, or the first message to it, is gone",
 ] as const;

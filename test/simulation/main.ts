@@ -4,12 +4,14 @@
  * the real cipher suite; `--devices` gives people several devices; `--admins` makes all of them admins of one group, at
  * once; `--relays N` says how many there are, and `--lost` that one of them ends for good; `--twice` sees that each seed
  * goes the same way
- * again (I17); `--no-shrink` leaves failures as they are.
+ * again (I17); `--no-shrink` leaves failures as they are; `--jobs N` runs seeds in N threads, as many as there are cores
+ * when it is left out.
  */
 import { writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { isJobCount, JOBS_MAX, runSeeds } from "./many-seeds.ts";
 import { PLANTED_BUGS } from "./planted.ts";
 import {
   commandOf,
@@ -20,11 +22,12 @@ import {
   type Settings,
 } from "./settings.ts";
 import { listOf, shrink } from "./shrink.ts";
-import { ACTS } from "./simulate.ts";
+import { faultsLine, summaryOf } from "./tally.ts";
 
 /** Failures reduced in one call: with more there is one cause. */
 const SHRINKS_MAX = 3;
-const PROGRESS_EVERY = 1_000;
+/** Between two lines about how far it is. */
+const PROGRESS_EVERY_MS = 30_000;
 
 const { values } = parseArgs({
   allowNegative: true,
@@ -41,6 +44,7 @@ const { values } = parseArgs({
     lost: { type: "boolean", default: false },
     real: { type: "boolean", default: false },
     twice: { type: "boolean", default: false },
+    jobs: { type: "string" },
     shrink: { type: "boolean", default: true },
   },
 });
@@ -53,6 +57,14 @@ if (values.relays !== undefined && !isRelayCount(Number(values.relays))) {
   console.error(`--relays is a whole number from 1 to ${RELAYS_MAX}`);
   process.exit(2);
 }
+const jobs =
+  values.jobs === undefined ? Math.min(availableParallelism(), JOBS_MAX) : Number(values.jobs);
+if (!isJobCount(jobs)) {
+  console.error(`--jobs is a whole number from 1 to ${JOBS_MAX}`);
+  process.exit(2);
+}
+// Lines of several runs at once say nothing.
+const threads = values.trace || values.seed !== undefined ? 1 : jobs;
 const settings: Settings = {
   ...values,
   bug,
@@ -61,51 +73,37 @@ const settings: Settings = {
 };
 const options = optionsOf(settings);
 const run = runOf(settings);
-const first = Number(values.seed ?? values.from);
-const count = values.seed === undefined ? Number(values.seeds) : 1;
 const startedAt = performance.now();
-let [failed, steps, accepted, simulatedMs, shrinks] = [0, 0, 0, 0, 0];
-let [putBack, oldKeys, gone] = [0, 0, 0];
-const faults = new Map<string, number>();
+const seconds = (): number => (performance.now() - startedAt) / 1_000;
+let shrinks = 0;
+let reduced = Promise.resolve();
+let toldAt = startedAt;
 
-for (let seed = first; seed < first + count; seed++) {
-  if (seed > first && (seed - first) % PROGRESS_EVERY === 0) report(seed - first);
-  const result = await run(seed, {
-    ...options,
-    ...(values.trace ? { trace: (line: string) => console.log(line) } : {}),
-  });
-  steps += result.steps;
-  accepted += result.accepted;
-  putBack += result.restored.stores;
-  oldKeys += result.restored.oldKeys;
-  gone += result.restored.gone;
-  simulatedMs += result.simulatedMs;
-  for (const { kind } of result.decisions) {
-    if (!ACTS.includes(kind)) faults.set(kind, (faults.get(kind) ?? 0) + 1);
-  }
-  if (result.failures.length === 0) continue;
-  failed++;
-  console.log(`seed ${seed}: ${result.failures.join("; ")}`);
-  console.log(`  ${commandOf(seed, settings)}`);
-  if (values.shrink && options.only === undefined && shrinks++ < SHRINKS_MAX) await reduce(seed);
-}
-const kinds = [...faults].toSorted((a, b) => b[1] - a[1]).map((one) => one.join(" "));
-console.log(`faults: ${kinds.join(", ")}`);
-report(count);
-process.exitCode = failed === 0 ? 0 : 1;
-
-function report(done: number): void {
-  const seconds = (performance.now() - startedAt) / 1_000;
-  if (putBack > 0) {
-    console.log(
-      `${putBack} stores put back, ${gone} texts gone with them, ${oldKeys} messages under keys of before (I16)`,
-    );
-  }
-  const injected = [...faults.values()].reduce((sum, one) => sum + one, 0);
-  console.log(
-    `${done} seeds, ${failed} failed, ${injected} faults, ${steps} steps, ${accepted} messages, ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours, ${(done / seconds).toFixed(1)} seeds/s`,
-  );
-}
+const tally = await runSeeds({
+  from: Number(values.seed ?? values.from),
+  seeds: values.seed === undefined ? Number(values.seeds) : 1,
+  jobs: threads,
+  settings,
+  failed({ seed, failures }) {
+    console.log(`seed ${seed}: ${failures.join("; ")}`);
+    console.log(`  ${commandOf(seed, settings)}`);
+    if (!values.shrink || options.only !== undefined || shrinks++ >= SHRINKS_MAX) return;
+    reduced = reduced.then(() => reduce(seed));
+    // Other threads go on meanwhile.
+    return threads === 1 ? reduced : undefined;
+  },
+  counted(sofar) {
+    if (performance.now() - toldAt < PROGRESS_EVERY_MS) return;
+    toldAt = performance.now();
+    console.error(summaryOf(sofar, seconds()));
+  },
+  ...(values.trace ? { trace: (line: string) => console.log(line) } : {}),
+});
+const took = seconds();
+await reduced;
+console.log(`faults: ${faultsLine(tally)}`);
+console.log(summaryOf(tally, took));
+process.exitCode = tally.failed === 0 ? 0 : 1;
 
 async function reduce(seed: number): Promise<void> {
   const shrunk = await shrink(seed, options, undefined, run);

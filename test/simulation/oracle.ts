@@ -6,7 +6,11 @@
 import {
   type CryptoBackend,
   decrypt,
+  HELD_MESSAGES_PER_ACCOUNT_MAX,
+  HELD_OPS_MAX,
+  HELD_OPS_PER_ACCOUNT_MAX,
   OLD_CHAINS_MAX,
+  RECEIVING_CHAINS_MAX,
   type Session,
   SESSIONS_MAX,
   SKIPPED_KEYS_MAX,
@@ -20,6 +24,7 @@ import {
   HELLOS_SEEN_MAX,
   IN_FLIGHT_MAX,
   type Input,
+  INTRODUCTIONS_MAX,
   type MessageRow,
   type MessageStatus,
   NOTICES_MAX,
@@ -32,7 +37,6 @@ import {
 import {
   bytesToHex,
   CONTENT_ID_BYTES,
-  decodeBundle,
   decodeEnvelope,
   type DeviceCert,
   EnvelopeType,
@@ -46,6 +50,7 @@ import {
 } from "@sotto/wire";
 import type { Client, Disk } from "./client.ts";
 import type { DevicesView } from "./device-faults.ts";
+import { createBundleWatch } from "./bundle-watch.ts";
 import { createIdentityWatch, type IdentityWatch } from "./identity-watch.ts";
 import type { Invariant } from "./invariants.ts";
 import type { Random } from "./random.ts";
@@ -128,6 +133,9 @@ export interface Oracle {
   copied(client: Client, id: ConversationId): void;
   /** Everything this client had is gone, and it alone: only that it kept nothing is excused. */
   evicted(client: Client): void;
+  /** A bit flipped on its disk. `gone`: the text whose row that waited to be sent went with it: perhaps nobody gets it. */
+  rotted(client: Client, gone: string | undefined): void;
+  readonly hasSpoiled: (messageId: string) => boolean;
   /** It has keys of another account from now on. */
   renewed(client: Client): void;
   join(pair: Pair): void;
@@ -188,12 +196,13 @@ export function createOracle(options: OracleOptions): Oracle {
   const bodies = new Map<string, { readonly tag: string; readonly life: number }>();
   const released = new Map<string, string>();
   const wakes = new Map<string, { second: number; count: number }>();
-  const given = new Map<string, readonly string[]>();
+  const given = new Map<string, string[]>();
   const handled = new Map<Client, Set<string>>();
   const opened = new Map<string, Uint8Array[]>();
   const usedKeys = new Map<Client, Set<string>>();
   const evicted = new Set<Client>();
   const renewed = new Set<Client>();
+  const spoiled = new Set<string>();
   const lives = new Map<Client, number>();
   /** Rows that were stored and are not, because an older store was put back. */
   const lost = new Map<string, Set<string>>();
@@ -205,8 +214,8 @@ export function createOracle(options: OracleOptions): Oracle {
   /** …in a step that is not stored yet: a crash before that takes it away again. */
   const hearing = new Set<string>();
   const copies: Copy[] = [];
-  const ratchetKeys = new Map<string, Uint8Array>();
-  const turnedTo = new Map<string, number>();
+  const ratchetKeys = new Map<string, Session["ownRatchetKey"]>();
+  const turnedTo = new Set<string>();
 
   /** Where the other side of this conversation keeps it. */
   function across(
@@ -266,7 +275,22 @@ export function createOracle(options: OracleOptions): Oracle {
   const hasLost = (client: Client, id: ConversationId, row: string): boolean =>
     lost.get(`${client.name}/${id}`)?.has(row) === true;
 
-  const isWhole = (pair: Pair): boolean => !evicted.has(pair.inviter) && !evicted.has(pair.invitee);
+  const bundles = createBundleWatch(across);
+  /** Neither has lost all it had, and each can still be heard by the other (protocol/SPEC.md §12, known edges). */
+  const isWhole = (pair: Pair): boolean =>
+    !evicted.has(pair.inviter) && !evicted.has(pair.invitee) && !isCutOff(pair);
+
+  const isCutOff = (pair: Pair): boolean => {
+    const sides = sidesOf(pair);
+    // What was written before a clock was set ahead is as old as that, and is sealed anew when it is twice as old.
+    const isOld = sides.some(([client]) => client.hasJumped);
+    if (isOld && sides.some(([client, id]) => bundles.hasLetGo(client, id))) return true;
+    return (
+      !isMutual(pair) &&
+      !sides.some(([client, id]) => bundles.mayBegin(client, id)) &&
+      sides.some(([client, id]) => bundles.haveEnded(client, id))
+    );
+  };
 
   /** I2, I3: what is stored stays as it is, and its sign goes up. */
   function checkRow(client: Client, id: ConversationId, row: MessageRow): void {
@@ -323,21 +347,46 @@ export function createOracle(options: OracleOptions): Oracle {
     }
   }
 
+  /** I8 of what members make others keep. */
+  function checkGroupSizes(client: Client, { group, putSenders }: Change): void {
+    const held = [...(group?.log.held.values() ?? [])];
+    const ofEach = [...Map.groupBy(held, ({ account }) => account).values()];
+    const ofOne = Math.max(0, ...ofEach.map((all) => all.length));
+    const most: readonly (readonly [string, number, number])[] = [
+      ["operations held", held.length, HELD_OPS_MAX],
+      ["operations held of one account", ofOne, HELD_OPS_PER_ACCOUNT_MAX],
+      ["introductions", group?.introductions.length ?? 0, INTRODUCTIONS_MAX],
+      ...putSenders.flatMap((row): (readonly [string, number, number])[] => [
+        ["chains of one device", row.sender?.chains.length ?? 0, RECEIVING_CHAINS_MAX],
+        ["messages held of one device", row.held.length, HELD_MESSAGES_PER_ACCOUNT_MAX],
+      ]),
+    ];
+    for (const [what, count, max] of most) {
+      if (count > max) oracle.fail("I8", `${client.name} keeps ${count} ${what}, at most ${max}`);
+    }
+  }
+
   /** I7: whoever turns does it with a key that never was. */
   function checkTurn(client: Client, { conversation }: Change): void {
     const { peer, id } = conversation;
     for (const session of peer.state === "open" ? peer.sessions : []) {
       const name = `${client.name}/${id}/${bytesToHex(session.id)}`;
-      const before = ratchetKeys.get(name);
-      if (before === session.ownRatchetKey) continue;
-      ratchetKeys.set(name, session.ownRatchetKey);
-      const key = bytesToHex(session.ownRatchetKey);
-      const life = lives.get(client) ?? 0;
-      // A spare that an older store brought back is answered with the same key once more.
-      const isRevived = session.stepDue && (turnedTo.get(key) ?? life) < life;
-      if (turnedTo.has(key) && !isRevived)
+      const { ownRatchetKey } = session;
+      if (ownRatchetKey === undefined || ratchetKeys.get(name) === ownRatchetKey) continue;
+      ratchetKeys.set(name, ownRatchetKey);
+      const key = bytesToHex(ownRatchetKey);
+      if (turnedTo.has(key)) {
         oracle.fail("I7", `${client.name} turns to a ratchet key that was used`);
-      turnedTo.set(key, life);
+      }
+      turnedTo.add(key);
+    }
+  }
+
+  function noteRatchetKeys(name: string, { conversations }: Disk): void {
+    for (const [id, { peer }] of conversations) {
+      for (const session of peer.state === "open" ? peer.sessions : []) {
+        ratchetKeys.set(`${name}/${id}/${bytesToHex(session.id)}`, session.ownRatchetKey);
+      }
     }
   }
 
@@ -491,7 +540,9 @@ export function createOracle(options: OracleOptions): Oracle {
         checkDelivered(client, id, row);
       }
       checkSizes(client, change);
+      checkGroupSizes(client, change);
       checkTurn(client, change);
+      bundles.committed(client, change);
     },
     sized(client, { live, outbox }) {
       const most = [
@@ -546,8 +597,9 @@ export function createOracle(options: OracleOptions): Oracle {
     given(client, id, name, blob) {
       const key = `${client.name}/${name}`;
       // Whoever tampers gives several under one number; else only the last one given is meant by it.
-      const before = isTampered ? (given.get(key) ?? []) : [];
-      given.set(key, [...before, keyOfBlob(blob)]);
+      const before = isTampered ? given.get(key) : undefined;
+      if (before === undefined) given.set(key, [keyOfBlob(blob)]);
+      else before.push(keyOfBlob(blob));
       for (const copy of copies) {
         if (copy.client !== client || copy.id !== id) continue;
         if (copy.overheard.length < OVERHEARD_MAX) copy.overheard.push(blob);
@@ -577,6 +629,12 @@ export function createOracle(options: OracleOptions): Oracle {
     evicted(client) {
       evicted.add(client);
     },
+    rotted(client, gone) {
+      if (gone !== undefined) spoiled.add(gone);
+      // A session may have another name now, and its keys be others: they are as they were found.
+      noteRatchetKeys(client.name, client.disk);
+    },
+    hasSpoiled: (messageId) => spoiled.has(messageId),
     renewed(client) {
       renewed.add(client);
     },
@@ -601,13 +659,7 @@ export function createOracle(options: OracleOptions): Oracle {
             : [pair.inviteeId, pair.inviter.disk.conversations.get(pair.inviterId)];
         const own = client.disk.conversations.get(id)?.peer;
         if (!isWhole(pair) || !isAcquainted(pair) || own?.state !== "open") return false;
-        const bundle = own.spares.theirs && decodeBundle(own.spares.theirs.bundle);
-        if (bundle?.ok !== true || there?.peer.state !== "open") return false;
-        const { signedPrekey, kemPrekey } = bundle.value;
-        return there.peer.spares.own.some(
-          ({ secrets }) =>
-            secrets.signedPrekeyId === signedPrekey.id && secrets.oneTimeId === kemPrekey.id,
-        );
+        return there?.peer.state === "open" && bundles.hasBundle(client, id);
       });
     },
     putBack(client, store) {
@@ -626,11 +678,7 @@ export function createOracle(options: OracleOptions): Oracle {
       }
       usedKeys.delete(client);
       handled.delete(client);
-      for (const [id, { peer }] of store.conversations) {
-        for (const session of peer.state === "open" ? peer.sessions : []) {
-          ratchetKeys.set(`${client.name}/${id}/${bytesToHex(session.id)}`, session.ownRatchetKey);
-        }
-      }
+      noteRatchetKeys(client.name, store);
     },
     join(pair) {
       pairs.push(pair);
@@ -681,14 +729,14 @@ export function createOracle(options: OracleOptions): Oracle {
         for (const [id, message] of accepted) checkArrival(id, message);
       }
       for (const pair of pairs.filter(isWhole)) checkPair(pair);
-      for (const client of new Set(pairs.flatMap((pair) => [pair.inviter, pair.invitee]))) {
+      const inPairs = new Set(pairs.flatMap((pair) => [pair.inviter, pair.invitee]));
+      for (const client of devices?.().present() ?? inPairs) {
         await checkForgotten(client);
         for (const [reason, count] of client.dropped) {
           if (expectedDrops.has(reason)) continue;
           oracle.fail("I4", `${client.name} drops ${count}x ${reason}`);
         }
       }
-      for (const client of devices?.().present() ?? []) await checkForgotten(client);
       for (const copy of copies) await checkExposure(copy);
     },
   };
@@ -699,7 +747,8 @@ export function createOracle(options: OracleOptions): Oracle {
     if (evicted.has(author)) return;
     const own = author.disk.messages.get(conversation)?.get(id);
     const other = across(author, conversation);
-    if (other === undefined) return;
+    const pair = pairOf(author, conversation);
+    if (other === undefined || (pair !== undefined && isCutOff(pair))) return;
     const there = other.client.disk.messages.get(other.id)?.get(id);
     if (own === undefined) {
       if (hasLost(author, conversation, id)) {
@@ -710,7 +759,9 @@ export function createOracle(options: OracleOptions): Oracle {
       return;
     }
     if (evicted.has(other.client)) return;
-    if (own.status !== "delivered") oracle.fail("I4", `message ${short} ends as ${own.status}`);
+    if (there === undefined && spoiled.has(id)) return;
+    if (own.status !== "delivered" && !spoiled.has(id))
+      oracle.fail("I4", `message ${short} ends as ${own.status}`);
     if (there === undefined) {
       if (hasLost(other.client, other.id, id)) return;
       oracle.fail("I1", `accepted message ${short} never arrived`);
@@ -736,6 +787,8 @@ export function createOracle(options: OracleOptions): Oracle {
         oracle.fail("I4", `${client.name}/${id} ends as ${record?.peer.state}`);
         continue;
       }
+      const posts = client.disk.posts.size;
+      if (posts > 0) oracle.fail("I4", `${client.name} ends with ${posts} posts that nobody took`);
       const waiting = client.disk.outbox.get(id)?.size ?? 0;
       if (waiting > 0) {
         oracle.fail("I4", `${client.name}/${id} ends with ${waiting} in the outbox`);
@@ -759,7 +812,10 @@ export function createOracle(options: OracleOptions): Oracle {
     const there = other.disk.messages.get(otherId);
     return [...(client.disk.messages.get(id)?.values() ?? [])]
       .filter((row) => !(row.text.includes(FORGED) && isBeside(row)))
-      .filter((row) => there?.has(row.id) === true || !hasLost(other, otherId, row.id))
+      .filter(
+        (row) =>
+          there?.has(row.id) === true || !(hasLost(other, otherId, row.id) || spoiled.has(row.id)),
+      )
       .map((row) => placeOf(row, client, other))
       .toSorted((a, b) => (a < b ? -1 : 1));
   };

@@ -16,6 +16,8 @@ export const PLANTED_BUGS = [
   "forget-owed-on-crash",
   /** A frame that was overtaken is thrown away. */
   "drop-on-reorder",
+  /** What a full store refused is taken for stored. */
+  "refusal-ignored",
   /** The relay says OK before the append is durable. */
   "ok-before-flush",
 ] as const;

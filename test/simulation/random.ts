@@ -19,51 +19,84 @@ export interface Random {
   fork(): Random;
 }
 
-export function createRandom(seed: number): Random {
-  let split = seed >>> 0;
-  const splitmix = (): number => {
-    split = (split + 0x9e3779b9) >>> 0;
-    let mixed = split ^ (split >>> 16);
-    mixed = Math.imul(mixed, 0x21f0aaad);
-    mixed ^= mixed >>> 15;
-    mixed = Math.imul(mixed, 0x735a2d97);
-    return (mixed ^ (mixed >>> 15)) >>> 0;
-  };
-  let [a, b, c, d] = [splitmix(), splitmix(), splitmix(), splitmix()];
-  const rotate = (value: number, by: number): number => (value << by) | (value >>> (32 - by));
-  const word = (): number => {
-    const result = Math.imul(rotate(Math.imul(b, 5), 7), 9) >>> 0;
-    const shifted = b << 9;
-    c ^= a;
-    d ^= b;
-    b ^= c;
-    a ^= d;
-    c ^= shifted;
-    d = rotate(d, 11);
-    return result;
-  };
-  const random: Random = {
-    next: () => word() / 0x1_0000_0000,
-    int: (max) => Math.floor(random.next() * max),
-    between: (min, max) => min + random.int(max - min + 1),
-    chance: (probability) => random.next() < probability,
-    pick(items) {
-      const item = items[random.int(items.length)];
-      if (item === undefined) throw new RangeError("nothing to pick from");
-      return item;
-    },
-    exponential: (mean) => Math.min(-Math.log(1 - random.next()) * mean, mean * 10),
-    bytes(length) {
-      const bytes = new Uint8Array(length);
-      for (let at = 0; at < length; at += 4) {
-        const value = word();
-        for (let index = 0; index < 4 && at + index < length; index++) {
-          bytes[at + index] = (value >>> (index * 8)) & 0xff;
-        }
+export const createRandom = (seed: number): Random => new Xoshiro(seed);
+
+const rotate = (value: number, by: number): number => (value << by) | (value >>> (32 - by));
+
+function splitmix(split: number): number {
+  let mixed = split ^ (split >>> 16);
+  mixed = Math.imul(mixed, 0x21f0aaad);
+  mixed ^= mixed >>> 15;
+  mixed = Math.imul(mixed, 0x735a2d97);
+  return mixed ^ (mixed >>> 15);
+}
+
+const GOLDEN = 0x9e3779b9;
+
+/** A class, because each chance that something goes wrong has one of its own: closures would cost more than the numbers. */
+class Xoshiro implements Random {
+  private a: number;
+  private b: number;
+  private c: number;
+  private d: number;
+
+  constructor(seed: number) {
+    this.a = splitmix((seed + GOLDEN) | 0);
+    this.b = splitmix((seed + 2 * GOLDEN) | 0);
+    this.c = splitmix((seed + 3 * GOLDEN) | 0);
+    this.d = splitmix((seed + 4 * GOLDEN) | 0);
+  }
+
+  next(): number {
+    return this.word() / 0x1_0000_0000;
+  }
+
+  int(max: number): number {
+    return Math.floor(this.next() * max);
+  }
+
+  between(min: number, max: number): number {
+    return min + this.int(max - min + 1);
+  }
+
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
+
+  pick<T>(items: readonly T[]): T {
+    const item = items[this.int(items.length)];
+    if (item === undefined) throw new RangeError("nothing to pick from");
+    return item;
+  }
+
+  exponential(mean: number): number {
+    return Math.min(-Math.log(1 - this.next()) * mean, mean * 10);
+  }
+
+  bytes(length: number): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; at += 4) {
+      const value = this.word();
+      for (let index = 0; index < 4 && at + index < length; index++) {
+        bytes[at + index] = (value >>> (index * 8)) & 0xff;
       }
-      return bytes;
-    },
-    fork: () => createRandom(word()),
-  };
-  return random;
+    }
+    return bytes;
+  }
+
+  fork(): Random {
+    return createRandom(this.word());
+  }
+
+  private word(): number {
+    const result = Math.imul(rotate(Math.imul(this.b, 5), 7), 9) >>> 0;
+    const shifted = this.b << 9;
+    this.c ^= this.a;
+    this.d ^= this.b;
+    this.b ^= this.c;
+    this.a ^= this.d;
+    this.c ^= shifted;
+    this.d = rotate(this.d, 11);
+    return result;
+  }
 }

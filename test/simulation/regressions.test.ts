@@ -81,5 +81,39 @@ it("a contact's list that an older store lost is asked for", async () => {
 });
 
 it("says what it leaves out", () => {
-  expect(KNOWN_LIMITS).toHaveLength(5);
+  expect(KNOWN_LIMITS).toHaveLength(7);
+});
+
+it("somebody who is added to a group before the name has come is introduced to the others once it has", async () => {
+  const only = new Set(["relay-lies:1", "group:1", "write:14", "rule:1", "rule:3"]);
+  const { failures } = await simulateDevices(8_074, { only, admins: true });
+  expect(failures).toEqual([]);
+});
+
+it("a device whose clock jumps past the end of what it offered is found by what it offers again", async () => {
+  expect((await simulateDevices(1_044)).failures).toEqual([]);
+});
+
+it("a text by a clock that was behind comes to a device that asks for what it missed", async () => {
+  expect((await simulateDevices(50_034)).failures).toEqual([]);
+});
+
+it("chains of a group are found again after a bit of whose they are has flipped", async () => {
+  expect((await simulateDevices(50_045)).failures).toEqual([]);
+});
+
+it("nobody is taken out while an invite of theirs is out that only they would answer", async () => {
+  expect((await simulateDevices(1_106)).failures).toEqual([]);
+});
+
+it("who was added elsewhere before a text was sealed may read it", async () => {
+  expect((await simulateDevices(60_135, { admins: true })).failures).toEqual([]);
+});
+
+it("a device that pleads before it has said where it reads is offered to again", async () => {
+  expect((await simulateDevices(198)).failures).toEqual([]);
+});
+
+it("nobody waits for what a device of a member kept before it was taken out", async () => {
+  expect((await simulateDevices(88)).failures).toEqual([]);
 });

@@ -19,7 +19,7 @@ export function checkSeeds(
   const devices = run === simulateDevices ? several : "";
   const real = `${devices}${options.crypto === undefined ? "" : " --real"}`;
   for (let first = from; first < from + count; first += SEEDS_PER_TEST) {
-    const last = first + SEEDS_PER_TEST - 1;
+    const last = Math.min(first + SEEDS_PER_TEST, from + count) - 1;
     it(
       `holds every invariant from seed ${first} to ${last}${real}`,
       { timeout: TIMEOUT_MS },

@@ -148,7 +148,7 @@ export function createSeveralRelays(options: SeveralRelaysOptions): SeveralRelay
     partition: (client, cut) => everywhere((one, relay) => one.partition(here(client, relay), cut)),
     clog: (client, direction, ms) =>
       everywhere((one, relay) => one.clog(here(client, relay), direction, ms)),
-    setSlow: (client, slow) => everywhere((one, relay) => one.setSlow(here(client, relay), slow)),
+    setSlow: (client, pace) => everywhere((one, relay) => one.setSlow(here(client, relay), pace)),
     backUp: () => everywhere((one) => one.backUp()),
     rot: (random) => random.pick(networks).rot(random),
     crashRelay(fate, random) {

@@ -6,7 +6,6 @@
  * they can suffer.
  */
 import type { OwnDevice } from "@sotto/crypto";
-import type { DropReason } from "@sotto/protocol";
 import { type Client, createClient } from "./client.ts";
 import { createDecisions } from "./decisions.ts";
 import { createDeviceActs } from "./device-acts.ts";
@@ -16,24 +15,27 @@ import { createDeviceFaults, createDevicesView } from "./device-faults.ts";
 import { type Account, createPeople } from "./device-people.ts";
 import { createEvilRelay } from "./evil-relay.ts";
 import { startFaults } from "./fault-schedule.ts";
-import { drawFaults, type Faults, healed, isTampered } from "./faults.ts";
+import { expectedDrops } from "./drops.ts";
+import { drawFaults, type Faults, healed, isPlain, isTampered } from "./faults.ts";
 import type { Network } from "./endpoint.ts";
 import { createFullNetwork } from "./full-network.ts";
 import { accountsFor, identitiesFor } from "./identities.ts";
+import { createLateFrames } from "./late.ts";
 import { createOracle } from "./oracle.ts";
 import { createRandom, type Random } from "./random.ts";
 import { blamingClocks, type Run } from "./run-again.ts";
 import { createScheduler } from "./scheduler.ts";
+import { settle } from "./settling.ts";
 import {
   EVENTS_MAX,
   FAULTY_EVENTS_MAX,
-  REPAIR_PHASE_MS,
+  repairMs,
   type RunOptions,
   type RunResult,
 } from "./simulate.ts";
 import { stubBackend } from "./stub-crypto.ts";
 import { createSeveralRelays } from "./several-relays.ts";
-import { createThinNetwork } from "./thin-network.ts";
+import { CRAWLING, createThinNetwork, SLOW } from "./thin-network.ts";
 
 export const simulateDevices: Run = blamingClocks(simulateOnce);
 
@@ -64,8 +66,10 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     options.trace?.(full);
   };
   let healing = false;
+  let wipes = 0;
   const current = (): Faults => (healing ? healed(faults) : faults);
   trace(JSON.stringify(faults));
+  const late = createLateFrames({ decisions, scheduler, faults: current, trace });
 
   const { relayKey, stranger } = await identitiesFor(crypto);
   const makeRelay = (by: Random): Network =>
@@ -74,6 +78,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
       random: by,
       decisions,
       evil: createEvilRelay(decisions, current, trace),
+      late,
       watch: { carried: oracle.carried, fail: oracle.fail },
       faults,
       crypto,
@@ -84,10 +89,10 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   const first = random.fork();
   const beside = createRandom(seed ^ 0x5e1a);
   const relays = Array.from({ length: faults.relays }, (_, relay) => relay);
-  // Everybody has queues at all of them. That one of them ends for good is between two devices: simulate.ts has it.
-  const network =
+  // Everybody has queues at all of them.
+  const several =
     faults.relays === 1
-      ? makeRelay(first)
+      ? undefined
       : createSeveralRelays({
           networks: relays.map((relay) => makeRelay(relay === 0 ? first : beside.fork())),
           homesOf: () => relays,
@@ -95,6 +100,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
           random: beside.fork(),
           trace,
         });
+  const network = several ?? makeRelay(first);
   const made: Client[] = [];
   const deviceOf = (name: string, device: OwnDevice, isFirst: boolean): Client => {
     const client = createClient({
@@ -110,7 +116,6 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
       tellsTwice: seed % 4 === 0,
       network,
       oracle,
-      skewMs: 0,
       bug: options.bug,
       trace,
     });
@@ -158,10 +163,19 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   const group = createDeviceGroup(setting, people);
   const acts = createDeviceActs(setting, people, group);
   const { takeNotes, look, meet, link, remove, write, written } = acts;
-  const { whatIsUnsettled, checkText } = createDeviceChecks({ accounts, oracle, people, group });
+  const { whatIsUnsettled, checkText, checkHistories } = createDeviceChecks({
+    accounts,
+    oracle,
+    people,
+    group,
+  });
   for (const client of made) {
     await client.start();
     await takeNotes(client);
+  }
+  for (const client of made) {
+    if (decisions.fires("slow", faults.slow) !== undefined) network.setSlow(client, SLOW);
+    if (decisions.fires("crawl", faults.crawl) !== undefined) network.setSlow(client, CRAWLING);
   }
   accounts.forEach((account, index) => {
     const other = accounts[index + 1] ?? (index === accounts.length - 1 ? undefined : accounts[0]);
@@ -189,37 +203,64 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     trace,
     isHealing: () => healing,
     canWipe: acts.haveAllMet,
+    wiped() {
+      wipes++;
+    },
     evictable: deviceFaults.evictable,
     evict: (client, how) => deviceFaults.evict(client, how),
   });
   deviceFaults.start();
+  /** One relay is gone with all it took and nobody had fetched. */
+  const loseRelay = (): void => {
+    if (healing) return;
+    if (acts.haveAllMet() && deviceFaults.areAllTold(faults.relays))
+      several?.kill(beside.int(faults.relays));
+    else again(1_000, loseRelay);
+  };
+  if (faults.relayLost) again(beside.int(faults.phaseMs), loseRelay);
 
-  await scheduler.runUntil(faults.phaseMs, () => scheduler.events > FAULTY_EVENTS_MAX);
-  const healedAt = scheduler.now;
+  const { eventsMax = EVENTS_MAX } = options;
+  const hasSpoken = (): boolean => options.until !== undefined && oracle.broken.has(options.until);
+  await scheduler.runUntil(
+    faults.phaseMs,
+    () => scheduler.events > Math.min(FAULTY_EVENTS_MAX, eventsMax) || hasSpoken(),
+  );
   healing = true;
   network.faults = healed(faults);
   network.startRelay();
   for (const client of made) {
     client.diskFull = false;
-    network.setSlow(client, false);
+    client.quotaBytes = Infinity;
+    network.setSlow(client);
     network.partition(client, false);
     network.disconnect(client);
   }
+  await group.endLies();
   trace("healed");
-  let settledAt: number | undefined;
   let unsettled: string | undefined;
-  await scheduler.runUntil(healedAt + REPAIR_PHASE_MS, () => {
-    unsettled = whatIsUnsettled();
-    settledAt = unsettled === undefined ? (settledAt ?? scheduler.now) : undefined;
-    const isOver = settledAt !== undefined && scheduler.now > settledAt + 2_000;
-    return isOver || scheduler.events > EVENTS_MAX;
+  const settledAfterMs = await settle({
+    scheduler,
+    oracle,
+    clients: made,
+    late,
+    repairMs: repairMs(faults),
+    isSoon: isPlain(faults) && wipes === 0,
+    eventsMax,
+    hasSpoken,
+    isSettled() {
+      unsettled = whatIsUnsettled();
+      return unsettled === undefined;
+    },
+    // A device that was linked asks for older texts one after the other, and again after minutes.
+    hasArrived: () => whatIsUnsettled("news") === undefined,
   });
-  if (scheduler.events > EVENTS_MAX) oracle.fail("I9", "events without end");
   if (unsettled !== undefined) oracle.fail("I4", unsettled);
   network.atTheEnd();
   for (const [id, text] of written) checkText(id, text);
+  checkHistories();
   group.checkThieves();
-  await oracle.atTheEnd(new Set<DropReason>());
+  const { stores } = oracle.restored;
+  await oracle.atTheEnd(expectedDrops({ faults, decisions, stores, hasDevices: true }));
   return {
     seed,
     failures: oracle.failures,
@@ -231,6 +272,6 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     accepted: oracle.accepted_,
     restored: oracle.restored,
     simulatedMs: scheduler.now,
-    settledAfterMs: settledAt === undefined ? undefined : settledAt - healedAt,
+    settledAfterMs,
   };
 }

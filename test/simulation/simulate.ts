@@ -1,7 +1,6 @@
 /**
  * One run: a world drawn from a seed, people who write while everything fails, then peace, then the verdict.
  */
-import type { DropReason } from "@sotto/protocol";
 import { accountIdOf, type CryptoBackend, deriveInviteKeys } from "@sotto/crypto";
 import { bytesToHex } from "@sotto/wire";
 import { type Client, createClient } from "./client.ts";
@@ -9,18 +8,21 @@ import { createDecisions, type Decision } from "./decisions.ts";
 import { createEvilRelay } from "./evil-relay.ts";
 import type { Network } from "./endpoint.ts";
 import { startFaults } from "./fault-schedule.ts";
+import { expectedDrops } from "./drops.ts";
 import { drawFaults, type Faults, healed, isPlain, isTampered, PHASE_MS } from "./faults.ts";
 import { identitiesFor } from "./identities.ts";
 import { changesIdentities, type IdentityWorld, startIdentityChanges } from "./identity-change.ts";
 import type { Invariant } from "./invariants.ts";
+import { createLateFrames } from "./late.ts";
 import { createSeveralRelays, type SeveralRelays } from "./several-relays.ts";
-import { createThinNetwork } from "./thin-network.ts";
+import { CRAWLING, createThinNetwork, SLOW } from "./thin-network.ts";
 import { createFullNetwork } from "./full-network.ts";
 import { createOracle, MARKER, type Pair, type Restored } from "./oracle.ts";
 import type { PlantedBug } from "./planted.ts";
 import { createRandom, type Random } from "./random.ts";
 import { blamingClocks, type Run } from "./run-again.ts";
 import { createScheduler } from "./scheduler.ts";
+import { settle } from "./settling.ts";
 import { stubBackend } from "./stub-crypto.ts";
 
 export interface RunOptions {
@@ -33,6 +35,10 @@ export interface RunOptions {
   readonly faults?: Partial<Faults>;
   /** Ids of the faults and acts that may happen; all of the seed's when left out. */
   readonly only?: ReadonlySet<string>;
+  /** The run ends as soon as this one is broken: what it would show later is not asked for. */
+  readonly until?: Invariant;
+  /** The run ends with I9 after so much; EVENTS_MAX when left out. */
+  readonly eventsMax?: number;
   /** With several devices: three people in one group, all of them admins who act at once. */
   readonly admins?: boolean;
 }
@@ -56,10 +62,11 @@ export interface RunResult {
   readonly settledAfterMs: number | undefined;
 }
 
-/** After the network healed everything has to arrive within this. */
-export const HEAL_PHASE_MS = 120_000;
 /** Rarer repairs (a pause after QUOTA, a content sealed anew) take this long at most. */
 export const REPAIR_PHASE_MS = 3 * 3_600_000;
+/** What somebody could not read is sealed anew when it is twice as old as when it was last tried. */
+export const repairMs = ({ olderApp, phaseMs }: Faults): number =>
+  REPAIR_PHASE_MS + (olderApp > 0 ? 2 * phaseMs : 0);
 /** Faults end early when so much has happened: a device that fails at every step for hours is no news. */
 export const FAULTY_EVENTS_MAX = 150_000;
 export const EVENTS_MAX = 400_000;
@@ -67,17 +74,6 @@ export const EVENTS_MAX = 400_000;
 const TELLS_TWICE_EVERY = 4;
 /** What people do; everything else that is decided is a fault. */
 export const ACTS: readonly string[] = ["write", "look", "rename", "copy"];
-
-const HARMLESS: readonly DropReason[] = ["duplicate", "old-signal", "unknown-session"];
-/** What a chain that went back looks like from the other side, and a bundle that was used and forgotten. */
-const WITH_OLD_STORES: readonly DropReason[] = [...HARMLESS, "malformed", "bad-tag", "unexpected"];
-const WITH_TAMPERING: readonly DropReason[] = [
-  ...HARMLESS,
-  "malformed",
-  "bad-tag",
-  "unexpected",
-  "too-far-ahead",
-];
 
 /** Of people with a device each. */
 export const simulate: Run = blamingClocks(simulateOnce);
@@ -106,6 +102,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   let wipes = 0;
   const current = (): Faults => (healing ? healed(faults) : faults);
   trace(JSON.stringify(faults));
+  const late = createLateFrames({ decisions, scheduler, faults: current, trace });
 
   const makeRelay = (by: Random): Network =>
     (faults.stack === "full" ? createFullNetwork : createThinNetwork)({
@@ -113,6 +110,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
       random: by,
       decisions,
       evil: createEvilRelay(decisions, current, trace),
+      late,
       watch: { carried: oracle.carried, fail: oracle.fail },
       faults,
       crypto,
@@ -138,7 +136,6 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
       tellsTwice: seed % TELLS_TWICE_EVERY === 0,
       network,
       oracle,
-      skewMs: skewOf(),
       bug: options.bug,
       trace,
     }),
@@ -161,7 +158,8 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   for (const pair of pairs) oracle.join(pair);
   for (const client of clients) await client.start();
   for (const client of clients) {
-    if (decisions.fires("slow", faults.slow) !== undefined) network.setSlow(client, true);
+    if (decisions.fires("slow", faults.slow) !== undefined) network.setSlow(client, SLOW);
+    if (decisions.fires("crawl", faults.crawl) !== undefined) network.setSlow(client, CRAWLING);
   }
   for (const pair of pairs) startPair(pair);
   startFaults({
@@ -180,45 +178,43 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
   });
 
   if (faults.relayLost) scheduler.after(beside.int(faults.phaseMs), loseRelay);
-  await scheduler.runUntil(faults.phaseMs, () => scheduler.events > FAULTY_EVENTS_MAX);
-  const healedAt = scheduler.now;
+  const { eventsMax = EVENTS_MAX } = options;
+  const hasSpoken = (): boolean => options.until !== undefined && oracle.broken.has(options.until);
+  await scheduler.runUntil(
+    faults.phaseMs,
+    () => scheduler.events > Math.min(FAULTY_EVENTS_MAX, eventsMax) || hasSpoken(),
+  );
   healing = true;
   network.faults = healed(faults);
   network.startRelay();
   for (const client of clients) {
     client.diskFull = false;
-    network.setSlow(client, false);
+    client.quotaBytes = Infinity;
+    network.setSlow(client);
     network.partition(client, false);
-    // What a hostile relay kept back or numbered wrongly is asked for again over a new connection.
+    // What a hostile relay or the way kept back or numbered wrongly is asked for again over a new connection.
     // So is a queue that a relay had lost, by whoever has other keys and hears nobody who could say that it is there.
     const { evilHide, evilSwap, evilReplay, identityChangeMean } = faults;
-    if (evilHide + evilSwap + evilReplay + identityChangeMean > 0) network.disconnect(client);
+    const { late: lates, crawl } = faults;
+    const isAskedAgain = evilHide + evilSwap + evilReplay + identityChangeMean + lates + crawl > 0;
+    if (isAskedAgain) network.disconnect(client);
   }
   trace("healed");
-  let settledAt: number | undefined;
-  await scheduler.runUntil(healedAt + REPAIR_PHASE_MS, () => {
-    // What has settled must stay so for a while: a late duplicate still asks for one more receipt.
-    settledAt = oracle.isSettled() ? (settledAt ?? scheduler.now) : undefined;
-    const isOver = settledAt !== undefined && scheduler.now > settledAt + 2_000;
-    return isOver || scheduler.events > EVENTS_MAX;
-  });
-  if (scheduler.events > EVENTS_MAX) oracle.fail("I9", "events without end");
   // Tight queues wait for whole QUOTA pauses, keys die when a clock jumps, a wiped relay knows nothing of
   // what it took: then it may take longer.
-  const isSoon = isPlain(faults) && wipes === 0;
-  if (isSoon && settledAt !== undefined && settledAt > healedAt + HEAL_PHASE_MS) {
-    oracle.fail("I9", `settles only ${Math.round(settledAt - healedAt)} ms after the faults`);
-  }
+  const settledAfterMs = await settle({
+    scheduler,
+    oracle,
+    clients,
+    late,
+    repairMs: repairMs(faults),
+    isSoon: isPlain(faults) && wipes === 0,
+    eventsMax,
+    hasSpoken,
+    isSettled: () => oracle.isSettled(),
+  });
   network.atTheEnd();
-  const haveLost = oracle.restored.stores + losses() > 0;
-  const mayDrop = haveLost ? WITH_OLD_STORES : HARMLESS;
-  // Only a store that was put back may be taken for one.
-  const older: readonly DropReason[] = oracle.restored.stores > 0 ? ["old-store"] : [];
-  const strange: readonly DropReason[] = changesIdentities(faults)
-    ? ["wrong-identity", "unexpected"]
-    : [];
-  const always = isTampered(faults) ? WITH_TAMPERING : mayDrop;
-  await oracle.atTheEnd(new Set([...always, ...older, ...strange]));
+  await oracle.atTheEnd(expectedDrops({ faults, decisions, stores: oracle.restored.stores }));
   return {
     seed,
     failures: oracle.failures,
@@ -230,7 +226,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     accepted: oracle.accepted_,
     restored: oracle.restored,
     simulatedMs: scheduler.now,
-    settledAfterMs: settledAt === undefined ? undefined : settledAt - healedAt,
+    settledAfterMs,
   };
 
   function makeSeveral(): SeveralRelays {
@@ -268,15 +264,6 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     if (healing) return;
     if (areAllTold()) several?.kill(beside.int(faults.relays));
     else scheduler.after(1_000, loseRelay);
-  }
-
-  function losses(): number {
-    return decisions.taken.filter((one) => one.kind === "session-loss").length;
-  }
-
-  function skewOf(): number {
-    const how = decisions.fires("skew", faults.clockSkewMax === 0 ? 0 : 1);
-    return how?.between(-faults.clockSkewMax, faults.clockSkewMax) ?? 0;
   }
 
   /** The two people of a pair: invite, accept, write, look, rename. */

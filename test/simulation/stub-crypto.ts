@@ -11,6 +11,7 @@ import {
   KEM_PUBLIC_BYTES,
   utf8ToBytes,
 } from "@sotto/wire";
+import { quickHmac } from "./quick-hmac.ts";
 
 const MASK = Uint8Array.from({ length: 32 }, (_, index) => (index * 37 + 11) & 0xff);
 
@@ -54,16 +55,23 @@ function scramble(key: Uint8Array, nonce: Uint8Array, bytes: Uint8Array): Uint8A
   return mixed;
 }
 
+/** What is remembered of each; beyond that all of it is forgotten: it saves time, and most is of one run. */
+const REMEMBERED_MAX = 10_000;
+
+function remember<T>(known: Map<string, T>, name: string, value: T): T {
+  if (known.size >= REMEMBERED_MAX) known.clear();
+  known.set(name, value);
+  return value;
+}
+
 const publicBySeed = new Map<string, Uint8Array>();
 
 function signPublic(seed: Uint8Array): Uint8Array {
   const name = bytesToHex(seed);
-  let key = publicBySeed.get(name);
-  if (key === undefined) {
-    key = nobleBackend.signPublic(seed) as Uint8Array;
-    publicBySeed.set(name, key);
-  }
-  return key;
+  return (
+    publicBySeed.get(name) ??
+    remember(publicBySeed, name, nobleBackend.signPublic(seed) as Uint8Array)
+  );
 }
 
 const signatureOf = (publicKey: Uint8Array, message: Uint8Array): Uint8Array<ArrayBuffer> => {
@@ -83,15 +91,28 @@ const isForConsensus = (message: Uint8Array): boolean =>
 /** By key, message and signature: a run looks at few of them, and often. */
 const verified = new Map<string, boolean>();
 
+const nameOf = (key: Uint8Array, message: Uint8Array, signature: Uint8Array): string =>
+  bytesToHex(concatBytes(checksum(key, message), signature));
+
 function verifyForConsensus(key: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  const name = bytesToHex(concatBytes(checksum(key, message), signature));
-  const known = verified.get(name) ?? (nobleBackend.verify(key, message, signature) as boolean);
-  verified.set(name, known);
-  return known;
+  const name = nameOf(key, message, signature);
+  const known = verified.get(name);
+  if (known !== undefined) return known;
+  return remember(verified, name, nobleBackend.verify(key, message, signature) as boolean);
 }
 
-const isEqual = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, index) => byte === b[index]);
+/** What noble signs it verifies: most of what is looked at later. */
+function signForConsensus(seed: Uint8Array, message: Uint8Array): Uint8Array {
+  const signature = nobleBackend.sign(seed, message) as Uint8Array;
+  remember(verified, nameOf(signPublic(seed), message, signature), true);
+  return signature;
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
+}
 
 export const stubBackend: CryptoBackend = {
   name: "stub",
@@ -100,7 +121,7 @@ export const stubBackend: CryptoBackend = {
   signPublic,
   sign: (seed, message) =>
     isForConsensus(message)
-      ? nobleBackend.sign(seed, message)
+      ? signForConsensus(seed, message)
       : signatureOf(signPublic(seed), message),
   verify: (publicKey, message, signature) =>
     isForConsensus(message)
@@ -131,5 +152,5 @@ export const stubBackend: CryptoBackend = {
     if (!isEqual(checksum(key, nonce, aad, body), sealed.subarray(end))) return undefined;
     return scramble(key, nonce, body);
   },
-  hmac: nobleBackend.hmac,
+  hmac: quickHmac,
 };

@@ -5,9 +5,10 @@
 import type { CryptoBackend } from "@sotto/crypto";
 import { bytesToHex } from "@sotto/wire";
 import type { Decisions } from "./decisions.ts";
-import type { AppendOutcome, Endpoint, Network, Watch } from "./endpoint.ts";
+import type { AppendOutcome, Endpoint, Network, Pace, Watch } from "./endpoint.ts";
 import type { EvilRelay } from "./evil-relay.ts";
 import type { Faults } from "./faults.ts";
+import type { LateFrames } from "./late.ts";
 import { createLinks } from "./links.ts";
 import type { Random } from "./random.ts";
 import { createRelayModel } from "./relay-model.ts";
@@ -35,6 +36,7 @@ export interface NetworkOptions {
   readonly random: Random;
   readonly decisions: Decisions;
   readonly evil: EvilRelay;
+  readonly late: LateFrames;
   readonly watch: Watch;
   readonly faults: Faults;
   readonly trace: (line: string) => void;
@@ -42,17 +44,21 @@ export interface NetworkOptions {
   readonly okBeforeFlush: boolean;
 }
 
-/** What one frame of a slow line takes. */
-export const SLOW_FRAME_MS = 500;
+/** A slow line, and one that hardly carries anything. */
+export const SLOW: Pace = { frameMs: 500, byteMs: 0 };
+export const CRAWLING: Pace = { frameMs: 0, byteMs: 1_000 };
+
+export const takesMs = (pace: Pace | undefined, bytes: number): number =>
+  pace === undefined ? 0 : pace.frameMs + pace.byteMs * bytes;
 /** How late a straggling copy is. */
 export const STRAGGLER_MEAN_MS = 600_000;
 
 export function createThinNetwork(options: NetworkOptions): Network {
-  const { scheduler, random, decisions, evil, trace } = options;
+  const { scheduler, random, decisions, evil, late, trace } = options;
   const relay = createRelayModel(options.faults);
   const connections = new Map<Endpoint, Connection>();
   const cut = new Set<Endpoint>();
-  const slow = new Set<Endpoint>();
+  const slow = new Map<Endpoint, Pace>();
   const ownerByQueue = new Map<string, Connection>();
   /** OKs that wait for the flush. */
   let waiting: { readonly queueId: string; readonly id: string; readonly ok: Run }[] = [];
@@ -62,20 +68,22 @@ export function createThinNetwork(options: NetworkOptions): Network {
   const delay = (): number =>
     network.faults.delayMin + random.exponential(network.faults.delayMean);
 
-  function toRelay(connection: Connection, run: Run): void {
+  function toRelay(connection: Connection, run: Run, bytes = 0): void {
     connection.toRelayAt = Math.max(connection.toRelayAt, scheduler.now + delay());
-    if (slow.has(connection.client)) connection.toRelayAt += SLOW_FRAME_MS;
+    connection.toRelayAt += takesMs(slow.get(connection.client), bytes);
     scheduler.after(connection.toRelayAt - scheduler.now, () =>
       connection.open && relayUp ? run() : undefined,
     );
   }
 
   /** `mayStray`: a frame that real networks keep in order, but from which the engine must not depend on it. */
-  function toClient(connection: Connection, run: Run, mayStray = false): void {
+  function toClient(connection: Connection, run: Run, mayStray = false, bytes = 0): void {
     connection.toClientAt = Math.max(connection.toClientAt, scheduler.now + delay());
+    const pace = slow.get(connection.client);
+    if (pace?.byteMs !== undefined) connection.toClientAt += pace.byteMs * bytes;
     const { reorder, duplicate, straggler } = network.faults;
-    const late = mayStray ? decisions.fires("reorder", reorder) : undefined;
-    const at = connection.toClientAt + (late?.int(300) ?? 0);
+    const behind = mayStray ? decisions.fires("reorder", reorder) : undefined;
+    const at = connection.toClientAt + (behind?.int(300) ?? 0);
     const arrive = (): void | Promise<void> =>
       connection.open && !connection.deaf ? run() : undefined;
     scheduler.after(at - scheduler.now, arrive);
@@ -92,6 +100,7 @@ export function createThinNetwork(options: NetworkOptions): Network {
     lost: T,
     answer: (value: T) => void | Promise<void>,
     handle: (connection: Connection, reply: (value: T) => void) => void,
+    bytes = 0,
   ): void {
     const connection = connections.get(client);
     if (connection === undefined || !connection.open) {
@@ -100,11 +109,17 @@ export function createThinNetwork(options: NetworkOptions): Network {
     }
     const onLost: Run = () => answer(lost);
     connection.pending.add(onLost);
-    toRelay(connection, () => {
-      handle(connection, (value) => {
-        toClient(connection, () => (connection.pending.delete(onLost) ? answer(value) : undefined));
-      });
-    });
+    toRelay(
+      connection,
+      () => {
+        handle(connection, (value) => {
+          toClient(connection, () =>
+            connection.pending.delete(onLost) ? answer(value) : undefined,
+          );
+        });
+      },
+      bytes,
+    );
   }
 
   function settleOks(): void {
@@ -138,10 +153,12 @@ export function createThinNetwork(options: NetworkOptions): Network {
       connection.unacknowledged.add(`${queueId}/${item.sequence}`);
       const { sequence, blob } = item;
       for (const one of evil.delivered({ queueId, sequence, blob })) {
+        if (late.keepsBack(connection.client, one.queueId, one.sequence, one.blob)) continue;
         toClient(
           connection,
           () => connection.client.deliver(one.queueId, one.sequence, one.blob),
           true,
+          one.blob.length,
         );
       }
     }
@@ -230,9 +247,9 @@ export function createThinNetwork(options: NetworkOptions): Network {
         connection.toClientAt = Math.max(connection.toClientAt, scheduler.now + ms);
       }
     },
-    setSlow(client, isSlow) {
-      if (isSlow) slow.add(client);
-      else slow.delete(client);
+    setSlow(client, pace) {
+      if (pace === undefined) slow.delete(client);
+      else slow.set(client, pace);
     },
     // The model keeps no disk of its own that could rot or be older than its memory.
     backUp: () => undefined,
@@ -289,22 +306,28 @@ export function createThinNetwork(options: NetworkOptions): Network {
         request<AppendOutcome>(client, "lost", answer, (_, reply) => reply("ok"));
         return;
       }
-      request<AppendOutcome>(client, "lost", answer, (_, reply) => {
-        const queueId = relay.openSender(
-          bytesToHex(target.sendId),
-          bytesToHex(target.sendSecret),
-          target.firstUse,
-        );
-        const outcome = queueId === undefined ? "gone" : relay.append(queueId, id, blob);
-        if (queueId === undefined || outcome !== "taken") {
-          reply(outcome === "taken" ? "gone" : outcome);
-          return;
-        }
-        if (options.okBeforeFlush || relay.isDurable(queueId, id)) reply("ok");
-        else waiting.push({ queueId, id, ok: () => reply("ok") });
-        scheduleFlush();
-        pump(queueId);
-      });
+      request<AppendOutcome>(
+        client,
+        "lost",
+        answer,
+        (_, reply) => {
+          const queueId = relay.openSender(
+            bytesToHex(target.sendId),
+            bytesToHex(target.sendSecret),
+            target.firstUse,
+          );
+          const outcome = queueId === undefined ? "gone" : relay.append(queueId, id, blob);
+          if (queueId === undefined || outcome !== "taken") {
+            reply(outcome === "taken" ? "gone" : outcome);
+            return;
+          }
+          if (options.okBeforeFlush || relay.isDurable(queueId, id)) reply("ok");
+          else waiting.push({ queueId, id, ok: () => reply("ok") });
+          scheduleFlush();
+          pump(queueId);
+        },
+        blob.length,
+      );
     },
     signal(client, target, blob, answer) {
       request<"ok" | "away" | "lost">(client, "lost", answer, (_, reply) => {

@@ -40,7 +40,7 @@ async function person(name: string): Promise<Member> {
     readerSecret: entropy(32),
     relays: [],
     createdAt: START,
-    devices: { lists: [], links: [], reach: [] },
+    devices: { lists: [], links: [], met: 0, reach: [] },
   };
   return {
     self,

@@ -6,7 +6,6 @@
  *
  * Owns: the content of crypto.json. Leaves to packages/crypto/test/vectors.test.ts: checking it three ways.
  */
-import { writeFile } from "node:fs/promises";
 import {
   accept,
   accountIdOf,
@@ -61,6 +60,7 @@ import {
   seededEntropy,
   text,
 } from "../../packages/crypto/test/support.ts";
+import { freeze } from "./freeze.ts";
 
 export const CRYPTO_VECTORS = new URL("crypto.json", import.meta.url);
 
@@ -320,6 +320,4 @@ const freezeSession = (session: Session): unknown =>
     ),
   );
 
-if (import.meta.main) {
-  await writeFile(CRYPTO_VECTORS, `${JSON.stringify(await makeCryptoVectors(), undefined, 2)}\n`);
-}
+if (import.meta.main) await freeze(CRYPTO_VECTORS, await makeCryptoVectors());

@@ -6,7 +6,6 @@
  *
  * Owns: the content of device-list.json. Leaves to packages/crypto/test/device-list-vectors.test.ts: checking it.
  */
-import { writeFile } from "node:fs/promises";
 import {
   addDevice,
   createDeviceList,
@@ -26,6 +25,7 @@ import {
   encodeDeviceList,
 } from "@sotto/wire";
 import { must, NOW, seededEntropy } from "../../packages/crypto/test/support.ts";
+import { freeze } from "./freeze.ts";
 
 export const DEVICE_LIST_VECTORS = new URL("device-list.json", import.meta.url);
 
@@ -108,7 +108,4 @@ export async function makeDeviceListVectors() {
   };
 }
 
-if (import.meta.main) {
-  const vectors = await makeDeviceListVectors();
-  await writeFile(DEVICE_LIST_VECTORS, `${JSON.stringify(vectors, undefined, 2)}\n`);
-}
+if (import.meta.main) await freeze(DEVICE_LIST_VECTORS, await makeDeviceListVectors());

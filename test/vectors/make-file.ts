@@ -6,7 +6,6 @@
  *
  * Owns: the content of file.json. Leaves to packages/crypto/test/file-vectors.test.ts: checking it three ways.
  */
-import { writeFile } from "node:fs/promises";
 import {
   beginSealing,
   buildFileTree,
@@ -18,6 +17,7 @@ import {
 } from "@sotto/crypto";
 import { bytesToHex as hex, concatBytes, fileShape } from "@sotto/wire";
 import { seededEntropy } from "../../packages/crypto/test/support.ts";
+import { freeze } from "./freeze.ts";
 
 export const FILE_VECTORS = new URL("file.json", import.meta.url);
 
@@ -75,6 +75,4 @@ async function makeFile(sizeBytes: number, entropy: ReturnType<typeof seededEntr
   };
 }
 
-if (import.meta.main) {
-  await writeFile(FILE_VECTORS, `${JSON.stringify(await makeFileVectors(), undefined, 2)}\n`);
-}
+if (import.meta.main) await freeze(FILE_VECTORS, await makeFileVectors());

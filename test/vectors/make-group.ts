@@ -7,7 +7,6 @@
  * Owns: the content of group.json. Leaves to packages/crypto/test/group-vectors.test.ts: checking it with a second
  * implementation.
  */
-import { writeFile } from "node:fs/promises";
 import {
   adminsOf,
   beginChain,
@@ -22,7 +21,6 @@ import {
   receiveOp,
   sealForGroup,
   signerOf,
-  stateHash,
 } from "@sotto/crypto";
 import {
   asAccountId,
@@ -32,8 +30,9 @@ import {
   encodeGroupOp,
   utf8ToBytes,
 } from "@sotto/wire";
-import { accountOf, type Action } from "../../packages/crypto/test/group-support.ts";
+import { accountOf, type Action, stateHash } from "../../packages/crypto/test/group-support.ts";
 import { must, seededEnv } from "../../packages/crypto/test/support.ts";
+import { freeze } from "./freeze.ts";
 
 export const GROUP_VECTORS = new URL("group.json", import.meta.url);
 
@@ -127,7 +126,6 @@ async function messageOf(
     record: hex(encodeGroupKey(record)),
     signingSecret: hex(chain.signingSecret),
     headerKey: hex(chain.headerKey),
-    topic: hex(chain.topic),
     heads: log.heads,
     last: sealed.chain.ended,
     content: hex(content),
@@ -135,6 +133,4 @@ async function messageOf(
   };
 }
 
-if (import.meta.main) {
-  await writeFile(GROUP_VECTORS, `${JSON.stringify(await makeGroupVectors(), undefined, 2)}\n`);
-}
+if (import.meta.main) await freeze(GROUP_VECTORS, await makeGroupVectors());

@@ -150,14 +150,16 @@ export async function verifyDeviceList(
 /**
  * Follows the history from `known`, a list verified before, through lists from anywhere, in any order. Those that do
  * not verify count for nothing; any two that the root key signed and that cannot be of one history are a fork.
+ * `verified`: others that came before, each of which verified then.
  */
 export async function followList(
   known: DeviceList,
   received: readonly DeviceList[],
   crypto: CryptoBackend,
+  verified: readonly DeviceList[] = [],
 ): Promise<Followed> {
-  if (received.length > RECEIVED_LISTS_MAX) return { verdict: "invalid" };
-  const byVersion = new Map([[known.version, known]]);
+  if (received.length + verified.length > RECEIVED_LISTS_MAX) return { verdict: "invalid" };
+  const byVersion = new Map([known, ...verified].map((list) => [list.version, list]));
   let valid = 0;
   let same = received.length === 0;
   for (const list of received) {

@@ -66,7 +66,11 @@ export const isSameDevice = (
 
 /** True when the root key signed it and every key in it is well formed. */
 export async function verifyDeviceCert(cert: DeviceCert, crypto: CryptoBackend): Promise<boolean> {
-  return isSigningKey(cert.signingKey) && isExchangeKey(cert.dhKey) && isSignedByRoot(cert, crypto);
+  if (!isExchangeKey(cert.dhKey)) return false;
+  // Asked before the signing key is looked at, which takes nearly as long: an engine may work beside this thread.
+  const signed = isSignedByRoot(cert, crypto);
+  const isKey = isSigningKey(cert.signingKey);
+  return (await signed) && isKey;
 }
 
 /** The signature alone. A signing key that verifies something is well formed: no engine takes another (SPEC.md §1.2). */

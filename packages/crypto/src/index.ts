@@ -16,10 +16,20 @@ export {
   adminsOf,
   type Denial,
   type GroupState,
-  type LoggedOp,
   type Member,
   MEMBERS_MAX,
 } from "./membership-fold.ts";
+export type { LoggedOp } from "./membership-cuts.ts";
+export * from "./membership-pages.ts";
+export {
+  BROUGHT_OPS_MAX,
+  FOLDED_OPS_MAX,
+  LATE_OPS_MAX,
+  LOG_OPS_MAX,
+  RESERVED_OPS_MAX,
+  RESERVED_OPS_PER_ACCOUNT_MAX,
+  SIBLING_OPS_MAX,
+} from "./membership-strays.ts";
 export * from "./membership.ts";
 export * from "./prekeys.ts";
 export {

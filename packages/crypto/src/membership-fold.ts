@@ -1,7 +1,7 @@
 /**
  * From a set of operations to who is in the group: the same answer for every order in which they arrived.
- * Owns: which operations have effect, and the state they add up to. Leaves to membership.ts: signatures, parents that
- * have not come, and refusing operations that their actor was not allowed to make.
+ * Owns: what an account may do, and the state that operations add up to. Leaves to membership-cuts.ts: which of them
+ * have effect; to membership.ts: signatures, and parents that have not come.
  * Spec: SPEC.md §11.3 to §11.5.
  */
 import {
@@ -11,30 +11,27 @@ import {
   type GroupAdders,
   type GroupOp,
   type GroupRole,
+  hexToBytes,
 } from "@sotto/wire";
+import {
+  addBits,
+  deviceKey,
+  EARLIER,
+  effectiveOf,
+  type Graph,
+  graphOf,
+  hasBit,
+  HEIRSHIP,
+  knowsAll,
+  type LoggedOp,
+  noBits,
+  targetOf,
+} from "./membership-cuts.ts";
 
 /** Accounts in one group. */
 export const MEMBERS_MAX = 1_000;
 /** Devices that one account revokes in a group: as many as it can ever have had. */
 export const REVOKED_DEVICES_MAX = DEVICES_EVER_MAX;
-
-/** An operation whose signature and right were checked. Ids, accounts and devices are lower-case hex. */
-export interface LoggedOp {
-  readonly id: string;
-  readonly op: GroupOp;
-  readonly parents: readonly string[];
-  readonly actor: AccountId;
-  /** `actor` in hex. */
-  readonly account: string;
-  readonly device: string;
-  /** The operation that had made its actor a member. */
-  readonly membership: string;
-  /** The one that had made its actor an admin, or HEIRSHIP; undefined where a member's right was enough. */
-  readonly authority: string | undefined;
-}
-
-/** In place of a promotion, which an heir has not: what makes it one is judged anew for each of its operations. */
-export const HEIRSHIP = "heir";
 
 export interface Member {
   readonly account: AccountId;
@@ -59,9 +56,6 @@ export const EMPTY_GROUP: GroupState = {
   adders: "admins",
   revoked: new Set(),
 };
-
-/** One name for a device, as devices of different accounts may have the same id. */
-export const deviceKey = (account: string, device: string): string => `${account}/${device}`;
 
 export type Denial =
   /** Its actor was not a member, or its device had been revoked. */
@@ -108,18 +102,17 @@ export function judge(
 /** The state after an operation that all others are ancestors of. */
 export function applyOp(state: GroupState, logged: LoggedOp): GroupState {
   const draft = draftOf(state);
-  applyTo(draft, logged);
+  foldSegment(draft, [logged]);
   return draft;
 }
 
-/** `ops`: every ancestor is there and comes before its descendants. */
-export function foldOps(ops: readonly LoggedOp[]): GroupState {
-  const draft = draftOf(EMPTY_GROUP);
-  for (const segment of segmentsOf(ops)) {
-    const [only] = segment;
-    if (only !== undefined && segment.length === 1) applyTo(draft, only);
-    else foldSegment(draft, segment);
-  }
+/**
+ * `ops`: every ancestor is there and comes before its descendants; but for what `from` is the state of, which is before
+ * all of them.
+ */
+export function foldOps(ops: readonly LoggedOp[], from = EMPTY_GROUP): GroupState {
+  const draft = draftOf(from);
+  for (const segment of segmentsOf(ops)) foldSegment(draft, segment);
   return draft;
 }
 
@@ -170,60 +163,8 @@ function refusalOf(
   }
 }
 
-function needsAdmin({ adders }: GroupState, action: GroupOp["action"]): boolean {
-  switch (action.kind) {
-    case "leave":
-    case "revoke":
-      return false;
-    case "add":
-      return adders === "admins";
-    case "create":
-    case "remove":
-    case "role":
-    case "policy":
-    case "rotateTopic":
-      return true;
-  }
-}
-
-function applyTo(draft: Draft, { op, id, actor, account }: LoggedOp): void {
-  const { action, lamport } = op;
-  switch (action.kind) {
-    case "create":
-      draft.members.set(account, {
-        ...newMember(actor, id, lamport),
-        role: "admin",
-        promotedBy: id,
-      });
-      break;
-    case "add":
-      draft.members.set(bytesToHex(action.account), newMember(action.account, id, lamport));
-      break;
-    case "remove":
-      draft.members.delete(bytesToHex(action.account));
-      break;
-    case "leave":
-      draft.members.delete(account);
-      break;
-    case "role": {
-      const target = bytesToHex(action.account);
-      const member = draft.members.get(target);
-      if (member !== undefined) {
-        const promotedBy = action.role === "admin" ? id : undefined;
-        draft.members.set(target, { ...member, role: action.role, promotedBy });
-      }
-      break;
-    }
-    case "policy":
-      draft.adders = action.adders;
-      break;
-    case "revoke":
-      draft.revoked.add(deviceKey(account, bytesToHex(action.device)));
-      break;
-    case "rotateTopic":
-      break;
-  }
-}
+const needsAdmin = ({ adders }: GroupState, { kind }: GroupOp["action"]): boolean =>
+  kind === "add" ? adders === "admins" : kind !== "leave" && kind !== "revoke";
 
 const newMember = (account: AccountId, addedBy: string, since: number): Member => ({
   account,
@@ -244,7 +185,10 @@ const isSenior = (one: Member, other: Member): boolean =>
 function segmentsOf(ops: readonly LoggedOp[]): readonly (readonly LoggedOp[])[] {
   const positions = new Map(ops.map(({ id }, index) => [id, index]));
   const firstParent = ops.map(({ parents }) =>
-    parents.reduce((least, parent) => Math.min(least, positions.get(parent) ?? 0), ops.length),
+    parents.reduce(
+      (least, parent) => Math.min(least, positions.get(parent) ?? EARLIER),
+      ops.length,
+    ),
   );
   // From the end: the lowest position that any later operation names as a parent.
   const reached: number[] = [];
@@ -271,20 +215,18 @@ function segmentsOf(ops: readonly LoggedOp[]): readonly (readonly LoggedOp[])[] 
   return segments;
 }
 
-/** In place of a position in a segment: whatever came before all of it. */
-const EARLIER = -1;
-
-/** Whether a comes before b in one segment. Nothing of it comes before EARLIER. */
-type IsBefore = (a: number, b: number) => boolean;
-
 function foldSegment(draft: Draft, ops: readonly LoggedOp[]): void {
-  const isBefore = orderOf(ops);
-  const effective = effectiveOf(ops, isBefore);
+  const graph = graphOf(ops);
+  const effective = effectiveOf(ops, graph);
   const changes = new Map<string, Changes>();
   const policies: number[] = [];
   ops.forEach((logged, index) => {
-    if (effective[index] !== true) return;
+    if (!effective(index)) return;
     const { action } = logged.op;
+    if (action.kind === "create") {
+      const founder = newMember(logged.actor, logged.id, logged.op.lamport);
+      draft.members.set(logged.account, { ...founder, role: "admin", promotedBy: logged.id });
+    }
     if (action.kind === "policy") policies.push(index);
     if (action.kind === "revoke") {
       draft.revoked.add(deviceKey(logged.account, bytesToHex(action.device)));
@@ -296,12 +238,16 @@ function foldSegment(draft: Draft, ops: readonly LoggedOp[]): void {
     change[listOf(action)].push(index);
   });
   for (const [account, change] of changes) {
-    const member = memberAfter(draft.members.get(account), change, ops, isBefore);
+    const member = memberAfter(draft.members.get(account), change, ops, graph);
     if (member === undefined) draft.members.delete(account);
     else draft.members.set(account, member);
   }
   // The last policies; where several stand beside each other, the stricter.
-  const last = policies.filter((one) => !policies.some((other) => isBefore(one, other)));
+  const outdated = noBits(graph);
+  for (const index of policies.length > 1 ? policies : []) {
+    addBits(outdated, 0, graph.before, index * graph.words, graph.words);
+  }
+  const last = policies.filter((index) => !hasBit(outdated, index));
   if (last.length > 0) {
     const open = last.every((index) => {
       const action = ops[index]?.op.action;
@@ -319,23 +265,6 @@ interface Changes {
   readonly demotes: number[];
 }
 
-/** Whose membership or role it changes. */
-function targetOf({ op, account }: LoggedOp): string | undefined {
-  switch (op.action.kind) {
-    case "add":
-    case "remove":
-    case "role":
-      return bytesToHex(op.action.account);
-    case "leave":
-      return account;
-    case "create":
-    case "policy":
-    case "revoke":
-    case "rotateTopic":
-      return undefined;
-  }
-}
-
 function listOf(action: GroupOp["action"]): keyof Changes {
   if (action.kind === "add") return "adds";
   if (action.kind !== "role") return "removes";
@@ -350,12 +279,10 @@ function memberAfter(
   before: Member | undefined,
   { adds, removes, promotes, demotes }: Changes,
   ops: readonly LoggedOp[],
-  isBefore: IsBefore,
+  graph: Graph,
 ): Member | undefined {
-  const outlasts = (one: number, ends: readonly number[]): boolean =>
-    ends.every((end) => isBefore(end, one));
   const kept = removes.length === 0 ? before : undefined;
-  const lasting = adds.filter((add) => outlasts(add, removes));
+  const lasting = adds.filter(knowsAll(removes, graph));
   const added = firstOf(lasting, ops);
   const action = added?.op.action;
   const member =
@@ -366,11 +293,8 @@ function memberAfter(
   if (member === undefined) return undefined;
   const ends = [...removes, ...demotes];
   const isKnownTo = (promote: number): boolean =>
-    kept !== undefined || lasting.some((add) => isBefore(add, promote));
-  const promoted = firstOf(
-    promotes.filter((promote) => outlasts(promote, ends) && isKnownTo(promote)),
-    ops,
-  );
+    kept !== undefined || lasting.some((add) => hasBit(graph.before, add, promote * graph.words));
+  const promoted = firstOf(promotes.filter(knowsAll(ends, graph)).filter(isKnownTo), ops);
   const promotedBy = (ends.length === 0 ? kept?.promotedBy : undefined) ?? promoted?.id;
   return { ...member, role: promotedBy === undefined ? "member" : "admin", promotedBy };
 }
@@ -399,165 +323,9 @@ function dropBeyondLimit(members: Map<string, Member>): void {
   for (const [account] of sorted.slice(MEMBERS_MAX)) members.delete(account);
 }
 
-/** Ancestors of each operation as one bit per operation of the segment. */
-function orderOf(ops: readonly LoggedOp[]): IsBefore {
-  const positions = new Map(ops.map(({ id }, index) => [id, index]));
-  const words = Math.ceil(ops.length / 32);
-  const bits = new Uint32Array(words * ops.length);
-  ops.forEach(({ parents }, index) => {
-    for (const parent of parents) {
-      const position = positions.get(parent);
-      if (position === undefined) continue;
-      for (let word = 0; word < words; word++) {
-        const at = index * words + word;
-        bits[at] = (bits[at] ?? 0) | (bits[position * words + word] ?? 0);
-      }
-      const at = index * words + (position >> 5);
-      bits[at] = (bits[at] ?? 0) | (1 << (position & 31));
-    }
-  });
-  return (a, b) => b !== EARLIER && (((bits[b * words + (a >> 5)] ?? 0) >>> (a & 31)) & 1) === 1;
-}
-
-/**
- * Which operations of a segment have effect. An operation that ends somebody's rights (a cut) voids what that account
- * did without knowing of it, and everything whose right came from there. Cuts void cuts too: where that goes around in
- * a circle, all of the circle have effect.
- */
-function effectiveOf(ops: readonly LoggedOp[], isBefore: IsBefore): readonly boolean[] {
-  const effective = ops.map(() => true);
-  const voidedBy = new Map<number, readonly number[]>();
-  ops.forEach((logged, index) => {
-    if (isCut(logged.op.action)) voidedBy.set(index, voidedOf(index, ops, isBefore));
-  });
-  const undecided = new Set(voidedBy.keys());
-  while (undecided.size > 0) {
-    const decided = sourcesOf(undecided, voidedBy);
-    for (const cut of decided) undecided.delete(cut);
-    for (const cut of decided) {
-      for (const target of voidedBy.get(cut) ?? []) {
-        // Of its own circle: stands beside it.
-        if (decided.has(target)) continue;
-        effective[target] = false;
-        undecided.delete(target);
-      }
-    }
-  }
-  return effective;
-}
-
-/** Operations that end rights. */
-export function isCut(action: GroupOp["action"]): boolean {
-  switch (action.kind) {
-    case "remove":
-    case "leave":
-    case "revoke":
-      return true;
-    case "role":
-      return action.role === "member";
-    case "create":
-    case "add":
-    case "policy":
-    case "rotateTopic":
-      return false;
-  }
-}
-
-/** What the cut at `cut` voids when it has effect itself, ascending. */
-function voidedOf(cut: number, ops: readonly LoggedOp[], isBefore: IsBefore): readonly number[] {
-  const ends = ops[cut];
-  if (ends === undefined) return [];
-  const positions = new Map<string | undefined, number>(ops.map(({ id }, index) => [id, index]));
-  const positionOf = (grant: string | undefined): number => positions.get(grant) ?? EARLIER;
-  const voided = new Set<number>();
-  ops.forEach((logged, index) => {
-    if (index === cut || isBefore(index, cut)) return;
-    const membership = positionOf(logged.membership);
-    // An heir that knew of the cut was one in spite of it.
-    const authority = logged.authority === HEIRSHIP ? index : positionOf(logged.authority);
-    if (
-      voided.has(membership) ||
-      voided.has(authority) ||
-      endsRightOf(ends, logged, (grant) => isBefore(cut, grant), { membership, authority })
-    ) {
-      voided.add(index);
-    }
-  });
-  return [...voided];
-}
-
-/** Whether the cut takes the right that its actor used, and nothing after the cut gave it back. */
-function endsRightOf(
-  cut: LoggedOp,
-  logged: LoggedOp,
-  isGrantedAfter: (grant: number) => boolean,
-  { membership, authority }: { readonly membership: number; readonly authority: number },
-): boolean {
-  const { action } = cut.op;
-  if (action.kind === "revoke") {
-    return cut.account === logged.account && bytesToHex(action.device) === logged.device;
-  }
-  if (targetOf(cut) !== logged.account) return false;
-  if (action.kind === "role") return logged.authority !== undefined && !isGrantedAfter(authority);
-  return !isGrantedAfter(membership);
-}
-
-/**
- * The nodes of all strongly connected components of undecided ones that no undecided node outside points into.
- * `edges`: to other nodes too, which do not count.
- */
-function sourcesOf(
-  undecided: ReadonlySet<number>,
-  edges: ReadonlyMap<number, readonly number[]>,
-): ReadonlySet<number> {
-  const nextOf = (node: number): readonly number[] =>
-    (edges.get(node) ?? []).filter((target) => undecided.has(target));
-  const component = new Map<number, number>();
-  const reversed = new Map<number, number[]>();
-  const finished: number[] = [];
-  const visited = new Set<number>();
-  for (const root of undecided) {
-    // Depth first without recursion: a hostile log may be as deep as it is long.
-    const stack: { readonly node: number; readonly targets: readonly number[]; at: number }[] = [];
-    const enter = (node: number): void => {
-      visited.add(node);
-      const targets = nextOf(node);
-      for (const target of targets) {
-        const sources = reversed.get(target) ?? [];
-        reversed.set(target, sources);
-        sources.push(node);
-      }
-      stack.push({ node, targets, at: 0 });
-    };
-    if (!visited.has(root)) enter(root);
-    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-      const target = top.targets[top.at++];
-      if (target === undefined) {
-        finished.push(top.node);
-        stack.pop();
-      } else if (!visited.has(target)) {
-        enter(target);
-      }
-    }
-  }
-  const sources = new Set<number>();
-  for (const root of finished.toReversed()) {
-    if (component.has(root)) continue;
-    const members = [root];
-    component.set(root, root);
-    let isSource = true;
-    for (let node = members[0], at = 0; node !== undefined; node = members[++at]) {
-      for (const source of reversed.get(node) ?? []) {
-        const known = component.get(source);
-        if (known === undefined) {
-          component.set(source, root);
-          members.push(source);
-        } else if (known !== root) {
-          isSource = false;
-        }
-      }
-    }
-    if (isSource) for (const member of members) sources.add(member);
-  }
-  return sources;
+/** Of an id that this package wrote as hex. Throws a RangeError for anything else. */
+export function bytesFrom(hex: string): Uint8Array {
+  const bytes = hexToBytes(hex);
+  if (bytes === undefined) throw new RangeError("an id that is not hex");
+  return bytes;
 }

@@ -2,24 +2,22 @@
  * The membership log of a group: signed operations that name the ones before them, so that everybody who has the same
  * operations has the same members, whoever brought them and in whatever order. State in, new state out.
  * Owns: making, checking and holding back operations. Leaves to membership-fold.ts: what they add up to; to
- * wire/group.ts: layouts; to the caller: storing and passing them on.
+ * membership-strays.ts: how many of whom; to membership-heads.ts: which heads are named; to membership-pages.ts: handing
+ * them out; to wire/group.ts: layouts; to the caller: storing and passing them on.
  * Spec: SPEC.md §11.1 to §11.6.
  */
 import {
+  ACCOUNT_ID_BYTES,
   type AccountId,
-  asDeviceId,
   asGroupId,
   asOpId,
   bytesToHex,
-  createWriter,
   decodeGroupOp,
   type DeviceCert,
   deviceCertBody,
   encodeDeviceCert,
-  encodeGroupOp,
   equalBytes,
   GROUP_ID_BYTES,
-  GROUP_PAGE_BYTES_MAX,
   GROUP_SALT_BYTES,
   type GroupAction,
   type GroupId,
@@ -27,53 +25,54 @@ import {
   groupOpBody,
   type GroupPage,
   HEAD_PREFIX_BYTES,
-  hexToBytes,
   type OpId,
-  PAGE_OPS_MAX,
   PARENTS_MAX,
 } from "@sotto/wire";
 import type { CryptoEnv } from "./backend.ts";
 import { accountIdOf, type OwnDevice } from "./identity.ts";
 import { LABELS } from "./labels.ts";
+import { deviceKey, isCut, type LoggedOp } from "./membership-cuts.ts";
 import {
+  adminsOf,
   applyOp,
+  bytesFrom,
   type Denial,
-  deviceKey,
   foldOps,
   type GroupState,
-  isCut,
   judge,
-  type LoggedOp,
 } from "./membership-fold.ts";
+import { folded, type Growing, grown, growing, lookBack, namesAll } from "./membership-growing.ts";
+import { headPlace, isHead, namedHeads, withoutHead } from "./membership-heads.ts";
+import {
+  canBring,
+  countStray,
+  FOLDED_OPS_MAX,
+  hasRoom,
+  hasRoomToMake,
+  LOG_OPS_MAX,
+  withGuest,
+} from "./membership-strays.ts";
 import { ed25519Verify, isExchangeKey, isSigningKey, labelled, sha256 } from "./primitives.ts";
 
-/** Operations of one group. A group that has used them up is founded anew. */
-export const LOG_OPS_MAX = 10_000;
 /** Operations that wait for their parents, in all and by one account. */
 export const HELD_OPS_MAX = 512;
 export const HELD_OPS_PER_ACCOUNT_MAX = 64;
-/** Of accounts that are no members as far as is known: anybody can make any number of those. */
+/**
+ * Of accounts that are no members as far as is known: anybody can make any number of those. Who brings them has at most
+ * as many as are free then: half of all, and whoever comes next half of the rest.
+ */
 export const HELD_OPS_OF_STRANGERS_MAX = 128;
 
-/**
- * Operations of one account that do not know of all its earlier ones, as its devices make them beside each other. An
- * account could make any number of such, and each would have to be folded.
- */
-export const SIBLING_OPS_MAX = 64;
-/**
- * Operations taken in, in all, whose signer acted no more when they came: those that a removed member made before it
- * heard of that, and whatever it makes up afterwards.
- */
-export const LATE_OPS_MAX = 128;
-
-/** Version and two counts. */
-const PAGE_FRAME_BYTES = 3;
+/** States kept of a log that has several heads. Each has up to 1,000 members. */
+export const STATES_KEPT_MAX = 16;
 
 interface HeldOp {
   readonly op: GroupOp;
   /** Hex. */
   readonly account: string;
   readonly cert: DeviceCert;
+  /** The account that brought it, hex; undefined where nobody said so. */
+  readonly by?: string | undefined;
 }
 
 /** Plain values throughout: survives structured cloning. Keys of maps are lower-case hex. */
@@ -84,17 +83,26 @@ export interface GroupLog {
   /** Ids that no operation names as a parent, ascending. */
   readonly heads: readonly string[];
   readonly state: GroupState;
-  /** The state of each head and its ancestors alone. */
+  /**
+   * The state of a head and its ancestors alone; with several heads, that of operations from which branches went out, too.
+   * The newest STATES_KEPT_MAX: the others are folded when they are asked for.
+   */
   readonly headStates: ReadonlyMap<string, GroupState>;
   /** Operations after which no chain from before may be used: they end rights or ask for new topics. */
   readonly turnovers: number;
   /** By signer hash: of every operation here or held. */
   readonly certs: ReadonlyMap<string, DeviceCert>;
   readonly held: ReadonlyMap<string, HeldOp>;
-  /** What of SIBLING_OPS_MAX, by account, and of LATE_OPS_MAX is used. By arrival: it differs from log to log. */
+  /**
+   * What is used of SIBLING_OPS_MAX and LATE_OPS_MAX by account, and of BROUGHT_OPS_MAX by teller. By arrival: it differs
+   * from log to log. Of an account without siblings, not even 0, each operation that came in has all earlier ones before it.
+   */
   readonly siblings: ReadonlyMap<string, number>;
-  readonly late: number;
-  /** Heads that an account's last message named and that are not here, by account: prefixes of ids. */
+  readonly late: ReadonlyMap<string, number>;
+  readonly brought: ReadonlyMap<string, number>;
+  /** Accounts that nothing but late operations added, and for whom what they do late counts. */
+  readonly guests: ReadonlyMap<string, string>;
+  /** Heads that a device's last message named and that are not here, by `deviceKey`: prefixes of ids. */
   readonly awaited: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -108,14 +116,18 @@ export type OpRefusal =
   | "bad-signature"
   | "held-full"
   | "log-full"
-  /** Beyond SIBLING_OPS_MAX or LATE_OPS_MAX. It is taken in once a member builds on it. */
-  | "too-many-strays";
+  /** Beyond SIBLING_OPS_MAX or LATE_OPS_MAX. It is taken in once another member brings it. */
+  | "too-many-strays"
+  /** Beyond FOLDED_OPS_MAX. It is taken in when it comes again. */
+  | "not-now";
 
 /** On refusal the log passed in stays valid and unchanged. */
-export type Received =
+export type Received = ReceivedInto<GroupLog>;
+
+type ReceivedInto<Log extends GroupLog> =
   | {
       readonly ok: true;
-      readonly log: GroupLog;
+      readonly log: Log;
       /** `known`: it was there or held before. */
       readonly state: "accepted" | "held" | "known";
     }
@@ -174,7 +186,9 @@ export function openLog(
       certs: new Map([[bytesToHex(create.signer), cert]]),
       held: new Map(),
       siblings: new Map(),
-      late: 0,
+      late: new Map(),
+      brought: new Map(),
+      guests: new Map(),
       awaited: new Map(),
     },
   };
@@ -188,11 +202,14 @@ export async function makeOp(
   env: CryptoEnv,
 ): Promise<Made> {
   const actor = actorOf(own.cert);
-  const parents = log.heads.slice(0, PARENTS_MAX).map(opIdFrom);
+  const named = namedHeads(log, actor);
+  const parents = named.map(opIdFrom);
   // What was not named is not behind it: judged by what everybody else will judge it by.
-  const judged = judge(stateBehind(log, parents.map(bytesToHex)), action, actor);
+  const current = growing(log, actor.account);
+  const behind = namesAll(log, named) ? log.state : lookBack(current, named).fold();
+  const judged = judge(behind, action, actor);
   if (!judged.ok) return judged;
-  if (log.ops.size >= LOG_OPS_MAX) return { ok: false, reason: "log-full" };
+  if (!hasRoomToMake(log, action)) return { ok: false, reason: "log-full" };
   const op = await signOp(
     own,
     {
@@ -206,17 +223,103 @@ export async function makeOp(
   );
   const id = opIdOf(op);
   const logged = loggedOf(op, bytesToHex(id), own.cert, judged);
-  return { ok: true, log: releaseHeld(append(log, logged, own.cert)), op, id };
+  const after = append(withGuest(current, logged, false), logged, own.cert, behind);
+  return { ok: true, log: grown(releaseHeld(after)), op, id };
 }
 
 /**
  * Takes in an operation from anybody. One whose parents have not all come is held and taken in after the last of
- * them. `certs`: what came with it.
+ * them. `certs`: what came with it. `by`: the account that brought it, and `own`: the one whose log this is, in hex.
  */
-export function receiveOp(log: GroupLog, op: GroupOp, certs: readonly DeviceCert[]): Received {
-  const id = opIdOf(op);
-  const name = bytesToHex(id);
-  if (log.ops.has(name) || log.held.has(name)) return { ok: true, log, state: "known" };
+export function receiveOp(
+  log: GroupLog,
+  op: GroupOp,
+  certs: readonly DeviceCert[],
+  by?: string,
+  own?: string,
+): Received {
+  const { log: after, results } = receiveAll(growing(log, own), [op], certs, by);
+  const [received] = results;
+  if (received === undefined || !received.ok) return received ?? { ok: false, reason: "malformed" };
+  const isSame = received.state === "known" && after.held === log.held;
+  return { ...received, log: isSame ? log : after };
+}
+
+/** In turn; and what was refused for want of room once more, where an admin's cut waits for it (§11.5). */
+function receiveAll(
+  before: Growing,
+  ops: readonly (GroupOp | undefined)[],
+  certs: readonly DeviceCert[],
+  by: string | undefined,
+): { readonly log: GroupLog; readonly results: readonly ReceivedInto<Growing>[] } {
+  // What was too much for the last page.
+  let current = releaseHeld(before);
+  const results: ReceivedInto<Growing>[] = [];
+  const aside = new Map<string, { readonly index: number; readonly op: GroupOp }>();
+  const receiveOne = (index: number, name: string, op: GroupOp, isNeeded: boolean): void => {
+    const received = receive(current, name, op, certs, { by, isNeeded });
+    results[index] = received;
+    if (received.ok) current = received.log;
+    else if (isForRoom(received.reason)) aside.set(name, { index, op });
+  };
+  ops.forEach((op, index) => {
+    if (op === undefined) results[index] = { ok: false, reason: "malformed" };
+    else receiveOne(index, bytesToHex(opIdOf(op)), op, false);
+  });
+  const refused = [...aside];
+  const needed = refused.length > 0 ? neededOf(current, aside) : new Set();
+  for (const [name, { index, op }] of refused) {
+    if (needed.has(name)) receiveOne(index, name, op, true);
+  }
+  return { log: grown(current), results };
+}
+
+const isForRoom = (reason: OpRefusal): boolean =>
+  reason === "too-many-strays" || reason === "log-full";
+
+/**
+ * What held cuts of acting admins stand on, as far as it is known: whatever counts say, nobody may keep the group from
+ * ending somebody's rights by what it was made to take in before.
+ */
+function neededOf(
+  before: Growing,
+  aside: ReadonlyMap<string, { readonly op: GroupOp }>,
+): ReadonlySet<string> {
+  const cuts = [...before.held.values()].filter(({ op }) => isCut(op.action));
+  if (cuts.length === 0) return new Set();
+  const { state } = folded(before);
+  const admins = new Set(adminsOf(state).map(({ account }) => bytesToHex(account)));
+  const roots = cuts.filter(({ account, cert }) => {
+    const device = deviceKey(account, bytesToHex(cert.deviceId));
+    return admins.has(account) && !state.revoked.has(device);
+  });
+  const needed = new Set(roots.flatMap(({ op }) => op.parents.map(bytesToHex)));
+  for (const id of needed) {
+    // A set grows while it is walked: each is visited once.
+    const waiting = before.held.get(id) ?? aside.get(id);
+    for (const parent of waiting?.op.parents ?? []) needed.add(bytesToHex(parent));
+  }
+  return needed;
+}
+
+interface Way {
+  readonly by: string | undefined;
+  readonly isNeeded: boolean;
+}
+
+function receive(
+  log: Growing,
+  name: string,
+  op: GroupOp,
+  certs: readonly DeviceCert[],
+  { by, isNeeded }: Way,
+): ReceivedInto<Growing> {
+  const waiting = log.held.get(name);
+  if (log.ops.has(name)) return { ok: true, log, state: "known" };
+  if (waiting !== undefined) {
+    return { ok: true, log: broughtAgain(log, name, waiting, by), state: "known" };
+  }
+  if (log.work.folded > FOLDED_OPS_MAX) return { ok: false, reason: "not-now" };
   if (op.action.kind === "create") return { ok: false, reason: "malformed" };
   if (!equalBytes(op.group, log.group)) return { ok: false, reason: "wrong-group" };
   const signer = bytesToHex(op.signer);
@@ -227,145 +330,72 @@ export function receiveOp(log: GroupLog, op: GroupOp, certs: readonly DeviceCert
   }
   if (!isSignedBy(op, cert)) return { ok: false, reason: "bad-signature" };
   if (op.parents.some((parent) => !log.ops.has(bytesToHex(parent)))) {
-    return hold(log, name, { op, cert, account: actorOf(cert).account });
+    return hold(log, name, { op, cert, account: actorOf(cert).account, by });
   }
-  const taken = take(log, name, op, cert);
+  const taken = take(log, name, { op, cert, by }, isNeeded);
   return taken.ok ? { ok: true, log: releaseHeld(taken.log), state: "accepted" } : taken;
 }
 
-/** Every operation of a page in turn. `refused`: by position in the page. */
+/** Whoever can answer for it once it is released: its own account brings it early to be the one that did. */
+function broughtAgain(
+  log: Growing,
+  name: string,
+  waiting: HeldOp,
+  by: string | undefined,
+): Growing {
+  const { account } = waiting;
+  if (canBring(log, waiting.by, account) || !canBring(log, by, account)) return log;
+  return { ...log, held: new Map(log.held).set(name, { ...waiting, by }) };
+}
+
+/** Every operation of a page in turn, as `receiveOp`. `refused`: by position in the page. */
 export function receivePage(
   log: GroupLog,
   page: GroupPage,
+  by?: string,
+  own?: string,
 ): { readonly log: GroupLog; readonly refused: ReadonlyMap<number, OpRefusal> } {
-  const refused = new Map<number, OpRefusal>();
-  let current = log;
-  page.ops.forEach((bytes, index) => {
+  const ops = page.ops.map((bytes) => {
     const decoded = decodeGroupOp(bytes);
-    const received = decoded.ok
-      ? receiveOp(current, decoded.value, page.certs)
-      : ({ ok: false, reason: "malformed" } as const);
-    if (received.ok) current = received.log;
-    else refused.set(index, received.reason);
+    return decoded.ok ? decoded.value : undefined;
   });
-  return { log: current, refused };
-}
-
-/** All that someone who has `heads` and what is behind them lacks, in pages; with no heads, everything. */
-export function pagesSince(log: GroupLog, heads: readonly OpId[]): readonly GroupPage[] {
-  const known = ancestorsOf(log, heads.map(bytesToHex));
-  return pagesWith(log, (id) => !known.has(id));
-}
-
-/**
- * What took an account out of the group, with all behind it and nothing later; none while it is a member, or never was.
- * One that came in by an addition that is void is out by what ended, beside it, the rights of whoever added it.
- */
-export function pagesOfEnd(log: GroupLog, account: AccountId): readonly GroupPage[] {
-  const name = bytesToHex(account);
-  if (log.state.members.has(name)) return [];
-  return pagesUpTo(log, endsOf(log, name, new Set()).map(opIdFrom), []);
-}
-
-function endsOf(log: GroupLog, name: string, seen: Set<string>): readonly string[] {
-  seen.add(name);
-  const ops = [...log.ops.values()];
-  const own = ops.filter((one) => isOut(one, name)).map(({ id }) => id);
-  const ofAdders = ops.flatMap(({ id, op: { action }, account: by }) => {
-    if (action.kind !== "add" || bytesToHex(action.account) !== name || seen.has(by)) return [];
-    const behind = ancestorsOf(log, [id]);
-    // Out by its own end, which came after this or beside it.
-    if (own.some((end) => !behind.has(end))) return [];
-    const beside = ops.filter(
-      (one) => (isOut(one, by) || isDemoted(one, by)) && !ancestorsOf(log, [one.id]).has(id),
-    );
-    const fresh = beside.map((one) => one.id).filter((end) => !behind.has(end));
-    return fresh.length > 0 ? fresh : endsOf(log, by, seen);
+  const { log: after, results } = receiveAll(growing(log, own), ops, page.certs, by);
+  const refused = new Map<number, OpRefusal>();
+  results.forEach((received, index) => {
+    if (!received.ok) refused.set(index, received.reason);
   });
-  return [...own, ...ofAdders];
+  return { log: after, refused };
 }
 
-const isOut = ({ op: { action }, account }: LoggedOp, name: string): boolean =>
-  action.kind === "leave"
-    ? account === name
-    : action.kind === "remove" && bytesToHex(action.account) === name;
-
-const isDemoted = ({ op: { action } }: LoggedOp, name: string): boolean =>
-  action.kind === "role" && action.role === "member" && bytesToHex(action.account) === name;
-
-/** `ids` of operations and all behind them, but for `heads` and what is behind those. */
-export function pagesUpTo(
-  log: GroupLog,
-  ids: readonly OpId[],
-  heads: readonly OpId[],
-): readonly GroupPage[] {
-  const wanted = ancestorsOf(log, ids.map(bytesToHex));
-  const known = ancestorsOf(log, heads.map(bytesToHex));
-  return pagesWith(log, (id) => wanted.has(id) && !known.has(id));
-}
-
-function pagesWith(log: GroupLog, isWanted: (id: string) => boolean): readonly GroupPage[] {
-  const pages: GroupPage[] = [];
-  let certs = new Map<string, DeviceCert>();
-  let ops: Uint8Array[] = [];
-  let sizeBytes = PAGE_FRAME_BYTES;
-  const finish = (): void => {
-    if (ops.length > 0) pages.push({ certs: [...certs.values()], ops });
-    certs = new Map();
-    ops = [];
-    sizeBytes = PAGE_FRAME_BYTES;
-  };
-  for (const [id, { op }] of log.ops) {
-    if (!isWanted(id)) continue;
-    const bytes = encodeGroupOp(op);
-    const signer = bytesToHex(op.signer);
-    const cert = log.certs.get(signer);
-    if (cert === undefined) throw new RangeError("an operation without its certificate");
-    const addedBytes = (): number =>
-      2 + bytes.length + (certs.has(signer) ? 0 : encodeDeviceCert(cert).length);
-    if (ops.length >= PAGE_OPS_MAX || sizeBytes + addedBytes() > GROUP_PAGE_BYTES_MAX) finish();
-    sizeBytes += addedBytes();
-    certs.set(signer, cert);
-    ops.push(bytes);
-  }
-  finish();
-  return pages;
-}
-
-/** Remembers that a message of `account` was sealed under heads, of which some are not here. */
-export function awaitHeads(
-  log: GroupLog,
-  account: AccountId,
-  prefixes: readonly string[],
-): GroupLog {
+/** Remembers that a message of `device` (by `deviceKey`) was sealed under heads, of which some are not here. */
+export function awaitHeads(log: GroupLog, device: string, prefixes: readonly string[]): GroupLog {
   const missing = prefixes.filter((prefix) => !hasHead(log, prefix));
   const awaited = new Map(log.awaited);
-  if (missing.length > 0) awaited.set(bytesToHex(account), missing.slice(0, PARENTS_MAX));
-  else awaited.delete(bytesToHex(account));
+  if (missing.length > 0) awaited.set(device, missing.slice(0, PARENTS_MAX));
+  else awaited.delete(device);
   return { ...log, awaited };
 }
 
 /** `prefix`: hex of the first HEAD_PREFIX_BYTES of an id, or of all of it. */
 export function hasHead(log: GroupLog, prefix: string): boolean {
-  if (log.ops.has(prefix) || log.heads.some((head) => head.startsWith(prefix))) return true;
-  if (prefix.length !== HEAD_PREFIX_BYTES * 2) return false;
-  for (const id of log.ops.keys()) if (id.startsWith(prefix)) return true;
-  return false;
+  if (log.ops.has(prefix) || prefix.length !== HEAD_PREFIX_BYTES * 2) return log.ops.has(prefix);
+  return [...log.heads, ...log.ops.keys()].some((id) => id.startsWith(prefix));
 }
 
 /**
- * Members who have shown that there are operations this log lacks. While there is one, nothing is sealed for the
- * group: what is missing may be somebody's removal.
+ * Members of whom a device has shown that there are operations this log lacks. While there is one, nothing is sealed for
+ * the group: what is missing may be somebody's removal. Who has a revoked device may have kept it back for good.
  */
-export function membersAhead(log: GroupLog): readonly AccountId[] {
-  const accounts = new Set([...log.held.values()].map(({ account }) => account));
-  for (const account of log.awaited.keys()) accounts.add(account);
-  const ahead: AccountId[] = [];
-  for (const account of accounts) {
-    const member = log.state.members.get(account);
-    if (member !== undefined) ahead.push(member.account);
+export function membersAhead({ awaited, held, state }: GroupLog): readonly AccountId[] {
+  const signers = [...held.values()].map(({ account, cert }) =>
+    deviceKey(account, bytesToHex(cert.deviceId)),
+  );
+  const ahead = new Set<AccountId>();
+  for (const device of [...awaited.keys(), ...signers]) {
+    const member = state.members.get(device.slice(0, 2 * ACCOUNT_ID_BYTES));
+    if (member !== undefined && !state.revoked.has(device)) ahead.add(member.account);
   }
-  return ahead;
+  return [...ahead];
 }
 
 export const isMember = (state: GroupState, account: AccountId): boolean =>
@@ -380,33 +410,6 @@ export const isMemberDevice = (
   isMember(state, account) &&
   !state.revoked.has(deviceKey(bytesToHex(account), bytesToHex(device)));
 
-/**
- * Devices that signed operations beside each other, which an honest device does only when it was restored from an old
- * copy. Two of the ids in question prove it to anybody.
- */
-export function forksOf(log: GroupLog): readonly {
-  readonly account: AccountId;
-  readonly device: string;
-  readonly ops: readonly [OpId, OpId];
-}[] {
-  const last = new Map<string, LoggedOp>();
-  const forks = new Map<string, ReturnType<typeof forksOf>[number]>();
-  for (const logged of log.ops.values()) {
-    const key = deviceKey(logged.account, logged.device);
-    const before = last.get(key);
-    last.set(key, logged);
-    if (before === undefined || forks.has(key)) continue;
-    if (!ancestorsOf(log, [logged.id]).has(before.id)) {
-      forks.set(key, {
-        account: logged.actor,
-        device: logged.device,
-        ops: [opIdFrom(before.id), opIdFrom(logged.id)],
-      });
-    }
-  }
-  return [...forks.values()];
-}
-
 export const opIdOf = (op: Omit<GroupOp, "signature">): OpId =>
   asOpId(sha256(labelled(LABELS.groupOpId, groupOpBody(op))));
 
@@ -418,31 +421,20 @@ export const signerOf = (cert: DeviceCert): Uint8Array =>
 export const headsHash = (log: GroupLog): Uint8Array =>
   sha256(labelled(LABELS.groupHeads, ...log.heads.map(opIdFrom)));
 
-/** 32 bytes over group, heads and everything they add up to. */
-export function stateHash(log: GroupLog): Uint8Array {
-  const { members, adders, revoked } = log.state;
-  const writer = createWriter().raw(log.group).raw(headsHash(log));
-  writer.u8(adders === "admins" ? 0 : 1).u16(members.size);
-  for (const [, { account, role }] of [...members].toSorted(byKey)) {
-    writer.raw(account).u8(role === "member" ? 0 : 1);
-  }
-  writer.u16(revoked.size);
-  for (const key of [...revoked].toSorted()) writer.raw(bytesFrom(key.replace("/", "")));
-  return sha256(labelled(LABELS.groupState, writer.done()));
-}
-
-function hold(log: GroupLog, name: string, waiting: HeldOp): Received {
-  const all = [...log.held.values()];
+function hold(before: Growing, name: string, waiting: HeldOp): ReceivedInto<Growing> {
+  const full = { ok: false, reason: "held-full" } as const;
+  const all = [...before.held.values()];
   const ofAccount = all.filter(({ account }) => account === waiting.account);
-  const isStranger = ({ account }: HeldOp): boolean => !log.state.members.has(account);
-  const isTooStrange =
-    isStranger(waiting) && all.filter(isStranger).length >= HELD_OPS_OF_STRANGERS_MAX;
-  if (
-    isTooStrange ||
-    log.held.size >= HELD_OPS_MAX ||
-    ofAccount.length >= HELD_OPS_PER_ACCOUNT_MAX
-  ) {
-    return { ok: false, reason: "held-full" };
+  if (all.length >= HELD_OPS_MAX || ofAccount.length >= HELD_OPS_PER_ACCOUNT_MAX) return full;
+  // As for late ones: only who seems to be none may be a member by what is not folded yet.
+  const log = before.state.members.has(waiting.account) ? before : folded(before);
+  const { members } = log.state;
+  if (!members.has(waiting.account)) {
+    const strange = all.filter(({ account }) => !members.has(account));
+    // All who are no members are one: they can be any number.
+    const tellerOf = ({ by = "" }: HeldOp): string => (members.has(by) ? by : "");
+    const own = strange.filter((one) => tellerOf(one) === tellerOf(waiting));
+    if (own.length >= HELD_OPS_OF_STRANGERS_MAX - strange.length) return full;
   }
   const certs = new Map(log.certs).set(bytesToHex(waiting.op.signer), waiting.cert);
   const held = new Map(log.held).set(name, waiting);
@@ -451,72 +443,43 @@ function hold(log: GroupLog, name: string, waiting: HeldOp): Received {
 
 /** All parents are there and the signature is good: judged by what was behind it, and by nothing else. */
 function take(
-  log: GroupLog,
+  log: Growing,
   name: string,
-  op: GroupOp,
-  cert: DeviceCert,
+  { op, cert, by }: Pick<HeldOp, "op" | "cert" | "by">,
+  isNeeded: boolean,
 ):
-  | { readonly ok: true; readonly log: GroupLog }
+  | { readonly ok: true; readonly log: Growing }
   | { readonly ok: false; readonly reason: OpRefusal } {
   if (op.lamport !== 1 + highestLamport(log, op.parents)) return { ok: false, reason: "malformed" };
-  const judged = judge(stateBehind(log, op.parents.map(bytesToHex)), op.action, actorOf(cert));
-  if (!judged.ok) return judged;
   if (log.ops.size >= LOG_OPS_MAX) return { ok: false, reason: "log-full" };
-  const logged = loggedOf(op, name, cert, judged);
-  const counted = countStray(log, logged);
+  const parents = op.parents.map(bytesToHex);
+  const { isRedundant, fold } = lookBack(log, parents);
+  if (isRedundant) return { ok: false, reason: "malformed" };
+  const actor = actorOf(cert);
+  const counted = countStray(log, { ...actor, parents }, by, isNeeded);
   if (counted === undefined) return { ok: false, reason: "too-many-strays" };
-  return { ok: true, log: append(counted, logged, cert) };
-}
-
-/**
- * The log with this operation counted, if it is late or a sibling; undefined when it is one too many. What a member
- * builds on is taken in nevertheless: nobody may be left behind for ever, and members can be removed.
- */
-function countStray(log: GroupLog, logged: LoggedOp): GroupLog | undefined {
-  const { account, actor, device, id, parents } = logged;
-  const isBuiltOn = (): boolean =>
-    [...log.held.values()].some(
-      (held) =>
-        held.account !== account &&
-        log.state.members.has(held.account) &&
-        held.op.parents.some((parent) => bytesToHex(parent) === id),
-    ) ||
-    [...log.awaited].some(
-      ([by, prefixes]) =>
-        by !== account &&
-        log.state.members.has(by) &&
-        prefixes.some((prefix) => id.startsWith(prefix)),
-    );
-  if (!isMemberDevice(log.state, actor, asDeviceId(bytesFrom(device)))) {
-    if (log.late >= LATE_OPS_MAX && !isBuiltOn()) return undefined;
-    return { ...log, late: log.late + 1 };
+  const { isStray } = counted;
+  if (!isNeeded && !hasRoom(counted.log, { ...actor, action: op.action, isStray, by })) {
+    return { ok: false, reason: "log-full" };
   }
-  if (knowsAllOf(log, account, parents)) return log;
-  const siblings = log.siblings.get(account) ?? 0;
-  if (siblings >= SIBLING_OPS_MAX && !isBuiltOn()) return undefined;
-  return { ...log, siblings: new Map(log.siblings).set(account, siblings + 1) };
+  const behind = namesAll(counted.log, parents) ? folded(counted.log).state : fold();
+  const judged = judge(behind, op.action, actor);
+  if (!judged.ok) return judged;
+  const logged = loggedOf(op, name, cert, judged);
+  return {
+    ok: true,
+    log: append(withGuest(counted.log, logged, counted.isLate), logged, cert, behind),
+  };
 }
 
-/** Whether all operations of the account are among `parents` and what is behind them. */
-function knowsAllOf(log: GroupLog, account: string, parents: readonly string[]): boolean {
-  if (log.heads.every((head) => parents.includes(head))) return true;
-  const behind = ancestorsOf(log, parents);
-  for (const one of log.ops.values()) {
-    if (one.account === account && !behind.has(one.id)) return false;
-  }
-  return true;
-}
-
-function append(log: GroupLog, logged: LoggedOp, cert: DeviceCert): GroupLog {
+/** `behind`: what it was judged by. */
+function append(log: Growing, logged: LoggedOp, cert: DeviceCert, behind: GroupState): Growing {
   const { op, id, parents } = logged;
-  const ops = new Map(log.ops).set(id, logged);
-  const left = log.heads.filter((head) => !parents.includes(head));
-  const heads = [...left, id].toSorted();
-  // Behind the new operation stands what it was judged by; when that is everything, there is nothing to fold.
-  const own = applyOp(stateBehind(log, parents), logged);
-  const headStates = new Map([...log.headStates].filter(([head]) => left.includes(head)));
-  headStates.set(id, own);
-  const state = left.length === 0 ? own : foldOps([...ops.values()]);
+  log.ops.set(id, logged);
+  log.order.push(logged);
+  const left = parents.reduce(withoutHead, log.heads);
+  const heads = left.toSpliced(headPlace(left, id), 0, id);
+  const own = applyOp(behind, logged);
   const awaited = new Map(
     [...log.awaited].flatMap(([account, prefixes]) => {
       const missing = prefixes.filter((prefix) => !id.startsWith(prefix));
@@ -526,51 +489,62 @@ function append(log: GroupLog, logged: LoggedOp, cert: DeviceCert): GroupLog {
   const signer = bytesToHex(op.signer);
   return {
     ...log,
-    ops,
     heads,
-    state,
-    headStates,
+    // With everything behind it there is nothing to fold.
+    state: left.length === 0 ? own : log.state,
+    isUnfolded: left.length > 0,
+    headStates: new Map([
+      ...(left.length > 0 ? statesBeside(log, parents, behind) : []),
+      [id, own],
+    ]),
     turnovers: log.turnovers + (isCut(op.action) || op.action.kind === "rotateTopic" ? 1 : 0),
     certs: log.certs.has(signer) ? log.certs : new Map(log.certs).set(signer, cert),
     awaited,
   };
 }
 
+/** Of the other heads, and of where branches went out, as the next operation may name the same. */
+function statesBeside(
+  { heads, headStates }: GroupLog,
+  parents: readonly string[],
+  behind: GroupState,
+): readonly (readonly [string, GroupState])[] {
+  const [only = ""] = parents;
+  const states = [...headStates].filter(
+    ([id]) => id !== only && !(parents.includes(id) && isHead(heads, id)),
+  );
+  const isBranching = parents.length === 1 && !isHead(heads, only);
+  return [...states, ...(isBranching ? [[only, behind] as const] : [])].slice(1 - STATES_KEPT_MAX);
+}
+
 /** Takes in what waited for the operation just taken in, and what waited for that. What is refused is dropped. */
-function releaseHeld(log: GroupLog): GroupLog {
+function releaseHeld(log: Growing): Growing {
   let current = log;
+  const refused = new Set<string>();
   for (let isReady = true; isReady;) {
     isReady = false;
-    for (const [name, { op, cert }] of current.held) {
-      if (op.parents.some((parent) => !current.ops.has(bytesToHex(parent)))) continue;
+    for (const [name, waiting] of current.held) {
+      if (current.work.folded > FOLDED_OPS_MAX) break;
+      if (waiting.op.parents.some((parent) => !current.ops.has(bytesToHex(parent)))) continue;
+      let taken = take(current, name, waiting, false);
+      if (!taken.ok && isForRoom(taken.reason) && neededOf(current, new Map()).has(name)) {
+        taken = take(current, name, waiting, true);
+      }
       const held = new Map(current.held);
       held.delete(name);
-      const taken = take(current, name, op, cert);
       current = { ...(taken.ok ? taken.log : current), held };
+      if (!taken.ok) refused.add(bytesToHex(waiting.op.signer));
       isReady = true;
     }
   }
-  return current;
+  return refused.size > 0 ? withoutCerts(current, refused) : current;
 }
 
-/** The state that `parents` and everything behind them add up to. */
-function stateBehind(log: GroupLog, parents: readonly string[]): GroupState {
-  if (log.heads.every((head) => parents.includes(head))) return log.state;
-  const [only] = parents;
-  const known = parents.length === 1 && only !== undefined ? log.headStates.get(only) : undefined;
-  if (known !== undefined) return known;
-  const behind = ancestorsOf(log, parents);
-  return foldOps([...log.ops.values()].filter(({ id }) => behind.has(id)));
-}
-
-/** The operations named, and all behind those that are here. */
-function ancestorsOf(log: GroupLog, ids: readonly string[]): ReadonlySet<string> {
-  const found = new Set(ids);
-  for (const id of found) {
-    // A set grows while it is walked: each is visited once.
-    for (const parent of log.ops.get(id)?.parents ?? []) found.add(parent);
-  }
-  return found;
+/** Of signers of nothing that is here or held any more. */
+function withoutCerts(log: Growing, signers: ReadonlySet<string>): Growing {
+  const left = new Set(signers);
+  for (const { op } of [...log.held.values(), ...log.order]) left.delete(bytesToHex(op.signer));
+  return { ...log, certs: new Map([...log.certs].filter(([signer]) => !left.has(signer))) };
 }
 
 const highestLamport = (log: GroupLog, parents: readonly OpId[]): number =>
@@ -613,12 +587,3 @@ async function signOp(
 }
 
 const opIdFrom = (hex: string): OpId => asOpId(bytesFrom(hex));
-
-function bytesFrom(hex: string): Uint8Array {
-  const bytes = hexToBytes(hex);
-  if (bytes === undefined) throw new RangeError("a key that is not hex");
-  return bytes;
-}
-
-const byKey = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
-  a < b ? -1 : 1;

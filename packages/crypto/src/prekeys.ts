@@ -72,7 +72,7 @@ export async function createPrekeyBatch(
     count > PREKEY_BATCH_MAX ||
     (count & (count - 1)) !== 0
   ) {
-    throw new RangeError(`expected a power of two up to ${PREKEY_BATCH_MAX}, got ${count}`);
+    throw new RangeError(`batch of ${count}`);
   }
   const pairs = [];
   for (let index = 0; index < count; index++) {

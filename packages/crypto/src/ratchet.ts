@@ -21,7 +21,8 @@ import type { PreparedTurn } from "./turns.ts";
 export interface Ratchet extends Skips {
   readonly rootKey: Uint8Array;
   readonly ownRatchetSecret: Uint8Array;
-  readonly ownRatchetKey: Uint8Array;
+  /** Of `ownRatchetSecret`; undefined before the first chain of our own, for only a chain tells it. */
+  readonly ownRatchetKey: Uint8Array | undefined;
   readonly remoteRatchetKey: Uint8Array | undefined;
   readonly sending: Chain | undefined;
   readonly nextSendingHeaderKey: Uint8Array;

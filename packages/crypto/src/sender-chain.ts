@@ -29,7 +29,6 @@ import {
   type GroupId,
   type GroupKey,
   HEAD_PREFIX_BYTES,
-  hexToBytes,
   isAscending,
   NONCE_BYTES,
   OP_ID_BYTES,
@@ -40,11 +39,13 @@ import {
   utf8ToBytes,
   isZero,
 } from "@sotto/wire";
-import type { CryptoEnv } from "./backend.ts";
+import type { CryptoBackend, CryptoEnv } from "./backend.ts";
 import { chainStep, JUMP_MAX, SKIPPED_KEY_AGE_MS_MAX, SKIPPED_KEYS_MAX } from "./chains.ts";
 import { accountIdOf, type OwnDevice } from "./identity.ts";
 import { LABELS } from "./labels.ts";
-import { deviceKey, type GroupState, MEMBERS_MAX } from "./membership-fold.ts";
+import { deviceKey } from "./membership-cuts.ts";
+import { bytesFrom, type GroupState, MEMBERS_MAX } from "./membership-fold.ts";
+import { namedHeads } from "./membership-heads.ts";
 import { type GroupLog, hasHead, headsHash, isMemberDevice, membersAhead } from "./membership.ts";
 import { hkdfSha256, type Hmac, isSigningKey, labelled, sha256 } from "./primitives.ts";
 
@@ -72,8 +73,6 @@ interface ChainKeys extends ChainOwner {
   /** Ed25519, 32 bytes. */
   readonly signingKey: Uint8Array;
   readonly headerKey: Uint8Array;
-  /** 32 bytes: where a relay that fans out would be told to. Ends with the chain. */
-  readonly topic: Uint8Array;
   readonly chainKey: Uint8Array;
   readonly next: number;
 }
@@ -132,7 +131,7 @@ export async function beginChain(
       ...owner,
       chainId,
       signingKey,
-      ...derive(owner, chainId, signingKey, heads),
+      headerKey: headerKeyOf(owner, chainId, signingKey, heads),
       chainKey,
       next: 0,
       signingSecret,
@@ -165,7 +164,9 @@ export function rotationDue(
     for (const key of chain.dealt) if (!keys.has(key)) return "device";
   }
   if (chain.ended || chain.next >= messagesMax(log.state)) return "messages";
-  return now - chain.begunAt >= CHAIN_AGE_MS_MAX ? "age" : undefined;
+  // A clock that was set back says nothing about how old it is.
+  const isOver = now < chain.begunAt || now - chain.begunAt >= CHAIN_AGE_MS_MAX;
+  return isOver ? "age" : undefined;
 }
 
 /** Devices of `entitled` that do not have this chain yet. */
@@ -227,7 +228,8 @@ export async function sealForGroup(
     listed,
     last,
   });
-  const body = encodeBody(listed ? log.heads.slice(0, PARENTS_MAX) : [], content);
+  const own = { account: bytesToHex(chain.account), device: bytesToHex(chain.device) };
+  const body = encodeBody(listed ? namedHeads(log, own) : [], content);
   const nonce = env.entropy(NONCE_BYTES);
   const tag = tagOf(chain.headerKey, chain.next, env.crypto.hmac);
   const prefix = concatBytes(Uint8Array.of(GROUP_ENVELOPE_TYPE), tag, nonce);
@@ -321,7 +323,7 @@ export function takeRecord(
     device: sender.device,
     chainId: record.chainId,
     signingKey: record.signingKey,
-    ...derive(sender, record.chainId, record.signingKey, record.heads),
+    headerKey: headerKeyOf(sender, record.chainId, record.signingKey, record.heads),
     chainKey: record.chainKey,
     next: record.next,
     skipped: [],
@@ -331,6 +333,13 @@ export function takeRecord(
   return forget({ ...sender, chains: [...sender.chains, chain] }, now);
 }
 
+/** Whether a chain of this sender's made that envelope: for finding the group it is of. */
+export const isFromSender = async (
+  sender: RemoteSender,
+  envelope: GroupEnvelope,
+  crypto: CryptoBackend,
+): Promise<boolean> => (await openHeader(sender, envelope, crypto)) !== undefined;
+
 export async function openFromGroup(
   before: RemoteSender,
   envelope: GroupEnvelope,
@@ -339,7 +348,7 @@ export async function openFromGroup(
 ): Promise<GroupOpened> {
   // First, so that a key that died since the last message does not open this one.
   const sender = forget(before, env.now);
-  const found = await openHeader(sender, envelope, env);
+  const found = await openHeader(sender, envelope, env.crypto);
   if (found === undefined) return { ok: false, reason: "unknown-chain" };
   const { chain, header, headerBytes } = found;
   if (!equalBytes(envelope.tag, tagOf(chain.headerKey, header.n, env.crypto.hmac))) {
@@ -398,20 +407,19 @@ const messagesMax = ({ members }: GroupState): number =>
   members.size <= SMALL_GROUP_MEMBERS_MAX ? 1 : CHAIN_MESSAGES_MAX;
 
 /** From what stays the same in a chain, so that a device that comes later derives it too. */
-function derive(
+function headerKeyOf(
   owner: ChainOwner,
   chainId: ChainId,
   signingKey: Uint8Array,
   heads: Uint8Array,
-): Pick<ChainKeys, "headerKey" | "topic"> {
+): Uint8Array {
   const info = concatBytes(
     utf8ToBytes(LABELS.groupChain),
     owner.group,
     owner.account,
     owner.device,
   );
-  const keys = hkdfSha256(concatBytes(chainId, signingKey), heads, info, 64);
-  return { headerKey: keys.slice(0, 32), topic: keys.slice(32) };
+  return hkdfSha256(concatBytes(chainId, signingKey), heads, info, 32);
 }
 
 const contextOf = ({ group, account, device, chainId }: ChainKeys): Uint8Array =>
@@ -467,7 +475,7 @@ function decodeBody(
 async function openHeader(
   sender: RemoteSender,
   envelope: GroupEnvelope,
-  env: CryptoEnv,
+  crypto: CryptoBackend,
 ): Promise<
   | {
       readonly chain: ReceivingChain;
@@ -478,12 +486,7 @@ async function openHeader(
 > {
   for (const chain of sender.chains.toReversed()) {
     const aad = concatBytes(contextOf(chain), envelope.prefix);
-    const opened = await env.crypto.open(
-      chain.headerKey,
-      envelope.nonce,
-      aad,
-      envelope.sealedHeader,
-    );
+    const opened = await crypto.open(chain.headerKey, envelope.nonce, aad, envelope.sealedHeader);
     if (opened === undefined) continue;
     const header = decodeGroupHeader(opened);
     if (header.ok) return { chain, header: header.value, headerBytes: opened };
@@ -558,10 +561,4 @@ function forget(sender: RemoteSender, now: number): RemoteSender {
     return { ...chain, skipped };
   });
   return { ...sender, chains };
-}
-
-function bytesFrom(hex: string): Uint8Array {
-  const bytes = hexToBytes(hex);
-  if (bytes === undefined) throw new RangeError("an id that is not hex");
-  return bytes;
 }

@@ -140,11 +140,7 @@ export async function accept(
 ): Promise<Accepted> {
   const answer = await agreeAsResponder(own, secrets, hello, env);
   if (answer === undefined) return { ok: false, reason: "unknown-session" };
-  const session = responderSession(
-    answer.agreed,
-    secrets.signedPrekeySecret,
-    await env.crypto.dhPublic(secrets.signedPrekeySecret),
-  );
+  const session = responderSession(answer.agreed, secrets.signedPrekeySecret);
   const opened = await decrypt(session, hello.message, env);
   return opened.ok ? { ...opened, cert: answer.cert } : opened;
 }
@@ -170,8 +166,10 @@ export async function encrypt(
     throw new RangeError(`content of ${content.length} bytes, at most ${CONTENT_BYTES_MAX}`);
   }
   const turned = session.stepDue ? await sendingStep(session, env) : session;
-  const { sending } = turned;
-  if (sending === undefined) throw new RangeError("nothing received yet: no chain to send on");
+  const { sending, ownRatchetKey } = turned;
+  if (sending === undefined || ownRatchetKey === undefined) {
+    throw new RangeError("nothing received yet: no chain to send on");
+  }
   if (sending.next >= COUNTER_MAX) throw new RangeError("sending chain is exhausted");
   const offered = await prepareOffer(turned.kem, env);
   const size = bodySize(
@@ -191,7 +189,7 @@ export async function encrypt(
     sending.headerKey,
     nonce,
     concatBytes(turned.transcript, prefix),
-    encodeHeader(turned.ownRatchetKey, turned.previousCount, sending.next, turned.kem.epoch),
+    encodeHeader(ownRatchetKey, turned.previousCount, sending.next, turned.kem.epoch),
   );
   const sealedBody = await env.crypto.seal(
     messageKey,
@@ -316,18 +314,14 @@ function sendingStep(session: Session, env: CryptoEnv): Promise<Session> {
   return takeTurn({ ...session, kem: mixed.kem }, env, { kemSecret: mixed.secret });
 }
 
-function responderSession(
-  agreed: Agreed,
-  ownRatchetSecret: Uint8Array,
-  ownRatchetKey: Uint8Array,
-): Session {
+function responderSession(agreed: Agreed, ownRatchetSecret: Uint8Array): Session {
   return {
     id: agreed.sessionId,
     initiator: false,
     transcript: agreed.transcript,
     rootKey: agreed.rootKey,
     ownRatchetSecret,
-    ownRatchetKey,
+    ownRatchetKey: undefined,
     remoteRatchetKey: undefined,
     sending: undefined,
     nextSendingHeaderKey: agreed.nextHeaderKey,

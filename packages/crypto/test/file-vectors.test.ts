@@ -4,20 +4,15 @@
  */
 import { readFileSync } from "node:fs";
 import { nobleFileEngine, openChunk } from "@sotto/crypto";
-import { asFileId, bytesToHex, hexToBytes } from "@sotto/wire";
+import { asFileId, bytesToHex } from "@sotto/wire";
 import { expect, it } from "vitest";
 import { contentOf, FILE_VECTORS, makeFileVectors } from "../../../test/vectors/make-file.ts";
 import { referenceProof, referenceSeal } from "./file-reference.ts";
+import { bytes } from "./support.ts";
 
 const vectors = JSON.parse(readFileSync(FILE_VECTORS, "utf8")) as Awaited<
   ReturnType<typeof makeFileVectors>
 >;
-
-function bytes(hex: string): Uint8Array<ArrayBuffer> {
-  const decoded = hexToBytes(hex);
-  if (decoded === undefined) throw new Error("bad hex in a vector");
-  return decoded;
-}
 
 it("today's code makes the frozen bytes", async () => {
   expect(await makeFileVectors()).toEqual(vectors);

@@ -4,7 +4,7 @@
  * Leaves to the tests: comparing. Takes what the log notes of each operation: its signer and its grants.
  */
 import { bytesToHex, type GroupAdders, type GroupOp, type GroupRole } from "@sotto/wire";
-import { HEIRSHIP, type LoggedOp } from "#src/membership-fold.ts";
+import { HEIRSHIP, type LoggedOp } from "#src/membership-cuts.ts";
 
 interface ReferenceMember {
   readonly role: GroupRole;

@@ -47,21 +47,21 @@ function aead(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Ui
   return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** Header key 32 and topic 32. */
-export const referenceChainKeys = (chain: ReferenceChain): Buffer =>
+/** 32 bytes. */
+export const referenceHeaderKey = (chain: ReferenceChain): Buffer =>
   Buffer.from(
     hkdfSync(
       "sha256",
       Buffer.concat([chain.chainId, chain.signingKey]),
       chain.heads,
       Buffer.concat([ascii("sotto/1 chain"), chain.group, chain.account, chain.device]),
-      64,
+      32,
     ),
   );
 
 export function referenceGroupSeal(chain: ReferenceChain, message: ReferenceMessage): Buffer {
   const { n, heads, content, nonce, last } = message;
-  const headerKey = referenceChainKeys(chain).subarray(0, 32);
+  const headerKey = referenceHeaderKey(chain);
   const ids = heads.map((head) => Buffer.from(head, "hex"));
   const listed = ids.length > 1;
   const head = listed ? Buffer.alloc(8) : Buffer.concat(ids).subarray(0, 8);

@@ -18,13 +18,21 @@ import {
   sealForGroup,
   type SendingChain,
   type Session,
-  stateHash,
   takeRecord,
   undealt,
 } from "@sotto/crypto";
 import { asAccountId, decodeGroupEnvelope, decodeGroupKey, encodeGroupKey } from "@sotto/wire";
 import { expect, it } from "vitest";
-import { accountOf, at, copyOf, did, foundGroup, merged } from "./group-support.ts";
+import {
+  accountOf,
+  at,
+  copyOf,
+  did,
+  foundGroup,
+  merged,
+  nameOf,
+  stateHash,
+} from "./group-support.ts";
 import { asMessage, must, seededEnv, settledPair, text } from "./support.ts";
 
 /** One device of a member: its copy of the log, its chain, and what it has of the others. */
@@ -90,7 +98,7 @@ async function read(
   const opened = await openFromGroup(sender, group, phone.log, env);
   if (!opened.ok) {
     if (opened.reason === "unknown-heads") {
-      phone.log = awaitHeads(phone.log, accountOf(from.own), opened.heads);
+      phone.log = awaitHeads(phone.log, nameOf(from.own), opened.heads);
     }
     return opened.reason;
   }

@@ -28,13 +28,20 @@ import {
   type GroupOp,
   hexToBytes,
 } from "@sotto/wire";
-import { foldOps, judge, type LoggedOp } from "#src/membership-fold.ts";
+import { deviceKey, type LoggedOp } from "#src/membership-cuts.ts";
+import { foldOps, judge } from "#src/membership-fold.ts";
 import type { ReferenceState } from "./fold-reference.ts";
 import { must, text } from "./support.ts";
+
+export { stateHash } from "#src/state-hash.ts";
 
 export type Action = Exclude<GroupAction, { kind: "create" }>;
 
 export const accountOf = (own: OwnDevice): AccountId => accountIdOf(own.cert.rootKey);
+
+/** As a log's maps name a device. */
+export const nameOf = (own: OwnDevice): string =>
+  deviceKey(bytesToHex(accountOf(own)), bytesToHex(own.cert.deviceId));
 
 /** `count` people; the first founds the group and adds the others. */
 export async function foundGroup(
@@ -162,7 +169,11 @@ export class Unsigned {
     membership: string,
     authority?: string,
   ): string {
-    const sorted = [...new Set(parents)].toSorted();
+    const named = [...new Set(parents)].toSorted();
+    // As in every log: none that is behind another one.
+    const past = named.flatMap((id) => this.all.get(id)?.parents ?? []);
+    const behind = new Set(named.length > 1 ? this.behind(past).map(({ id: one }) => one) : []);
+    const sorted = named.filter((id) => !behind.has(id));
     const highest = Math.max(-1, ...sorted.map((id) => this.all.get(id)?.op.lamport ?? 0));
     const actor = accountAt(person);
     const op: GroupOp = {

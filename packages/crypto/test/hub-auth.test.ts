@@ -1,8 +1,10 @@
-import { createHmac, hkdfSync } from "node:crypto";
+import { createHash, createHmac, hkdfSync } from "node:crypto";
 import {
   deriveOwnAtRelay,
+  findWork,
   LABELS,
   nobleBackend as crypto,
+  provesWork,
   sendAuthenticator,
   signHubAuth,
   signHubHello,
@@ -184,5 +186,57 @@ describe("names at one of several relays", () => {
       own?.firstUseOf(new Uint8Array(24), firstUse),
     ]);
     expect(new Set(all.map(String)).size).toBe(10);
+  });
+});
+
+describe("a proof of work", () => {
+  const transcript = entropy(88);
+  /** As it is specified, on other primitives: bits from the left that are zero. */
+  const zerosOf = (proof: Uint8Array): number => {
+    const digest = createHash("sha256")
+      .update(labelled(LABELS.hubWork, transcript, proof))
+      .digest();
+    const bits = [...digest].map((byte) => byte.toString(2).padStart(8, "0")).join("");
+    return bits.indexOf("1");
+  };
+  const counterOf = (counter: number): Uint8Array => {
+    const proof = new Uint8Array(8);
+    new DataView(proof.buffer).setBigUint64(0, BigInt(counter));
+    return proof;
+  };
+
+  it("is any 8 bytes that hash to so many leading zero bits, and not to one more", () => {
+    const seen = new Set<number>();
+    for (let counter = 0; counter < 1_000; counter++) {
+      const zeros = zerosOf(counterOf(counter));
+      seen.add(zeros);
+      for (const bits of [0, zeros - 1, zeros]) {
+        expect(provesWork(transcript, counterOf(counter), bits)).toBe(true);
+      }
+      expect(provesWork(transcript, counterOf(counter), zeros + 1)).toBe(false);
+    }
+    // Within the first byte, at its end, and behind it.
+    for (const zeros of [0, 1, 7, 8, 9]) expect(seen).toContain(zeros);
+  });
+
+  it("is for one transcript", () => {
+    const proof = findWork(transcript, 12, 0, 1 << 20) ?? new Uint8Array(8);
+    expect(provesWork(transcript, proof, 12)).toBe(true);
+    expect(provesWork(flipBit(transcript, 7), proof, 12)).toBe(false);
+  });
+
+  it("is the first among the counters that were to be looked at, or none", () => {
+    const found = findWork(transcript, 8, 0, 10_000) ?? new Uint8Array(8);
+    const counter = Number(new DataView(found.buffer).getBigUint64(0));
+    for (let before = 0; before < counter; before++) {
+      expect(zerosOf(counterOf(before))).toBeLessThan(8);
+    }
+    expect(zerosOf(found)).toBeGreaterThanOrEqual(8);
+    expect(findWork(transcript, 8, 0, counter)).toBeUndefined();
+    expect(findWork(transcript, 8, 0, counter + 1)).toEqual(found);
+    expect(findWork(transcript, 8, counter, 1)).toEqual(found);
+    expect(findWork(transcript, 8, counter + 1, 100_000)).not.toEqual(found);
+    expect(findWork(transcript, 0, 5, 0)).toBeUndefined();
+    expect(findWork(transcript, 0, 300, 1)).toEqual(counterOf(300));
   });
 });

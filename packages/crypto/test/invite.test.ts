@@ -16,6 +16,7 @@ import {
   encodeInviteOffer,
   utf8ToBytes,
   INVITE_BLOB_BYTES_MAX,
+  isBucket,
   LINK_ID_BYTES,
   NAME_CHARACTERS_MAX,
   RELAY_URL_BYTES_MAX,
@@ -48,6 +49,13 @@ describe("an invite's keys", () => {
 });
 
 describe("a sealed offer", () => {
+  it("has the one size outside of the set of envelopes', whatever is in it", async () => {
+    const longer = { ...offer, name: "x".repeat(NAME_CHARACTERS_MAX) };
+    const sizes = [blob.length, (await sealInviteOffer(seed, longer, env)).length];
+    expect(sizes).toEqual([3_072, 3_072]);
+    expect(isBucket(3_072)).toBe(false);
+  });
+
   it("opens with its seed, and OpenSSL opens it too", async () => {
     expect(await open(seed, blob)).toEqual(offer);
     expect(referenceOpenOffer(seed, blob).includes(Buffer.from(bundle.cert.rootKey))).toBe(true);

@@ -3,7 +3,8 @@ import { adminsOf, MEMBERS_MAX } from "@sotto/crypto";
 import { asDeviceId, bytesToHex } from "@sotto/wire";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { applyOp, EMPTY_GROUP, foldOps, judge, type LoggedOp } from "#src/membership-fold.ts";
+import { CIRCLE_DEPTH_MAX, type LoggedOp } from "#src/membership-cuts.ts";
+import { applyOp, EMPTY_GROUP, foldOps, judge } from "#src/membership-fold.ts";
 import { referenceFold } from "./fold-reference.ts";
 import { accountAt, type Action, at, rosterOf, told, Unsigned } from "./group-support.ts";
 import { text } from "./support.ts";
@@ -113,6 +114,33 @@ describe("concurrent operations", () => {
     const brought = world.did(2, [head], add(7));
     expect(rosterOf(world.stateOf([voided, answer, brought]))).toEqual(names(0, 3));
     expect(rosterOf(world.stateOf([first, voided, answer, brought]))).toEqual(names(0, 2, 3, 7));
+  });
+
+  it(`a circle is taken apart ${CIRCLE_DEPTH_MAX} times; what is left of it then has effect`, () => {
+    // Everybody in the circle voids what Zoe did; each pair of rivals takes the next one out of it.
+    const [zoe, first] = [1, 2];
+    const membersAfter = (pairs: number): readonly string[] => {
+      const world = new Unsigned();
+      const wolf = (index: number): number => 3 + 2 * index;
+      const rival = (index: number): number => 4 + 2 * index;
+      const people = [zoe, first, ...Array.from({ length: 2 * pairs }, (_, index) => 3 + index)];
+      let head = world.grow(world.create(), people);
+      for (const one of people) {
+        head = world.did(0, [head], { kind: "role", account: accountAt(one), role: "admin" });
+      }
+      const removes = (by: number, target: number): string =>
+        world.did(by, [head], { kind: "remove", account: accountAt(target) });
+      const heads = [removes(first, wolf(0))];
+      for (let index = 0; index < pairs; index++) {
+        heads.push(removes(zoe, wolf(index)), removes(wolf(index), zoe));
+        heads.push(removes(wolf(index), rival(index)));
+        if (index + 1 < pairs) heads.push(removes(rival(index), wolf(index + 1)));
+      }
+      return rosterOf(world.stateOf(heads));
+    };
+    const zoes = bytesToHex(accountAt(zoe));
+    expect(membersAfter(CIRCLE_DEPTH_MAX)).toContain(zoes);
+    expect(membersAfter(CIRCLE_DEPTH_MAX + 1)).not.toContain(zoes);
   });
 
   it("an admin stays one through a void removal and being added again after it", () => {

@@ -41,6 +41,7 @@ export const x25519Public = (secret: Uint8Array): Buffer =>
 
 /** A chain's own ratchet key stands where this suite has no header key: it names the chain. */
 export interface OlmSession extends Ratchet {
+  readonly ownRatchetKey: Uint8Array;
   /** In front of what is sent until the other side has answered. */
   readonly prekey:
     | {

@@ -553,7 +553,7 @@ function sealByHand(
     wrong.tag ?? hmacSha256(headerKey, concatBytes(text("sotto/1 tag"), number)).slice(0, 8);
   const nonce = env.entropy(12);
   const prefix = concatBytes(Uint8Array.of(2), tag, nonce);
-  const header = concatBytes(session.ownRatchetKey, new Uint8Array(4), number, new Uint8Array(3));
+  const header = concatBytes(session.ownRatchetKey!, new Uint8Array(4), number, new Uint8Array(3));
   const aad = concatBytes(session.transcript, prefix);
   const sealedHeader = aeadSeal(headerKey, nonce, aad, header);
   const sealedBody = aeadSeal(

@@ -6,6 +6,7 @@ import {
   concatBytes,
   decodeEnvelope,
   type HelloEnvelope,
+  hexToBytes,
   type MessageEnvelope,
   utf8ToBytes,
 } from "@sotto/wire";
@@ -28,6 +29,13 @@ import {
 
 export const NOW = 1_700_000_000_000;
 export const text = (value: string): Uint8Array<ArrayBuffer> => utf8ToBytes(value);
+
+/** Of the hex in a frozen vector. */
+export function bytes(hex: string): Uint8Array<ArrayBuffer> {
+  const decoded = hexToBytes(hex);
+  if (decoded === undefined) throw new Error("bad hex in a vector");
+  return decoded;
+}
 
 /** SHA-256 of seed and a counter: the same bytes on every run and every machine. */
 export function seededEntropy(seed: string): Entropy {

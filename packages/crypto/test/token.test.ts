@@ -1,15 +1,16 @@
 /** Blind tokens against the vectors of RFC 9497, appendix A.1.2, and what each side must refuse. */
-import { nobleBackend as crypto, type Entropy } from "@sotto/crypto";
+import { nobleBackend as crypto, type Entropy, LABELS } from "@sotto/crypto";
 import { deriveIssuer, evaluateTokens, signIssuerKey, tokenOutput } from "@sotto/crypto/issuer";
 import {
   blindTokens,
   finishTokens,
+  issuerTranscript,
   TOKENS_PER_ISSUE_MAX,
   verifyIssuerKey,
 } from "@sotto/crypto/token";
 import { hexToBytes } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
-import { ed25519Public } from "#src/primitives.ts";
+import { ed25519Public, ed25519Sign, labelled } from "#src/primitives.ts";
 import { flipBit, seededEntropy } from "./support.ts";
 
 const hex = (text: string): Uint8Array => hexToBytes(text) ?? new Uint8Array();
@@ -168,5 +169,25 @@ describe("tokens", () => {
     }
     const other = ed25519Public(new Uint8Array(32).fill(4));
     expect(await verifyIssuerKey(other, key, crypto)).toBe(false);
+  });
+
+  it("have an issuer's key of its own in each epoch, signed under its label and in one length", async () => {
+    for (const epoch of [0, 40, 42, 41 + 256, 0xffff_ffff]) {
+      expect(deriveIssuer(seed, epoch).publicKey).not.toEqual(own.publicKey);
+    }
+    const numbered = (epoch: number): Uint8Array => hex(epoch.toString(16).padStart(8, "0"));
+    const transcript = labelled(LABELS.tokenKey, numbered(0x0102_0304), own.publicKey);
+    expect(issuerTranscript(0x0102_0304, own.publicKey)).toEqual(transcript);
+    const relayKey = ed25519Public(seed);
+    for (const length of [31, 33]) {
+      const publicKey = new Uint8Array(length).fill(1);
+      const signature = ed25519Sign(seed, issuerTranscript(41, publicKey));
+      const longer = { epoch: 41, publicKey, signature };
+      expect(await verifyIssuerKey(relayKey, longer, crypto)).toBe(false);
+    }
+  });
+
+  it("can be one", () => {
+    expect(blindTokens(1, seededEntropy("one"))).toHaveLength(1);
   });
 });

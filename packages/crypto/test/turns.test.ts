@@ -130,7 +130,7 @@ it("takes key pairs made in idle time, each once", async () => {
   await turns.fill();
   await turns.fill();
   expect(made).toBe(PREPARED_PAIRS_MAX);
-  const remote = pair.b.ownRatchetKey;
+  const remote = pair.b.ownRatchetKey!;
   turns.begin(remote);
   turns.begin(remote);
   const first = await turns.take(remote);
@@ -167,8 +167,9 @@ it("prepares nothing when the engine fails, and the turn is made in line", async
     },
   };
   const turns = createTurns(failing, seededEntropy("failing"));
-  turns.begin(pair.b.ownRatchetKey);
-  expect(await turns.take(pair.b.ownRatchetKey)).toBeUndefined();
+  const remote = pair.b.ownRatchetKey!;
+  turns.begin(remote);
+  expect(await turns.take(remote)).toBeUndefined();
   await talk(pair.a, pair.b, { ...seededEnv("failing"), turns }, 2);
 });
 

@@ -56,17 +56,11 @@ import {
   referenceTurns,
 } from "./reference.ts";
 import { signal } from "./samples.ts";
-import { asHello, asMessage, must, seededEnv } from "./support.ts";
+import { asHello, asMessage, bytes, must, seededEnv } from "./support.ts";
 
 type Vectors = Awaited<ReturnType<typeof makeCryptoVectors>>;
 const vectors = JSON.parse(readFileSync(CRYPTO_VECTORS, "utf8")) as Vectors;
 const env = seededEnv("vectors");
-
-function bytes(hex: string): Uint8Array<ArrayBuffer> {
-  const decoded = hexToBytes(hex);
-  if (decoded === undefined) throw new Error("bad hex in a vector");
-  return decoded;
-}
 
 function deviceOf(vector: Vectors["responder"]): OwnDevice {
   return {

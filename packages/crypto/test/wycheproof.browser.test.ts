@@ -5,18 +5,14 @@ import {
   AES_256_GCM_EXPECTED,
   EXPECTED,
   HKDF_EXPECTED,
-  type ReadVectors,
+  fetchVectors,
   runAes256Gcm,
   runBackend,
   runHkdf,
   runHmac,
 } from "./wycheproof.ts";
 
-const read: ReadVectors = async (file) => {
-  const response = await fetch(`/test/vectors/${file}`);
-  if (!response.ok) throw new Error(`${file}: ${response.status}`);
-  return response.text();
-};
+const read = fetchVectors("/test/vectors");
 
 it("the reference engine answers every case as suite 1 says", async () => {
   expect(await runBackend(read, nobleBackend)).toEqual(EXPECTED);

@@ -16,10 +16,21 @@ export const VECTOR_FILES = {
   hkdf: "wycheproof/hkdf_sha256_test.json",
   hmac: "wycheproof/hmac_sha256_test.json",
   mlKem: "acvp/ml_kem_768.json",
+  mlKemRejection: "wycheproof/mlkem_768_test.json",
+  mlKemModulus: "wycheproof/mlkem_768_encaps_test.json",
 } as const;
 
 /** Reads one of VECTOR_FILES below test/vectors. */
 export type ReadVectors = (file: string) => Promise<string>;
+
+/** In a browser, from where `base` is served. */
+export const fetchVectors =
+  (base: string): ReadVectors =>
+  async (file) => {
+    const response = await fetch(`${base}/${file}`);
+    if (!response.ok) throw new Error(`${file}: ${response.status}`);
+    return response.text();
+  };
 
 /** What happened over one set of cases. Every case is in `accepted` or in `refused`. */
 export interface Report {
@@ -53,6 +64,11 @@ export const EXPECTED = {
   mlKemDecapsulation: report(50, 0),
   /** Coefficients at and above the modulus, and one byte too many and too few. */
   mlKemBadKeys: report(0, 26),
+  mlKemBadCiphertexts: report(0, 2),
+  /** A ciphertext that differs from the right one only behind a zero byte, and the key of its seed. */
+  mlKemRejection: report(2, 0),
+  /** One coefficient of each key is 3,329 or 4,095. */
+  mlKemModulus: report(0, 12),
   /** 174 cases: 108 tags were changed. */
   hmac: report(66, 108),
 };
@@ -92,6 +108,15 @@ export async function runBackend(read: ReadVectors, engine: CryptoBackend): Prom
     ),
     mlKemDecapsulation: await runDecapsulation(mlKem, engine),
     mlKemBadKeys: await runBadKemKeys(mlKem, engine),
+    mlKemBadCiphertexts: await runBadCiphertexts(mlKem, engine),
+    mlKemRejection: await runRejection(read, engine),
+    mlKemModulus: await judge(
+      (await modulusCases(read)).map(({ tcId, ek, m }) => ({
+        name: `${tcId}`,
+        expected: REFUSED,
+        ask: async () => joined(await engine.encaps(bytes(ek), bytes(m))),
+      })),
+    ),
     hmac: await runHmac(read, engine.hmac),
   };
 }
@@ -194,6 +219,8 @@ type HkdfGroup = Group<
   Readonly<Record<"ikm" | "salt" | "info" | "okm", string>> & { readonly size: number }
 >;
 type HmacGroup = Group<Readonly<Record<"key" | "msg" | "tag", string>>>;
+type RejectionGroup = Group<Readonly<Record<"seed" | "ek" | "c" | "K", string>>>;
+type ModulusGroup = Group<Readonly<Record<"ek" | "m", string>>>;
 export interface MlKemFile {
   readonly keyGen: readonly (Readonly<Record<"d" | "z" | "ek" | "dk" | "rejected", string>> & {
     readonly tcId: number;
@@ -327,6 +354,43 @@ function runBadKemKeys({ encaps }: MlKemFile, engine: CryptoBackend): Promise<Re
     })),
   );
 }
+
+function runBadCiphertexts({ keyGen, encaps }: MlKemFile, engine: CryptoBackend): Promise<Report> {
+  const { d, z } = keyGen[0] ?? { d: "", z: "" };
+  const { c } = encaps[0] ?? { c: "" };
+  return judge(
+    [
+      ["a byte less", c.slice(2)],
+      ["a byte more", `${c}00`],
+    ].map(([name = "", one = ""]) => ({
+      name,
+      expected: REFUSED,
+      ask: () => engine.decaps(bytes(d + z), bytes(one)),
+    })),
+  );
+}
+
+async function runRejection(read: ReadVectors, engine: CryptoBackend): Promise<Report> {
+  const groups = groupsOf(await read(VECTOR_FILES.mlKemRejection), 1) as readonly RejectionGroup[];
+  return judge(
+    casesOf(groups).flatMap(({ tcId, seed, ek, c, K }) => [
+      { name: `${tcId}, key`, expected: ek, ask: () => engine.kemPublic(bytes(seed)) },
+      { name: `${tcId}`, expected: K, ask: () => engine.decaps(bytes(seed), bytes(c)) },
+    ]),
+  );
+}
+
+/** Of `m` the 32 bytes that FIPS 203 takes: the file has 64, and the key alone shall be a reason to refuse. */
+async function modulusCases(
+  read: ReadVectors,
+): Promise<readonly { readonly tcId: number; readonly ek: string; readonly m: string }[]> {
+  const groups = groupsOf(await read(VECTOR_FILES.mlKemModulus), 12) as readonly ModulusGroup[];
+  return casesOf(groups).map(({ tcId, ek, m }) => ({ tcId, ek, m: m.slice(0, 64) }));
+}
+
+/** What an engine says of the cases of ML-KEM's modulus that takes every key. */
+export const lenientModulus = async (read: ReadVectors): Promise<readonly string[]> =>
+  (await modulusCases(read)).map(({ tcId }) => `${tcId}: accepted, must be refused`);
 
 /** What an engine says that takes every ML-KEM key. */
 export const lenientKemKeys = (): readonly string[] =>

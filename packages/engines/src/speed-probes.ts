@@ -2,6 +2,7 @@
 import { type MaybePromise, nobleBackend } from "@sotto/crypto";
 import type { Operation, Operations } from "./engine.ts";
 
+/** One array for every call: a secret serves two or three in a conversation, and an engine may keep what it read. */
 const SECRET = Uint8Array.from({ length: 32 }, (_, index) => index + 1);
 const KEM_SEED = Uint8Array.from({ length: 64 }, (_, index) => index + 1);
 const NONCE = new Uint8Array(12);

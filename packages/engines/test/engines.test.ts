@@ -1,4 +1,4 @@
-import { nobleBackend } from "@sotto/crypto";
+import { type CryptoBackend, nobleBackend } from "@sotto/crypto";
 import {
   backendOf,
   chooseBackend,
@@ -62,33 +62,55 @@ describe.each([webCryptoBackend, kernelBackend, nodeBackend])("$name refuses", (
   });
 });
 
-describe("signatures of Node", () => {
+describe("node:crypto", () => {
   const text = new Uint8Array(40).fill(3);
-  it.each<Engine>([nodeEngine, pooled])(
-    "by $name are by the seed as it is, also when its array held another before",
-    async (engine) => {
-      const backend = backendOf(engine);
-      const seed = new Uint8Array(32).fill(1);
-      const first = await backend.sign(seed, text);
-      seed.fill(2);
-      expect(await backend.sign(seed, text)).toEqual(await nobleBackend.sign(seed, text));
-      seed.fill(1);
-      expect(await backend.sign(seed, text)).toEqual(first);
-    },
-  );
 
-  it("are of the bytes that were there when it was asked", async () => {
+  it("takes the secret that is there, also when its array held another before", async () => {
+    const remote = await nobleBackend.dhPublic(new Uint8Array(32).fill(9));
+    const ask = async (backend: CryptoBackend, secret: Uint8Array) => ({
+      signature: await backend.sign(secret, text),
+      signing: await backend.signPublic(secret),
+      exchange: await backend.dh(secret, remote),
+      key: await backend.dhPublic(secret),
+    });
+    const secret = new Uint8Array(32);
+    for (const byte of [1, 2, 1]) {
+      secret.fill(byte);
+      expect(await ask(backendOf(nodeEngine), secret)).toEqual(await ask(nobleBackend, secret));
+    }
+  });
+
+  it("reads keys as DER where it takes nothing else", async () => {
+    vi.resetModules();
+    vi.doMock("node:crypto", async (load) => {
+      const real = await load<typeof import("node:crypto")>();
+      const older =
+        <In, Key>(read: (input: In) => Key) =>
+        (input: In): Key => {
+          const { format = "" } = input as { readonly format?: string };
+          if (format.startsWith("raw-")) throw new TypeError("unknown format");
+          return read(input);
+        };
+      return {
+        ...real,
+        createPublicKey: older(real.createPublicKey),
+        createPrivateKey: older(real.createPrivateKey),
+      };
+    });
+    const { nodeEngine: olderEngine } = await import("@sotto/engines/node");
+    vi.doUnmock("node:crypto");
+    for (const operation of ["dh", "dhPublic", "sign", "signPublic", "verify"] as const) {
+      expect(await differences(olderEngine, operation, 2)).toEqual([]);
+    }
+  });
+
+  it("checks on its threads the bytes that were there when it was asked", async () => {
     const seed = new Uint8Array(32).fill(1);
-    const backend = backendOf(pooled);
-    const expected = await nobleBackend.sign(seed, text);
-    const message = Uint8Array.from(text);
-    const signed = backend.sign(seed, message);
-    message.fill(0);
-    expect(await signed).toEqual(expected);
     const key = await nobleBackend.signPublic(seed);
-    const inputs = [key, text, expected].map((bytes) => Uint8Array.from(bytes));
+    const signature = await nobleBackend.sign(seed, text);
+    const inputs = [key, text, signature].map((bytes) => Uint8Array.from(bytes));
     const [a, b, c] = inputs as [Uint8Array, Uint8Array, Uint8Array];
-    const verdict = backend.verify(a, b, c);
+    const verdict = backendOf(pooled).verify(a, b, c);
     for (const bytes of inputs) bytes.fill(0);
     expect(await verdict).toBe(true);
   });

@@ -17,6 +17,7 @@ import {
   AES_256_GCM_EXPECTED,
   EXPECTED,
   lenientKemKeys,
+  lenientModulus,
   lenientX25519,
   type ReadVectors,
   type Report,
@@ -71,7 +72,7 @@ export interface Platform {
 
 /**
  * All that may be otherwise: bare engines take second encodings of X25519 keys, and the kernel zero
- * results and every ML-KEM key too.
+ * results and every ML-KEM key and ciphertext too.
  */
 export async function expectedOf(
   read: ReadVectors,
@@ -84,7 +85,14 @@ export async function expectedOf(
     checked: { webcrypto: {}, kernel: {} },
     bare: {
       webcrypto: { x25519: taken },
-      kernel: { x25519: await lenientX25519(read, true), mlKemBadKeys: lenientKemKeys() },
+      kernel: {
+        x25519: await lenientX25519(read, true),
+        mlKemBadKeys: lenientKemKeys(),
+        mlKemModulus: await lenientModulus(read),
+        mlKemBadCiphertexts: ["a byte less", "a byte more"].map(
+          (name) => `${name}: accepted, must be refused`,
+        ),
+      },
     },
     aes256Gcm: AES_256_GCM_EXPECTED,
   };

@@ -72,6 +72,7 @@ export async function startInvite(
         seed: draft.env.entropy(INVITE_SEED_BYTES),
         bundle: encodeBundle(bundle),
         expiresAt,
+        lifetimeMs: expiresAt - draft.env.now,
         published: false,
       },
       queue,
@@ -80,11 +81,18 @@ export async function startInvite(
   requestQueue(draft, queue);
 }
 
-/** The invite's time is over: the offer is withdrawn, and what was typed meanwhile has nobody to go to. */
+/**
+ * The invite's time is over: the offer is withdrawn, and what was typed meanwhile has nobody to go to. A clock that was
+ * set back prolongs it at most to its whole time from now on: its secrets end with it.
+ */
 export function expireInvite(draft: Draft): void {
   const { peer } = draft.conversation;
-  if (peer.state !== "invited" || draft.env.now < peer.invite.expiresAt) return;
-  refuse(draft, peer.queue, "expired");
+  if (peer.state !== "invited") return;
+  const latest = draft.env.now + peer.invite.lifetimeMs;
+  if (draft.env.now >= peer.invite.expiresAt) refuse(draft, peer.queue, "expired");
+  else if (peer.invite.expiresAt > latest) {
+    changeConversation(draft, { peer: { ...peer, invite: { ...peer.invite, expiresAt: latest } } });
+  }
 }
 
 export function inviteWakeAt(draft: Draft): Instant | undefined {

@@ -49,7 +49,7 @@ import {
   post,
 } from "./draft.ts";
 import { enqueue, refuse, unsealAll } from "./outbox.ts";
-import type { ConversationId, DeviceName, Instant } from "./ports.ts";
+import type { ConversationId, DeviceLink, DeviceName, Instant } from "./ports.ts";
 import { considerOffer } from "./ways.ts";
 
 /** A list that a device knows and that did not come is asked for again. */
@@ -79,7 +79,7 @@ export async function onList(
     return;
   }
   const { later } = draft.conversation.devices;
-  const followed = await followList(known, [...later, list], draft.env.crypto);
+  const followed = await followList(known, [list], draft.env.crypto, later);
   switch (followed.verdict) {
     case "same":
     case "older":
@@ -97,7 +97,12 @@ export async function onList(
       return;
     case "newer":
       keepForLater(draft, followed.list, list);
-      await adoptAll(draft, known, [...later, list]);
+      // One version after the other: the own history is kept without gaps, and every removed device's pair ends.
+      for (const next of [...later, list].toSorted((a, b) => a.version - b.version)) {
+        if (next.version > known.version && next.version <= followed.list.version) {
+          adoptList(draft, next);
+        }
+      }
       changeNews(draft, followed.added.length, followed.removed.length);
   }
 }
@@ -111,30 +116,20 @@ function keepForLater(draft: Draft, reached: DeviceList, list: DeviceList): void
   if (kept.length > 0 || later.length > 0) changeDevices(draft, { later: kept });
 }
 
-/** One version after the other: the own history is kept without gaps, and every removed device's pair ends. */
-async function adoptAll(
-  draft: Draft,
-  known: DeviceList,
-  lists: readonly DeviceList[],
-): Promise<void> {
-  let reached = known;
-  for (;;) {
-    const next = lists.find(({ version }) => version === reached.version + 1);
-    if (next === undefined) return;
-    const followed = await followList(reached, [next], draft.env.crypto);
-    if (followed.verdict !== "newer") return;
-    adoptList(draft, next);
-    reached = next;
-  }
-}
-
 function changeNews(draft: Draft, added: number, removed: number): void {
   const { news } = draft.conversation.devices;
   if (added + removed === 0) return;
-  changeDevices(draft, { news: { added: news.added + added, removed: news.removed + removed } });
+  changeDevices(draft, {
+    news: { ...news, added: news.added + added, removed: news.removed + removed },
+  });
 }
 
 async function takeFirstList(draft: Draft, list: DeviceList, root: Uint8Array): Promise<void> {
+  // Who came back from the recovery phrase waits for one that names it: any other may be of before a removal.
+  if (isNotes(draft) && !isCurrent(list, draft.self.cert)) {
+    drop(draft, "unlisted");
+    return;
+  }
   if (!(await verifyDeviceList(list, root, draft.env.crypto))) {
     drop(draft, "bad-list");
     return;
@@ -143,10 +138,6 @@ async function takeFirstList(draft: Draft, list: DeviceList, root: Uint8Array): 
   if (pinned !== undefined && !agrees(list, pinned)) {
     drop(draft, "bad-list");
     changeDevices(draft, { fork: pinned.version });
-    return;
-  }
-  if (isNotes(draft) && !isCurrent(list, draft.self.cert)) {
-    await joinList(draft, list);
     return;
   }
   const isAlone = deviceHere(draft) !== undefined;
@@ -163,18 +154,6 @@ function agrees(list: DeviceList, mark: ListMark): boolean {
     mark.version !== list.version - 1 ||
     equalBytes(list.previous.subarray(0, LIST_PREFIX_BYTES), mark.prefix)
   );
-}
-
-/** This device came back from the recovery phrase: somebody who knows the account tells it the list to go on from. */
-async function joinList(draft: Draft, list: DeviceList): Promise<void> {
-  const { self, env } = draft;
-  const joined = await addDevice(list, self.cert, true, self.rootSecret, env);
-  if (!joined.ok) {
-    drop(draft, "unlisted");
-    return;
-  }
-  changeOwnDevices(draft, { lists: [list] });
-  adoptList(draft, joined.list);
 }
 
 /** The list is known from here on: pairs with devices that are gone end, those with new ones are awaited. */
@@ -404,23 +383,29 @@ export async function announce(draft: Draft): Promise<void> {
 /** When lists are asked for again. */
 export const listsWakeAt = (draft: Draft): Instant | undefined => askDueAt(draft);
 
-/** Another device of this account has a pair with this one from here on. The one that was there first lists it. */
+/** Another device of this account has a pair with this one from here on. `lists`: this one signs that it is one. */
 export async function linkOwn(draft: Draft, cert: DeviceCert, lists: boolean): Promise<void> {
   const { self, env, conversation } = draft;
+  const known = self.devices.lists.at(-1);
+  if (lists && (known === undefined || !isCurrent(known, cert))) {
+    const list = known ?? (await createDeviceList(self, env));
+    const added = await addDevice(list, cert, true, self.rootSecret, env);
+    if (!added.ok) {
+      drop(draft, "unlisted");
+      return;
+    }
+    const before = known === undefined ? [list] : self.devices.lists;
+    changeOwnDevices(draft, { lists: [...before, added.list] });
+  }
   const device = nameOf(cert);
   const links = self.devices.links.filter((link) => link.device !== device);
-  changeOwnDevices(draft, { links: [...links, { device, conversation: conversation.id }] });
-  if (!lists) return;
-  const known = self.devices.lists.at(-1);
-  const list = known ?? (await createDeviceList(self, env));
-  if (isCurrent(list, cert)) return;
-  const added = await addDevice(list, cert, true, self.rootSecret, env);
-  if (!added.ok) {
-    drop(draft, "unlisted");
-    return;
-  }
-  const before = known === undefined ? [list] : self.devices.lists;
-  changeOwnDevices(draft, { lists: [...before, added.list] });
+  // Whoever signs has what was written before.
+  const link: DeviceLink = {
+    device,
+    conversation: conversation.id,
+    history: lists ? "gives" : "asks",
+  };
+  changeOwnDevices(draft, { links: [...links, link] });
 }
 
 /** The person takes a device of their own from the list. */

@@ -38,8 +38,10 @@ export const NO_DEVICES: AccountDevices = {
   introduced: [],
   groups: [],
   presented: new Uint8Array(0),
+  unpresented: [],
   introducers: [],
   refusedGroups: [],
+  past: undefined,
   news: { added: 0, removed: 0 },
 };
 

@@ -67,6 +67,7 @@ export interface Draft {
   readonly taken: ReadonlySet<MessageId>;
   readonly addMessages: Map<string, MessageRow>;
   readonly putMessages: Map<string, MessageRow>;
+  readonly mergeMessages: Map<string, MessageRow>;
   readonly putOutbox: Map<string, OutboxRow>;
   readonly deleteOutbox: Set<string>;
   /** Own texts of another device that arrived. */
@@ -100,6 +101,7 @@ export function createDraft(
     taken,
     addMessages: new Map(),
     putMessages: new Map(),
+    mergeMessages: new Map(),
     putOutbox: new Map(),
     deleteOutbox: new Set(),
     delivered: new Set(),
@@ -172,6 +174,8 @@ const NOTICES: readonly ContentKind[] = [
   "page",
   "heads",
   "member",
+  "ask-past",
+  "past",
 ];
 
 const isNotice = (content: Uint8Array | undefined): boolean =>
@@ -179,10 +183,12 @@ const isNotice = (content: Uint8Array | undefined): boolean =>
 
 /** For what is said: texts, copies of them, and keys of groups, which are nothing without a text. */
 export const isOutboxFull = ({ outbox }: Draft): boolean =>
+  outbox.length >= OUTBOX_MAX &&
   outbox.filter(({ awaits, content }) => awaits !== undefined && !isNotice(content)).length >=
-  OUTBOX_MAX;
+    OUTBOX_MAX;
 
 export const areNoticesFull = ({ outbox }: Draft): boolean =>
+  outbox.length >= NOTICES_MAX &&
   outbox.filter(({ content }) => isNotice(content)).length >= NOTICES_MAX;
 
 /** An introduction always finds room: there is one at most, and without it nobody knows where to answer. */
@@ -236,6 +242,17 @@ export function addMessage(draft: Draft, said: MessageRow): void {
   const row = draft.taken.has(said.id) ? { ...said, id: idBeside(said) } : said;
   draft.addMessages.set(row.id, row);
   draft.dirty = true;
+  showLast(draft, row);
+}
+
+/** A row of history from an own device, unless there is one of its id. */
+export function mergeMessage(draft: Draft, row: MessageRow): void {
+  draft.mergeMessages.set(row.id, row);
+  draft.dirty = true;
+  showLast(draft, row);
+}
+
+function showLast(draft: Draft, row: MessageRow): void {
   const { last } = draft.conversation;
   const time = timeOf(row.order);
   if (last !== undefined && compareTimes(time, last.time) < 0) return;
@@ -291,6 +308,7 @@ export function finish(draft: Draft): Stepped {
       conversation,
       addMessages: [...draft.addMessages.values()],
       putMessages: [...draft.putMessages.values()],
+      mergeMessages: [...draft.mergeMessages.values()],
       putOutbox: [...draft.putOutbox.values()],
       deleteOutbox: [...draft.deleteOutbox],
       delivered: [...draft.delivered],
@@ -318,7 +336,7 @@ export const orderKey = (time: HybridTime, account: Uint8Array, id: string): str
 export const compareTimes = (a: HybridTime, b: HybridTime): number =>
   a.ms === b.ms ? a.counter - b.counter : a.ms - b.ms;
 
-const timeOf = (order: string): HybridTime => ({
+export const timeOf = (order: string): HybridTime => ({
   ms: Number.parseInt(order.slice(0, 12), 16),
   counter: Number.parseInt(order.slice(12, 16), 16),
 });

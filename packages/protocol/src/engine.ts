@@ -25,9 +25,16 @@ import {
   passOwn,
   waysWakeAt,
 } from "./ways.ts";
-import { changeConversation, changeDevices, createDraft, type Draft, finish } from "./draft.ts";
+import {
+  changeConversation,
+  changeDevices,
+  createDraft,
+  type Draft,
+  finish,
+  openPeer,
+} from "./draft.ts";
 import { groupWakeAt, keepGroup, onGroupInput, sendToGroup, startGroup } from "./group.ts";
-import { tellGroups } from "./group-pairs.ts";
+import { presentWaiting, tellGroups } from "./group-pairs.ts";
 import { onAnswer, onFrame } from "./inbox.ts";
 import {
   flush,
@@ -39,6 +46,7 @@ import {
   sendReceipts,
 } from "./outbox.ts";
 import { onPost, spread, startFromPost } from "./pairs.ts";
+import { askPast, noteLate, onMergeMessages, onPastRead, pastWakeAt } from "./past.ts";
 import type { Env, MessageId, Slice } from "./ports.ts";
 import {
   beginEcho,
@@ -52,7 +60,7 @@ import {
   onSignalled,
   onWant,
 } from "./presence.ts";
-import { offerSpare, repair, repairDueAt } from "./repair.ts";
+import { expireSpares, offerSpare, repair, repairDueAt } from "./repair.ts";
 import type { Input, Stepped } from "./step.ts";
 
 /** A wake never comes sooner than this, so that a step that can do nothing cannot spin. */
@@ -102,6 +110,7 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
   forgiveContactClock(draft);
   beginEcho(draft);
   expireInvite(draft);
+  expireSpares(draft);
   const goesOn = await apply(draft, input);
   if (!goesOn) return { slice, effects: draft.effects };
   await repair(draft);
@@ -115,8 +124,11 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
   await offerWay(draft);
   await passOffers(draft);
   await passOwn(draft);
+  presentWaiting(draft);
   tellGroups(draft);
   await keepGroup(draft);
+  noteLate(draft);
+  askPast(draft);
   spread(draft);
   await sealWaiting(draft);
   flush(draft);
@@ -126,9 +138,12 @@ export async function step(slice: Slice, input: Input, env: Env): Promise<Steppe
     contactWakeAt(draft),
     inviteWakeAt(draft),
     repairDueAt(draft),
+    // Secrets end (§9), a day late at most.
+    openPeer(draft) === undefined ? undefined : env.now + WAKE_MAX_MS,
     listsWakeAt(draft),
     waysWakeAt(draft),
     groupWakeAt(draft),
+    pastWakeAt(draft),
   ].filter((at) => at !== undefined);
   if (times.length > 0) {
     const earliest = env.now + WAKE_MIN_MS;
@@ -239,6 +254,12 @@ async function apply(draft: Draft, input: Input): Promise<boolean> {
     case "leaving":
       await onLeaving(draft);
       break;
+    case "past-read":
+      onPastRead(draft, input);
+      break;
+    case "merge-messages":
+      onMergeMessages(draft, input.rows);
+      break;
     case "wake":
       break;
   }
@@ -251,7 +272,8 @@ function markRead(draft: Draft): void {
 
 /** Reading messages is not noticing this: what is on screen counts as read by itself. */
 function markDevicesSeen(draft: Draft, seen: Extract<Input, { kind: "devices-seen" }>): void {
-  const { added, removed } = draft.conversation.devices.news;
-  if (added + removed === 0 || added !== seen.added || removed !== seen.removed) return;
+  const { added, removed, anew = 0 } = draft.conversation.devices.news;
+  if (added + removed + anew === 0) return;
+  if (added !== seen.added || removed !== seen.removed || anew !== seen.anew) return;
   changeDevices(draft, { news: { added: 0, removed: 0 } });
 }

@@ -6,18 +6,20 @@
  */
 import {
   accountIdOf,
+  ancestorsOf,
   awaitHeads,
   createRemoteSender,
   type GroupLog,
   holdMessage,
   type LoggedOp,
+  type OpRefusal,
   membersAhead,
   openFromGroup,
-  pagesOfEnd,
   pagesSince,
   pagesUpTo,
   receivePage,
   releaseMessages,
+  type RemoteSender,
   takeRecord,
   verifyDeviceCert,
 } from "@sotto/crypto";
@@ -43,6 +45,7 @@ import {
   post,
   putSender,
 } from "./draft.ts";
+import { pagesOfEnd } from "./group-end.ts";
 import {
   accountFrom,
   askPair,
@@ -51,6 +54,7 @@ import {
   groupIdOf,
   groupPeer,
   introduce,
+  isSpent,
   logIn,
   opIdFrom,
   ownAccount,
@@ -121,18 +125,21 @@ function onPage(
 ): void {
   const group = groupPeer(draft)?.group;
   const wasMember = groupPeer(draft)?.member === true;
-  const before = draft.group.row?.log ?? logIn(page, group ?? "");
+  const own = ownAccount(draft);
+  const known = draft.group.row?.log;
+  const isKept = known !== undefined && !isSpent(draft, known);
+  const before = isKept ? known : (logIn(page, group ?? "") ?? known);
   if (before === undefined) {
     askPair(draft, pair);
     return;
   }
-  const { log, refused } = receivePage(before, page);
+  const { log, refused } = receivePage(before, page, by, own);
   for (const reason of refused.values()) {
     drop(draft, reason === "malformed" || reason === "wrong-group" ? "malformed" : "unexpected");
   }
-  if ([...refused.values()].includes("held-full")) noteUnheld(draft, pair, log);
+  noteUnheld(draft, pair, log, new Set(refused.values()));
   if (log === draft.group.row?.log) return;
-  if (isOfStranger(log, before, by)) {
+  if (isOfStranger(log, before, by, own)) {
     drop(draft, "unlisted");
     return;
   }
@@ -144,22 +151,38 @@ function onPage(
 }
 
 /** Operations that nobody names as a parent later would else never come again. */
-function noteUnheld(draft: Draft, pair: string, log: GroupLog): void {
+function noteUnheld(
+  draft: Draft,
+  pair: string,
+  log: GroupLog,
+  refused: ReadonlySet<OpRefusal>,
+): void {
+  // Where it was only too much for one page, or the log begins anew, there is nothing to wait for.
+  const isSoon = refused.has("not-now") || (refused.has("log-full") && isSpent(draft, log));
+  if (!isSoon && !refused.has("held-full")) return;
   const others = [...draft.live.unheld].filter(([one]) => one !== pair);
-  const unheld = new Map([...others.slice(1 - UNHELD_PAIRS_MAX), [pair, log.held.size] as const]);
+  const unheld = new Map([
+    ...others.slice(1 - UNHELD_PAIRS_MAX),
+    [pair, isSoon ? Infinity : log.held.size] as const,
+  ]);
   changeLive(draft, { unheld });
 }
 
 /**
  * Late operations that somebody brings who is no member before and after it, and that change nothing: a removed member's
  * afterthoughts, which are void and cost everybody room. What of such counts, members have. Others bring what leads up
- * to their being members, or what they did before they heard of their end, as two who removed each other.
+ * to their being members, or what they did before they heard of their end, as two who removed each other. Whoever is not
+ * in by its own log cannot tell.
  */
-const isOfStranger = (log: GroupLog, before: GroupLog, by: string): boolean =>
-  log.late > before.late &&
+const isOfStranger = (log: GroupLog, before: GroupLog, by: string, own: string): boolean =>
+  lateIn(log) > lateIn(before) &&
+  before.state.members.has(own) &&
   !before.state.members.has(by) &&
   !log.state.members.has(by) &&
   isSameState(log, before);
+
+const lateIn = ({ late }: GroupLog): number =>
+  [...late.values()].reduce((sum, one) => sum + one, 0);
 
 function isSameState({ state }: GroupLog, { state: before }: GroupLog): boolean {
   if (state.adders !== before.adders || state.revoked.size !== before.revoked.size) return false;
@@ -224,7 +247,7 @@ function tellNewcomers(draft: Draft, before: GroupLog, log: GroupLog): void {
   for (const fresh of log.ops.values()) {
     const isNew = !before.ops.has(fresh.id);
     if (!isNew || before.heads.every((head) => fresh.parents.includes(head))) continue;
-    const behind = behindOf(log, fresh.id);
+    const behind = ancestorsOf(log, [fresh.id]);
     for (const one of mine) {
       if (behind.has(one.id)) continue;
       if (isOwnAdd(one)) note(one, fresh);
@@ -246,20 +269,26 @@ function tellNewcomers(draft: Draft, before: GroupLog, log: GroupLog): void {
   }
 }
 
-function behindOf(log: GroupLog, id: string): ReadonlySet<string> {
-  const found = new Set([id]);
-  // A set grows while it is walked.
-  for (const one of found) for (const parent of log.ops.get(one)?.parents ?? []) found.add(parent);
-  return found;
-}
-
 function senderOf(draft: Draft, account: string, device: string): SenderRow {
   const key = deviceKeyOf(account, device);
   const known = draft.group.senders.get(key);
-  if (known !== undefined) return known;
+  if (known?.sender !== undefined) {
+    // The row's key says whose it is: a damaged copy of that would spoil every chain that comes.
+    return { ...known, sender: { ...known.sender, ...ownerOf(draft, account, device) } };
+  }
   const { id } = draft.conversation;
-  return { conversation: id, device: key, sender: undefined, chain: undefined, held: [] };
+  return known ?? { conversation: id, device: key, sender: undefined, chain: undefined, held: [] };
 }
+
+const ownerOf = (
+  draft: Draft,
+  account: string,
+  device: string,
+): Pick<RemoteSender, "group" | "account" | "device"> => ({
+  group: groupIdOf(draft),
+  account: accountFrom(account),
+  device: asDeviceId(bytesFrom(device)),
+});
 
 function onKey(
   draft: Draft,
@@ -268,9 +297,8 @@ function onKey(
 ): void {
   if (account === ownAccount(draft) && device === ownDevice(draft)) return;
   const row = senderOf(draft, account, device);
-  const before =
-    row.sender ??
-    createRemoteSender(groupIdOf(draft), accountFrom(account), asDeviceId(bytesFrom(device)));
+  const owner = ownerOf(draft, account, device);
+  const before = row.sender ?? createRemoteSender(owner.group, owner.account, owner.device);
   const sender = takeRecord(before, key, draft.env.now);
   if (sender === undefined) drop(draft, "malformed");
   else putSender(draft, { ...row, sender });
@@ -358,29 +386,36 @@ async function onMember(draft: Draft, by: string, content: Uint8Array): Promise<
   const { cert } = decoded.value;
   const account = bytesToHex(accountIdOf(cert.rootKey));
   if (account === ownAccount(draft)) return;
-  if (!mayIntroduce(draft, row.log, by, account)) {
+  const right = rightToIntroduce(draft, row.log, by, account);
+  if (right === undefined) {
     const introductions = [...row.introductions, { by, content }].slice(-INTRODUCTIONS_MAX);
     changeGroup(draft, { ...row, introductions });
     return;
   }
   // A post that begins a record is only made of what will begin one.
   if (await verifyDeviceCert(cert, draft.env.crypto)) {
-    post(draft, `account:${account}`, { kind: "presented", by, content });
+    const former = right === "added";
+    const [teller] = draft.conversation.devices.introducers;
+    post(draft, `account:${account}`, { kind: "presented", by, content, former, teller });
   } else drop(draft, "wrong-identity");
 }
 
-/** A member may; so may who added one of the two, and is none any more. */
-function mayIntroduce(draft: Draft, log: GroupLog, by: string, account: string): boolean {
+/** A member may; so may who added one of the two and is none any more, until the two have met (`onPresented`). */
+function rightToIntroduce(
+  draft: Draft,
+  log: GroupLog,
+  by: string,
+  account: string,
+): "member" | "added" | undefined {
   const { members } = log.state;
-  if (!members.has(account)) return false;
+  if (!members.has(account)) return undefined;
+  if (members.has(by)) return "member";
   const added = [account, ownAccount(draft)];
-  return (
-    members.has(by) ||
-    [...log.ops.values()].some(
-      ({ op: { action }, account: signer }) =>
-        signer === by && action.kind === "add" && added.includes(bytesToHex(action.account)),
-    )
+  const isAdder = [...log.ops.values()].some(
+    ({ op: { action }, account: signer }) =>
+      signer === by && action.kind === "add" && added.includes(bytesToHex(action.account)),
   );
+  return isAdder ? "added" : undefined;
 }
 
 /** Those whose members have come into the log since. */
@@ -390,7 +425,8 @@ export async function retryIntroductions(draft: Draft): Promise<void> {
   const isReady = ({ by, content }: (typeof row.introductions)[number]): boolean => {
     const decoded = decodeContent(content);
     if (!decoded.ok || decoded.value.kind !== "member") return true;
-    return mayIntroduce(draft, row.log, by, bytesToHex(accountIdOf(decoded.value.cert.rootKey)));
+    const account = bytesToHex(accountIdOf(decoded.value.cert.rootKey));
+    return rightToIntroduce(draft, row.log, by, account) !== undefined;
   };
   const ready = row.introductions.filter(isReady);
   if (ready.length === 0) return;
@@ -410,7 +446,7 @@ const REASONS: Readonly<Record<string, DropReason>> = {
 
 /** A sealed message that may be of this group. */
 export async function onArrived(draft: Draft, arrived: Arrived): Promise<void> {
-  const { account, device, pair, path } = arrived;
+  const { account, device, pair, path, again } = arrived;
   const log = draft.group.row?.log;
   const row = senderOf(draft, account, device);
   const envelope = decodeGroupEnvelope(arrived.envelope);
@@ -425,10 +461,10 @@ export async function onArrived(draft: Draft, arrived: Arrived): Promise<void> {
   if (log === undefined || opened === undefined || !opened.ok) {
     const reason = opened?.ok === false ? opened.reason : "unknown-chain";
     if (reason === "unknown-chain") {
-      const isLost = arrived.again && row.sender === undefined && log?.state.members.has(account);
+      const isLost = again && row.sender === undefined && log?.state.members.has(account);
       const isRested = draft.env.now >= draft.live.listAskedAt + REPAIR_PATIENCE_MS;
       if (log === undefined || (isLost === true && isRested)) askPair(draft, pair);
-      post(draft, memberAddress(account, draft.conversation.id), arrived);
+      post(draft, again ? memberAddress(account, draft.conversation.id) : pair, arrived);
     } else if (opened?.ok === false && opened.reason === "unknown-heads" && log !== undefined) {
       keep(draft, row, arrived, opened.heads, log);
     } else {
@@ -499,8 +535,8 @@ function keep(
     return;
   }
   putSender(draft, { ...row, held: [...row.held, message] });
-  const before = log.awaited.get(account)?.join();
-  const waiting = awaitHeads(log, accountFrom(account), heads);
+  const before = log.awaited.get(row.device)?.join();
+  const waiting = awaitHeads(log, row.device, heads);
   takeLog(draft, waiting);
-  if (waiting.awaited.get(account)?.join() !== before) askPair(draft, pair);
+  if (waiting.awaited.get(row.device)?.join() !== before) askPair(draft, pair);
 }

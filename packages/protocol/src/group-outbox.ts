@@ -50,8 +50,18 @@ interface Target extends MemberDevice {
 
 const ownKey = (draft: Draft): string => deviceKeyOf(ownAccount(draft), ownDevice(draft));
 
-const chainOf = (draft: Draft): SendingChain | undefined =>
-  draft.group.senders.get(ownKey(draft))?.chain;
+/** Whose it is this record knows: a damaged copy of that would keep everything here until the chain has aged. */
+function chainOf(draft: Draft): SendingChain | undefined {
+  const chain = draft.group.senders.get(ownKey(draft))?.chain;
+  return (
+    chain && {
+      ...chain,
+      group: groupIdOf(draft),
+      account: accountFrom(ownAccount(draft)),
+      device: draft.self.cert.deviceId,
+    }
+  );
+}
 
 function setChain(draft: Draft, chain: SendingChain | undefined): void {
   const { id } = draft.conversation;
@@ -183,34 +193,35 @@ export function onReached(
   settleRow(draft, { ...row, recipients });
 }
 
-/** A device cannot open a message: it gets the chain again, and the message under another key. */
-export async function onStale(
+/** A device cannot open a message. */
+export const onStale = async (
   draft: Draft,
   { awaits, account, device }: Extract<GroupPost, { kind: "reached" | "stale" }>,
+): Promise<void> => sealAgainFor(draft, account, device, (row) => row.awaits === awaits);
+
+/**
+ * What a device has not confirmed, sealed under another chain: the one that it was dealt may be damaged here or there, and
+ * whoever has a chain takes no other record of it.
+ */
+export async function sealAgainFor(
+  draft: Draft,
+  account: string,
+  device: string,
+  isMeant: (row: OutboxRow) => boolean = () => true,
 ): Promise<void> {
   const { row } = draft.group;
-  const message = draft.outbox.find((one) => one.awaits === awaits);
-  const isDue = message?.recipients?.some(
-    (one) => one.account === account && one.devices.includes(device),
-  );
-  if (row === undefined || message === undefined || isDue !== true) return;
-  if (membersAhead(row.log).length > 0) return;
+  const due = draft.outbox.filter((one) => {
+    const isAwaited = (to: Recipient): boolean =>
+      to.account === account && to.devices.includes(device);
+    return isMeant(one) && one.recipients?.some(isAwaited) === true;
+  });
+  if (row === undefined || due.length === 0 || membersAhead(row.log).length > 0) return;
   const targets = targetsOf(draft, row);
   const to = targets.filter(({ name, link }) => name === account && link.device === device);
-  const chain = chainOf(draft);
-  if (chain !== undefined) {
-    const dealt = new Set(chain.dealt);
-    dealt.delete(deviceKeyOf(account, device));
-    setChain(draft, { ...chain, dealt });
-  }
-  if (to.length > 0) await release(draft, row, message, to, targets);
-}
-
-/** A device has nothing of this one's: all that it has not confirmed. */
-export async function sealAgainFor(draft: Draft, account: string, device: string): Promise<void> {
-  for (const { awaits } of draft.outbox) {
-    if (awaits !== undefined) await onStale(draft, { kind: "stale", awaits, account, device });
-  }
+  if (to.length === 0) return;
+  const isDealt = chainOf(draft)?.dealt.has(deviceKeyOf(account, device)) === true;
+  if (isDealt) setChain(draft, undefined);
+  for (const message of due) await release(draft, row, message, to, targets);
 }
 
 /** Delivered when every account has it; forgotten when every device has. */

@@ -25,6 +25,7 @@ import {
   hexToBytes,
 } from "@sotto/wire";
 import { memberAddress } from "./address.ts";
+import { ASK_AGAIN_MS } from "./devices.ts";
 import { nameOf, newContentId, nextTime } from "./directory.ts";
 import { onOffer, passOn, useOffer } from "./ways.ts";
 import {
@@ -42,7 +43,7 @@ import {
 import type { GroupPost } from "./group-ports.ts";
 import { contentIdOf, enqueue, enqueueEncoded, forget, newRow } from "./outbox.ts";
 import type { ConversationId, DeviceLink, Instant, PostRow } from "./ports.ts";
-import { REPAIR_PATIENCE_MS } from "./repair.ts";
+import { REPAIR_PATIENCE_MS, REPAIR_PAUSE_MS } from "./repair.ts";
 import { accountOf, bytesFrom, isPresented } from "./group-ways.ts";
 import { markOf, oweReceipt, remember } from "./received.ts";
 
@@ -50,6 +51,8 @@ import { markOf, oweReceipt, remember } from "./received.ts";
 export const GROUPS_MAX = 256;
 /** Accounts that one account was introduced to from here: as many as a group has members. */
 export const PRESENTED_MAX = 1_000;
+/** Introductions of one account that wait for its name. */
+export const UNPRESENTED_MAX = 1_000;
 /** Accounts through which ways to somebody known from groups alone go. */
 export const INTRODUCERS_MAX = 8;
 
@@ -97,8 +100,9 @@ function rosterOf(draft: Draft): readonly DeviceLink[] {
 /** Says which devices the account has, to each group that has not heard it. */
 export function tellGroups(draft: Draft): void {
   const { groups } = draft.conversation.devices;
-  const account = accountOf(draft);
-  if (groups.length === 0 || account === undefined) return;
+  // Most are in none: in every step, and whose account it is takes a hash.
+  const account = groups.length === 0 ? undefined : accountOf(draft);
+  if (account === undefined) return;
   const devices = rosterOf(draft);
   const told = `${account} ${devices.map((one) => `${one.device}@${one.conversation}`).join()}`;
   const due = groups.filter((one) => one.told !== told);
@@ -117,6 +121,7 @@ export function leaveGroups(draft: Draft, account: string): void {
       row.group !== undefined || (row.content !== undefined && isAboutGroup(row.content));
     if (isOfGroup) forget(draft, row.id);
   }
+  changeDevices(draft, { unpresented: [] });
 }
 
 function isAboutGroup(encoded: Uint8Array): boolean {
@@ -154,24 +159,30 @@ function withdrawAll(draft: Draft, group: ConversationId): void {
   }
 }
 
-/** Introduces the account of this conversation to others in a group. */
+/** Introduces the account of this conversation to others in a group: as soon as it is known who it is. */
 export function onPresent(draft: Draft, { group, to }: PostOf<"present">): void {
+  if (openPeer(draft) === undefined || hexToBytes(group) === undefined) return;
+  const { unpresented } = draft.conversation.devices;
+  const others = unpresented.filter((one) => one.group !== group || !to.includes(one.account));
+  const fresh = to.map((account) => ({ group, account }));
+  changeDevices(draft, { unpresented: [...others, ...fresh].slice(-UNPRESENTED_MAX) });
+}
+
+/** A HELLO says who somebody is, and the introduction behind it, which tells the name, may come much later. */
+export function presentWaiting(draft: Draft): void {
+  const { unpresented } = draft.conversation.devices;
   const peer = openPeer(draft);
-  const id = hexToBytes(group);
-  if (peer === undefined || id === undefined || peer.change !== undefined) return;
+  if (unpresented.length === 0 || peer === undefined || peer.change !== undefined) return;
   const { name, cert } = peer.contact;
-  if (name === "") {
-    drop(draft, "unexpected");
-    return;
-  }
+  if (name === "") return;
   const { list, presented } = draft.conversation.devices;
-  for (const account of to) {
+  for (const { group, account } of unpresented) {
     const contentId = newContentId(draft);
     const content = encodeContent({
       kind: "member",
       id: contentId,
       time: nextTime(draft),
-      group: asGroupId(id),
+      group: asGroupId(bytesFrom(group)),
       name,
       cert,
       list,
@@ -179,9 +190,13 @@ export function onPresent(draft: Draft, { group, to }: PostOf<"present">): void 
     const awaits = bytesToHex(contentId);
     post(draft, `account:${account}`, { kind: "deliver", awaits, content });
   }
-  const fresh = to.filter((account) => !isPresented(draft, account)).map(bytesFrom);
+  const to = new Set(unpresented.map(({ account }) => account));
+  const fresh = [...to].filter((account) => !isPresented(draft, account)).map(bytesFrom);
   const room = PRESENTED_MAX * ACCOUNT_ID_BYTES;
-  changeDevices(draft, { presented: concatBytes(presented, ...fresh).slice(-room) });
+  changeDevices(draft, {
+    unpresented: [],
+    presented: concatBytes(presented, ...fresh).slice(-room),
+  });
 }
 
 /** Of somebody in a group: what the new record begins with. Undefined when it is not genuine. */
@@ -205,10 +220,17 @@ export async function memberIn(
   return { name, cert, by, list: known, retired: known !== undefined && !isCurrent(known, cert) };
 }
 
-/** Somebody else in a group knows this account, too: ways may go through that one as well. */
-export function onPresented(draft: Draft, { by }: PostOf<"presented">): void {
+/**
+ * Somebody else in a group knows this account, too: ways may go through that one as well. Of one who is no member any
+ * more nothing is needed once there is a session, and nothing more is taken.
+ */
+export function onPresented(draft: Draft, { by, former }: PostOf<"presented">): void {
   const { listed, devices } = draft.conversation;
   if (listed || devices.introducers.includes(by)) return;
+  if (former && (openPeer(draft)?.sessions.length ?? 0) > 0) {
+    drop(draft, "unlisted");
+    return;
+  }
   const introducers = [...devices.introducers, by].slice(-INTRODUCERS_MAX);
   changeDevices(draft, { introducers });
 }
@@ -232,7 +254,7 @@ export async function onWay(draft: Draft, { by, content }: PostOf<"way">): Promi
     // Who has one device has no list that others know: it is the one that was introduced.
     const opened = await openWay(draft.self, cert, way, draft.env.crypto);
     if (opened === undefined) drop(draft, "wrong-identity");
-    else useOffer(draft, opened);
+    else useOffer(draft, { ...opened, receivedAt: draft.env.now });
     return;
   }
   await onOffer(draft, decoded.value);
@@ -259,7 +281,7 @@ async function askForGroup(draft: Draft, encoded: Uint8Array): Promise<void> {
   drop(draft, listed ? "unexpected" : "unlisted");
   const decoded = decodeContent(encoded);
   const { now } = draft.env;
-  const { groupAskedAt } = draft.live;
+  const { groupAskedAt, groupQuestions } = draft.live;
   if (!decoded.ok || !("group" in decoded.value) || decoded.value.kind === "heads") return;
   const { group } = decoded.value;
   if (!listed) {
@@ -269,8 +291,12 @@ async function askForGroup(draft: Draft, encoded: Uint8Array): Promise<void> {
     changeDevices(draft, { refusedGroups });
     return;
   }
-  if (openPeer(draft) === undefined || isRecent(groupAskedAt, now)) return;
-  changeLive(draft, { groupAskedAt: now });
+  const pause = Math.min(REPAIR_PATIENCE_MS * 2 ** groupQuestions, ASK_AGAIN_MS);
+  if (openPeer(draft) === undefined || isWithin(groupAskedAt, now, pause)) return;
+  // There may be no room for the group, and no end of words about it.
+  const isOften = isWithin(groupAskedAt, now, 2 * ASK_AGAIN_MS);
+  const questions = isOften ? groupQuestions + 1 : 0;
+  changeLive(draft, { groupAskedAt: now, groupQuestions: questions });
   await askForAll(draft, group);
 }
 
@@ -289,7 +315,7 @@ export async function becomeListed(draft: Draft): Promise<void> {
   for (const group of refusedGroups) await askForAll(draft, asGroupId(bytesFrom(group)));
 }
 
-const isRecent = (at: Instant, now: Instant): boolean => at <= now && now < at + REPAIR_PATIENCE_MS;
+const isWithin = (at: Instant, now: Instant, ms: number): boolean => at <= now && now < at + ms;
 
 /** Group posts for pairs and conversations. */
 export async function onGroupPost(draft: Draft, what: GroupPost, { from }: PostRow): Promise<void> {
@@ -323,8 +349,12 @@ export async function onGroupPost(draft: Draft, what: GroupPost, { from }: PostR
       return;
     // Of no group that this device knows.
     case "arrived":
-      if (what.again) drop(draft, "unknown-session");
-      else post(draft, memberAddress(what.account, ""), { ...what, again: true });
+      if (what.again || isWithin(draft.live.strayAt, draft.env.now, REPAIR_PAUSE_MS)) {
+        drop(draft, "unknown-session");
+      } else {
+        changeLive(draft, { strayAt: draft.env.now });
+        post(draft, memberAddress(what.account, ""), { ...what, again: true });
+      }
       return;
     case "told":
       await askForGroup(draft, what.content);

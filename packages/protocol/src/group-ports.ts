@@ -82,7 +82,15 @@ export type GroupPost =
   /** To the conversation with a member: introduce that member to these accounts (hex). */
   | { readonly kind: "present"; readonly group: string; readonly to: readonly string[] }
   /** To the conversation with an account, or to begin it unseen: `by` (hex) says that it is in a group with us. */
-  | { readonly kind: "presented"; readonly by: string; readonly content: Uint8Array }
+  | {
+      readonly kind: "presented";
+      readonly by: string;
+      readonly content: Uint8Array;
+      /** `by` is no member any more. */
+      readonly former: boolean;
+      /** The contact (hex) that told of the group; undefined where that is own. */
+      readonly teller?: string | undefined;
+    }
   /** From the conversation with one account to that with another: a way from one to the other, to pass on… */
   | { readonly kind: "pass"; readonly content: Uint8Array }
   /** …and one that came through the account `by` (hex), for this device. */

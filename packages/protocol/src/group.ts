@@ -26,10 +26,12 @@ import {
   utf8ToBytes,
 } from "@sotto/wire";
 import { ASK_AGAIN_MS } from "./devices.ts";
+import { groupAddress } from "./address.ts";
 import { nextTime } from "./directory.ts";
 import {
   addMessage,
   changeConversation,
+  changeDevices,
   changeGroup,
   changeLive,
   type Draft,
@@ -38,6 +40,7 @@ import {
   orderKey,
   post,
   putOutbox,
+  putSender,
 } from "./draft.ts";
 import { onArrived, onTold, retryIntroductions } from "./group-inbox.ts";
 import { endSending, onReached, onStale, pruneRecipients, sealForMembers } from "./group-outbox.ts";
@@ -57,6 +60,7 @@ import {
 } from "./group-log.ts";
 import type { GroupPost } from "./group-ports.ts";
 import { contentIdOf, newRow } from "./outbox.ts";
+import { isPastContent, lookAgain, onPastContent } from "./past.ts";
 import type { ConversationId, Instant, MessageRow, Post, PostRow } from "./ports.ts";
 import { REPAIR_PATIENCE_MS } from "./repair.ts";
 import type { Input } from "./step.ts";
@@ -74,7 +78,12 @@ function beginGroup(draft: Draft, log: GroupLog): void {
     member: false,
     told: [],
   };
-  changeConversation(draft, { peer, listed: false });
+  // Nothing of the group whose place it takes.
+  draft.group = { ...draft.group, row: undefined };
+  for (const row of draft.group.senders.values()) {
+    putSender(draft, { ...row, sender: undefined, held: [] });
+  }
+  changeConversation(draft, { peer, listed: false, createdAt: draft.env.now });
   takeLog(draft, log);
 }
 
@@ -89,6 +98,8 @@ export async function startFromPage(
   const log = logIn(decoded.value.page, bytesToHex(decoded.value.group));
   if (log === undefined) return false;
   beginGroup(draft, log);
+  // Own devices tell of no more than they have.
+  if (what.account !== ownAccount(draft)) changeDevices(draft, { introducers: [what.account] });
   await onTold(draft, what, row);
   return true;
 }
@@ -177,13 +188,16 @@ export function sendToGroup(draft: Draft, id: string, text: string): void {
 export async function onPostToGroup(draft: Draft, what: Post, row: PostRow): Promise<void> {
   switch (what.kind) {
     case "told":
-      await onTold(draft, what, row);
+      await onToldHere(draft, what, row);
       return;
     case "arrived":
       await onArrived(draft, what);
       return;
     case "roster":
       onRoster(draft, what, row);
+      return;
+    case "content":
+      onContentToGroup(draft, what.content, row);
       return;
     case "reached":
       onReached(draft, what);
@@ -196,6 +210,28 @@ export async function onPostToGroup(draft: Draft, what: Post, row: PostRow): Pro
   }
 }
 
+/** A group that this account has never been in makes room for the next one that the same account tells of. */
+async function onToldHere(
+  draft: Draft,
+  what: Extract<GroupPost, { kind: "told" }>,
+  row: PostRow,
+): Promise<void> {
+  const { to } = row;
+  const isOfOther =
+    to !== draft.conversation.id && to !== groupAddress(groupPeer(draft)?.group ?? "");
+  if (!isOfOther) await onTold(draft, what, row);
+  // Shown meanwhile.
+  else if (draft.conversation.listed) post(draft, row.from, what);
+  else if (!(await startFromPage(draft, what, row))) drop(draft, "malformed");
+}
+
+/** An own device asks for the group's history, or brings it. */
+function onContentToGroup(draft: Draft, bytes: Uint8Array, { from }: PostRow): void {
+  const decoded = decodeContent(bytes);
+  if (decoded.ok && isPastContent(decoded.value)) onPastContent(draft, decoded.value, from);
+  else drop(draft, "unexpected");
+}
+
 function onRoster(
   draft: Draft,
   { account, devices }: Extract<GroupPost, { kind: "roster" }>,
@@ -206,6 +242,7 @@ function onRoster(
   if (row === undefined || before === undefined || before.sequence >= sequence) return;
   const roster = new Map(row.roster).set(account, { sequence, devices });
   changeGroup(draft, { ...row, roster });
+  if (devices.length > 0) lookAgain(draft);
   // Whoever introduced that account may not have known all of this one's devices.
   if (before.sequence === 0) presentTo(draft, ownAccount(draft), [account]);
   // What was told to all before this pair was there, only a question brings.

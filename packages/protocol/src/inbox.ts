@@ -46,6 +46,7 @@ import { leaveGroups } from "./group-pairs.ts";
 import { isGroupEnvelope, toGroup, toGroups } from "./group-ways.ts";
 import { onAddresses, sealWaiting, settle } from "./outbox.ts";
 import { endFurtherPairs, handUp, onSettled, showContent } from "./pairs.ts";
+import { lookAgain } from "./past.ts";
 import { onSignal } from "./presence.ts";
 import { answerChange, NO_SPARES, onNewHello, onPlea, onUnopened } from "./repair.ts";
 import {
@@ -159,7 +160,9 @@ async function onHello(
       offeredAt: 0,
     },
   });
-  if (isOwn) await linkOwn(draft, accepted.cert, true);
+  // Who came back from the phrase leaves it to the one that knows the list: two histories would be a fork.
+  const lists = accepted.mark.version === 0 || self.devices.lists.length > 0;
+  if (isOwn) await linkOwn(draft, accepted.cert, lists);
   await onContent(draft, accepted, markOf(hello.message), source);
   await sealWaiting(draft);
 }
@@ -273,7 +276,7 @@ async function onContent(
     unopenedAt: undefined,
     retryAt: Math.min(draft.live.retryAt, draft.env.now),
   });
-  await linkAnswered(draft);
+  await linkAnswered(draft, said.mark);
   const decoded = decodeContent(said.content);
   if (!decoded.ok || ("time" in decoded.value && decoded.value.time.ms > TIME_MS_MAX)) {
     remember(draft, mark, NO_CONTENT_ID);
@@ -311,14 +314,15 @@ async function onContent(
 }
 
 /** The device whose invite this one took has answered, or one that was linked meanwhile has. */
-async function linkAnswered(draft: Draft): Promise<void> {
+async function linkAnswered(draft: Draft, mark: ListMark): Promise<void> {
   const peer = openPeer(draft);
   if (peer === undefined || !isOwnPair(draft)) return;
   const { cert } = peer.contact;
   const { links, lists } = draft.self.devices;
   const list = lists.at(-1);
   if (links.some(({ conversation }) => conversation === draft.conversation.id)) return;
-  if (list === undefined || isCurrent(list, cert)) await linkOwn(draft, cert, false);
+  const isListed = list === undefined || isCurrent(list, cert);
+  if (isListed || mark.version === 0) await linkOwn(draft, cert, !isListed);
 }
 
 /** What the device of this pair knows of its account's list, where it is another than before or no list is here. */
@@ -329,8 +333,10 @@ async function showMark(draft: Draft, mark: ListMark): Promise<void> {
   const { devices, parent } = draft.conversation;
   if (isSame && (parent !== undefined || devices.list !== undefined)) return;
   if (!isSame) changePeer(draft, peer, { mark });
-  if (parent === undefined) await onMark(draft, mark, undefined);
-  else post(draft, parent, { kind: "mark", mark });
+  if (parent === undefined) {
+    if (!isSame) lookAgain(draft);
+    await onMark(draft, mark, undefined);
+  } else post(draft, parent, { kind: "mark", mark });
 }
 
 async function applyContent(
@@ -377,6 +383,8 @@ async function applyContent(
       return;
     case "contact":
     case "carried":
+    case "ask-past":
+    case "past":
       drop(draft, "unexpected");
   }
 }
@@ -409,6 +417,9 @@ function takeSpare(
   const { theirs } = peer.spares;
   if (theirs !== undefined && compareTimes(time, theirs.time) < 0) return;
   changePeer(draft, peer, {
-    spares: { ...peer.spares, theirs: { bundle: encodeBundle(bundle), time } },
+    spares: {
+      ...peer.spares,
+      theirs: { bundle: encodeBundle(bundle), time, receivedAt: draft.env.now },
+    },
   });
 }

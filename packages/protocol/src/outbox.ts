@@ -56,6 +56,8 @@ export const COPY_PAUSE_MS = 60_000;
 export const COPIES_MAX = 16;
 /** When something of the other side's opened after it, a content is sealed anew after this: twice as late each time. */
 export const RENEW_AFTER_MS = 120_000;
+/** However old a content says it is, it is sealed anew this often: a clock that was put right makes all of them old. */
+export const RENEW_AGE_MS_MAX = 24 * 3_600_000;
 /** Numbers passed over for each hour without a first answer, at most AHEAD_MAX at once. */
 const AHEAD_EACH = 8;
 const AHEAD_MAX = 64;
@@ -240,14 +242,17 @@ export function unsealAll(draft: Draft): void {
 function renewDueAt(draft: Draft, row: OutboxRow): Instant | undefined {
   const { env, live } = draft;
   if (row.envelope === undefined) return undefined;
+  const overtakenAt = live.overtaken.get(row.id);
+  // Looked at for each row in each step: nothing below is due before one of these.
+  if (overtakenAt === undefined && row.relayedAt === undefined) return undefined;
   if (row.content === undefined) {
     if (row.group === undefined) return undefined;
   } else if (isTextHeld(draft) && isEncodedText(row.content)) return undefined;
   if (live.inFlight.includes(row.id) || !(live.direct || isRelayOpen(draft))) return undefined;
   const times: Instant[] = [];
-  const overtakenAt = live.overtaken.get(row.id);
   if (overtakenAt !== undefined) {
-    times.push(overtakenAt + Math.max(OVERTAKEN_MS, overtakenAt - row.createdAt));
+    const age = Math.min(RENEW_AGE_MS_MAX, overtakenAt - row.createdAt);
+    times.push(overtakenAt + Math.max(OVERTAKEN_MS, age));
   }
   // A link that is up is a sign of life, too.
   const heardAt = live.direct ? env.now : live.heardAt;
@@ -267,11 +272,15 @@ function renewDueAt(draft: Draft, row: OutboxRow): Instant | undefined {
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
-/** Whether the row's age, in units of RESEND_AFTER_MS, has passed a power of two meanwhile. Nobody knows it after the clock was set back. */
+/**
+ * Whether the row's age, in units of RESEND_AFTER_MS, has passed a power of two meanwhile, or a multiple of
+ * RENEW_AGE_MS_MAX. Nobody knows it after the clock was set back.
+ */
 function hasDoubled({ createdAt }: OutboxRow, from: Instant, to: Instant): boolean {
   if (createdAt > to) return true;
-  const unitsAt = (at: Instant): number => Math.max(0, at - createdAt) / RESEND_AFTER_MS;
-  return Math.clz32(unitsAt(to)) < Math.clz32(unitsAt(from));
+  const [before, after] = [Math.max(0, from - createdAt), to - createdAt];
+  if (Math.floor(after / RENEW_AGE_MS_MAX) > Math.floor(before / RENEW_AGE_MS_MAX)) return true;
+  return Math.clz32(after / RESEND_AFTER_MS) < Math.clz32(before / RESEND_AFTER_MS);
 }
 
 /** Keeps the place in the order of sending. */

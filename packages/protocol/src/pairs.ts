@@ -20,7 +20,7 @@ import { accountAddress } from "./address.ts";
 import { merge, TIME_MS_MAX } from "./clock.ts";
 import { endPair, onList, onMark, tellAll } from "./devices.ts";
 import { newContentId, nextTime, NO_DEVICES } from "./directory.ts";
-import { onOffer, onReached, spreadWay, useOffer } from "./ways.ts";
+import { onOffer, onReached, postponePair, spreadWay, useOffer } from "./ways.ts";
 import {
   addMessage,
   changeConversation,
@@ -43,6 +43,7 @@ import { becomeListed, memberIn, onGroupPost } from "./group-pairs.ts";
 import { tellGroup } from "./group-ways.ts";
 import type { GroupPost } from "./group-ports.ts";
 import { newQueue, requestQueue } from "./queue.ts";
+import { answerNothing, isPastContent, onMet, onPastContent, placeAddress } from "./past.ts";
 import { NO_SPARES } from "./repair.ts";
 import { isReturned } from "./route.ts";
 import type { DeviceOffer, MessageRow, OutboxRow, Path, PostRow } from "./ports.ts";
@@ -79,6 +80,7 @@ async function startMember(
   changeDevices(draft, {
     list,
     introducers: [by],
+    teller: what.teller,
     missing: others.map(({ id }) => ({ device: bytesToHex(id), since: 0 })),
   });
   return true;
@@ -149,6 +151,7 @@ export async function onPost(draft: Draft, row: PostRow): Promise<void> {
   draft.dirty = true;
   const { post: what, from } = row;
   if (isReturned(row, draft.conversation.id)) {
+    if (what.kind === "content") await answerNothing(draft, what.content);
     drop(draft, "unexpected");
     return;
   }
@@ -158,7 +161,8 @@ export async function onPost(draft: Draft, row: PostRow): Promise<void> {
   }
   switch (what.kind) {
     case "begin":
-      // There is one of that id: it was begun by this very post.
+      // Else there is one of that id: it was begun by this very post.
+      if (from === draft.conversation.id) postponePair(draft, row.to);
       return;
     case "offer":
       useOffer(draft, what.offer);
@@ -186,6 +190,7 @@ export async function onPost(draft: Draft, row: PostRow): Promise<void> {
     }
     case "mark":
       onReached(draft, from);
+      onMet(draft, from);
       await onMark(draft, what.mark, from);
       return;
     case "reach":
@@ -236,6 +241,9 @@ function ownAddressOf({ conversation, self }: Draft, content: Content): string |
       return addressOf(content.account);
     case "contact":
       return addressOf(accountIdOf(content.cert.rootKey));
+    case "ask-past":
+    case "past":
+      return placeAddress(content.place);
     case "offer":
       return equalBytes(content.account, own)
         ? addressOf(accountIdOf(content.cert.rootKey))
@@ -257,6 +265,12 @@ async function onHandedUp(
     return;
   }
   const content = decoded.value;
+  if (isPastContent(content)) {
+    // Back in the pair's own record: there is no such group here.
+    if (from === draft.conversation.id) await answerNothing(draft, bytes);
+    else onPastContent(draft, content, from);
+    return;
+  }
   const own = draft.self.devices.links.find(({ conversation }) => conversation === from);
   const isOfContact = draft.conversation.devices.links.some((link) => link.conversation === from);
   // What contacts have about this account: lists and ways vouch for themselves.

@@ -36,6 +36,11 @@ export type DeviceName = string;
 export interface DeviceLink {
   readonly device: DeviceName;
   readonly conversation: ConversationId;
+  /**
+   * Of an own device that was linked by a person with both in hand. gives: this one listed that one then, and gives it
+   * the history that it asks for. asks: the other way round. Whoever has the phrase alone gets none.
+   */
+  readonly history?: "gives" | "asks";
 }
 
 /** What this device knows of its own account's devices. */
@@ -47,6 +52,8 @@ export interface OwnDevices {
   readonly lists: readonly DeviceList[];
   /** Pairs with the account's other devices; at most DEVICES_MAX (wire). */
   readonly links: readonly DeviceLink[];
+  /** How often an own device showed that it heard of this one or of another: from then on it writes to that one, too. */
+  readonly met: number;
   /** Encoded offers to own devices that no other own device could pass on: contacts are asked. At most DEVICES_MAX. */
   readonly reach: readonly { readonly device: DeviceName; readonly content: Uint8Array }[];
 }
@@ -108,6 +115,8 @@ export interface InviteSecrets {
   /** Encoded prekey bundle: what the offer carries; the same bytes whenever it is published. */
   readonly bundle: Uint8Array;
   readonly expiresAt: Instant;
+  /** From when it was made to `expiresAt`, by the clock of then; milliseconds. */
+  readonly lifetimeMs: number;
   /** True once the relay holds the sealed offer. */
   readonly published: boolean;
 }
@@ -138,8 +147,17 @@ export interface Spare {
 export interface Spares {
   /** Newest first; at most SPARES_MAX. One that was used is gone. */
   readonly own: readonly Spare[];
-  /** Encoded bundle of the other side, and the time it was sent at; undefined when none came or it was used. */
-  readonly theirs: { readonly bundle: Uint8Array; readonly time: HybridTime } | undefined;
+  /** Of the other side; undefined when none came, it was used, or its time is over (BUNDLE_AGE_MS_MAX). */
+  readonly theirs:
+    | {
+        /** Encoded. */
+        readonly bundle: Uint8Array;
+        /** It was sent at. */
+        readonly time: HybridTime;
+        /** By this device's clock: nothing else says how old it may be. */
+        readonly receivedAt: Instant;
+      }
+    | undefined;
   /** When this device last began a new session. */
   readonly usedAt: Instant;
   /** When this device last asked the other one to begin; 0 after that one did. */
@@ -161,6 +179,25 @@ export interface DeviceOffer {
   readonly bundle: PrekeyBundle;
   /** 1 to ADDRESSES_MAX (wire). */
   readonly addresses: readonly QueueAddress[];
+  /** Not used later than BUNDLE_AGE_MS_MAX after that. */
+  readonly receivedAt: Instant;
+}
+
+/** How far the history has come that an own device is asked for. */
+export interface Past {
+  readonly device: DeviceName;
+  /** Order key of the oldest message that came; undefined before any did. */
+  readonly before: string | undefined;
+  /** Time of the newest message that this pass, or one before it, found there; records of before have none. */
+  readonly newest?: Instant | undefined;
+  /** How far back this pass goes: 0 for all there is. */
+  readonly since: Instant;
+  /** Nothing is asked for any more. */
+  readonly whole: boolean;
+  /** Another device writes to this one from here on; what it said before that may have come meanwhile. */
+  readonly again: boolean;
+  /** The own account's `met` at that time. */
+  readonly met: number;
 }
 
 /** What a conversation knows of the devices of the account it is with. In a further pair: nothing. */
@@ -198,12 +235,38 @@ export interface AccountDevices {
   readonly groups: readonly { readonly group: ConversationId; readonly told: string }[];
   /** Account ids, 20 bytes each, that this account was introduced to from here; at most PRESENTED_MAX. */
   readonly presented: Uint8Array;
-  /** Accounts (hex) through which ways to this one go: they know both. At most INTRODUCERS_MAX. */
+  /** Introductions of this account that wait until its name is known, or who it is; at most UNPRESENTED_MAX. */
+  readonly unpresented: readonly {
+    /** Hex. */
+    readonly group: string;
+    /** To whom; hex. */
+    readonly account: string;
+  }[];
+  /**
+   * Accounts (hex) through which ways to this one go: they know both. At most INTRODUCERS_MAX. Of a group: the contact
+   * that told of it.
+   */
   readonly introducers: readonly string[];
+  /** Of somebody known from groups alone: the contact (hex) that told of the group. Undefined where that is own. */
+  readonly teller?: string | undefined;
   /** Groups (hex) that this account, known from groups alone, told of and that were not taken; at most REFUSED_GROUPS_MAX. */
   readonly refusedGroups: readonly string[];
-  /** Devices added and removed since the person last looked. */
-  readonly news: { readonly added: number; readonly removed: number };
+  /** History of before this device, that another own one has; undefined where none is to be had. */
+  readonly past: Past | undefined;
+  /**
+   * Time of the earliest message that came here so late that no own device which looks again would find it: it is given
+   * all since then. Records of before have none.
+   */
+  readonly late?: Instant | undefined;
+  /**
+   * Devices added and removed since the person last looked, and how often the contact's device asked to begin anew.
+   * Records of before that have no count of it.
+   */
+  readonly news: {
+    readonly added: number;
+    readonly removed: number;
+    readonly anew?: number | undefined;
+  };
 }
 
 /**
@@ -439,8 +502,14 @@ export interface LiveState {
   readonly listAskedAt: Instant;
   /** Since when the account shows a list that never came; 0: it does not. */
   readonly listMissedAt: Instant;
+  /** When an own device was last asked for history. */
+  readonly pastAskedAt: Instant;
   /** When the device of this pair was last asked for a group that is not known here. */
   readonly groupAskedAt: Instant;
+  /** Such questions before that one, none much later than the one before it. */
+  readonly groupQuestions: number;
+  /** When groups were last asked about a message of this pair's device that none of them opened. */
+  readonly strayAt: Instant;
   /** Of a group: who was told of it without having asked for just that, and when; at most TOLD_MAX. */
   readonly told: ReadonlyMap<string, Instant>;
   /** Of a group: questions of each device answered since then; at most TOLD_MAX. */
@@ -481,7 +550,10 @@ export const INITIAL_LIVE: LiveState = {
   receiptAt: 0,
   listAskedAt: 0,
   listMissedAt: 0,
+  pastAskedAt: 0,
   groupAskedAt: 0,
+  groupQuestions: 0,
+  strayAt: 0,
   told: new Map(),
   answered: new Map(),
   unheld: new Map(),
@@ -497,6 +569,8 @@ export interface Change {
   readonly conversation: ConversationRecord;
   /** New rows. When the conversation has a row of such an id, the whole change is refused as `known` or `taken`. */
   readonly addMessages: readonly MessageRow[];
+  /** Rows of history from an own device: each is new, or there is one of its id, and that stays as it is. */
+  readonly mergeMessages: readonly MessageRow[];
   /** Own rows whose sign changed: written over what is there. */
   readonly putMessages: readonly MessageRow[];
   readonly putOutbox: readonly OutboxRow[];
@@ -536,6 +610,38 @@ export interface MessagePage {
   readonly hasMore: boolean;
 }
 
+/** The platform's AbortSignal, as far as it is needed. */
+export interface Abort {
+  throwIfAborted(): void;
+}
+
+/** What of the history is searched; all of it where nothing is said. */
+export interface SearchOptions {
+  readonly conversation?: ConversationId | undefined;
+  /** An account id in hex: whoever wrote it. */
+  readonly author?: string | undefined;
+  readonly own?: boolean | undefined;
+  /** Of before that time, by the message's own. */
+  readonly before?: Instant | undefined;
+  /** Of that time or later. */
+  readonly after?: Instant | undefined;
+  /** The `next` of the page before. */
+  readonly from?: string | undefined;
+}
+
+export interface SearchHit {
+  readonly row: MessageRow;
+  /** Start and end in `row.text`, UTF-16 units; ascending, at least one. */
+  readonly ranges: readonly (readonly [start: number, end: number])[];
+}
+
+export interface SearchPage {
+  /** Newest first, by `order`. */
+  readonly hits: readonly SearchHit[];
+  /** Undefined when there are no more. */
+  readonly next: string | undefined;
+}
+
 /**
  * The history and state of one installation. Two adapters: memory and Dexie; one acceptance suite.
  * Rows that cannot be read (damaged, of a later version) are skipped and counted, never thrown.
@@ -562,6 +668,13 @@ export interface Store {
     conversation: ConversationId,
     options: { readonly before?: string; readonly limit: number },
   ): Promise<MessagePage>;
+  /** Forgets everything, in one transaction. Nobody may be using it: watchers are not told. */
+  clear(): Promise<CommitResult>;
+  /**
+   * A page of the messages whose text contains the query, in upper or lower case, in any form of its characters
+   * (NFKC); none for an empty or very long one. Rejects with the signal's reason.
+   */
+  search(query: string, options?: SearchOptions, signal?: Abort): Promise<SearchPage>;
   /** Commits of this and other tabs, in commit order. Returns the unsubscribe function. */
   watch(see: (event: StoreEvent) => void): () => void;
   close(): void;

@@ -34,6 +34,7 @@ import {
 import { tick, TIME_MS_MAX } from "./clock.ts";
 import {
   changeConversation,
+  changeDevices,
   changeLive,
   changePeer,
   type Draft,
@@ -50,7 +51,7 @@ import {
   sealAgain,
   supersede,
 } from "./outbox.ts";
-import type { Instant, OutboxRow, Spare, Spares } from "./ports.ts";
+import type { Instant, OutboxRow, Spares } from "./ports.ts";
 
 /** So long nothing of the other side's has opened before a new session is begun: the right one may be on its way. */
 export const REPAIR_PATIENCE_MS = 5_000;
@@ -60,8 +61,12 @@ export const REPAIR_PAUSE_MS = 60_000;
 export const SPARE_AGE_MS_MAX = 7 * 24 * 3_600_000;
 /** …and its secrets are kept for 30 days more: the other side may have been away. */
 export const SPARE_KEPT_MS = 30 * 24 * 3_600_000;
-/** The newest spare bundle, and those before it that the other side may still have. */
-export const SPARES_MAX = 4;
+/** The person has so long to decide about somebody in a contact's place; what was held can be opened until then. */
+export const CHANGE_KEPT_MS = 30 * 24 * 3_600_000;
+/** Nothing signed says how old a bundle is: from when it came, so long its maker may have what it was made with. */
+export const BUNDLE_AGE_MS_MAX = SPARE_AGE_MS_MAX + SPARE_KEPT_MS;
+/** The newest spare bundle, and those before it that the other side may still have: one a week for SPARE_KEPT_MS. */
+export const SPARES_MAX = 6;
 /** HELLOs remembered, newest last. */
 export const HELLOS_SEEN_MAX = 64;
 /** Envelopes of somebody with another root key that wait for the person's decision. */
@@ -72,17 +77,22 @@ export const PLEA_PAUSE_MS = 3_600_000;
 
 export const NO_SPARES: Spares = { own: [], theirs: undefined, usedAt: 0, askedAt: 0, pleaAt: 0 };
 
+/** Whether the other side can be given a bundle: once it has answered. */
+function canOffer(draft: Draft): boolean {
+  const peer = openPeer(draft);
+  if (peer === undefined || peer.change !== undefined || areNoticesFull(draft)) return false;
+  const [session] = peer.sessions;
+  const isAnswered = session !== undefined && session.helloHeader === undefined;
+  return !peer.retired && isAnswered && peer.queue.addresses.length > 0;
+}
+
 /** Gives the other side a bundle as soon as it has answered, and a new one when that was used or is old. */
 export async function offerSpare(draft: Draft): Promise<void> {
   const peer = openPeer(draft);
   const { env } = draft;
-  if (peer === undefined || peer.change !== undefined || areNoticesFull(draft)) return;
-  if (peer.retired) return;
-  const [session] = peer.sessions;
-  if (session === undefined || session.helloHeader !== undefined) return;
-  if (peer.queue.addresses.length === 0) return;
+  if (peer === undefined || !canOffer(draft)) return;
   const [newest] = peer.spares.own;
-  if (newest !== undefined && ageOf(newest, env.now) < SPARE_AGE_MS_MAX) return;
+  if (newest !== undefined && env.now < newest.madeAt + SPARE_AGE_MS_MAX) return;
   const bundle = await addSpare(draft, peer);
   const time = tick(draft.conversation.clock, env.now);
   changeConversation(draft, { clock: time });
@@ -98,8 +108,39 @@ export async function addSpare(draft: Draft, peer: OpenPeer): Promise<PrekeyBund
   return bundle;
 }
 
-/** A clock that was set back makes nothing older than it is. */
-const ageOf = ({ madeAt }: Spare, now: Instant): number => Math.max(0, now - madeAt);
+/**
+ * Secrets that are kept no longer: after a newer bundle was given, or when for long none could be. And a bundle that the
+ * other side has kept none for. A clock that was set back prolongs their time at most to what it is from now on.
+ */
+export function expireSpares(draft: Draft): void {
+  let peer = openPeer(draft);
+  if (peer === undefined) return;
+  const { now } = draft.env;
+  const { spares, change } = peer;
+  if (change !== undefined) {
+    if (change.at > now) changePeer(draft, peer, { change: { ...change, at: now } });
+    if (now < change.at + CHANGE_KEPT_MS) return;
+    // Nobody refused: what comes from there again, while its bundle has not ended, is asked about again.
+    peer = changePeer(draft, peer, { change: undefined });
+  }
+  const made = spares.own.map((one) => (one.madeAt > now ? { ...one, madeAt: now } : one));
+  const own = made.filter(({ madeAt }, index) => {
+    const newer = made[index - 1];
+    if (newer !== undefined) return now < newer.madeAt + SPARE_KEPT_MS;
+    return now < madeAt + BUNDLE_AGE_MS_MAX || canOffer(draft);
+  });
+  let { theirs } = spares;
+  if (isOver(theirs, now)) theirs = undefined;
+  else if (theirs !== undefined && theirs.receivedAt > now) theirs = { ...theirs, receivedAt: now };
+  const isSame = own.every((one) => spares.own.includes(one)) && theirs === spares.theirs;
+  if (!isSame || own.length < spares.own.length) {
+    changePeer(draft, peer, { spares: { ...spares, own, theirs } });
+  }
+}
+
+/** Of what is received and kept: whether its time is over. */
+export const isOver = (one: { readonly receivedAt: Instant } | undefined, now: Instant): boolean =>
+  one !== undefined && now >= one.receivedAt + BUNDLE_AGE_MS_MAX;
 
 /** The other side is ahead of all that this store has: nothing that it would open anew is sealed or sent by it. */
 export async function forgetSessions(draft: Draft): Promise<void> {
@@ -122,8 +163,8 @@ export function repairDueAt(draft: Draft): Instant | undefined {
   if (peer === undefined || peer.change !== undefined || peer.retired) return undefined;
   const { spares, queue, sessions, contact } = peer;
   if (queue.addresses.length === 0) return undefined;
-  // Nobody has said yet where the other side reads: that comes with what it offers to begin with.
-  if (spares.theirs === undefined && contact.addresses.length === 0) return undefined;
+  // Nobody has said yet where the other side reads (a plea does not): that comes with an offer, or with a HELLO for one.
+  if (contact.addresses.length === 0) return undefined;
   const { now } = draft.env;
   const since = (at: Instant, pause: number): Instant => (at > now ? 0 : at + pause);
   const rested = Math.max(
@@ -205,11 +246,15 @@ export async function onPlea(draft: Draft, envelope: PleaEnvelope): Promise<void
     onUnopened(draft);
     return;
   }
-  const theirs = { bundle: encodeBundle(plea.bundle), time: { ms: plea.at, counter: 0 } };
+  const time = { ms: plea.at, counter: 0 };
+  const theirs = { bundle: encodeBundle(plea.bundle), time, receivedAt: draft.env.now };
   // Whoever asks has no bundle of ours: those that are out count as old, so that it is given a new one.
   const old = draft.env.now - SPARE_AGE_MS_MAX;
   const own = spares.own.map((one) => ({ ...one, madeAt: Math.min(one.madeAt, old) }));
   changeSpares(draft, { theirs, pleaAt: plea.at, own });
+  // Whoever copied its keys can ask that, too: the person is told.
+  const { news } = draft.conversation.devices;
+  changeDevices(draft, { news: { ...news, anew: (news.anew ?? 0) + 1 } });
   changeLive(draft, {
     heardAt: draft.env.now,
     unopenedAt: draft.env.now - REPAIR_PATIENCE_MS,
@@ -346,6 +391,12 @@ function hold(
   changePeer(draft, peer, { change: { ...change, frames: [...change.frames, blob] } });
 }
 
+/** Its bundle is known to a stranger: it answers nobody any more, and the contact gets another one. */
+function rejectChange(draft: Draft, peer: OpenPeer): void {
+  const theirs = isOver(peer.spares.theirs, draft.env.now) ? undefined : peer.spares.theirs;
+  changePeer(draft, peer, { change: undefined, spares: { ...peer.spares, own: [], theirs } });
+}
+
 /**
  * The person's decision about `rootKey`. A verified contact is only replaced by one whose safety number was compared.
  * Returns the envelopes that waited, to be taken in now.
@@ -362,8 +413,7 @@ export function answerChange(
     return [];
   }
   if (answer === "reject") {
-    // Its bundle is known to a stranger: it answers nobody any more, and the contact gets another one.
-    changePeer(draft, peer, { change: undefined, spares: { ...peer.spares, own: [] } });
+    rejectChange(draft, peer);
     return [];
   }
   const compared = answer === "accept-compared";

@@ -6,6 +6,7 @@ import type {
   DeviceName,
   Instant,
   MessageId,
+  MessageRow,
   Path,
   PostRow,
   Slice,
@@ -72,7 +73,12 @@ export type Input =
   | { readonly kind: "rename"; readonly name: string }
   | { readonly kind: "mark-read" }
   /** The person has seen that so many devices were added and removed; what came since is still news. */
-  | { readonly kind: "devices-seen"; readonly added: number; readonly removed: number }
+  | {
+      readonly kind: "devices-seen";
+      readonly added: number;
+      readonly removed: number;
+      readonly anew: number;
+    }
   | { readonly kind: "mark-verified"; readonly verified: boolean }
   /** To the notes: a device of this account is to speak for it no more. */
   | { readonly kind: "remove-device"; readonly device: DeviceName }
@@ -124,6 +130,20 @@ export type Input =
   | { readonly kind: "reservation"; readonly peerId: Uint8Array | undefined }
   /** The conversation came on screen or left it. */
   | { readonly kind: "want"; readonly wanted: boolean }
+  /** What a `read-past` effect asked for. */
+  | {
+      readonly kind: "past-read";
+      readonly device: DeviceName;
+      readonly before: string | undefined;
+      /** Nothing older, milliseconds since 1970. */
+      readonly since: Instant;
+      readonly pages: number;
+      /** The newest before that, ascending. */
+      readonly rows: readonly MessageRow[];
+      readonly hasMore: boolean;
+    }
+  /** Rows of this conversation out of a backup of this account: those that are not here are added. */
+  | { readonly kind: "merge-messages"; readonly rows: readonly MessageRow[] }
   /** A time asked for by a `wake` effect has come. */
   | { readonly kind: "wake" }
   /** This device is about to go: say so to the other side. */
@@ -168,6 +188,18 @@ export type Effect =
   | { readonly kind: "expect"; readonly peerId: Uint8Array }
   /** Answer with `direct`. */
   | { readonly kind: "dial"; readonly peerId: Uint8Array }
+  /**
+   * Read the newest messages before `before` (exclusive order key; the newest of all without one), at most
+   * `pages` times PAST_ROWS_MAX (wire), and feed `past-read` with the same words.
+   */
+  | {
+      readonly kind: "read-past";
+      readonly device: DeviceName;
+      readonly before: string | undefined;
+      /** Nothing older, milliseconds since 1970. */
+      readonly since: Instant;
+      readonly pages: number;
+    }
   /** Feed `wake` no earlier than `at`. One timer per conversation: the earliest wins. */
   | { readonly kind: "wake"; readonly at: Instant }
   /** Counted by reason; never shown. */

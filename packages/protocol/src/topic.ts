@@ -45,6 +45,10 @@ function topicIn(content: Content): Topic | undefined {
       return about(content.group);
     case "contact":
       return about(content.cert.rootKey);
+    case "ask-past": {
+      const { place } = content;
+      return about(place.kind === "account" ? place.account : place.group);
+    }
     case "member":
       return about(content.group, content.cert.rootKey);
     case "offer": {

@@ -31,6 +31,7 @@ import {
 } from "./directory.ts";
 import {
   changeDevices,
+  changeLive,
   changeOwnDevices,
   changePeer,
   type Draft,
@@ -51,7 +52,7 @@ import type {
   Instant,
   MessageId,
 } from "./ports.ts";
-import { addSpare } from "./repair.ts";
+import { addSpare, isOver, REPAIR_PATIENCE_MS } from "./repair.ts";
 
 /** Ways to devices that no list names yet, or that wait for a pair: one from each device of both accounts. */
 export const OFFERS_MAX = 32;
@@ -160,7 +161,7 @@ async function takeOffer(
   if (equalBytes(cert.deviceId, draft.self.cert.deviceId)) return;
   const opened = await openWay(draft.self, cert, way, draft.env.crypto);
   if (opened === undefined) drop(draft, "wrong-identity");
-  else considerOffer(draft, opened);
+  else considerOffer(draft, { ...opened, receivedAt: draft.env.now });
 }
 
 /** Of a listed device; or kept until a list names it. */
@@ -189,19 +190,32 @@ export function considerOffer(draft: Draft, offer: DeviceOffer): void {
   else post(draft, link.conversation, { kind: "offer", offer });
 }
 
-/** In a pair: begins its session with what was offered, unless there is one. */
-export function useOffer(draft: Draft, { bundle, addresses }: DeviceOffer): void {
+/**
+ * In a pair: begins its session with what was offered, unless there is one that was answered. Whoever offers itself again
+ * has heard nothing of the one that is not: its bundle may have ended by its clock.
+ */
+export function useOffer(draft: Draft, offer: DeviceOffer): void {
+  const { bundle, addresses, receivedAt } = offer;
   const peer = openPeer(draft);
-  if (peer === undefined || peer.retired || peer.sessions.length > 0) return;
+  if (peer === undefined || peer.retired) return;
+  const [session] = peer.sessions;
+  const { usedAt } = peer.spares;
+  const isSoon = usedAt <= draft.env.now && draft.env.now < usedAt + OFFER_AGAIN_MS;
+  if (session !== undefined && (session.helloHeader === undefined || isSoon)) return;
+  if (isOver(offer, draft.env.now)) {
+    drop(draft, "expired");
+    return;
+  }
   if (!isSameDevice(peer.contact.cert, bundle.cert)) {
     drop(draft, "wrong-identity");
     return;
   }
+  if (session !== undefined) changeLive(draft, { unopenedAt: draft.env.now - REPAIR_PATIENCE_MS });
   changePeer(draft, peer, {
     contact: { ...peer.contact, cert: bundle.cert, addresses },
     spares: {
       ...peer.spares,
-      theirs: { bundle: encodeBundle(bundle), time: { ms: 0, counter: 0 } },
+      theirs: { bundle: encodeBundle(bundle), time: { ms: 0, counter: 0 }, receivedAt },
     },
   });
 }
@@ -236,16 +250,36 @@ function beginPair(draft: Draft, cert: DeviceCert, offer: DeviceOffer | undefine
 }
 
 function missingDueAt(draft: Draft, device: DeviceName, since: Instant): Instant {
-  if (since === 0) return 0;
+  // Further ahead than `postponePair` says: the clock was set back.
+  if (since === 0 || since > draft.env.now + OFFER_AGAIN_MS) return 0;
   const isLower = nameOf(draft.self.cert) < device;
   return since + MISSING_PATIENCE_MS * (isLower ? 1 : 2);
 }
 
+/** There is no room for that pair: tried again later, or when its device offers itself. */
+export function postponePair(draft: Draft, pair: ConversationId): void {
+  const { links, missing } = draft.conversation.devices;
+  const since = draft.env.now + OFFER_AGAIN_MS;
+  const refused = links.filter(({ conversation }) => conversation === pair);
+  changeDevices(draft, {
+    links: links.filter((one) => !refused.includes(one)),
+    missing: [...missing, ...refused.map(({ device }) => ({ device, since }))],
+  });
+}
+
+/** Of somebody known from groups alone one device has to have answered: each costs a queue, and lists are cheap. */
+function isUnmet({ conversation: { listed, peer } }: Draft): boolean {
+  return !listed && peer.state === "open" && !peer.retired && peer.sessions.length === 0;
+}
+
+const missingIn = (draft: Draft): AccountDevices["missing"] =>
+  isTextHeld(draft) || isUnmet(draft) ? [] : draft.conversation.devices.missing;
+
 /** Begins pairs with listed devices that have not offered themselves. */
 export function linkMissing(draft: Draft): void {
   const list = listOf(draft);
-  if (list === undefined || isTextHeld(draft)) return;
-  for (const { device, since } of draft.conversation.devices.missing) {
+  if (list === undefined) return;
+  for (const { device, since } of missingIn(draft)) {
     if (missingDueAt(draft, device, since) > draft.env.now) continue;
     const listed = list.devices.find(({ id }) => bytesToHex(id) === device);
     if (listed === undefined) continue;
@@ -363,8 +397,8 @@ export async function passOwn(draft: Draft): Promise<void> {
 /** When pairs are to be begun, or ways offered. */
 export function waysWakeAt(draft: Draft): Instant | undefined {
   const times: Instant[] = [];
-  if (listOf(draft) !== undefined && !isTextHeld(draft)) {
-    for (const { device, since } of draft.conversation.devices.missing) {
+  if (listOf(draft) !== undefined) {
+    for (const { device, since } of missingIn(draft)) {
       times.push(missingDueAt(draft, device, since));
     }
   }

@@ -289,6 +289,22 @@ describe("an invite that nobody used in time", () => {
     expect(of(alice.effects, "publish")).toEqual([]);
   });
 
+  it("lives no longer than its whole time after the clock was set back", async () => {
+    const alice = await createSide("Alice");
+    const expiresAt = START + LIFETIME_MS;
+    await alice.feed({ kind: "start-invite", id: "a".repeat(32), expiresAt });
+    const stateAt = async (now: number): Promise<string | undefined> => {
+      alice.now = now;
+      await alice.feed({ kind: "wake" });
+      return alice.slice.conversation?.peer.state;
+    };
+    expect(await stateAt(START + LIFETIME_MS - 1)).toBe("invited");
+    const back = START - 365 * LIFETIME_MS;
+    expect(await stateAt(back)).toBe("invited");
+    expect(await stateAt(back + LIFETIME_MS - 1)).toBe("invited");
+    expect(await stateAt(back + LIFETIME_MS)).toBe("refused");
+  });
+
   it("is looked after once a day, whatever becomes of the clock", async () => {
     const alice = await createSide("Alice");
     const expiresAt = START + 7 * LIFETIME_MS;
@@ -411,7 +427,8 @@ describe("writing", () => {
     await alice.feed({ kind: "hub", up: false });
     const id = messageId();
     await alice.feed({ kind: "send-text", id, text: "once" });
-    expect(await alice.feed({ kind: "send-text", id, text: "once" })).toEqual([]);
+    const effects = await alice.feed({ kind: "send-text", id, text: "once" });
+    expect(effects.map(({ kind }) => kind)).toEqual(["wake"]);
     expect(alice.slice.outbox).toHaveLength(1);
   });
 

@@ -15,6 +15,7 @@ import {
 } from "@sotto/crypto";
 import {
   ASK_AGAIN_MS,
+  type ConversationRecord,
   LATER_LISTS_MAX,
   MISSING_PATIENCE_MS,
   OFFER_AGAIN_MS,
@@ -29,6 +30,8 @@ import {
 import { describe, expect, it } from "vitest";
 import { entropy, messageId } from "./fixture.ts";
 import { createFleet, type Fleet, type Machine, start } from "./fleet.ts";
+
+type Open = Extract<ConversationRecord["peer"], { state: "open" }>;
 
 interface Two {
   readonly fleet: Fleet;
@@ -52,14 +55,26 @@ async function twoDevices(): Promise<Two> {
 }
 
 /** With a device each. */
-async function twoPeople(): Promise<Omit<Two, "tab">> {
-  const fleet = createFleet();
+async function twoPeople(crypto = nobleBackend): Promise<Omit<Two, "tab">> {
+  const fleet = createFleet(crypto);
   const ann = await fleet.person("Ann");
   const bob = await fleet.person("Bob");
   for (const machine of [ann, bob]) await start(machine);
   await fleet.connect(ann, bob);
   await fleet.pass(1_000);
   return { fleet, ann, bob };
+}
+
+/** Whatever its own lists are, `teller` brings this one. */
+async function bring(fleet: Fleet, teller: Machine, to: Machine, list: DeviceList): Promise<void> {
+  const id = asContentId(entropy(16));
+  const time = { ms: fleet.now, counter: 0 };
+  const content = encodeContent({ kind: "devices", id, time, list });
+  const chat = teller.chatWith(to);
+  const post = { kind: "send", awaits: bytesToHex(id), content } as const;
+  const row = { id: messageId(), from: chat, to: chat, sequence: 0, post };
+  await teller.feed(chat, { kind: "post", row });
+  await fleet.pass(1_000);
 }
 
 /** From here on Ann's own lists are these, and she tells Bob. */
@@ -269,6 +284,20 @@ describe("a removed device", () => {
     expect(bob.shown(bob.chatWith(ann))).toEqual([]);
   });
 
+  it("is not linked again by an invite: lists never forget it", async () => {
+    const { fleet, ann, tab } = await twoDevices();
+    await ann.feed(ann.notes, { kind: "remove-device", device: nameOf(tab) });
+    await fleet.pass(1_000);
+    await fleet.link(ann, tab);
+    await fleet.pass(1_000);
+    expect(ann.dropped).toContain("unlisted");
+    expect(ann.self.devices.links).toEqual([]);
+    toward(fleet, ann, tab);
+    await ann.write(ann.notes, "for my own devices");
+    await fleet.settle();
+    expect(tab.shown(tab.notes)).toEqual([]);
+  });
+
   it("may be the one it all began with", async () => {
     const { fleet, ann, tab, bob } = await twoDevices();
     const atBob = bob.chatWith(ann);
@@ -325,7 +354,102 @@ describe("a removed device", () => {
   });
 });
 
+describe("a device restored from the phrase when all others are lost", () => {
+  /** Ann had a tablet, removed it as stolen, and lost her device. A contact of hers kept a list from before. */
+  async function restored() {
+    const two = await twoDevices();
+    const { fleet, ann, tab, bob } = two;
+    const [, stale] = ann.self.devices.lists;
+    await ann.feed(ann.notes, { kind: "remove-device", device: nameOf(tab) });
+    await fleet.pass(1_000);
+    fleet.offline.add(ann);
+    const again = await fleet.sibling(ann, "Ann again");
+    const mal = await fleet.person("Mal");
+    for (const machine of [again, mal]) await start(machine);
+    await fleet.connect(again, mal);
+    const tell = (teller: Machine, list: DeviceList): Promise<void> =>
+      bring(fleet, teller, again, list);
+    return { ...two, again, mal, bob, stale: stale!, tell };
+  }
+
+  it("signs nothing on top of what a contact brings, so that none that was removed comes back", async () => {
+    const { fleet, again, mal, stale, tell } = await restored();
+    await tell(mal, stale);
+    expect(again.dropped).toContain("unlisted");
+    expect(again.self.devices).toMatchObject({ lists: [], links: [] });
+    expect(again.slices.get(again.notes)?.conversation?.devices).toMatchObject({
+      fork: undefined,
+      missing: [],
+    });
+    const said = await again.write(again.chatWith(mal), "it is me");
+    await fleet.pass(1_000);
+    expect(again.status(again.chatWith(mal), said)).toBe("delivered");
+    expect(mal.slices.get(mal.chatWith(again))?.conversation?.devices.list).toBeUndefined();
+  });
+
+  it("lists itself and whom it links, and nobody of before", async () => {
+    const { fleet, again, mal, stale, tell } = await restored();
+    await tell(mal, stale);
+    const next = await fleet.sibling(again, "Ann's new tablet");
+    await start(next);
+    await fleet.link(again, next);
+    await fleet.pass(1_000);
+    const listed = [nameOf(again), nameOf(next)];
+    const namesIn = (list: DeviceList | undefined) => list?.devices.map(({ id }) => bytesToHex(id));
+    expect(namesIn(next.self.devices.lists.at(-1))).toEqual(listed);
+    expect(namesIn(mal.slices.get(mal.chatWith(again))?.conversation?.devices.list)).toEqual(
+      listed,
+    );
+    // The old list is none of this history.
+    await tell(mal, stale);
+    expect(again.self.devices.lists.at(-1)?.version).toBe(2);
+  });
+
+  it("is listed by a device of before that takes its invite, and begins no history beside it", async () => {
+    const { fleet, ann, again } = await restored();
+    const before = ann.self.devices.lists;
+    fleet.offline.delete(ann);
+    await fleet.link(again, ann);
+    await fleet.pass(1_000);
+    const list = ann.self.devices.lists.at(-1)!;
+    expect(ann.self.devices.lists).toEqual([...before, list]);
+    expect(list.devices.map(({ id }) => bytesToHex(id))).toEqual([nameOf(ann), nameOf(again)]);
+    expect(again.self.devices.lists).toEqual([list]);
+    for (const machine of [ann, again]) {
+      const { fork } = machine.slices.get(machine.notes)!.conversation!.devices;
+      expect([fork, machine.self.devices.links.length]).toEqual([undefined, 1]);
+    }
+  });
+
+  it("takes one that names it, whoever brings it: an own device signed that one", async () => {
+    const { fleet, ann, again, mal, tell } = await restored();
+    const env = { now: fleet.now, entropy, crypto: nobleBackend };
+    const { rootSecret, devices } = ann.self;
+    const named = await addDevice(devices.lists.at(-1)!, again.self.cert, true, rootSecret, env);
+    if (!named.ok) throw new Error(named.reason);
+    const signature = named.list.signature.map((byte, index) => (index === 0 ? byte ^ 1 : byte));
+    await tell(mal, { ...named.list, signature });
+    expect(again.self.devices.lists).toEqual([]);
+    await tell(mal, named.list);
+    expect(again.self.devices.lists).toEqual([named.list]);
+  });
+});
+
 describe("a way to a device", () => {
+  it("that was first missed by a clock that was set back since is offered all the same", async () => {
+    const two = await twoPeople();
+    const { fleet, ann, bob } = two;
+    const atBob = bob.chatWith(ann);
+    const aheadMs = 365 * 86_400_000;
+    fleet.now += aheadMs;
+    const env = { now: fleet.now, entropy, crypto: nobleBackend };
+    await tellLists(two, await historyOf(ann.self.devices.lists[0]!, 2, ann, env));
+    expect(bob.slices.get(atBob)!.conversation!.devices.missing).toHaveLength(1);
+    fleet.now -= aheadMs;
+    await fleet.pass(2 * MISSING_PATIENCE_MS);
+    expect(bob.pairsOf(atBob)).toHaveLength(1);
+  });
+
   it("is neither passed on nor used when it leads to somebody else", async () => {
     const { fleet, ann, tab, bob } = await twoDevices();
     const cy = await fleet.person("Cy");
@@ -369,6 +493,30 @@ describe("a way to a device", () => {
     expect([refusals(ann), refusals(tab)]).toEqual([2, 1]);
     expect(tab.peerIn(tab.chatWith(cy)).contact.addresses).toEqual(before.contact.addresses);
     expect(bob.pairsOf(atBob)).toHaveLength(1);
+  });
+
+  it("is offered again when its device asks for a session before it has said where it reads", async () => {
+    const { fleet, ann, tab, bob } = await twoDevices();
+    const atTab = tab.chatWith(bob);
+    const [atBob = ""] = bob.pairsOf(bob.chatWith(ann));
+    const change = (machine: Machine, id: string, fields: Partial<Open>): void => {
+      const slice = machine.slices.get(id)!;
+      const peer = { ...machine.peerIn(id), sessions: [], ...fields };
+      machine.slices.set(id, { ...slice, conversation: { ...slice.conversation!, peer } });
+    };
+    // The tablet's offer came to Bob, and its bundle ended by his clock before his own queue was made.
+    const spares = { ...bob.peerIn(atBob).spares, theirs: undefined, usedAt: 0 };
+    change(bob, atBob, { spares });
+    const { contact } = tab.peerIn(atTab);
+    const unknown = { spares: { ...spares, own: [] }, contact: { ...contact, addresses: [] } };
+    change(tab, atTab, { ...unknown, offeredAt: fleet.now });
+    const text = await tab.write(atTab, "from the tablet");
+    await bob.feed(atBob, { kind: "wake" });
+    await fleet.settle();
+    expect(tab.slices.get(atTab)!.conversation!.devices.news.anew).toBe(1);
+    await fleet.pass(2 * OFFER_AGAIN_MS);
+    expect(bob.shown(bob.chatWith(ann))).toEqual(["from the tablet"]);
+    expect(tab.status(atTab, text)).toBe("delivered");
   });
 
   it("between own devices is found through a contact when the one between them is gone", async () => {
@@ -495,7 +643,12 @@ describe("lists that do not fit", () => {
   });
 
   it("are the newest LATER_LISTS_MAX, and those that were not kept are asked for", async () => {
-    const two = await twoPeople();
+    let verified = 0;
+    const verify: typeof nobleBackend.verify = (...given) => {
+      verified++;
+      return nobleBackend.verify(...given);
+    };
+    const two = await twoPeople({ ...nobleBackend, verify });
     const { fleet, ann, bob } = two;
     const known = () => bob.slices.get(bob.chatWith(ann))!.conversation!.devices;
     const env = { now: fleet.now, entropy, crypto: nobleBackend };
@@ -509,12 +662,21 @@ describe("lists that do not fit", () => {
     // The next list is lost, and so is whatever asks for it.
     let told = 0;
     fleet.lost = ({ from }) => from === bob || told++ === 0;
+    await tell(most - 1);
+    verified = 0;
     await tell(most);
+    // This one alone: each of those behind the gap was verified when it came.
+    expect(verified).toBe(1);
     const kept = () => known().later.map(({ version }) => version);
     const from = (version: number) =>
       Array.from({ length: LATER_LISTS_MAX }, (_, index) => version + index);
     expect(kept()).toEqual(from(missing + 1));
     await tell(most + 1);
+    expect(kept()).toEqual(from(missing + 2));
+    const [newest] = known().later.slice(-1);
+    const signature = newest!.signature.map((byte) => byte ^ 1);
+    await bring(fleet, ann, bob, { ...newest!, version: most + 2, signature });
+    expect(known()).toMatchObject({ behind: most + 1 });
     expect(kept()).toEqual(from(missing + 2));
     fleet.lost = undefined;
     await fleet.pass(ASK_AGAIN_MS);

@@ -11,6 +11,7 @@ import {
   type SelfRecord,
   type Slice,
   step,
+  WAKE_MAX_MS,
 } from "@sotto/protocol";
 import { asSendId, bytesToHex, type Invite, type QueueAddress } from "@sotto/wire";
 import { expect } from "vitest";
@@ -70,7 +71,7 @@ export async function createSide(name: string): Promise<Side> {
     readerSecret: entropy(32),
     relays: [{ url: "https://relay.example", key: RELAY_KEY, derived: false }],
     createdAt: START,
-    devices: { lists: [], links: [], reach: [] },
+    devices: { lists: [], links: [], met: 0, reach: [] },
   };
   const messages = new Map<string, MessageRow>();
   const outbox = new Map<string, OutboxRow>();
@@ -131,6 +132,12 @@ export const sent = (effects: readonly Effect[], path: "relay" | "direct") =>
 
 export const reasons = (effects: readonly Effect[]): readonly string[] =>
   of(effects, "dropped").map((one) => one.reason);
+
+/** What is due within a day. Secrets end later than that, and every pair has some. */
+export const soonOf = ({ effects, now }: Pick<Side, "effects" | "now">): number | undefined => {
+  const at = wakeOf(effects);
+  return at === undefined || at >= now + WAKE_MAX_MS ? undefined : at;
+};
 
 export const wakeOf = (effects: readonly Effect[]): number | undefined =>
   of(effects, "wake")[0]?.at;

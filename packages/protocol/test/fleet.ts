@@ -30,7 +30,7 @@ import {
   type Slice,
   step,
 } from "@sotto/protocol";
-import { bytesToHex, type QueueAddress } from "@sotto/wire";
+import { bytesToHex, PAST_ROWS_MAX, type QueueAddress } from "@sotto/wire";
 import { expect } from "vitest";
 import { addressOf, entropy, messageId, START } from "./fixture.ts";
 
@@ -99,6 +99,10 @@ export interface Fleet {
   lost: ((blob: Blob) => boolean) | undefined;
   /** Asked after every commit: the process fails before anything that follows it. */
   crash: ((machine: Machine) => boolean) | undefined;
+  /** False: nobody's store can be read. */
+  reads: boolean;
+  /** Told of every reading of history. */
+  read: ((machine: Machine, effect: Extract<Effect, { kind: "read-past" }>) => void) | undefined;
   /** Carries everything until nothing moves. */
   settle(): Promise<void>;
   /** The same for those frames alone. */
@@ -130,6 +134,8 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
     doubled: false,
     lost: undefined,
     crash: undefined,
+    reads: true,
+    read: undefined,
     async person(name) {
       const device = await createOwnDevice(env());
       const self = selfOf(device, name, [await createDeviceList(device, env())]);
@@ -189,7 +195,7 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
     readerSecret: entropy(32),
     relays: [],
     createdAt: fleet.now,
-    devices: { lists, links: [], reach: [] },
+    devices: { lists, links: [], met: 0, reach: [] },
   });
 
   async function invite(
@@ -357,6 +363,10 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
           for (const row of [...change.addMessages, ...change.putMessages]) {
             machine.messages.set(`${id}/${row.id}`, row);
           }
+          for (const row of change.mergeMessages) {
+            const key = `${id}/${row.id}`;
+            if (!machine.messages.has(key)) machine.messages.set(key, row);
+          }
           for (const one of change.delivered) {
             const row = machine.messages.get(`${id}/${one}`);
             if (row !== undefined) {
@@ -387,6 +397,19 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
         case "transmit":
           if (effect.path === "relay") transmit(id, effect);
           return;
+        case "read-past": {
+          fleet.read?.(machine, effect);
+          if (!fleet.reads) return;
+          const { device, before, since, pages } = effect;
+          const all = [...machine.messages.values()]
+            .filter((row) => row.conversation === id && row.order < (before ?? "g"))
+            .toSorted((a, b) => (a.order < b.order ? -1 : 1));
+          const rows = all.slice(-pages * PAST_ROWS_MAX);
+          const hasMore = rows.length < all.length;
+          const answer = { device, before, since, pages, rows, hasMore };
+          await machine.feed(id, { kind: "past-read", ...answer });
+          return;
+        }
         case "signal":
           unheard.push({ machine, id });
           return;
@@ -420,7 +443,7 @@ export function createFleet(crypto: CryptoBackend = nobleBackend): Fleet {
       return undefined;
     }
     deliverTo.set(machine, async (row) => {
-      const route = routeOf(row, machine.slices);
+      const route = await routeOf(row, machine.slices, crypto);
       if (route.kind === "to") await machine.feed(route.id, { kind: "post", row });
       else if (route.kind === "begins") {
         const id = row.post.kind === "begin" ? row.to : messageId();

@@ -1,11 +1,23 @@
 /** What records and groups refuse of each other and of members: each guard by what happens without it (SPEC.md §10, §11). */
-import { accountIdOf, createDeviceList, encrypt, initiate, nobleBackend } from "@sotto/crypto";
+import {
+  accountIdOf,
+  addDevice,
+  createDeviceList,
+  createInviteBundle,
+  encrypt,
+  initiate,
+  nobleBackend,
+} from "@sotto/crypto";
 import {
   type ConversationRecord,
   type Effect,
+  MISSING_PATIENCE_MS,
+  OFFER_AGAIN_MS,
   type Post,
   type PostRow,
+  routeOf,
   type Slice,
+  STRANGER_PAIRS_MAX,
 } from "@sotto/protocol";
 import {
   asContentId,
@@ -15,6 +27,7 @@ import {
   decodeBundle,
   type DeviceCert,
   encodeContent,
+  GROUP_ENVELOPE_TYPE,
   hexToBytes,
 } from "@sotto/wire";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -76,6 +89,10 @@ const setPeer = (machine: Machine, id: string, change: Partial<Open>): void =>
 
 const postsIn = (effects: readonly Effect[]): readonly PostRow[] =>
   effects.flatMap((one) => (one.kind === "commit" ? one.change.addPosts : []));
+
+/** Begun and not delivered yet. */
+const postsOf = (machine: Machine, id: string): readonly string[] =>
+  [...machine.posts.values()].filter(({ from }) => from === id).map(({ post }) => post.kind);
 
 const kindsIn = (effects: readonly Effect[]): readonly string[] =>
   postsIn(effects).map(({ post }) => post.kind);
@@ -228,6 +245,70 @@ describe("a conversation", () => {
   });
 });
 
+describe("what a pair should not have handed up", () => {
+  it("is refused by the conversation, too", async () => {
+    const id = ann.chatWith(bob);
+    const further = messageId();
+    setDevices(ann, id, { links: [{ device: "0".repeat(16), conversation: further }] });
+    const account = accountIdOf(bob.self.cert.rootKey);
+    const text = { kind: "text", ...about(), text: "as if Ann had said it" } as const;
+    const contact = { kind: "contact", ...about(), name: "Bob", verified: true } as const;
+    const before = sliceOf(ann, id).conversation.devices.introduced;
+    for (const content of [
+      { kind: "carried", ...about(), account, content: text } as const,
+      { ...contact, cert: bob.self.cert, list: undefined },
+    ]) {
+      ann.dropped.length = 0;
+      const post = { kind: "content", content: encodeContent(content), path: "relay" } as const;
+      await postTo(ann, id, post, further);
+      expect(ann.dropped).toEqual(["unexpected"]);
+    }
+    expect(ann.shown(id)).toEqual([]);
+    expect(sliceOf(ann, id).conversation.devices.introduced).toEqual(before);
+  });
+});
+
+it("a pair begins with no bundle of another device, whoever hands it on", async () => {
+  const id = ann.chatWith(bob);
+  setPeer(ann, id, { sessions: [], spares: { ...ann.peerIn(id).spares, theirs: undefined } });
+  const addresses = ann.peerIn(id).contact.addresses;
+  const offered = async (of: Machine): Promise<readonly string[]> => {
+    const { bundle } = await createInviteBundle(of.self, env());
+    ann.dropped.length = 0;
+    await postTo(ann, id, { kind: "offer", offer: { bundle, addresses, receivedAt: fleet.now } });
+    return ann.dropped;
+  };
+  expect(await offered(cy)).toEqual(["wrong-identity"]);
+  expect(ann.peerIn(id).sessions).toEqual([]);
+  expect(await offered(bob)).toEqual([]);
+  expect(ann.peerIn(id).sessions).toHaveLength(1);
+});
+
+it("no group hears what comes through a pair that waits for a decision, or that ended", async () => {
+  const id = ann.chatWith(bob);
+  await say(bob, "to the group");
+  await bob.feed(bob.groupOf(), { kind: "wake" });
+  await fleet.settleFor(({ bytes }) => bytes[0] !== GROUP_ENVELOPE_TYPE);
+  const sealed = fleet.waiting.find(
+    ({ to, bytes }) => to === ann && bytes[0] === GROUP_ENVELOPE_TYPE,
+  );
+  if (sealed === undefined) throw new Error("nothing was sealed");
+  const change = { cert: cy.self.cert, frames: [], at: fleet.now };
+  const frame = {
+    kind: "frame",
+    blob: sealed.bytes,
+    source: { path: "relay", sequence: 1n },
+  } as const;
+  for (const [state, kinds] of [
+    [{ change }, []],
+    [{ change: undefined, retired: true }, []],
+    [{ change: undefined, retired: false }, ["arrived"]],
+  ] as const) {
+    setPeer(ann, id, state);
+    expect(kindsIn(await ann.feed(id, frame)).filter((kind) => kind === "arrived")).toEqual(kinds);
+  }
+});
+
 describe("somebody in a group", () => {
   it("is told nothing of it when their account is no member", async () => {
     const at = ann.groupOf();
@@ -276,7 +357,7 @@ describe("somebody in a group", () => {
     };
     const presented = (one: DeviceCert, its: typeof list): Post => {
       const content = encodeContent(member(one, its));
-      return { kind: "presented", by: accountOf(ann), content };
+      return { kind: "presented", by: accountOf(ann), content, former: false };
     };
     const contact = (its: typeof list): Post => ({
       kind: "content",
@@ -302,6 +383,58 @@ describe("somebody in a group", () => {
     expect(await begin(presented({ ...cert, signature: forged(cert.signature) }, list))).toBe(
       undefined,
     );
+  });
+
+  it("has one queue here until one of their devices has answered, and further ones while there is room", async () => {
+    const dan = await fleet.person("Dan");
+    const phone = await fleet.sibling(dan, "Dan's phone");
+    const [first] = dan.self.devices.lists;
+    if (first === undefined) throw new Error("no list");
+    const added = await addDevice(first, phone.self.cert, true, dan.self.rootSecret, env());
+    if (!added.ok) throw new Error("not added");
+    const content = encodeContent(member(dan.self.cert, added.list));
+    const post = { kind: "presented", by: accountOf(ann), content, former: false } as const;
+    const id = messageId();
+    const row = { id: messageId(), from: bob.notes, to: "", sequence: 1, post };
+    await bob.begin({ kind: "start-post", id, row });
+    expect(postsOf(bob, id)).not.toContain("begin");
+    fleet.now += 10 * OFFER_AGAIN_MS;
+    const wake = await bob.feed(id, { kind: "wake" });
+    expect(kindsIn(wake)).not.toContain("begin");
+    // Nor is it awake for that.
+    const at = wake.flatMap((one) => (one.kind === "wake" ? [one.at] : []));
+    expect(Math.min(...at)).toBeGreaterThan(fleet.now + MISSING_PATIENCE_MS);
+    setPeer(bob, id, { sessions: bob.peerIn(bob.chatWith(ann)).sessions });
+    const begun = postsIn(await bob.feed(id, { kind: "wake" })).find((one) => {
+      return one.post.kind === "begin";
+    });
+    if (begun?.post.kind !== "begin") throw new Error("not begun");
+    expect(begun.post.listed).toBe(false);
+    const pair = sliceOf(bob, strangerAt());
+    const further = { ...pair.conversation, parent: id };
+    // Of all who are in Ann's group half of them.
+    const pairs = Array.from({ length: STRANGER_PAIRS_MAX / 2 }, (_, index): [string, Slice] => [
+      `${index}`,
+      { ...pair.slice, conversation: further },
+    ]);
+    const among = (others: typeof pairs) => new Map([...bob.slices, ...others]);
+    const route = (one: PostRow, others: typeof pairs) => routeOf(one, among(others), nobleBackend);
+    expect(route(begun, pairs.slice(1))).toEqual({ kind: "begins" });
+    expect(route(begun, pairs)).toEqual({ kind: "to", id });
+    const ofOther = { ...begun, post: { ...begun.post, parent: messageId() } };
+    expect(route(ofOther, pairs)).toEqual({ kind: "begins" });
+    const known = { ...begun, post: { ...begun.post, listed: true } };
+    expect(route(known, pairs)).toEqual({ kind: "begins" });
+    // What a group has for it waits for it, as long as it is to come.
+    const send = { kind: "send", awaits: messageId(), content } as const;
+    const ofGroup = { ...begun, from: bob.groupOf(), post: send };
+    expect(route(ofGroup, [])).toEqual({ kind: "waits" });
+    await bob.feed(id, { kind: "post", row: begun });
+    expect(route(ofGroup, [])).toEqual({ kind: "to", id: bob.groupOf() });
+    expect(sliceOf(bob, id).conversation.devices.links).toEqual([]);
+    expect(kindsIn(await bob.feed(id, { kind: "wake" }))).not.toContain("begin");
+    fleet.now += OFFER_AGAIN_MS + 2 * MISSING_PATIENCE_MS;
+    expect(kindsIn(await bob.feed(id, { kind: "wake" }))).toContain("begin");
   });
 
   it("gives no way to anybody through an account that did not introduce them", async () => {

@@ -1,11 +1,11 @@
 /** Groups: everybody in them reads what is said, and nobody else (SPEC.md §11). */
 import {
   accountIdOf,
-  type CryptoEnv,
   type GroupLog,
   makeOp,
   nobleBackend,
   pagesSince,
+  SMALL_GROUP_MEMBERS_MAX,
 } from "@sotto/crypto";
 import {
   ANSWER_PAGES_MAX,
@@ -18,13 +18,17 @@ import {
   GROUPS_MAX,
   INTRODUCERS_MAX,
   INTRODUCTIONS_MAX,
+  OVERTAKEN_MS,
   type Post,
   type PostRow,
   PRESENTED_MAX,
   REFUSED_GROUPS_MAX,
+  UNPRESENTED_MAX,
   routeOf,
   type Slice,
   REPAIR_PATIENCE_MS,
+  REPAIR_PAUSE_MS,
+  type SenderRow,
   TOLD_MAX,
   UNHELD_PAIRS_MAX,
   STRANGERS_MAX,
@@ -37,12 +41,26 @@ import {
   asOpId,
   bytesToHex,
   encodeContent,
-  type GroupPage,
-  hexToBytes,
+  GROUP_ENVELOPE_TYPE,
   type OpId,
 } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
-import { accountOf, add, circle, read, say } from "./circle.ts";
+import {
+  accountOf,
+  add,
+  bring,
+  circle,
+  envOf,
+  fromHex,
+  groupIdIn,
+  idsOf,
+  logOf,
+  read,
+  remove,
+  say,
+  seconds,
+  setLog,
+} from "./circle.ts";
 import { entropy, messageId } from "./fixture.ts";
 import { type Fleet, type Machine, start } from "./fleet.ts";
 
@@ -88,15 +106,31 @@ describe("three people, of whom two do not know each other,", () => {
   });
 });
 
-const remove = (admin: Machine, other: Machine): Promise<unknown> =>
-  admin.feed(admin.groupOf(), { kind: "group-remove", account: accountOf(other) });
-
-const fromHex = (hex: string): Uint8Array => hexToBytes(hex) ?? new Uint8Array(0);
-
-const groupIdIn = (machine: Machine): string => {
-  const peer = machine.slices.get(machine.groupOf())?.conversation?.peer;
-  return peer?.state === "group" ? peer.group : "";
-};
+it("what is said to a group goes to each member's device in the queue that only this device writes to", async () => {
+  const { fleet, ann, bob, cy } = await three();
+  const taken: { readonly to: Machine; readonly at: string }[] = [];
+  fleet.lost = ({ to, conversation, bytes }) => {
+    if (bytes[0] === GROUP_ENVELOPE_TYPE) taken.push({ to, at: conversation });
+    return false;
+  };
+  await say(ann, "one each");
+  await fleet.pass(1_000);
+  expect(taken.map(({ to }) => to.name).toSorted()).toEqual(["Bob", "Cy"]);
+  const queues = [...ann.slices.values(), ...bob.slices.values(), ...cy.slices.values()].flatMap(
+    ({ conversation }) => {
+      const peer = conversation?.peer;
+      return peer?.state === "open" ? [peer.queue.queueId] : [];
+    },
+  );
+  // Three pairs: a queue for each end, and none that two write to.
+  expect(new Set(queues.map(bytesToHex)).size).toBe(6);
+  for (const { to, at } of taken) {
+    const here = to.slices.get(at)?.conversation?.peer;
+    const there = ann.slices.get(ann.chatWith(to))?.conversation?.peer;
+    if (here?.state !== "open" || there?.state !== "open") throw new Error("no pair");
+    expect(there.contact.addresses).toEqual(here.queue.addresses);
+  }
+});
 
 const isMember = (machine: Machine): boolean => {
   const peer = machine.slices.get(machine.groupOf())?.conversation?.peer;
@@ -392,13 +426,47 @@ describe("several admins at once", () => {
   });
 
   it("are introduced by who added one of them and left", async () => {
-    const { fleet, ann, bob, dan } = await twoAdmins();
+    const { fleet, ann, bob, cy, dan } = await twoAdmins();
     await add(bob, dan);
     await bob.feed(bob.groupOf(), { kind: "group-leave" });
     await fleet.pass(5_000);
     await say(ann, "to who came");
     await fleet.pass(5_000);
     expect(read(dan)).toEqual(["to who came"]);
+    // Nothing more is taken of who left once the two have met; of a member it is.
+    const atAnn = [...ann.slices].find(([, { conversation }]) => conversation?.listed === false);
+    const [id, slice] = atAnn ?? [];
+    const conversation = slice?.conversation;
+    if (id === undefined || slice === undefined || conversation?.peer.state !== "open") {
+      throw new Error("unmet");
+    }
+    const met = conversation.peer;
+    const tell = async (by: Machine, peer = met): Promise<readonly string[]> => {
+      const devices = { ...conversation.devices, introducers: [] };
+      const record = { ...conversation, devices, peer };
+      ann.slices.set(id, { ...slice, self: ann.self, conversation: record });
+      const about = { id: asContentId(entropy(16)), time: { ms: 1, counter: 0 } };
+      const group = asGroupId(fromHex(groupIdIn(ann)));
+      const { cert } = dan.self;
+      const member = {
+        kind: "member",
+        ...about,
+        group,
+        name: "Dan",
+        cert,
+        list: undefined,
+      } as const;
+      const device = bytesToHex(by.self.cert.deviceId);
+      const content = encodeContent(member);
+      const told = { kind: "told", account: accountOf(by), device, content } as const;
+      const row = { id: messageId(), from: ann.chatWith(by), to: ann.groupOf(), sequence: 1 };
+      await ann.feed(ann.groupOf(), { kind: "post", row: { ...row, post: told } });
+      await fleet.settle();
+      return ann.slices.get(id)?.conversation?.devices.introducers ?? [];
+    };
+    expect(await tell(bob)).toEqual([]);
+    expect(await tell(cy)).toEqual([accountOf(cy)]);
+    expect(await tell(bob, { ...met, sessions: [] })).toEqual([accountOf(bob)]);
   });
 });
 
@@ -433,6 +501,22 @@ describe("several devices of a member", () => {
     await remove(ann, bob);
     await fleet.pass(1_000);
     expect([isMember(bob), isMember(phone)]).toEqual([false, false]);
+  });
+
+  it("tell each other that the account is in the group again", async () => {
+    const { fleet, ann, bob } = await three();
+    const phone = await fleet.sibling(bob, "Bob's phone");
+    await start(phone);
+    await fleet.link(bob, phone);
+    await fleet.pass(240_000);
+    await remove(ann, bob);
+    await fleet.pass(1_000);
+    expect([isMember(bob), isMember(phone)]).toEqual([false, false]);
+    // Whoever adds them again reaches one of them, and nobody else does the other.
+    fleet.lost = ({ from, to }) => from !== bob && to === phone;
+    await add(ann, bob);
+    await fleet.pass(1_000);
+    expect([isMember(bob), isMember(phone)]).toEqual([true, true]);
   });
 
   it("let go of what one of them wrote before it heard that the account was removed", async () => {
@@ -496,6 +580,41 @@ describe("several devices of a member", () => {
     expect(logOf(bob).ops.has(bytesToHex(made.id))).toBe(true);
     expect(logOf(bob).state.members.has(accountOf(eve))).toBe(false);
   });
+
+  it.each(["an operation", "a text"])(
+    "that were removed keep nobody from writing by %s on top of what only they had",
+    async (shown) => {
+      const { fleet, people } = await circle(["Ann", "Bob"]);
+      const [ann, bob] = people;
+      if (ann === undefined || bob === undefined) throw new Error("too few");
+      const phone = await fleet.sibling(ann, "Ann's phone");
+      await start(phone);
+      await fleet.link(ann, phone);
+      await fleet.pass(240_000);
+      const rotate = async (log: GroupLog) => {
+        const made = await makeOp(log, phone.self, { kind: "rotateTopic" }, envOf(fleet.now));
+        if (!made.ok) throw new Error(made.reason);
+        return made;
+      };
+      const lost = await rotate(logOf(phone));
+      fleet.offline.add(phone);
+      if (shown === "a text") {
+        setLog(phone, lost.log);
+        await say(phone, "under it");
+        await fleet.settleFor(({ from }) => from === phone);
+      } else await bring(bob, ann, pagesSince((await rotate(lost.log)).log, [lost.id]));
+      const text = await say(bob, "to Ann");
+      await fleet.pass(1_000);
+      expect(bob.status(bob.groupOf(), text)).toBe("queued");
+      const device = bytesToHex(phone.self.cert.deviceId);
+      await ann.feed(ann.notes, { kind: "remove-device", device });
+      await fleet.pass(1_000);
+      expect(bob.status(bob.groupOf(), text)).toBe("delivered");
+      await say(ann, "to Bob");
+      await fleet.pass(1_000);
+      for (const one of [ann, bob]) expect(read(one)).toEqual(["to Ann", "to Bob"]);
+    },
+  );
 });
 
 /** Another group of that machine's: its id, and the record's. */
@@ -582,29 +701,6 @@ describe("a group of somebody known from another group alone", () => {
   });
 });
 
-const logOf = (machine: Machine): GroupLog => {
-  const log = machine.slices.get(machine.groupOf())?.group?.row?.log;
-  if (log === undefined) throw new Error("no log");
-  return log;
-};
-
-const idsOf = (log: GroupLog) => log.heads.map((head) => asOpId(fromHex(head)));
-
-const envOf = (now: number): CryptoEnv => ({ entropy, crypto: nobleBackend, now });
-
-/** Pages that a device of `from` tells `to`. */
-async function bring(to: Machine, from: Machine, pages: readonly GroupPage[]): Promise<void> {
-  const group = asGroupId(fromHex(groupIdIn(to)));
-  for (const page of pages) {
-    const about = { id: asContentId(entropy(16)), time: { ms: 1, counter: 0 } };
-    const content = encodeContent({ kind: "page", ...about, group, page });
-    const device = bytesToHex(from.self.cert.deviceId);
-    const told = { kind: "told", account: accountOf(from), device, content } as const;
-    const row = { id: messageId(), from: to.chatWith(from), to: to.groupOf(), sequence: 1 };
-    await to.feed(to.groupOf(), { kind: "post", row: { ...row, post: told } });
-  }
-}
-
 describe("a removed member", () => {
   it("has what it makes up afterwards taken by nobody, and members may bring what it did before", async () => {
     const { fleet, ann, bob, cy } = await three();
@@ -651,14 +747,6 @@ const madeBy = (effects: readonly Effect[], kind: Post["kind"]): readonly PostRo
   effects
     .flatMap((one) => (one.kind === "commit" ? one.change.addPosts : []))
     .filter(({ post }) => post.kind === kind);
-
-function setLog(machine: Machine, log: GroupLog): void {
-  const id = machine.groupOf();
-  const slice = machine.slices.get(id);
-  const row = slice?.group?.row;
-  if (slice?.group === undefined || row === undefined) throw new Error("no group");
-  machine.slices.set(id, { ...slice, group: { ...slice.group, row: { ...row, log } } });
-}
 
 describe("operations that there was no room to hold", () => {
   /** Cy has as many of Ann's as may wait, of which the first is missing, and was refused one more. */
@@ -828,6 +916,16 @@ describe("a question about a long log", () => {
   });
 });
 
+/** What the store has of the senders in the only group there is. */
+function changeSenders(machine: Machine, change: (row: SenderRow) => SenderRow): void {
+  const slice = machine.slices.get(machine.groupOf());
+  if (slice?.group === undefined) throw new Error("no group");
+  const senders = new Map(
+    [...slice.group.senders].map(([device, row]) => [device, change(row)] as const),
+  );
+  machine.slices.set(machine.groupOf(), { ...slice, group: { ...slice.group, senders } });
+}
+
 describe("when things go wrong", () => {
   it("a group whose first operation was lost is asked for, and its members are introduced again", async () => {
     const { fleet, people } = await circle(["Ann"]);
@@ -917,6 +1015,72 @@ describe("when things go wrong", () => {
     expect(ann.status(ann.groupOf(), said)).toBe("delivered");
   });
 
+  it("a message that no group opens costs no steps of groups that did not seal it, and is asked about once in REPAIR_PAUSE_MS", async () => {
+    const { ann, bob, fleet } = await three();
+    for (let count = 0; count < 7; count++) {
+      const at = messageId();
+      await ann.begin({ kind: "start-group", id: at });
+      await ann.feed(at, { kind: "group-add", account: accountOf(bob) });
+    }
+    await say(ann, "so that there is one to change");
+    let sealed: Uint8Array | undefined;
+    await fleet.settleFor(({ to, bytes }) => {
+      if (to === bob && bytes[0] === GROUP_ENVELOPE_TYPE) sealed = bytes;
+      return true;
+    });
+    if (sealed === undefined) throw new Error("nothing was sealed");
+    const garbage = sealed;
+    // The second time its chain may have come: it goes there, and on from there.
+    const arrived = {
+      kind: "arrived",
+      pair: bob.chatWith(ann),
+      account: accountOf(ann),
+      device: bytesToHex(ann.self.cert.deviceId),
+      envelope: garbage,
+      path: "relay",
+      again: true,
+    } as const;
+    const routeAfter = (after: string) => {
+      const to = `member:${accountOf(ann)}:${after}`;
+      const row = { id: messageId(), from: arrived.pair, to, sequence: 1, post: arrived };
+      return routeOf(row, bob.slices, nobleBackend);
+    };
+    expect(await routeAfter("")).toEqual({ kind: "to", id: bob.groupOf() });
+    expect(await routeAfter("g")).toEqual({ kind: "to", id: arrived.pair });
+    let commits = 0;
+    fleet.crash = (machine) => {
+      if (machine === bob) commits++;
+      return false;
+    };
+    const cost = async (): Promise<number> => {
+      const from = bob.chatWith(ann);
+      const blob = Uint8Array.from(garbage, (byte, index) => (index < 8 ? byte : byte ^ 1));
+      blob.set(entropy(16), 16);
+      commits = 0;
+      await bob.feed(from, { kind: "frame", blob, source: { path: "relay", sequence: 1n } });
+      while (bob.posts.size > 0) await fleet.settleFor(() => false);
+      return commits;
+    };
+    // Of seven groups Bob has no chain: each may ask for it.
+    expect(await cost()).toBe(3 + 7);
+    fleet.now += REPAIR_PAUSE_MS - 1;
+    for (let count = 0; count < 3; count++) expect(await cost()).toBe(2);
+    fleet.now += 1;
+    await fleet.settle();
+    // What they asked for has come meanwhile.
+    for (const [id, { conversation }] of ann.slices) {
+      if (conversation?.peer.state === "group") await ann.write(id, "hello");
+    }
+    await fleet.settle();
+    expect(await cost()).toBe(3);
+    expect(await cost()).toBe(2);
+    // Nothing genuine is lost by it.
+    bob.forgetChains(bob.groupOf());
+    await say(ann, "still there?");
+    await fleet.pass(10 * REPAIR_PAUSE_MS);
+    expect(read(bob)).toEqual(["so that there is one to change", "hello", "still there?"]);
+  });
+
   it("a lost chain record heals by itself", async () => {
     const { fleet, ann, bob, cy } = await three();
     const said = await say(ann, "cannot be opened");
@@ -936,6 +1100,48 @@ describe("when things go wrong", () => {
     expect(read(cy)).toEqual(["cannot be opened", "can be"]);
     expect(ann.status(ann.groupOf(), said)).toBe("delivered");
   });
+
+  it.each(["group", "account", "device"] as const)(
+    "a row of chains that is damaged in whose it is (%s) spoils no chain that comes",
+    async (part) => {
+      const { fleet, ann, bob } = await three();
+      await say(ann, "before");
+      await fleet.pass(1_000);
+      changeSenders(bob, ({ sender, ...row }) => ({
+        ...row,
+        sender: sender && { ...sender, [part]: sender[part].map((byte) => byte ^ 1) },
+      }));
+      const said = await say(ann, "after");
+      await fleet.pass(1_000);
+      expect(read(bob)).toEqual(["before", "after"]);
+      expect(ann.status(ann.groupOf(), said)).toBe("delivered");
+    },
+  );
+
+  it.each(["chainKey", "account"] as const)(
+    "a chain of many messages that is damaged (%s) is replaced once somebody cannot open one",
+    async (part) => {
+      const others = Array.from({ length: SMALL_GROUP_MEMBERS_MAX }, (_, at) => `Person ${at}`);
+      const { fleet, people } = await circle(["Ann", ...others]);
+      const [ann, bob] = people;
+      if (ann === undefined || bob === undefined) throw new Error("nobody");
+      await say(ann, "before");
+      await seconds(fleet, 2);
+      changeSenders(ann, ({ chain, ...row }) => ({
+        ...row,
+        chain: chain && { ...chain, [part]: chain[part].map((byte) => byte ^ 1) },
+      }));
+      const said = await say(ann, "after");
+      await seconds(fleet, 2);
+      // What comes later and is confirmed shows that the other has not been opened.
+      for (const one of people.slice(1)) await ann.write(ann.chatWith(one), "beside it");
+      await seconds(fleet, 2);
+      fleet.now += OVERTAKEN_MS;
+      await seconds(fleet, 2);
+      for (const one of people) expect(read(one), one.name).toEqual(["before", "after"]);
+      expect(ann.status(ann.groupOf(), said)).toBe("delivered");
+    },
+  );
 
   it("a store that lost the log and all chains gets them again", async () => {
     const { fleet, ann, bob, cy } = await three();
@@ -1008,6 +1214,48 @@ describe("a limit", () => {
     expect(ann.dropped).toContain("outbox-full");
   });
 
+  it("of groups that one account shares leaves to each who tells of them as many as to all before", async () => {
+    const { ann, bob, cy } = await three();
+    const [atBob, group] = [ann.chatWith(bob), ann.groupOf()];
+    const chat = ann.slices.get(atBob);
+    const slice = ann.slices.get(group);
+    if (chat?.conversation === undefined || slice?.conversation === undefined) {
+      throw new Error("no records");
+    }
+    const told = new Map<string, Slice>();
+    const { conversation } = slice;
+    const toldBy = (teller: string, count: number): readonly string[] =>
+      Array.from({ length: count }, () => {
+        const id = fake(told.size, 32);
+        const devices = { ...conversation.devices, introducers: [teller] };
+        told.set(id, { ...slice, conversation: { ...conversation, devices } });
+        return id;
+      });
+    const route = (from: string, groups: readonly string[]) => {
+      const devices = {
+        ...chat.conversation?.devices,
+        groups: groups.map((one) => ({ group: one, told: "" })),
+      };
+      const record = { ...chat, conversation: { ...chat.conversation, devices } };
+      const row = { id: messageId(), from, to: `account:${accountOf(bob)}`, sequence: 1 };
+      const slices = new Map([...ann.slices, ...told, [atBob, record as Slice]]);
+      return routeOf({ ...row, post: { kind: "follow", on: true } }, slices, nobleBackend);
+    };
+    const half = GROUPS_MAX / 2;
+    const mals = toldBy(fake(1, 40), half + 1);
+    const [next = ""] = mals;
+    expect(route(next, mals.slice(2))).toEqual({ kind: "to", id: atBob });
+    expect(route(next, mals.slice(1))).toEqual({ kind: "to", id: next });
+    // What it has it may ask for again.
+    expect(route(next, mals.slice(0, half))).toEqual({ kind: "to", id: atBob });
+    const others = toldBy(accountOf(cy), half / 2 + 1);
+    const [other = ""] = others;
+    const full = mals.slice(1);
+    expect(route(other, [...full, ...others.slice(2)])).toEqual({ kind: "to", id: atBob });
+    expect(route(other, [...full, ...others.slice(1)])).toEqual({ kind: "to", id: other });
+    expect(route(group, [...full, ...others.slice(1)])).toEqual({ kind: "to", id: atBob });
+  });
+
   it(`holds ${PRESENTED_MAX} accounts that one was introduced to`, async () => {
     const { ann, bob } = await three();
     const atAnn = ann.chatWith(bob);
@@ -1023,13 +1271,92 @@ describe("a limit", () => {
     expect(after.subarray(0, 20)).toEqual(full.subarray(20, 40));
   });
 
+  it("of questions about a group that does not begin here: rarer each time, up to ASK_AGAIN_MS", async () => {
+    const { fleet, ann, bob } = await three();
+    const id = bob.chatWith(ann);
+    const [page] = pagesSince(logOf(bob), []);
+    if (page === undefined) throw new Error("no page");
+    const group = asGroupId(fromHex(fake(1, 64)));
+    const device = bytesToHex(ann.self.cert.deviceId);
+    /** What no group took, after `ms`: whether it is asked for. */
+    const isAsked = async (ms: number): Promise<boolean> => {
+      fleet.now += ms;
+      const about = { id: asContentId(entropy(16)), time: { ms: 1, counter: 0 } };
+      const content = encodeContent({ kind: "page", ...about, group, page });
+      await postTo(bob, id, id, { kind: "told", account: accountOf(ann), device, content });
+      return bob.slices.get(id)?.live.groupAskedAt === fleet.now;
+    };
+    expect(await isAsked(0)).toBe(true);
+    for (let pause = REPAIR_PATIENCE_MS; pause < ASK_AGAIN_MS; pause *= 2) {
+      expect(await isAsked(pause - 1)).toBe(false);
+      expect(await isAsked(1)).toBe(true);
+    }
+    for (let time = 0; time < 20; time++) {
+      expect(await isAsked(ASK_AGAIN_MS - 1)).toBe(false);
+      expect(await isAsked(1)).toBe(true);
+    }
+    // Nothing was told for so long: as at first.
+    expect(await isAsked(2 * ASK_AGAIN_MS)).toBe(true);
+    expect(await isAsked(REPAIR_PATIENCE_MS)).toBe(true);
+    // And a clock that was set back holds nothing up.
+    expect(await isAsked(-1_000_000)).toBe(true);
+  });
+
+  describe("of introductions of somebody without a name", () => {
+    const group = fake(1, 64);
+    const present = (machine: Machine, id: string, to: readonly string[]): Promise<unknown> =>
+      postTo(machine, id, "group", { kind: "present", group, to });
+    /** As after a HELLO whose introduction is not there yet. */
+    const nameless = async () => {
+      const { ann, bob, fleet } = await three();
+      const atAnn = ann.chatWith(bob);
+      const slice = ann.slices.get(atAnn);
+      const conversation = slice?.conversation;
+      if (slice === undefined || conversation?.peer.state !== "open") throw new Error("no pair");
+      const contact = { ...conversation.peer.contact, name: "" };
+      const peer = { ...conversation.peer, contact };
+      ann.slices.set(atAnn, { ...slice, conversation: { ...conversation, peer } });
+      return { ann, bob, fleet, atAnn };
+    };
+
+    it("keeps them until the name comes, and says them once", async () => {
+      const { ann, bob, fleet, atAnn } = await nameless();
+      const dan = await fleet.person("Dan");
+      await present(ann, atAnn, [accountOf(dan)]);
+      await present(ann, atAnn, [accountOf(dan)]);
+      expect(devicesAt(ann, atAnn).unpresented).toEqual([{ group, account: accountOf(dan) }]);
+      expect(ann.dropped).not.toContain("unexpected");
+      const before = devicesAt(ann, atAnn).presented.length;
+      await bob.feed(bob.chatWith(ann), { kind: "rename", name: "Bob" });
+      await fleet.settle();
+      expect(devicesAt(ann, atAnn).unpresented).toEqual([]);
+      expect(devicesAt(ann, atAnn).presented).toHaveLength(before + 20);
+    });
+
+    it(`keeps ${UNPRESENTED_MAX}`, async () => {
+      const { ann, atAnn } = await nameless();
+      const to = Array.from({ length: UNPRESENTED_MAX }, (_, index) => fake(index + 1, 40));
+      await present(ann, atAnn, to);
+      const full = devicesAt(ann, atAnn).unpresented;
+      expect(full).toHaveLength(UNPRESENTED_MAX);
+      const next = { group, account: fake(UNPRESENTED_MAX + 1, 40) };
+      await present(ann, atAnn, [next.account]);
+      expect(devicesAt(ann, atAnn).unpresented).toEqual([...full.slice(1), next]);
+    });
+  });
+
   it(`holds ${INTRODUCERS_MAX} introducers of one account`, async () => {
     const { bob } = await three();
     const [id = ""] = [...bob.slices].flatMap(([one, { conversation }]) =>
       conversation?.listed === false ? [one] : [],
     );
     const present = (by: number): Promise<unknown> =>
-      postTo(bob, id, "group", { kind: "presented", by: fake(by, 40), content: new Uint8Array(0) });
+      postTo(bob, id, "group", {
+        kind: "presented",
+        by: fake(by, 40),
+        content: new Uint8Array(0),
+        former: false,
+      });
     for (let by = 1; by < INTRODUCERS_MAX; by++) await present(by);
     const full = devicesAt(bob, id).introducers;
     expect(full).toHaveLength(INTRODUCERS_MAX);
@@ -1118,66 +1445,167 @@ describe("a limit", () => {
     fleet.offline.delete(bob);
     await fleet.pass(1_000);
     expect(read(bob)).toHaveLength(GROUP_SENT_MAX + 1);
-  });
+  }, 120_000);
 
-  it(`keeps ${UNLISTED_GROUPS_MAX} groups that this device has never been in`, async () => {
-    const { ann, bob } = await three();
-    const log = ann.slices.get(ann.groupOf())?.group?.row?.log;
-    const slice = bob.slices.get(bob.groupOf());
-    if (log === undefined || slice?.conversation?.peer.state !== "group")
-      throw new Error("no group");
-    const [page] = pagesSince(log, []);
-    if (page === undefined) throw new Error("no page");
+  /** A group that `by` has made, of which it tells Bob's record of his pair with it. */
+  const pageOf = async (by: Machine, from: string): Promise<PostRow> => {
+    await by.begin({ kind: "start-group", id: messageId() });
+    const log = [...by.slices.values()].at(-1)?.group?.row?.log;
+    const [page] = log === undefined ? [] : pagesSince(log, []);
+    if (log === undefined || page === undefined) throw new Error("no group");
     const { group } = log;
     const time = { ms: 1, counter: 0 };
-    const id = asContentId(entropy(16));
-    const content = encodeContent({ kind: "page", id, time, group, page });
-    const row = {
+    const content = encodeContent({
+      kind: "page",
+      id: asContentId(entropy(16)),
+      time,
+      group,
+      page,
+    });
+    return {
       id: messageId(),
-      from: "pair",
+      from,
       to: groupAddress(bytesToHex(group)),
       sequence: 1,
-      post: { kind: "told", account: fake(1, 40), device: fake(1, 16), content },
-    } as const;
-    const { conversation } = slice;
-    const known = conversation.peer;
-    const unlisted = Array.from({ length: UNLISTED_GROUPS_MAX }, (_, index): [string, Slice] => {
-      const peer = { ...known, group: fake(index, 64) };
-      return [
-        fake(index, 32),
-        { ...slice, conversation: { ...conversation, peer, listed: false } },
-      ];
-    });
-    expect(routeOf(row, new Map(unlisted.slice(1)))).toEqual({ kind: "begins" });
-    expect(routeOf(row, new Map(unlisted))).toEqual({ kind: "to", id: "pair" });
-    const groups = Array.from({ length: GROUPS_HERE_MAX }, (_, index): [string, Slice] => {
-      const peer = { ...known, group: fake(index, 64) };
-      return [fake(index, 32), { ...slice, conversation: { ...conversation, peer } }];
-    });
-    expect(routeOf(row, new Map(groups.slice(1)))).toEqual({ kind: "begins" });
-    expect(routeOf(row, new Map(groups))).toEqual({ kind: "to", id: "pair" });
+      post: { kind: "told", account: accountOf(by), device: fake(1, 16), content },
+    };
+  };
+  const deliver = async (bob: Machine, row: PostRow): Promise<string> => {
+    const route = await routeOf(row, bob.slices, nobleBackend);
+    if (route.kind === "to") await bob.feed(route.id, { kind: "post", row });
+    const id = messageId();
+    if (route.kind === "begins") await bob.begin({ kind: "start-post", id, row });
+    return route.kind === "to" ? route.id : id;
+  };
+
+  it(`keeps ${UNLISTED_GROUPS_MAX} groups of one account's that this device has never been in, the newest`, async () => {
+    const { ann, bob, fleet } = await three();
+    const from = bob.chatWith(ann);
+    await say(ann, "so that Bob has a chain");
+    await fleet.settle();
+    const records: string[] = [];
+    for (let count = 0; count < UNLISTED_GROUPS_MAX; count++) {
+      fleet.now++;
+      records.push(await deliver(bob, await pageOf(ann, from)));
+    }
+    expect(new Set(records).size).toBe(UNLISTED_GROUPS_MAX);
+    const [first = ""] = records;
+    // Of what is no group any more nothing is left.
+    const key = `${accountOf(ann)}/${fake(1, 16)}`;
+    const slice = bob.slices.get(first);
+    const senders = new Map(bob.slices.get(bob.groupOf())?.group?.senders);
+    const [sender] = senders.values();
+    if (slice === undefined || sender === undefined) throw new Error("nobody has a chain");
+    senders.set(key, { ...sender, conversation: first, device: key });
+    bob.slices.set(first, { ...slice, group: { row: slice.group?.row, senders } });
+    fleet.now++;
+    const next = await pageOf(ann, from);
+    expect(await deliver(bob, next)).toBe(first);
+    expect(bob.groupOf(next.to.slice("group:".length))).toBe(first);
+    const now = bob.slices.get(first);
+    expect(bytesToHex(now?.group?.row?.log.group ?? entropy(32))).toBe(next.to.slice(6));
+    expect(now?.group?.senders.get(key)?.sender).toBeUndefined();
+    expect(bob.slices.has(first)).toBe(true);
+    // The next is the one that is the oldest now.
+    expect(await deliver(bob, await pageOf(ann, from))).toBe(records[1]);
+    expect(await deliver(bob, { ...next, id: messageId() })).toBe(first);
   });
 
-  it(`keeps ${STRANGERS_MAX} people who are known from groups alone`, async () => {
-    const { bob } = await three();
+  it("gives the place of no group that is shown by now", async () => {
+    const { ann, bob } = await three();
+    const from = bob.chatWith(ann);
+    const row = await pageOf(ann, from);
+    const at = bob.groupOf();
+    const before = bob.slices.get(at)?.group;
+    const effects = await bob.feed(at, { kind: "post", row });
+    expect(bob.slices.get(at)?.group).toBe(before);
+    const posts = effects.flatMap((one) => (one.kind === "commit" ? one.change.addPosts : []));
+    expect(posts.map(({ to, post }) => [to, post])).toEqual([[from, row.post]]);
+  });
+
+  it(`keeps ${GROUPS_HERE_MAX} groups that one account told of, and has room for those of any other`, async () => {
+    const { ann, bob, cy } = await three();
+    const row = await pageOf(ann, bob.chatWith(ann));
+    const slice = bob.slices.get(bob.groupOf());
+    const record = slice?.conversation;
+    if (slice === undefined || record?.peer.state !== "group") throw new Error("no group");
+    const { peer } = record;
+    expect(record.devices.introducers).toEqual([accountOf(ann)]);
+    const groups = Array.from({ length: GROUPS_HERE_MAX }, (_, index): [string, Slice] => [
+      fake(index, 32),
+      { ...slice, conversation: { ...record, peer: { ...peer, group: fake(index, 64) } } },
+    ]);
+    expect(routeOf(row, new Map(groups.slice(1)), nobleBackend)).toEqual({ kind: "begins" });
+    expect(routeOf(row, new Map(groups), nobleBackend)).toEqual({ kind: "to", id: row.from });
+    const other = await pageOf(cy, bob.chatWith(ann));
+    expect(routeOf(other, new Map(groups), nobleBackend)).toEqual({ kind: "begins" });
+  });
+
+  it("of groups: whoever tells of many keeps nobody else's away", async () => {
+    const { ann, bob, fleet } = await three();
+    const mal = await fleet.person("Mal");
+    await start(mal);
+    await fleet.connect(mal, bob);
+    for (let count = 0; count < 64; count++) {
+      await deliver(bob, await pageOf(mal, bob.chatWith(mal)));
+    }
+    await ann.begin({ kind: "start-group", id: messageId() });
+    const [at = ""] = [...ann.slices.keys()].slice(-1);
+    await ann.feed(at, { kind: "group-add", account: accountOf(bob) });
+    await ann.write(at, "are you there?");
+    await fleet.pass(1_000);
+    const group = bytesToHex(ann.slices.get(at)?.group?.row?.log.group ?? entropy(32));
+    expect(bob.shown(bob.groupOf(group))).toEqual(["are you there?"]);
+  });
+
+  it(`keeps ${STRANGERS_MAX} people who are known from groups alone, of one teller half of them`, async () => {
+    const { ann, bob } = await three();
     const [stranger] = [...bob.slices.values()].filter(
       ({ conversation }) => conversation?.listed === false,
     );
-    if (stranger === undefined) throw new Error("nobody is unknown");
+    if (stranger?.conversation === undefined) throw new Error("nobody is unknown");
+    const { conversation } = stranger;
     const content = new Uint8Array(0);
-    const row = {
-      id: messageId(),
-      from: "group",
-      to: `account:${fake(1, 40)}`,
-      sequence: 1,
-      post: { kind: "presented", by: fake(2, 40), content },
-    } as const;
-    const all = Array.from({ length: STRANGERS_MAX }, (_, index): [string, Slice] => [
-      fake(index, 32),
-      stranger,
-    ]);
-    expect(routeOf(row, new Map(all.slice(1)))).toEqual({ kind: "begins" });
-    expect(routeOf(row, new Map(all))).toEqual({ kind: "to", id: "group" });
+    const route = (slices: ReadonlyMap<string, Slice>, by: string, teller?: string) =>
+      routeOf(
+        {
+          id: messageId(),
+          from: "group",
+          to: `account:${fake(1, 40)}`,
+          sequence: 1,
+          post: { kind: "presented", by, content, former: false, teller },
+        },
+        new Map([...slices, [bob.chatWith(ann), ann1]]),
+        nobleBackend,
+      );
+    const ann1 = bob.slices.get(bob.chatWith(ann)) ?? stranger;
+    let serial = 0;
+    const broughtBy = (count: number, by: string, teller?: string): readonly [string, Slice][] =>
+      Array.from({ length: count }, () => {
+        const devices = { ...conversation.devices, introducers: [by], teller };
+        return [fake(++serial, 32), { ...stranger, conversation: { ...conversation, devices } }];
+      });
+    const [mal, anns] = [fake(2, 40), accountOf(ann)];
+    const begins = { kind: "begins" };
+    const back = { kind: "to", id: "group" };
+    const half = STRANGERS_MAX / 2;
+    // Made-up people who introduce each other in a group that Mal told of are Mal's, whoever they say they are.
+    const flood = broughtBy(half, fake(3, 40), mal);
+    expect(route(new Map(flood.slice(1)), fake(4, 40), mal)).toEqual(begins);
+    expect(route(new Map(flood), fake(4, 40), mal)).toEqual(back);
+    // A contact has a share of its own, in the group that Mal told of, too; so have own groups.
+    for (const [by, teller] of [
+      [anns, mal],
+      [fake(5, 40), anns],
+      [fake(5, 40), undefined],
+    ] as const) {
+      const own = broughtBy(half / 2, by, teller);
+      expect(route(new Map([...flood, ...own.slice(1)]), by, teller)).toEqual(begins);
+      expect(route(new Map([...flood, ...own]), by, teller)).toEqual(back);
+    }
+    const all = broughtBy(STRANGERS_MAX - half, anns);
+    expect(route(new Map([...flood, ...all.slice(1)]), fake(6, 40), fake(7, 40))).toEqual(begins);
+    expect(route(new Map([...flood, ...all]), fake(6, 40), fake(7, 40))).toEqual(back);
   });
 
   it("of waiting: nobody waits for somebody unknown who is in no group with this account", async () => {
@@ -1187,6 +1615,7 @@ describe("a limit", () => {
       routeOf(
         { id: messageId(), from: "there", to: `account:${account}`, sequence: 1, post },
         bob.slices,
+        nobleBackend,
       );
     const back = { kind: "to", id: "there" };
     expect(route({ kind: "follow", on: true })).toEqual(back);

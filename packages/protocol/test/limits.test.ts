@@ -12,7 +12,7 @@ import {
   OFFERS_MAX,
   PREVIEW_CHARACTERS_MAX,
   REPAIR_PAUSE_MS,
-  SPARE_AGE_MS_MAX,
+  PLEA_PAUSE_MS,
   SPARES_MAX,
 } from "@sotto/protocol";
 import {
@@ -48,8 +48,17 @@ it("PREVIEW_CHARACTERS_MAX: that many characters, none of them halved", async ()
 it("SPARES_MAX: of one more, the oldest secrets are gone", async () => {
   const { alice } = await paired();
   const made = [...openPeerOf(alice).spares.own];
+  /** Alice has lost all that begins a session, and asks with another bundle every hour. */
   const renew = async (): Promise<void> => {
-    alice.now += SPARE_AGE_MS_MAX;
+    setSessions(alice, []);
+    const peer = openPeerOf(alice);
+    const { conversation } = alice.slice;
+    const spares = { ...peer.spares, theirs: undefined };
+    alice.slice = {
+      ...alice.slice,
+      conversation: { ...conversation!, peer: { ...peer, spares } },
+    };
+    alice.now += PLEA_PAUSE_MS;
     await alice.feed({ kind: "wake" });
     made.unshift(openPeerOf(alice).spares.own[0]!);
   };

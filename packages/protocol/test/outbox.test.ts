@@ -11,6 +11,7 @@ import {
   RECEIPT_GAP_MS,
   RECEIPT_ROWS_MAX,
   RENEW_AFTER_MS,
+  RENEW_AGE_MS_MAX,
   RESEND_AFTER_MS,
 } from "@sotto/protocol";
 import { equalBytes } from "@sotto/wire";
@@ -28,6 +29,7 @@ import {
   sent,
   settle,
   type Side,
+  soonOf,
   wakeOf,
 } from "./fixture.ts";
 
@@ -134,6 +136,32 @@ describe("a text", () => {
     expect(bob.shown.filter((text) => text === "overtaken")).toHaveLength(1);
   });
 
+  it("is sealed anew RENEW_AGE_MS_MAX after a later one was confirmed, however old it seems", async () => {
+    const { alice, bob } = await paired();
+    await alice.send("overtaken");
+    await ok(alice, alice.toRelay.splice(0)[0]?.id);
+    // It was written by a clock that was behind, and is right now.
+    alice.now += 300 * RENEW_AGE_MS_MAX;
+    await alice.send("later");
+    let [out] = alice.toRelay.splice(0, 1);
+    await ok(alice, out?.id);
+    await carry(alice, bob);
+    bob.now += RECEIPT_GAP_MS;
+    await bob.feed({ kind: "wake" });
+    await carry(bob, alice);
+    expect(alice.slice.outbox).toHaveLength(1);
+    const renewed: number[] = [];
+    for (let hour = 1; hour <= 30; hour++) {
+      alice.now += RESEND_AFTER_MS;
+      await alice.feed({ kind: "wake" });
+      const before = out?.id;
+      [out] = alice.toRelay.splice(0);
+      if (out?.id !== before) renewed.push(hour);
+      await ok(alice, out?.id);
+    }
+    expect(renewed).toEqual([24]);
+  });
+
   it("is not sealed anew because an earlier one was confirmed", async () => {
     const { alice, bob } = await paired();
     await alice.send("earlier");
@@ -199,6 +227,25 @@ describe("a text", () => {
       [4, 27 + 33],
       [8, 60 + 65],
     ]);
+  });
+
+  it("to somebody who never answered is sealed anew once in RENEW_AGE_MS_MAX, however old it seems", async () => {
+    const { bob } = await accepted();
+    // Written by a clock that was behind, and is right now.
+    bob.now += 300 * RENEW_AGE_MS_MAX + RESEND_AFTER_MS / 2;
+    await bob.feed({ kind: "wake" });
+    let [out] = bob.toRelay.splice(0);
+    await ok(bob, out?.id);
+    const renewed: number[] = [];
+    for (let hour = 1; hour <= 48; hour++) {
+      bob.now += RESEND_AFTER_MS;
+      await bob.feed({ kind: "wake" });
+      const before = out?.id;
+      [out] = bob.toRelay.splice(0);
+      if (out?.id !== before) renewed.push(hour);
+      await ok(bob, out?.id);
+    }
+    expect(renewed).toEqual([24, 48]);
   });
 
   it("to somebody who never answered is sealed anew every time when the clock was set back meanwhile", async () => {
@@ -300,7 +347,7 @@ describe("the relay", () => {
     await alice.feed({ kind: "transmitted", id: out!.id, path: "relay", outcome: "gone" });
     expect(statusOf(alice, id)).toBe("failed");
     expect(openPeerOf(alice).sessions).toHaveLength(1);
-    expect(wakeOf(alice.effects)).toBeUndefined();
+    expect(soonOf(alice)).toBeUndefined();
     await alice.feed({ kind: "direct", up: true });
     await bob.feed({ kind: "direct", up: true });
     bob.now += RECEIPT_GAP_MS;
@@ -517,7 +564,7 @@ describe("receipts", () => {
     }
     expect(bob.slice.outbox).toHaveLength(RECEIPT_ROWS_MAX);
     expect(openPeerOf(bob).owed).toHaveLength(1);
-    expect(wakeOf(bob.effects)).toBeUndefined();
+    expect(soonOf(bob)).toBeUndefined();
     await bob.feed({ kind: "hub", up: true });
     await ok(bob, bob.slice.outbox[0]?.id);
     bob.now += RECEIPT_GAP_MS;

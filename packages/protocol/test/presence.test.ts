@@ -21,6 +21,7 @@ import {
   sent,
   settle,
   type Side,
+  soonOf,
   wakeOf,
 } from "./fixture.ts";
 
@@ -37,7 +38,7 @@ describe("a contact who has not said where to write", () => {
     await alice.feed({ kind: "wake" });
     const effects = await alice.feed({ kind: "wake" });
     expect(of(effects, "signal")).toEqual([]);
-    expect(wakeOf(effects)).toBeUndefined();
+    expect(soonOf({ effects, now: alice.now })).toBeUndefined();
   });
 });
 
@@ -114,12 +115,12 @@ describe("presence", () => {
     const { alice } = await online();
     await alice.feed({ kind: "hub", up: false });
     expect(alice.slice.live.presence).toBe("unknown");
-    expect(await alice.feed({ kind: "leaving" })).toEqual([]);
+    expect((await alice.feed({ kind: "leaving" })).map(({ kind }) => kind)).toEqual(["wake"]);
   });
 
   it("is asked for every PROBE_EVERY_MS while the conversation is on screen, and never otherwise", async () => {
     const { alice } = await paired();
-    expect(wakeOf(alice.effects)).toBeUndefined();
+    expect(soonOf(alice)).toBeUndefined();
     alice.now += 1_000_000;
     await alice.feed({ kind: "want", wanted: true });
     expect(of(alice.effects, "signal")).toHaveLength(1);
@@ -281,7 +282,7 @@ describe("a direct link", () => {
     const { alice } = await online();
     await alice.feed({ kind: "want", wanted: true });
     await alice.feed({ kind: "direct", up: true });
-    expect(wakeOf(alice.effects)).toBeUndefined();
+    expect(soonOf(alice)).toBeUndefined();
     await alice.feed({ kind: "direct", up: false });
     expect(wakeOf(alice.effects)).toBe(alice.now + NEGOTIATE_PAUSE_MS);
     await alice.feed({ kind: "signalled", outcome: "away" });

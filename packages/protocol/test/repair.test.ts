@@ -9,6 +9,8 @@ import { asContentId, bytesToHex, decodeBundle, encodeContent, EnvelopeType } fr
 import { describe, expect, it } from "vitest";
 import {
   asKnown,
+  BUNDLE_AGE_MS_MAX,
+  CHANGE_KEPT_MS,
   HELD_FRAMES_MAX,
   HELLOS_SEEN_MAX,
   PLEA_PAUSE_MS,
@@ -16,6 +18,7 @@ import {
   REPAIR_PAUSE_MS,
   SPARE_AGE_MS_MAX,
   SPARE_KEPT_MS,
+  WAKE_MAX_MS,
 } from "@sotto/protocol";
 import {
   addressOf,
@@ -39,6 +42,16 @@ function setSessions(side: Side, sessions: ReturnType<typeof openPeerOf>["sessio
   if (conversation === undefined) throw new Error("no conversation");
   const peer = { ...openPeerOf(side), sessions };
   side.slice = { ...side.slice, conversation: { ...conversation, peer } };
+}
+
+function setSpares(side: Side, change: Partial<ReturnType<typeof openPeerOf>["spares"]>): void {
+  const peer = openPeerOf(side);
+  const spares = { ...peer.spares, ...change };
+  const { conversation } = side.slice;
+  side.slice = {
+    ...side.slice,
+    conversation: { ...conversation!, peer: { ...peer, spares } },
+  };
 }
 
 async function wakeAfter(side: Side, ms: number): Promise<void> {
@@ -95,6 +108,149 @@ describe("spare bundles", () => {
     const theirs = openPeerOf(alice).spares.theirs;
     expect(reasons(await deliver(alice, sealed.envelope))).toEqual(["wrong-identity"]);
     expect(openPeerOf(alice).spares.theirs).toEqual(theirs);
+  });
+});
+
+describe("secrets behind spare bundles", () => {
+  /** Wakes just before `at` and at it: what is there then. */
+  async function around<T>(side: Side, at: number, look: () => T): Promise<readonly T[]> {
+    const seen: T[] = [];
+    for (const now of [at - 1, at]) {
+      side.now = now;
+      await side.feed({ kind: "wake" });
+      seen.push(look());
+    }
+    return seen;
+  }
+  /** None can be given: no relay has made the queue that its answers would go to. */
+  function withoutQueue(side: Side): void {
+    const peer = openPeerOf(side);
+    const { conversation } = side.slice;
+    const queue = { ...peer.queue, addresses: [] };
+    side.slice = { ...side.slice, conversation: { ...conversation!, peer: { ...peer, queue } } };
+  }
+
+  it("end SPARE_KEPT_MS after a newer bundle was given, and a HELLO by one is refused from then on", async () => {
+    const { alice, bob } = await paired();
+    const [first] = openPeerOf(alice).spares.own;
+    const bundle = decodeBundle(openPeerOf(bob).spares.theirs!.bundle);
+    if (!bundle.ok) throw new Error("no bundle");
+    await wakeAfter(alice, SPARE_AGE_MS_MAX);
+    const end = alice.now + SPARE_KEPT_MS;
+    const has = (): boolean => openPeerOf(alice).spares.own.includes(first!);
+    expect(await around(alice, end, has)).toEqual([true, false]);
+    const env = { entropy, crypto: nobleBackend, now: bob.now };
+    const started = await initiate(bob.self, bundle.value, env);
+    if (started === undefined) throw new Error("no session");
+    const id = asContentId(entropy(16));
+    const text = { kind: "text", id, time: { ms: bob.now, counter: 0 }, text: "late" } as const;
+    const hello = await encrypt(started.session, encodeContent(text), env);
+    expect(reasons(await deliver(alice, hello.envelope))).toEqual(["unexpected"]);
+    expect(countOf(alice, "late")).toBe(0);
+  });
+
+  it("are replaced and never end before, however long nobody was there to do it", async () => {
+    const { alice } = await paired();
+    const [first] = openPeerOf(alice).spares.own;
+    await wakeAfter(alice, 10 * BUNDLE_AGE_MS_MAX);
+    expect(openPeerOf(alice).spares.own).toHaveLength(2);
+    expect(openPeerOf(alice).spares.own[1]).toEqual(first);
+  });
+
+  it("end BUNDLE_AGE_MS_MAX after they were made where no newer bundle can be given", async () => {
+    const { alice } = await paired();
+    const { madeAt } = openPeerOf(alice).spares.own[0]!;
+    withoutQueue(alice);
+    const count = (): number => openPeerOf(alice).spares.own.length;
+    expect(await around(alice, madeAt + BUNDLE_AGE_MS_MAX, count)).toEqual([1, 0]);
+  });
+
+  it("end as long after a clock was set back as after they were made", async () => {
+    const { alice } = await paired();
+    withoutQueue(alice);
+    const back = START - 365 * 24 * 3_600_000;
+    alice.now = back;
+    await alice.feed({ kind: "wake" });
+    const { spares } = openPeerOf(alice);
+    expect(spares.own.map(({ madeAt }) => madeAt)).toEqual([back]);
+    expect(spares.theirs?.receivedAt).toBe(back);
+    const count = (): number => openPeerOf(alice).spares.own.length;
+    expect(await around(alice, back + BUNDLE_AGE_MS_MAX, count)).toEqual([1, 0]);
+    expect(openPeerOf(alice).spares.theirs).toBeUndefined();
+  });
+
+  it("stay for somebody in the contact's place until CHANGE_KEPT_MS are over, and then as any other", async () => {
+    for (const back of [0, 365 * 24 * 3_600_000]) {
+      const { alice } = await paired();
+      const peer = openPeerOf(alice);
+      const { conversation } = alice.slice;
+      const env = { entropy, crypto: nobleBackend, now: START };
+      const { cert } = await createOwnDevice(env);
+      const spares = peer.spares.own.map((one) => ({ ...one, madeAt: START - BUNDLE_AGE_MS_MAX }));
+      const changed = {
+        ...peer,
+        change: { cert, frames: [], at: START },
+        spares: { ...peer.spares, own: spares },
+      };
+      alice.slice = { ...alice.slice, conversation: { ...conversation!, peer: changed } };
+      alice.now = START - back;
+      await alice.feed({ kind: "wake" });
+      // The one of a time ahead counts as made now, and needs no other.
+      const before = back === 0 ? spares : [];
+      const look = () => [openPeerOf(alice).change !== undefined, ...openPeerOf(alice).spares.own];
+      expect(await around(alice, START - back + CHANGE_KEPT_MS, look)).toEqual([
+        [true, ...spares],
+        // The contact is given another one.
+        [false, expect.objectContaining({ madeAt: START - back + CHANGE_KEPT_MS }), ...before],
+      ]);
+    }
+  });
+
+  it("are looked after once a day, though nothing else happens", async () => {
+    const { alice } = await paired();
+    await alice.feed({ kind: "hub", up: false });
+    expect(wakeOf(await alice.feed({ kind: "wake" }))).toBe(alice.now + WAKE_MAX_MS);
+  });
+});
+
+describe("a bundle of the other side's", () => {
+  it("is used until BUNDLE_AGE_MS_MAX after it came; from then on the other side is asked", async () => {
+    for (const [past, type] of [
+      [-1, EnvelopeType.hello],
+      [0, EnvelopeType.plea],
+    ] as const) {
+      const { alice } = await paired();
+      const { receivedAt } = openPeerOf(alice).spares.theirs!;
+      setSessions(alice, []);
+      alice.now = receivedAt + BUNDLE_AGE_MS_MAX + past;
+      await alice.feed({ kind: "wake" });
+      expect(alice.toRelay.map(({ blob }) => blob[0])).toContain(type);
+    }
+  });
+
+  it("that was offered is used until then, too", async () => {
+    for (const [past, sessions] of [
+      [1, 1],
+      [0, 0],
+    ] as const) {
+      const { alice } = await paired();
+      const decoded = decodeBundle(openPeerOf(alice).spares.theirs!.bundle);
+      if (!decoded.ok) throw new Error("no bundle");
+      setSessions(alice, []);
+      setSpares(alice, { theirs: undefined, askedAt: alice.now });
+      const receivedAt = alice.now + past - BUNDLE_AGE_MS_MAX;
+      const offer = { bundle: decoded.value, addresses: [addressOf()], receivedAt };
+      const row = {
+        id: messageId(),
+        from: "parent",
+        to: alice.slice.conversation!.id,
+        sequence: 1,
+        post: { kind: "offer", offer },
+      } as const;
+      const effects = await alice.feed({ kind: "post", row });
+      expect(openPeerOf(alice).sessions).toHaveLength(sessions);
+      expect(reasons(effects)).toEqual(sessions === 0 ? ["expired"] : []);
+    }
   });
 });
 
@@ -210,16 +366,6 @@ describe("a ratchet that is lost", () => {
 });
 
 describe("a plea", () => {
-  function setSpares(side: Side, change: Partial<ReturnType<typeof openPeerOf>["spares"]>): void {
-    const peer = openPeerOf(side);
-    const spares = { ...peer.spares, ...change };
-    const { conversation } = side.slice;
-    side.slice = {
-      ...side.slice,
-      conversation: { ...conversation!, peer: { ...peer, spares } },
-    };
-  }
-
   /** Alice has lost her ratchet and Bob's spare: only Bob can begin, and only when he is asked. */
   async function helpless() {
     const { alice, bob } = await paired();
@@ -241,6 +387,19 @@ describe("a plea", () => {
     expect([...alice.outbox.values(), ...bob.outbox.values()]).toEqual([]);
     expect(openPeerOf(alice).spares.askedAt).toBe(0);
     expect(openPeerOf(alice).spares.theirs).toBeDefined();
+  });
+
+  it("is news to the person whose contact asked, once, until they have seen just that", async () => {
+    const { bob, plea } = await helpless();
+    const news = () => bob.slice.conversation?.devices.news;
+    expect(news()?.anew ?? 0).toBe(0);
+    await deliver(bob, plea);
+    await deliver(bob, plea);
+    expect(news()?.anew).toBe(1);
+    await bob.feed({ kind: "devices-seen", added: 0, removed: 0, anew: 2 });
+    expect(news()?.anew).toBe(1);
+    await bob.feed({ kind: "devices-seen", added: 0, removed: 0, anew: 1 });
+    expect(news()?.anew ?? 0).toBe(0);
   });
 
   it("heals when neither side has anything left", async () => {
@@ -521,6 +680,26 @@ describe("somebody else in a contact's place", () => {
     bob.now = alice.now;
     await settle(alice, bob);
     expect(bob.shown).toEqual(["meant for Bob"]);
+  });
+
+  it("without a decision for CHANGE_KEPT_MS: what waited goes to the contact, and what comes again asks again", async () => {
+    const { alice, bob, eve, introduce, say } = await usurped();
+    await deliver(alice, await introduce());
+    const id = await alice.send("meant for Bob");
+    const until = alice.now + CHANGE_KEPT_MS;
+    alice.now = until - 1;
+    await alice.feed({ kind: "wake" });
+    expect(openPeerOf(alice).change?.cert).toEqual(eve.cert);
+    alice.now = bob.now = until;
+    await alice.feed({ kind: "wake" });
+    expect(openPeerOf(alice).change).toBeUndefined();
+    await settle(alice, bob);
+    expect(bob.shown).toEqual(["meant for Bob"]);
+    expect(alice.messages.get(id)?.status).toBe("delivered");
+    expect(reasons(await deliver(alice, await say("still me")))).toEqual(["wrong-identity"]);
+    expect(openPeerOf(alice).change).toMatchObject({ cert: eve.cert, at: alice.now });
+    await alice.feed({ kind: "answer-change", rootKey: eve.cert.rootKey, answer: "accept" });
+    expect(alice.shown).toContain("still me");
   });
 
   it("is not answered for another root key, or when nobody asks", async () => {

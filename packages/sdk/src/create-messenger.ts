@@ -16,23 +16,28 @@ import {
   type Timers,
 } from "@sotto/transport";
 import { bytesToHex } from "@sotto/wire";
+// Not loaded later: see open-messenger.ts.
+import { importBackup, writeBackup } from "./backup.ts";
 import { createDirectLinks } from "./direct-links.ts";
 import { createLive, selectLive } from "./live.ts";
 import { type Leader, startLeader } from "./leader.ts";
 import {
+  BackupError,
   type Conversation,
   type ConversationView,
   type Diagnostics,
   type Messenger,
   MessengerError,
   RecoveryError,
+  type RestoredBackup,
   type SafetyNumber,
   type StorageState,
 } from "./messenger.ts";
 import { readWords } from "./recovery.ts";
-import { loadOrCreateSelf } from "./self.ts";
+import { loadOrCreateSelf, restoreSelf } from "./self.ts";
 import type { Command, CommandResult, LeaderLock, Snapshot, TabPort } from "./tabs.ts";
 import { type LiveTimeline, openTimeline } from "./timeline.ts";
+import { viewMessage } from "./views.ts";
 
 export interface MessengerParts {
   readonly store: Store;
@@ -41,6 +46,8 @@ export interface MessengerParts {
   readonly name: string;
   /** Recovery phrase: the new identity is a device of that account. Refused where there is an identity. */
   readonly restore?: string;
+  /** The device that made the backup: this store becomes its own. */
+  readonly backup?: RestoredBackup;
   /** Origin of the relay, for example "https://chat.example.com". */
   readonly relayUrl: string;
   /** Origins of further relays, for a new identity. */
@@ -121,6 +128,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
   async function startLeading(): Promise<void> {
     const env = { entropy, crypto, now: now() };
     const origins = [parts.relayUrl, ...(parts.relays ?? [])] as const;
+    if (parts.backup !== undefined && !restored) await restoreSelf(store, parts.backup);
     const self = await loadOrCreateSelf(store, parts.name, env, origins, parts.restore);
     restored = true;
     const started = await startLeader({
@@ -281,13 +289,15 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     // Aborted by `close` while waiting for its turn; or this tab cannot lead, and then somebody must know.
     if (!closed) giveUpLeading();
   });
-  if (parts.restore !== undefined && !restored) {
+  if ((parts.restore ?? parts.backup) !== undefined && !restored) {
     // Another tab leads, so there is an identity.
     closed = true;
     abort.abort();
     tabs?.close();
     store.close();
-    throw new RecoveryError({ reason: "identity-exists" });
+    throw parts.backup === undefined
+      ? new RecoveryError({ reason: "identity-exists" })
+      : new BackupError("identity-exists");
   }
   const initial = state.value;
   if (initial === undefined) throw new MessengerError("storage", "no state to show");
@@ -348,9 +358,9 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
         await run({ kind: "mark-read", conversation: id });
       },
       async markDevicesSeen() {
-        const { added, removed } = conversation.view.value.devices;
-        if (added + removed === 0) return;
-        await run({ kind: "devices-seen", conversation: id, added, removed });
+        const { added, removed, anew } = conversation.view.value.devices;
+        if (added + removed + anew === 0) return;
+        await run({ kind: "devices-seen", conversation: id, added, removed, anew });
       },
       setVisible(next) {
         if (next === visible) return;
@@ -396,6 +406,16 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       if (closed) throw new MessengerError("closed", "the messenger was closed");
       return readWords(store, language);
     },
+    async backup({ passphrase } = {}) {
+      if (closed) throw new MessengerError("closed", "the messenger was closed");
+      return writeBackup(store, passphrase, { entropy, now: now() });
+    },
+    async importBackup(file) {
+      if (closed) throw new MessengerError("closed", "the messenger was closed");
+      return importBackup(store, file, async (conversation, rows) => {
+        await run({ kind: "merge", conversation, rows });
+      });
+    },
     async hideAddress(hidden) {
       await run({ kind: "hide-address", hidden });
     },
@@ -436,6 +456,15 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     },
     async removeDevice(id) {
       await run({ kind: "remove-device", device: id });
+    },
+    async search(query, options, signal) {
+      const { hits, next } = await store.search(query, options, signal);
+      const messages = hits.map(({ row, ranges }) => ({
+        conversation: row.conversation,
+        message: viewMessage(row),
+        ranges,
+      }));
+      return { messages, next };
     },
     conversation(id) {
       const known = conversations.get(id);

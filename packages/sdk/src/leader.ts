@@ -196,11 +196,13 @@ export async function startLeader(options: LeaderOptions): Promise<Leader> {
         return removeDevice(command.device);
       case "trust-devices":
         return trustDevices(command);
+      case "merge":
+        return feed(command.conversation, { kind: "merge-messages", rows: command.rows });
       case "mark-read":
         return feed(command.conversation, { kind: "mark-read" });
       case "devices-seen": {
-        const { conversation, added, removed } = command;
-        return feed(conversation, { kind: "devices-seen", added, removed });
+        const { conversation, added, removed, anew } = command;
+        return feed(conversation, { kind: "devices-seen", added, removed, anew });
       }
       case "set-verified":
         return feed(command.conversation, { kind: "mark-verified", verified: command.verified });

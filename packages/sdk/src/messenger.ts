@@ -4,9 +4,9 @@
  */
 import type { CryptoReport } from "@sotto/engines";
 import type { RecoveryLanguage } from "@sotto/crypto/recovery";
-import type { DropReason, MessageStatus, Path } from "@sotto/protocol";
+import type { Abort, DropReason, MessageStatus, Path, SearchOptions } from "@sotto/protocol";
 
-export type { RecoveryLanguage };
+export type { Abort, RecoveryLanguage, SearchOptions };
 
 /** A value that changes. `subscribe` calls back at once with the current value and returns the way out. */
 export interface Live<T> {
@@ -89,12 +89,16 @@ export interface ConversationView {
     /** Added and removed since `markDevicesSeen`. */
     readonly added: number;
     readonly removed: number;
+    /** How often the contact's first device has lost its keys for this conversation since then, and asked for new ones. */
+    readonly anew: number;
     /**
      * The contact's devices contradict each other about who speaks for it: somebody may have its root key. No text is
      * sent before `trustDevices`.
      */
     readonly conflict: boolean;
   };
+  /** What was written before this device was there is still coming from another one of the account. */
+  readonly catchingUp: boolean;
   readonly link: LinkState;
   readonly invite: InviteView | undefined;
 }
@@ -122,6 +126,20 @@ export interface Timeline {
   readonly hasOlder: boolean;
 }
 
+export interface FoundMessage {
+  readonly conversation: string;
+  readonly message: MessageView;
+  /** What matches: start and end in the text, UTF-16 units; ascending, at least one. */
+  readonly ranges: readonly (readonly [start: number, end: number])[];
+}
+
+export interface Found {
+  /** Newest first; at most 50. */
+  readonly messages: readonly FoundMessage[];
+  /** Give it to the next search as `from`; undefined when there are no more. */
+  readonly next: string | undefined;
+}
+
 export interface SafetyNumber {
   /** 60 digits in 12 groups of 5; the same on both devices. */
   readonly groups: readonly string[];
@@ -137,7 +155,7 @@ export interface Conversation {
   send(text: string): Promise<string>;
   loadOlder(): Promise<void>;
   markRead(): Promise<void>;
-  /** The person has seen `devices.added` and `devices.removed` as they are now; what comes later is news again. */
+  /** The person has seen `devices.added`, `removed` and `anew` as they are now; what comes later is news again. */
   markDevicesSeen(): Promise<void>;
   /** While on screen a direct link is wanted. */
   setVisible(visible: boolean): void;
@@ -229,6 +247,19 @@ export interface Messenger {
    */
   recoveryPhrase(options: { readonly language: RecoveryLanguage }): Promise<readonly string[]>;
   /**
+   * Everything this device has as one file, sealed: identity, contacts, groups and messages. The recovery phrase opens
+   * it, and the passphrase, when one is given (1 to 1,000 characters; else a "usage" error). It is made while the stream
+   * is read. Works in every tab. Whoever restores it goes on as this very device: not while this one is in use.
+   */
+  backup(options?: {
+    readonly passphrase?: string;
+  }): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
+  /**
+   * Adds the messages of a backup of this account that are not here, in conversations that are. `unknown`: so many
+   * conversations of the file are with people and groups that this device does not know. Rejects with BackupError.
+   */
+  importBackup(file: Blob): Promise<{ readonly messages: number; readonly unknown: number }>;
+  /**
    * Whether contacts may see this device's network address. Hidden, direct links go through the relay's TURN server,
    * and there are none without it: messages go through the relay, which sees the address in any case. Open links end.
    */
@@ -269,6 +300,12 @@ export interface Messenger {
   joinDevices(text: string): Promise<JoinDevicesResult>;
   /** From the next message on nothing reaches that device. Rejects with a "usage" error for this one. */
   removeDevice(id: string): Promise<void>;
+  /**
+   * Messages whose text contains the query, of the whole history of this device: any part of a word, any script, upper
+   * or lower case, full or half width. Works in every tab and asks nobody. Nothing is found for an empty query or one
+   * of more than 256 characters. Rejects with the signal's reason.
+   */
+  search(query: string, options?: SearchOptions, signal?: Abort): Promise<Found>;
   /** Undefined when there is no such conversation. */
   conversation(id: string): Conversation | undefined;
   close(): Promise<void>;
@@ -300,6 +337,36 @@ export type RecoveryRefusal =
     }
   /** All words exist, and one is not the right one or not in its place. */
   | { readonly reason: "checksum"; readonly language: RecoveryLanguage };
+
+export type RestoredBackup = { readonly file: Blob } & (
+  | { readonly phrase: string }
+  | { readonly passphrase: string }
+);
+
+/**
+ * not-a-backup: another kind of file. newer: made by a later version of the app. wrong-secret: neither the phrase nor the
+ * passphrase that was given is its own. damaged: bytes of it were changed, or its end is missing. cut-off: it ends
+ * between two of its parts. other-account: it is of another account than this device. identity-exists: this profile has
+ * an identity that somebody knows already.
+ */
+export type BackupRefusal =
+  | "not-a-backup"
+  | "newer"
+  | "wrong-secret"
+  | "damaged"
+  | "cut-off"
+  | "other-account"
+  | "identity-exists";
+
+/** Nothing was taken from the file. */
+export class BackupError extends MessengerError {
+  readonly reason: BackupRefusal;
+  constructor(reason: BackupRefusal) {
+    super("usage", `backup not read: ${reason}`);
+    this.name = "BackupError";
+    this.reason = reason;
+  }
+}
 
 /** Nothing was stored, and the same may be tried again. Holds no word of the phrase. */
 export class RecoveryError extends MessengerError {

@@ -7,10 +7,15 @@ import { openDexieStore, StorageError } from "@sotto/storage";
 import { createMemoryStore } from "@sotto/storage/memory";
 import { createHub, type HubOptions, realTimers, RELAYS_MAX } from "@sotto/transport";
 // Not loaded later: what it shares with the rest would be a module that others import, and WebKit refuses those.
-import { fetchToken } from "@sotto/transport/admission";
+import { fetchToken, type KeptRequest } from "@sotto/transport/admission";
 import { HUB_PATH, isRelayUrl } from "@sotto/wire";
 import { createMessenger } from "./create-messenger.ts";
-import { type Messenger, MessengerError, type StorageState } from "./messenger.ts";
+import {
+  type Messenger,
+  MessengerError,
+  type RestoredBackup,
+  type StorageState,
+} from "./messenger.ts";
 import { createBroadcastPort, createWebLock, soleLeader } from "./tabs.ts";
 
 export interface OpenMessengerOptions {
@@ -18,9 +23,14 @@ export interface OpenMessengerOptions {
   readonly name: string;
   /**
    * The recovery phrase of an account, as people type it: this profile becomes a new device of that account. Rejects
-   * with RecoveryError for a phrase with a mistake and for a profile that has an identity.
+   * with RecoveryError for a phrase with a mistake and for a profile that has an identity which anybody knows.
    */
   readonly restore?: string;
+  /**
+   * This profile becomes the device that made the backup, with all it had. It opens with that account's phrase or with
+   * the file's own passphrase. Rejects with BackupError; RecoveryError for a phrase with a mistake.
+   */
+  readonly backup?: RestoredBackup;
   /** Origin of the relay, for example "https://chat.example.com". In a page: usually `location.origin`. */
   readonly relayUrl: string;
   /**
@@ -68,6 +78,7 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
     storageState,
     name: options.name,
     ...(options.restore === undefined ? {} : { restore: options.restore }),
+    ...(options.backup === undefined ? {} : { backup: options.backup }),
     relayUrl,
     ...(options.relays === undefined ? {} : { relays: options.relays }),
     entropy,
@@ -87,7 +98,14 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
         // At other relays it writes to their members, which takes no admission, or has none.
         ...(options.admit === undefined || url !== relayUrl
           ? {}
-          : { admit: admitter(relayUrl, options.admit, backend) }),
+          : admitter(
+              relayUrl,
+              options.admit,
+              backend,
+              // A browser that keeps a profile keeps this as well.
+              storageState.state === "ok" ? globalThis.localStorage : undefined,
+              `${name}-admission`,
+            )),
       }),
     loadDirect:
       options.direct === false || typeof RTCPeerConnection === "undefined"
@@ -99,22 +117,37 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
   });
 }
 
+/** `storage`: has, under `key`, what waits for its token; undefined: a page that is closed too early costs its code. */
 function admitter(
   relayUrl: string,
   admit: NonNullable<OpenMessengerOptions["admit"]>,
   crypto: CryptoBackend,
-): NonNullable<HubOptions["admit"]> {
-  return async ({ door, relayKey }) => {
-    let asked: AdmissionAsked = { door };
-    for (let tries = 0; tries < ADMIT_TRIES_MAX; tries++) {
-      const text = await admit(asked);
-      if (text === undefined) return undefined;
-      const credential = door === "invite" ? { code: text } : { token: text };
-      const answer = await fetchToken({ relayUrl, relayKey, credential, crypto, entropy });
-      if (answer.ok) return answer.token;
-      asked = { door, problem: answer.reason };
-    }
-    return undefined;
+  storage: Storage | undefined,
+  key: string,
+): Pick<HubOptions, "admit" | "admitted"> {
+  /** A token of what is kept did not let anybody in: the next one is of another. */
+  let isGiven = false;
+  const keep: KeptRequest = {
+    load: () => storage?.getItem(key),
+    save: (text) => storage?.setItem(key, text),
+  };
+  const admitted = (): void => storage?.removeItem(key);
+  return {
+    admitted,
+    async admit({ door, relayKey }) {
+      if (isGiven) admitted();
+      let asked: AdmissionAsked = { door };
+      for (let tries = 0; tries < ADMIT_TRIES_MAX; tries++) {
+        const text = await admit(asked);
+        if (text === undefined) return undefined;
+        const credential = door === "invite" ? { code: text } : { token: text };
+        const answer = await fetchToken({ relayUrl, relayKey, credential, crypto, entropy, keep });
+        isGiven = answer.ok;
+        if (answer.ok) return answer.token;
+        asked = { door, problem: answer.reason };
+      }
+      return undefined;
+    },
   };
 }
 
@@ -148,13 +181,24 @@ async function openStore(
     } catch (error) {
       if (!(error instanceof StorageError) || error.code !== "refused") {
         // There is a history here: starting without it would look like having lost it.
-        throw new MessengerError("storage", "the database is kept by another tab");
+        throw new MessengerError("storage", NOT_OPENED[codeOf(error)]);
       }
       // A private window or a blocked site: usable, and the screen says that nothing is kept.
     }
   }
   return { store: createMemoryStore(), storageState: { state: "memory" } };
 }
+
+const NOT_OPENED = {
+  blocked: "the database is kept by another tab",
+  unreadable: "database unreadable",
+  full: "database not opened: full",
+} as const;
+
+const codeOf = (error: unknown): keyof typeof NOT_OPENED => {
+  const code = error instanceof StorageError ? error.code : undefined;
+  return code === "unreadable" || code === "full" ? code : "blocked";
+};
 
 /** Undefined when the browser does not say. */
 async function isPersisted(): Promise<boolean | undefined> {

@@ -49,6 +49,7 @@ import {
   EnvelopeType,
   equalBytes,
   hexToBytes,
+  PAST_ROWS_MAX,
 } from "@sotto/wire";
 import type { DirectLinks } from "./direct-links.ts";
 import { createLane, type Lane } from "./lane.ts";
@@ -135,6 +136,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
   let { self } = options;
   let storage: Shell["storage"] = "ok";
   let closed = false;
+  /** At one own relay or more. */
   let online = false;
   let faults = 0;
   let cancelProbe: (() => void) | undefined;
@@ -279,9 +281,12 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
 
   async function deliverNew(row: PostRow): Promise<void> {
     const slices = new Map([...entries].map(([id, { slice }]) => [id, slice]));
-    const route = routeOf(row, slices);
+    const route = await routeOf(row, slices, options.crypto);
     if (route.kind === "to") {
-      drive(route.id, { kind: "post", row });
+      const input: Input = { kind: "post", row };
+      // A message's chain, which says what group it is of, may have come just before it.
+      if (row.post.kind === "told") await feed(route.id, input);
+      else drive(route.id, input);
       return;
     }
     if (route.kind === "waits") {
@@ -356,7 +361,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
       entry.refusedFrames.set(input.source.sequence, input);
     } else if (input.kind === "post") entry.refusedPosts.set(input.row.id, input);
     else if (isStateful(input)) entry.unapplied.set(input.kind, input);
-    else entry.unapplied.set("hub", { kind: "hub", up: online });
+    else entry.unapplied.set("hub", { kind: "hub", up: isUp(entry) });
   }
 
   function act(entry: Entry, effects: readonly Effect[]): readonly DropReason[] {
@@ -412,6 +417,9 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
         if (hasSameHome(entry)) direct.dial(id, effect.peerId);
         else drive(id, { kind: "direct", up: false });
         return;
+      case "read-past":
+        void readPast(entry, id, effect);
+        return;
       case "wake":
         wakeAt(entry, id, effect.at);
     }
@@ -466,11 +474,39 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     }
   }
 
+  /** What cannot be read is asked for again by the device that wants it. */
+  async function readPast(
+    entry: Entry,
+    id: ConversationId,
+    { device, before, since, pages }: Extract<Effect, { kind: "read-past" }>,
+  ): Promise<void> {
+    try {
+      const { rows, hasMore } = await store.messages(id, {
+        limit: pages * PAST_ROWS_MAX,
+        ...(before === undefined ? {} : { before }),
+      });
+      driveEntry(entry, { kind: "past-read", device, before, since, pages, rows, hasMore });
+    } catch {
+      faults++;
+    }
+  }
+
   function recipientOf(entry: Entry): Recipient | undefined {
     const peer = entry.slice.conversation?.peer;
     if (peer?.state !== "open" || peer.contact.addresses.length === 0) return undefined;
     const { addresses, sendSecret } = peer.contact;
     return { addresses, sendSecret };
+  }
+
+  /** Whether anything can be handed over: the own relays may all be away, and the other side's there. */
+  function isUp(entry: Entry | undefined): boolean {
+    const to = online || entry === undefined ? undefined : recipientOf(entry);
+    return online || (to !== undefined && relays.reaches(to));
+  }
+
+  function followHub(id: ConversationId, entry: Entry): void {
+    const up = isUp(entry);
+    if (entry.slice.live.hub !== up) drive(id, { kind: "hub", up });
   }
 
   /** A direct link begins at the relay where the other side holds its reservation: its home, and only from there. */
@@ -511,6 +547,8 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     const result = await lane.run(() => runStep(entry, id, input));
     if (result.commit.ok) {
       if (isStateful(input)) entry.unapplied.delete(input.kind);
+      // It may have told where the other side reads by now.
+      if (input.kind !== "hub") followHub(id, entry);
     } else if (result.commit.reason === "full" && !isRequest(input)) refuse(entry, input);
     return result;
   }
@@ -524,7 +562,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
 
   /** What a step that could not be stored says after the pause: connections may have changed meanwhile. */
   function asOfNow(id: ConversationId, input: Input): Input {
-    if (input.kind === "hub") return { kind: "hub", up: online };
+    if (input.kind === "hub") return { kind: "hub", up: isUp(entries.get(id)) };
     return input.kind === "direct" ? { kind: "direct", up: direct.isOpen(id) } : input;
   }
 
@@ -552,12 +590,14 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
 
   const events: RelaysEvents = {
     changed() {
-      const isUp = relays.state === "online";
-      if (isUp !== online) {
-        online = isUp;
+      const isOnline = relays.state === "online";
+      const isOther = isOnline !== online;
+      online = isOnline;
+      for (const [id, entry] of entries) {
         // The relay delivers again what was not acknowledged.
-        if (!isUp) for (const entry of entries.values()) entry.refusedFrames.clear();
-        shell.feedAll({ kind: "hub", up: isUp });
+        if (!isOnline) entry.refusedFrames.clear();
+        if (isOther) drive(id, { kind: "hub", up: isUp(entry) });
+        else followHub(id, entry);
       }
       options.changed();
     },
@@ -617,7 +657,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
         return { commit: result };
       });
       // The connection may have come or gone while nobody could tell this conversation.
-      if (entry.slice.live.hub !== online) drive(id, { kind: "hub", up: online });
+      followHub(id, entry);
       return { begun: entries.get(id) === entry, commit };
     },
     feed,

@@ -2,6 +2,7 @@
  * Tabs of one origin: one leads (runs the engine), the others ask it.
  * Owns: who leads, and the messages between tabs. Leaves to create-messenger.ts: what a command does.
  */
+import type { MessageRow } from "@sotto/protocol";
 import type {
   AcceptResult,
   Diagnostics,
@@ -55,12 +56,18 @@ export type Command =
   | { readonly kind: "remove-device"; readonly device: string }
   | { readonly kind: "trust-devices"; readonly conversation: string; readonly compared: boolean }
   | { readonly kind: "mark-read"; readonly conversation: string }
-  /** `added`, `removed`: what the person saw. */
+  | {
+      readonly kind: "merge";
+      readonly conversation: string;
+      readonly rows: readonly MessageRow[];
+    }
+  /** `added`, `removed`, `anew`: what the person saw. */
   | {
       readonly kind: "devices-seen";
       readonly conversation: string;
       readonly added: number;
       readonly removed: number;
+      readonly anew: number;
     }
   | { readonly kind: "set-verified"; readonly conversation: string; readonly verified: boolean }
   | {

@@ -52,10 +52,15 @@ export function openTimeline(store: Store, conversation: string): LiveTimeline {
   const unwatch = store.watch((event) => {
     if (event.conversation !== conversation || event.messages.length === 0) return;
     const oldest = rows[0]?.order;
-    // Older than what is loaded: it will come with its page.
-    const visible = event.messages.filter(
-      (row) => !hasOlder || oldest === undefined || row.order >= oldest,
-    );
+    const isNewer = ({ order }: MessageRow): boolean => oldest === undefined || order >= oldest;
+    // Older than what is loaded: it will come with its page. Where all was loaded, another device may bring more.
+    const older = hasOlder
+      ? []
+      : event.messages
+          .filter((row) => !isNewer(row))
+          .toSorted((a, b) => (a.order < b.order ? -1 : 1));
+    const visible = [...older.slice(-PAGE_ROWS), ...event.messages.filter(isNewer)];
+    hasOlder ||= older.length > PAGE_ROWS;
     if (visible.length === 0) return;
     merge(visible);
     show();

@@ -42,8 +42,10 @@ export function viewConversation(input: ViewInput): ConversationView {
       others:
         peer.state === "notes" ? Math.max(0, input.ownDevices - 1) : record.devices.links.length,
       ...record.devices.news,
+      anew: record.devices.news.anew ?? 0,
       conflict: record.devices.fork !== undefined,
     },
+    catchingUp: record.devices.past?.whole === false && record.devices.past.since === 0,
     link: viewLink(input),
     invite: input.invite,
   };

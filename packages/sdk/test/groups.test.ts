@@ -6,6 +6,7 @@ import { createHub, realTimers } from "@sotto/transport";
 import { bytesToHex, HUB_PATH, RELAY_PIN_BYTES } from "@sotto/wire";
 import { startRelay } from "sotto-relay";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { restoreBackup, writeBackup } from "#src/backup.ts";
 import { createDirectLinks } from "#src/direct-links.ts";
 import { loadOrCreateSelf } from "#src/self.ts";
 import { type Shell, startShell } from "#src/shell.ts";
@@ -13,7 +14,8 @@ import { nobleOnly } from "./support.ts";
 
 let relay: Awaited<ReturnType<typeof startRelay>>;
 const open = new Set<Shell>();
-const WAIT_MS = 20_000;
+/** More than the two minutes after which a text is sealed anew. */
+const WAIT_MS = 150_000;
 
 beforeAll(async () => {
   relay = await startRelay({ port: 0 });
@@ -145,7 +147,8 @@ const reads = (one: Person, text: string): Promise<true> =>
     return rows.some((row) => row.text === text) ? true : undefined;
   });
 
-it("reaches people who do not know each other, and goes on in a new process", async () => {
+/** Ann knows both; Bob and Cy know each other from the group alone. */
+async function threePeople() {
   const [ann, bob, cy] = [await person("Ann"), await person("Bob"), await person("Cy")];
   await meet(ann, bob);
   await meet(ann, cy);
@@ -157,13 +160,54 @@ it("reaches people who do not know each other, and goes on in a new process", as
   }
   await bob.until(groupOf);
   await cy.until(groupOf);
-  await ask(bob, { kind: "send-text", id: newId(), text: "from Bob" });
+  return { ann, bob, cy };
+}
+
+const says = (one: Person, text: string): Promise<void> =>
+  ask(one, { kind: "send-text", id: newId(), text });
+
+async function leave({ shell }: Person): Promise<void> {
+  await shell.close();
+  open.delete(shell);
+}
+
+it("reaches people who do not know each other, and goes on in a new process", async () => {
+  const { ann, bob, cy } = await threePeople();
+  await says(bob, "from Bob");
   await Promise.all([reads(ann, "from Bob"), reads(cy, "from Bob")]);
-  await cy.shell.close();
-  open.delete(cy.shell);
+  await leave(cy);
   const again = await person("Cy", cy.store);
-  await ask(again, { kind: "send-text", id: newId(), text: "from Cy again" });
+  await says(again, "from Cy again");
   await Promise.all([reads(ann, "from Cy again"), reads(bob, "from Cy again")]);
-  await ask(ann, { kind: "send-text", id: newId(), text: "to a new process" });
+  await says(ann, "to a new process");
   await reads(again, "to a new process");
 });
+
+it("comes back from a backup, with what was said meanwhile", async () => {
+  const { ann, bob, cy } = await threePeople();
+  await says(bob, "before");
+  await reads(cy, "before");
+  // Until each pair has its one session: what is sealed for one that the file has not is sealed anew after two minutes.
+  for (const one of [ann, bob, cy]) {
+    await one.until(({ entries }) => {
+      const isDone = [...entries.values()].every(({ slice }) => slice.outbox.length === 0);
+      return isDone ? true : undefined;
+    });
+  }
+  const env = { entropy, now: Date.now() };
+  const file = await new Response(await writeBackup(cy.store, undefined, env)).blob();
+  const { rootSecret } = cy.shell.self;
+  await says(ann, "after it was made");
+  await reads(cy, "after it was made");
+  await leave(cy);
+  await says(bob, "while Cy was away");
+
+  const store = createMemoryStore();
+  await restoreBackup(store, { file, rootSecret }, () => Promise.resolve());
+  const again = await person("Cy", store);
+  await Promise.all([reads(again, "before"), reads(again, "while Cy was away")]);
+  await says(again, "here again");
+  await Promise.all([reads(ann, "here again"), reads(bob, "here again")]);
+  await says(ann, "welcome back");
+  await reads(again, "welcome back");
+}, 400_000);

@@ -110,3 +110,28 @@ describe("an invite that nobody used in time", () => {
     expect(await bob.accept(invite.url)).toEqual({ ok: false, reason: "gone" });
   });
 });
+
+describe("search", () => {
+  it("finds messages of every conversation, says where they are, and opens them from there", async () => {
+    const alice = await person("Alice");
+    const notes = alice.conversations.value.find(({ kind }) => kind === "notes");
+    if (notes === undefined) throw new Error("no notes");
+    const conversation = alice.conversation(notes.id);
+    await conversation?.send("Buy bread 面包");
+    const id = await conversation?.send("breadth first, 早饭吃面包");
+    const { messages, next } = await alice.search("面包");
+    expect(messages.map(({ message }) => message.text)).toEqual([
+      "breadth first, 早饭吃面包",
+      "Buy bread 面包",
+    ]);
+    expect(messages[0]).toMatchObject({
+      conversation: notes.id,
+      message: { id, own: true },
+      ranges: [[18, 20]],
+    });
+    expect(next).toBeUndefined();
+    expect((await alice.search("READ", { conversation: notes.id })).messages).toHaveLength(2);
+    expect((await alice.search("bread", { own: false })).messages).toEqual([]);
+    await expect(alice.search("bread", {}, AbortSignal.abort("enough"))).rejects.toBe("enough");
+  });
+});

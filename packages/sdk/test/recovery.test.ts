@@ -129,6 +129,8 @@ describe("restoring is refused", () => {
   it("where there is an account, another or the same, which stays as it is", async () => {
     const store = createMemoryStore();
     const first = await person("Alice", { store: kept(store) });
+    // Somebody may have been given it.
+    await first.invite();
     const own = await first.recoveryPhrase({ language: "english" });
     const others = await (await person("Bob")).recoveryPhrase({ language: "english" });
     await first.close();
@@ -140,6 +142,18 @@ describe("restoring is refused", () => {
     }
     expect(await selfOf(store)).toEqual(before);
     expect((await person("Alice", { store: kept(store) })).me.value.name).toBe("Alice");
+  });
+
+  it("no more than by an identity that nobody was told of, which gives way", async () => {
+    const store = createMemoryStore();
+    await (await person("Alice", { store: kept(store) })).close();
+    const bob = await person("Bob");
+    const words = await bob.recoveryPhrase({ language: "english" });
+    const parts = { restore: words.join(" ") };
+    const restored = await person("Bob again", { store: kept(store), parts });
+    const { accountId } = bob.me.value;
+    expect(restored.me.value).toMatchObject({ name: "Bob again", accountId, devices: [] });
+    expect(restored.conversations.value.map((one) => one.kind)).toEqual(["notes"]);
   });
 
   it("in a second tab of a profile that has one, and the first goes on", async () => {

@@ -124,6 +124,26 @@ describe("two relays", () => {
     await arrives(reopened, "while away");
   });
 
+  it("carry what somebody says whose own relay is away", async () => {
+    const data = await mkdtemp(join(tmpdir(), "sotto-away-relay-"));
+    const [first, second] = [await relayAt({ data }), await relayAt()];
+    const alice = await person("Alice", [first.url]);
+    const bob = await person("Bob", [second.url]);
+    const { ofAlice, ofBob } = await meet(alice, bob);
+    await exchange(ofAlice, ofBob, "across");
+    await Promise.all([until(ofAlice.timeline, isSettled), until(ofBob.timeline, isSettled)]);
+    await first.close();
+    await areOnline(alice, 0);
+    await ofAlice.send("although mine is away");
+    await arrives(ofBob, "although mine is away");
+    // What comes back waits for hers.
+    await ofBob.send("heard");
+    await relayAt({ port: first.port, data });
+    await alice.checkRelays();
+    await arrives(ofAlice, "heard");
+    expect(textsOf(ofBob)).toHaveLength(4);
+  });
+
   it("of two people who have none in common carry what they say to each other", async () => {
     const [first, second] = [await relayAt(), await relayAt()];
     const alice = await person("Alice", [first.url]);

@@ -326,6 +326,7 @@ export function storeAcceptance(
       const waiting = sampleOutbox("a", 1, {
         envelope: undefined,
         content: new Uint8Array([1, 2, 3]),
+        message: undefined,
       });
       await store.commit(sampleChange("a", 1, { putOutbox: [waiting] }));
       expect((await store.loadAll()).outbox).toEqual([waiting]);
@@ -385,6 +386,63 @@ export function storeAcceptance(
     test("that are not there are taken without complaint", async (store) => {
       const change = sampleChange("a", 1, { takePosts: ["nothing"] });
       expect(await store.commit(change)).toEqual({ ok: true });
+    });
+  });
+
+  tools.describe(`${name}: history from another device`, () => {
+    test("is added, in its order, and told", async (store) => {
+      await store.commit(sampleChange("a", 1, { addMessages: [sampleMessage("a", 3)] }));
+      const told: StoreEvent[] = [];
+      store.watch((event) => told.push(event));
+      const older = [sampleMessage("a", 1), sampleMessage("a", 2, { own: false })];
+      expect(await store.commit(sampleChange("a", 2, { mergeMessages: older }))).toEqual({
+        ok: true,
+      });
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual([
+        ...older,
+        sampleMessage("a", 3),
+      ]);
+      expect(told).toEqual([{ conversation: "a", messages: older }]);
+    });
+
+    test("leaves what is there as it is, whoever wrote it", async (store) => {
+      const rows = [
+        sampleMessage("a", 1, { own: false }),
+        sampleMessage("a", 2, { status: "delivered", path: "direct" }),
+        sampleMessage("a", 3, { status: "relayed" }),
+      ];
+      await store.commit(sampleChange("a", 1, { addMessages: rows }));
+      const told: StoreEvent[] = [];
+      store.watch((event) => told.push(event));
+      const mergeMessages = rows.map((row) => ({ ...row, own: !row.own, text: "other" }));
+      await store.commit(sampleChange("a", 2, { mergeMessages }));
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual(rows);
+      expect(told).toEqual([{ conversation: "a", messages: [] }]);
+    });
+
+    test("raises the sign of an own row that arrived, and takes none back", async (store) => {
+      const rows = [
+        sampleMessage("a", 1, { status: "relayed" }),
+        sampleMessage("a", 2, { status: "delivered" }),
+      ];
+      await store.commit(sampleChange("a", 1, { addMessages: rows }));
+      const mergeMessages = [
+        sampleMessage("a", 1, { status: "delivered", text: "other" }),
+        sampleMessage("a", 2, { status: "relayed" }),
+      ];
+      await store.commit(sampleChange("a", 2, { mergeMessages }));
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual([
+        sampleMessage("a", 1, { status: "delivered" }),
+        sampleMessage("a", 2, { status: "delivered" }),
+      ]);
+    });
+
+    test("of one conversation is none of another's", async (store) => {
+      await store.commit(sampleChange("a", 1, { addMessages: [sampleMessage("a", 1)] }));
+      const there = { ...sampleMessage("b", 2), id: sampleMessage("a", 1).id };
+      await store.commit(sampleChange("b", 1, { mergeMessages: [there] }));
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual([sampleMessage("a", 1)]);
+      expect((await store.messages("b", { limit: 50 })).rows).toEqual([there]);
     });
   });
 
@@ -488,6 +546,49 @@ export function storeAcceptance(
     test("after page shows each message once, in order", async (store) => {
       const rows = await fill(store, 120);
       expect(await readAll(store, "a", 50)).toEqual(rows);
+    });
+  });
+
+  tools.describe(`${name}: search`, () => {
+    test("finds what texts contain, newest first, and says where", async (store) => {
+      const texts = ["Good morning", "早上好", "MORNING again, morning"];
+      const rows = texts.map((text, at) => sampleMessage("a", at, { text }));
+      await store.commit(sampleChange("a", 1, { addMessages: rows }));
+      await store.commit(sampleChange("b", 1, { addMessages: [sampleMessage("b", 9)] }));
+      expect(await store.search("morn")).toEqual({
+        hits: [
+          {
+            row: rows[2],
+            ranges: [
+              [0, 4],
+              [15, 19],
+            ],
+          },
+          { row: rows[0], ranges: [[5, 9]] },
+        ],
+        next: undefined,
+      });
+      expect((await store.search("好")).hits.map(({ row }) => row.text)).toEqual(["早上好"]);
+      expect((await store.search("message", { conversation: "a" })).hits).toEqual([]);
+    });
+
+    test("gives fifty at a time, and the rest from there on", async (store) => {
+      const rows = Array.from({ length: 51 }, (_, at) => sampleMessage("a", at));
+      await store.commit(sampleChange("a", 1, { mergeMessages: rows }));
+      const first = await store.search("message");
+      const rest = await store.search("message", { from: first.next });
+      const found = [...first.hits, ...rest.hits].map(({ row }) => row);
+      expect([first.hits.length, found, rest.next]).toEqual([50, rows.toReversed(), undefined]);
+      const whole = await store.search("message", { after: 1_700_000_000_001 });
+      expect([whole.hits.length, whole.next]).toEqual([50, undefined]);
+    });
+
+    test("finds a text as it is now", async (store) => {
+      await store.commit(sampleChange("a", 1, { putMessages: [sampleMessage("a", 1)] }));
+      const edited = sampleMessage("a", 1, { text: "edited" });
+      await store.commit(sampleChange("a", 2, { putMessages: [edited] }));
+      expect((await store.search("message")).hits).toEqual([]);
+      expect((await store.search("edit")).hits).toEqual([{ row: edited, ranges: [[0, 4]] }]);
     });
   });
 
@@ -637,6 +738,25 @@ export function storeAcceptance(
     });
   });
 
+  tools.describe(`${name}: a cleared store`, () => {
+    test("is empty, and takes what comes next as a new one does", async (store) => {
+      await store.saveSelf(sampleSelf("Alice"));
+      const own = { ...sampleMessage("a", 1) };
+      await store.commit(
+        sampleChange("a", 1, { addMessages: [own], putOutbox: [sampleOutbox("a", 1)] }),
+      );
+      expect(await store.clear()).toEqual({ ok: true });
+      expect(await store.loadSelf()).toEqual(undefined);
+      const all = await store.loadAll();
+      expect([all.conversations.length, all.outbox.length, all.damaged]).toEqual([0, 0, 0]);
+      expect((await store.messages("a", { limit: 50 })).rows).toEqual([]);
+      const again = await store.commit(sampleChange("a", 1, { addMessages: [own] }));
+      expect(again).toEqual({ ok: true });
+      store.close();
+      expect(await store.clear()).toEqual({ ok: false, reason: "closed" });
+    });
+  });
+
   tools.describe(`${name}: a closed store`, () => {
     test("refuses writes, rejects reads and tells nothing", async (store) => {
       let told = 0;
@@ -645,7 +765,12 @@ export function storeAcceptance(
       const refused = { ok: false, reason: "closed" };
       expect(await store.commit(sampleChange("a", 1))).toEqual(refused);
       expect(await store.saveSelf(sampleSelf("Alice"))).toEqual(refused);
-      const reads = [store.loadSelf(), store.loadAll(), store.messages("a", { limit: 1 })];
+      const reads = [
+        store.loadSelf(),
+        store.loadAll(),
+        store.messages("a", { limit: 1 }),
+        store.search("a"),
+      ];
       const outcomes = await Promise.allSettled<unknown>(reads);
       for (const outcome of outcomes) {
         const reason: unknown = outcome.status === "rejected" ? outcome.reason : undefined;

@@ -8,40 +8,41 @@ import type {
   CommitResult,
   ConversationRecord,
   GroupRow,
+  MessageId,
   MessageRow,
   OutboxRow,
-  OwnDevices,
-  OwnRelay,
-  Peer,
   PostRow,
   SelfRecord,
   SenderRow,
-  Session,
-  Spares,
   Store,
   StoreEvent,
 } from "@sotto/protocol";
-import { NO_DEVICES, NO_LIST_MARK, NO_SPARES } from "@sotto/protocol";
-import type { QueueAddress } from "@sotto/wire";
-import { Dexie, type Table, type Transaction } from "dexie";
+import { Dexie, type Table } from "dexie";
 import { isGroup, isSender } from "./group-rows.ts";
+import { createHistory, type Prepared } from "./history.ts";
+import { type Keys, Stale, type State } from "./history-state.ts";
 import {
   byOrigin,
   clashOf,
   isConversation,
+  isFields,
   isMessage,
   isOutbox,
   isPost,
   isSelf,
   isStoreEvent,
+  mergedRows,
   rowsOf,
   withoutDamage,
 } from "./rows.ts";
-import { StorageError } from "./storage-error.ts";
+import { createDatabaseKey } from "./sealing.ts";
+import { ID_KEY_BYTES } from "./segment.ts";
+import { StorageError, type StorageErrorCode } from "./storage-error.ts";
+import { declareVersions, SELF_KEY } from "./upgrades.ts";
 
-const SELF_KEY = "self";
-/** Greater than every order key: those are hex. */
-const ORDER_END = "g";
+/** The keys' place in `meta`. */
+const META_TABLE = "meta";
+const KEYS_KEY = "keys";
 
 export interface DexieStoreOptions {
   /** One database per profile. */
@@ -50,31 +51,15 @@ export interface DexieStoreOptions {
 
 /**
  * Rejects with a `StorageError`: "refused" where the browser gives no storage (private windows, blocked sites;
- * the caller then uses memory), "blocked" while another tab keeps an older form of the database open.
+ * the caller then uses memory), "blocked" while another tab keeps an older form of the database open, "full" and
+ * "unreadable" where there is a history that cannot be opened.
  */
 export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store> {
   // Strict: the commit is on disk before the relay is told that it may forget.
   const db = new Dexie(name, { chromeTransactionDurability: "strict" });
-  db.version(1).stores({
-    self: "",
-    conversations: "id",
-    messages: "id, [conversation+order]",
-    outbox: "id, conversation",
-  });
-  // A message has its id from its author: two contacts may use the same one.
-  db.version(2)
-    .stores({ messages: null, history: "[conversation+id], [conversation+order]" })
-    .upgrade(moveHistory);
-  db.version(3).upgrade(addRenewal);
-  db.version(4)
-    .stores({ groups: "conversation", senders: "[conversation+device]", posts: "id, from" })
-    .upgrade(addDevices);
-  db.version(5).upgrade(countStrays);
-  db.version(6).upgrade(listAddresses);
-  db.version(7).upgrade(listRelays);
+  declareVersions(db);
   const self: Table<SelfRecord, string> = db.table("self");
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
-  const messages: Table<MessageRow, MessageKey> = db.table("history");
   const outbox: Table<OutboxRow, string> = db.table("outbox");
   const posts: Table<PostRow, string> = db.table("posts");
   const groups: Table<GroupRow, string> = db.table("groups");
@@ -92,6 +77,10 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     return false;
   });
   await open(db);
+  const history = createHistory({ db, keys: await keysOf(db), now: Date.now });
+  void history.moveOld().catch(() => {
+    // Closed, or the disk is full: what has not moved is read where it is, and moves another time.
+  });
 
   const watchers = new Set<(event: StoreEvent) => void>();
   const channel = new BroadcastChannel(`sotto:store:${name}`);
@@ -109,6 +98,8 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     try {
       written = await run();
     } catch (error) {
+      // Again and again somebody else wrote first.
+      if (error instanceof Stale) return { ok: false, reason: "conflict" };
       return { ok: false, reason: failureOf(error) ?? raise(error) };
     }
     if (!written.ok) return written;
@@ -116,7 +107,7 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
       // A watcher of the event before may have closed the store.
       if (closed) break;
       channel.postMessage(event);
-      show(structuredClone(event));
+      if (watchers.size > 0) show(structuredClone(event));
     }
     return { ok: true };
   }
@@ -142,47 +133,18 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     }
   }
 
-  /** Newest first; reads on past damaged rows, so that they never hide older ones. */
-  async function newestRows(
-    conversation: string,
-    before: string,
-    count: number,
-  ): Promise<readonly MessageRow[]> {
-    const rows: MessageRow[] = [];
-    let end = before;
-    for (;;) {
-      const wanted = count - rows.length;
-      const found = await messages
-        .where("[conversation+order]")
-        .between([conversation, ""], [conversation, end], true, false)
-        // oxlint-disable-next-line unicorn/no-array-reverse -- a Dexie collection, not an array
-        .reverse()
-        .limit(wanted)
-        .toArray();
-      rows.push(...found.filter(isMessage));
-      const oldest = found.at(-1);
-      if (oldest === undefined || found.length < wanted || rows.length >= count) return rows;
-      end = oldest.order;
-    }
-  }
-
-  /** Within a transaction over every table it writes. */
-  async function commitWithin(change: Change): Promise<Written> {
-    const { conversation, delivered, self: nextSelf } = change;
-    const stored = await conversations.get(conversation.id);
-    if ((stored?.version ?? 0) !== change.expectedVersion) return { ok: false, reason: "conflict" };
-    const keys = change.addMessages.map((row): MessageKey => [row.conversation, row.id]);
-    const known = await messages.bulkGet(keys);
-    const clash = clashOf(change.addMessages, known);
-    if (clash !== undefined) return clash;
-    const arrived = await messages.bulkGet(
-      [...new Set(delivered)].map((id): MessageKey => [conversation.id, id]),
-    );
-    const rows = rowsOf(change, arrived.filter(isMessage));
+  /** Within a transaction over every table it writes. `prepared`: undefined for a change without messages. */
+  async function commitWithin(
+    change: Change,
+    prepared: Prepared | undefined,
+    rows: readonly MessageRow[],
+  ): Promise<Written> {
+    const { conversation, self: nextSelf } = change;
+    if (!(await isExpected(change))) return { ok: false, reason: "conflict" };
+    if (prepared !== undefined) await history.write(prepared);
     const events: StoreEvent[] = [];
     if (nextSelf !== undefined) events.push(await putSelf(nextSelf));
     await conversations.put(conversation);
-    await messages.bulkPut([...rows]);
     await outbox.bulkPut([...change.putOutbox]);
     await outbox.bulkDelete([...change.deleteOutbox]);
     await posts.bulkPut([...change.addPosts]);
@@ -191,6 +153,55 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
     if (change.putSenders.length > 0) await senders.bulkPut([...change.putSenders]);
     events.push({ conversation: conversation.id, messages: rows });
     return { ok: true, events };
+  }
+
+  async function isExpected({ conversation, expectedVersion }: Change): Promise<boolean> {
+    const stored = await conversations.get(conversation.id);
+    return (stored?.version ?? 0) === expectedVersion;
+  }
+
+  /** What a change does to history is found out and sealed first: nothing but the database is awaited in between. */
+  async function commit(change: Change, at: State | undefined): Promise<Written> {
+    // The identity only where it is written: a commit need not wait for one who writes that.
+    const tables = [
+      conversations,
+      outbox,
+      posts,
+      ...(at === undefined ? [] : history.writeTables),
+      ...(change.self === undefined ? [] : [self]),
+      ...(change.group === undefined ? [] : [groups]),
+      ...(change.putSenders.length === 0 ? [] : [senders]),
+    ];
+    if (at === undefined) {
+      return db.transaction("rw", tables, () => commitWithin(change, undefined, []));
+    }
+    const { addMessages, mergeMessages, putMessages, delivered } = change;
+    const found = await history.find(at, [
+      ...[...addMessages, ...mergeMessages, ...putMessages].map(({ id }) => id),
+      ...delivered,
+    ]);
+    const storedUnder = (ids: readonly MessageId[]): readonly unknown[] =>
+      ids.map((id) => found.get(id)?.row);
+    const idsOf = (rows: readonly MessageRow[]): readonly MessageId[] => rows.map(({ id }) => id);
+    const clash = clashOf(addMessages, storedUnder(idsOf(addMessages)));
+    if (clash !== undefined) {
+      return db.transaction("r", conversations, history.heads, async (): Promise<Written> => {
+        const isLate = !(await isExpected(change));
+        await history.mustBeCurrent(at);
+        return isLate ? { ok: false, reason: "conflict" } : clash;
+      });
+    }
+    const rows = [
+      ...rowsOf(change, storedUnder([...new Set(delivered)]).filter(isMessage)),
+      ...mergedRows(mergeMessages, storedUnder(idsOf(mergeMessages))),
+    ];
+    const prepared = rows.length === 0 ? undefined : await history.prepare(at, rows, found);
+    const written = await db.transaction("rw", tables, async () => {
+      if (prepared === undefined) await history.mustBeCurrent(at);
+      return commitWithin(change, prepared, rows);
+    });
+    if (written.ok && prepared !== undefined) history.written(prepared);
+    return written;
   }
 
   return {
@@ -238,24 +249,29 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
           posts: untaken.toSorted(byOrigin),
           groups: soundLogs,
           senders: soundChains,
-          damaged: records.length - whole.length + skipped,
+          damaged: records.length - whole.length + skipped + (await history.damaged()),
         };
       }),
-    commit: (change: Change) => {
-      // The identity only where it is written: a commit need not wait for one who writes that.
-      const more = [
-        ...(change.self === undefined ? [] : [self]),
-        ...(change.group === undefined ? [] : [groups]),
-        ...(change.putSenders.length === 0 ? [] : [senders]),
-      ];
-      const tables = [conversations, messages, outbox, posts, ...more];
-      return write(() => db.transaction("rw", tables, () => commitWithin(change)));
-    },
-    messages: (conversation, { before, limit }) =>
-      read(async () => {
-        const rows = await newestRows(conversation, before ?? ORDER_END, limit + 1);
-        return { rows: rows.slice(0, limit).toReversed(), hasMore: rows.length > limit };
+    commit: (change) =>
+      write(() =>
+        history.inLane(change.conversation.id, () =>
+          hasMessages(change)
+            ? history.withState(change.conversation.id, (at) => commit(change, at))
+            : commit(change, undefined),
+        ),
+      ),
+    messages: (conversation, options) => read(() => history.page(conversation, options)),
+    clear: () =>
+      write(async (): Promise<Written> => {
+        // The keys stay: this process goes on writing with them.
+        const emptied = db.tables.filter((table) => table.name !== META_TABLE);
+        await db.transaction("rw", emptied, async () => {
+          for (const table of emptied) await table.clear();
+        });
+        history.forgetAll();
+        return { ok: true, events: [] };
       }),
+    search: (query, options = {}, signal) => read(() => history.search(query, options, signal)),
     watch(see) {
       const watcher = (event: StoreEvent): void => see(event);
       watchers.add(watcher);
@@ -272,149 +288,57 @@ export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store
   };
 }
 
-type MessageKey = [conversation: string, id: string];
-
 /** What watchers are told, once it is durable. */
 type Written =
   | { readonly ok: true; readonly events: readonly StoreEvent[] }
   | Extract<CommitResult, { ok: false }>;
 
-const hasKey = ({ id, conversation }: MessageRow): boolean =>
-  typeof id === "string" && typeof conversation === "string";
-
-/** From version 1: rows by id alone, and no `at` in what the list shows. */
-async function moveHistory(transaction: Transaction): Promise<void> {
-  const rows: MessageRow[] = await transaction.table("messages").toArray();
-  await transaction.table("history").bulkPut(rows.filter(hasKey));
-  await transaction
-    .table("conversations")
-    .toCollection()
-    .modify((record: { last?: { time: { ms: number }; at?: number } }) => {
-      const { last } = record;
-      if (last !== undefined) last.at = Math.min(last.time.ms, Date.now());
-    });
-}
-
-/** Sessions of before the post-quantum ratchet begin it now; conversations get their first spare bundles. */
-async function addRenewal(transaction: Transaction): Promise<void> {
-  interface Old {
-    peer?: {
-      state: string;
-      sessions?: { initiator: boolean; kem?: Session["kem"] }[];
-      received?: Uint8Array;
-      spares?: Spares;
-      change?: undefined;
-    };
-  }
-  await transaction
-    .table("conversations")
-    .toCollection()
-    .modify(({ peer }: Old) => {
-      if (peer?.state !== "open") return;
-      for (const session of peer.sessions ?? []) {
-        const step: Session["kem"]["step"] = session.initiator
-          ? { kind: "due" }
-          : { kind: "awaiting", received: [] };
-        session.kem ??= { epoch: 0, step, sinceWhole: 0, wholeAt: 0 };
-      }
-      // Its entries are longer now; of what was in it the store knows the ids.
-      peer.received = new Uint8Array(0);
-      peer.spares ??= NO_SPARES;
-      peer.change = undefined;
-    });
-}
-
-/** Accounts of before had one device each, and nobody had made a list. */
-async function addDevices(transaction: Transaction): Promise<void> {
-  type Open = Extract<Peer, { state: "open" }>;
-  const identities: Table<object, string> = transaction.table("self");
-  const identity = await identities.get(SELF_KEY);
-  const devices: OwnDevices = { lists: [], links: [], reach: [] };
-  if (identity !== undefined) await identities.put({ ...identity, devices }, SELF_KEY);
-  await transaction
-    .table("conversations")
-    .toCollection()
-    .modify((record: { peer?: { state: string } }) => {
-      Object.assign(record, { parent: undefined, listed: true, devices: NO_DEVICES });
-      const { peer } = record;
-      if (peer?.state !== "open") return;
-      const fields: Pick<Open, "retired" | "mark" | "announced" | "offeredAt"> = {
-        retired: false,
-        mark: NO_LIST_MARK,
-        announced: 0,
-        offeredAt: 0,
-      };
-      Object.assign(peer, fields);
-    });
-  await transaction
-    .table("outbox")
-    .toCollection()
-    .modify((row: Partial<OutboxRow>) => {
-      Object.assign(row, { spread: true, group: undefined, recipients: undefined });
-    });
-}
-
-/** Groups count operations beside others and late ones from here on: none of those that are there. */
-async function countStrays(transaction: Transaction): Promise<void> {
-  const counts: Pick<GroupRow["log"], "siblings" | "late"> = { siblings: new Map(), late: 0 };
-  await transaction
-    .table("groups")
-    .toCollection()
-    .modify((row: { log?: object }) => {
-      if (typeof row.log === "object") Object.assign(row.log, counts);
-    });
-}
-
-/** From one relay to several: each address becomes a list of one. */
-async function listAddresses(transaction: Transaction): Promise<void> {
-  interface Addressed {
-    address?: QueueAddress | undefined;
-    addresses?: readonly QueueAddress[];
-  }
-  interface Old {
-    peer?: { queue?: Addressed; contact?: object };
-    devices?: { offers?: Addressed[] };
-  }
-  const listed = (one: Addressed): void => {
-    one.addresses ??= one.address === undefined ? [] : [one.address];
-    delete one.address;
-  };
-  await transaction
-    .table("conversations")
-    .toCollection()
-    .modify(({ peer, devices }: Old) => {
-      if (peer?.queue !== undefined) listed(peer.queue);
-      // The next introduction is newer than any that was taken.
-      const addressedAt = { ms: 0, counter: 0 };
-      const contact = peer?.contact;
-      if (contact !== undefined) Object.assign(contact, { addressedAt, ...contact });
-      devices?.offers?.forEach(listed);
-    });
-  await transaction
-    .table("posts")
-    .toCollection()
-    .modify(({ post }: { post?: { offer?: Addressed } }) => {
-      if (post?.offer !== undefined) listed(post.offer);
-    });
-  await transaction
-    .table("outbox")
-    .toCollection()
-    .modify((row: Partial<OutboxRow>) => {
-      Object.assign(row, { copiedAt: undefined });
-    });
-}
-
-/** Version 7: an installation has several relays. The one there was is the page's, which knows where that is. */
-async function listRelays(transaction: Transaction): Promise<void> {
-  const identities: Table<{ relayKey?: Uint8Array; relays?: readonly OwnRelay[] }, string> =
-    transaction.table("self");
-  const identity = await identities.get(SELF_KEY);
-  if (identity === undefined) return;
-  const { relayKey, ...others } = identity;
-  await identities.put(
-    { ...others, relays: [{ url: "", key: relayKey, derived: false }] },
-    SELF_KEY,
+const hasMessages = (change: Change): boolean =>
+  [change.addMessages, change.mergeMessages, change.putMessages, change.delivered].some(
+    ({ length }) => length > 0,
   );
+
+const isKeys = (row: unknown): row is Keys =>
+  isFields(row) &&
+  row["databaseKey"] instanceof CryptoKey &&
+  row["idKey"] instanceof Uint8Array &&
+  row["idKey"].length === ID_KEY_BYTES;
+
+/** The keys of history. A disk that is full takes none yet, and what there is of before can be read without them. */
+async function keysOf(db: Dexie): Promise<() => Promise<Keys>> {
+  const meta: Table<unknown, string> = db.table(META_TABLE);
+  let keys: Keys | undefined;
+  const load = async (): Promise<Keys> => {
+    if (keys !== undefined) return keys;
+    const known = await meta.get(KEYS_KEY);
+    const fresh: Keys = isKeys(known)
+      ? known
+      : {
+          databaseKey: await createDatabaseKey(),
+          idKey: crypto.getRandomValues(new Uint8Array(ID_KEY_BYTES)),
+        };
+    keys = isKeys(known)
+      ? known
+      : await db.transaction("rw", meta, async () => {
+          const now = await meta.get(KEYS_KEY);
+          // Another tab was faster.
+          if (isKeys(now)) return now;
+          // What is damaged is put aside, not overwritten: all that was written may depend on it.
+          if (now !== undefined) await meta.put(now, `damaged-${await meta.count()}`);
+          await meta.put(fresh, KEYS_KEY);
+          return fresh;
+        });
+    return keys;
+  };
+  try {
+    await load();
+  } catch (error) {
+    if (failureOf(error) !== "full") {
+      db.close();
+      throw new StorageError("unreadable", { cause: error });
+    }
+  }
+  return load;
 }
 
 async function open(db: Dexie): Promise<void> {
@@ -428,8 +352,15 @@ async function open(db: Dexie): Promise<void> {
     });
   } catch (error) {
     db.close();
-    throw error instanceof StorageError ? error : new StorageError("refused", { cause: error });
+    throw error instanceof StorageError
+      ? error
+      : new StorageError(notOpened(error), { cause: error });
   }
+}
+
+function notOpened(error: unknown): StorageErrorCode {
+  if (failureOf(error) === "full") return "full";
+  return causesOf(error).some(({ name }) => UNREADABLE_NAMES.has(name)) ? "unreadable" : "refused";
 }
 
 /** What a failed call says about the disk; undefined when the fault is the caller's. */
@@ -458,6 +389,13 @@ function causesOf(error: unknown): readonly Failure[] {
   }
   return causes;
 }
+
+/** A newer version's database; one that is damaged; one whose upgrade failed. */
+const UNREADABLE_NAMES: ReadonlySet<string> = new Set([
+  "VersionError",
+  "UnknownError",
+  "AbortError",
+]);
 
 /** Dexie's names for a connection that is gone or a disk that does not answer. */
 const CLOSED_NAMES: ReadonlySet<string> = new Set([

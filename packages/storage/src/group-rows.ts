@@ -109,10 +109,12 @@ const log = record<Log>({
   headStates: mapOf(opId, state),
   turnovers: count,
   certs: mapOf(opId, cert),
-  held: mapOf(opId, record<Held>({ op, account, cert })),
+  held: mapOf(opId, record<Held>({ op, account, cert, by: optional(account) })),
   siblings: mapOf(account, count),
-  late: count,
-  awaited: mapOf(account, list(text)),
+  late: mapOf(account, count),
+  brought: mapOf(account, count),
+  guests: mapOf(account, account),
+  awaited: mapOf(device, list(text)),
 });
 
 const group = record<GroupRow>({
@@ -132,7 +134,6 @@ const chainKeys = {
   chainId: bytes(16),
   signingKey: key,
   headerKey: key,
-  topic: key,
   chainKey: key,
   next: count,
 };

@@ -15,7 +15,8 @@ import type {
   Store,
   StoreEvent,
 } from "@sotto/protocol";
-import { byOrigin, clashOf, rowsOf } from "./rows.ts";
+import { searchIn } from "./grams.ts";
+import { byOrigin, clashOf, mergedRows, rowsOf } from "./rows.ts";
 import { StorageError } from "./storage-error.ts";
 
 export interface MemoryStoreOptions {
@@ -86,7 +87,11 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       const stored = [...new Set(rows.delivered)]
         .map((id) => messages.get(`${conversation.id}/${id}`))
         .filter((row) => row !== undefined);
-      const shown = rowsOf({ conversation, ...rows }, stored);
+      const here = rows.mergeMessages.map((row) => messages.get(keyOf(row)));
+      const shown = [
+        ...rowsOf({ conversation, ...rows }, stored),
+        ...mergedRows(rows.mergeMessages, here),
+      ];
       for (const row of shown) messages.set(keyOf(row), row);
       for (const row of rows.putOutbox) outbox.set(row.id, row);
       for (const id of rows.deleteOutbox) outbox.delete(id);
@@ -109,6 +114,18 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
         .toSorted((a, b) => (a.order < b.order ? -1 : 1));
       const page = rows.slice(Math.max(0, rows.length - limit));
       return { rows: structuredClone(page), hasMore: rows.length > limit };
+    },
+    async clear(): Promise<CommitResult> {
+      const refused = refusal();
+      if (refused !== undefined) return refused;
+      self = undefined;
+      for (const rows of [conversations, messages, outbox, posts, groups, senders]) rows.clear();
+      return { ok: true };
+    },
+    async search(query, options = {}, signal) {
+      mustBeOpen();
+      signal?.throwIfAborted();
+      return searchIn([...messages.values()], query, options);
     },
     watch(see) {
       const watcher = (event: StoreEvent): void => see(event);

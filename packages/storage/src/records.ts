@@ -90,6 +90,7 @@ export const sampleSelf = (name: string): SelfRecord => ({
   devices: {
     lists: [sampleList(1), sampleList(2)],
     links: [sampleLink(57)],
+    met: 3,
     reach: [{ device: deviceName(65), content: bytes(300, 66) }],
   },
 });
@@ -115,6 +116,7 @@ const sampleOffer = (seed: number): DeviceOffer => ({
     },
   },
   addresses: [sampleAddress(seed), sampleAddress(seed + 100)],
+  receivedAt: 1_700_000_000_002,
 });
 
 const SAMPLE_DEVICES: AccountDevices = {
@@ -131,10 +133,22 @@ const SAMPLE_DEVICES: AccountDevices = {
   asked: [hex(69, 32)],
   groups: [{ group: "group-a", told: "a" }],
   presented: bytes(40, 90),
+  unpresented: [{ group: hex(93, 64), account: hex(94, 40) }],
   introducers: [hex(91, 40)],
+  teller: hex(95, 40),
   refusedGroups: [hex(92, 64)],
+  past: {
+    device: deviceName(65),
+    before: hex(93, 88),
+    newest: 2,
+    since: 1,
+    whole: false,
+    again: true,
+    met: 2,
+  },
+  late: 1,
   introduced: [{ device: deviceName(65), version: 1 }],
-  news: { added: 1, removed: 2 },
+  news: { added: 1, removed: 2, anew: 3 },
 };
 
 const sampleQueue = (seed: number): OwnQueue => ({
@@ -209,7 +223,11 @@ export const OPEN_PEER: Peer = {
         madeAt: 1_700_000_000_000,
       },
     ],
-    theirs: { bundle: bytes(1_800, 44), time: { ms: 1_700_000_000_000, counter: 2 } },
+    theirs: {
+      bundle: bytes(1_800, 44),
+      time: { ms: 1_700_000_000_000, counter: 2 },
+      receivedAt: 1_700_000_000_001,
+    },
     usedAt: 0,
     askedAt: 0,
     pleaAt: 0,
@@ -234,6 +252,7 @@ export const INVITED_PEER: Peer = {
     bundleHash: bytes(32, 35),
     bundle: bytes(1_700, 36),
     expiresAt: 1_800_000_000_000,
+    lifetimeMs: 604_800_000,
     published: false,
   },
 };
@@ -317,7 +336,14 @@ export const POSTS: readonly Post[] = [
   { kind: "roster", account: hex(80, 40), devices: [sampleLink(81)] },
   { kind: "deliver", awaits: hex(82, 32), content: bytes(300, 82) },
   { kind: "present", group: hex(83, 64), to: [hex(84, 40)] },
-  { kind: "presented", by: hex(85, 40), content: bytes(300, 85) },
+  { kind: "presented", by: hex(85, 40), content: bytes(300, 85), former: true },
+  {
+    kind: "presented",
+    by: hex(85, 40),
+    content: bytes(300, 85),
+    former: false,
+    teller: hex(86, 40),
+  },
   { kind: "pass", content: bytes(300, 86) },
   { kind: "way", by: hex(87, 40), content: bytes(300, 87) },
   { kind: "release", awaits: hex(88, 32), envelope: bytes(256, 88) },
@@ -355,6 +381,7 @@ export const sampleChange = (
   conversation: sampleConversation(id, version),
   addMessages: [],
   putMessages: [],
+  mergeMessages: [],
   putOutbox: [],
   deleteOutbox: [],
   delivered: [],
@@ -412,8 +439,10 @@ export const sampleGroup = (conversation: string, seed = 1): GroupRow => {
       certs: new Map([[id, sampleCert(seed)]]),
       held: new Map([[hex(seed + 1, 64), { ...held, op: { ...op, action: { kind: "leave" } } }]]),
       siblings: new Map([[name, 3]]),
-      late: 1,
-      awaited: new Map([[name, [hex(3, 16)]]]),
+      late: new Map([[name, 1]]),
+      brought: new Map([[name, 2]]),
+      guests: new Map([[hex(seed + 2, 40), name]]),
+      awaited: new Map([[`${name}/${deviceName(seed)}`, [hex(3, 16)]]]),
     },
     roster: new Map([[name, { sequence: 4, devices: [sampleLink(seed)] }]]),
     introductions: [{ by: name, content: bytes(200, seed) }],
@@ -427,7 +456,6 @@ const sampleKeys = (seed: number) => ({
   chainId: asChainId(bytes(16, seed)),
   signingKey: bytes(32, seed),
   headerKey: bytes(32, seed),
-  topic: bytes(32, seed),
   chainKey: bytes(32, seed),
   next: 3,
 });

@@ -31,11 +31,13 @@ import type {
   Spares,
   StoreEvent,
 } from "@sotto/protocol";
-import { isListMark, isSameMessage, NO_SPARES } from "@sotto/protocol";
+import { isListMark, isSameMessage, NO_SPARES, orderKey } from "@sotto/protocol";
 import {
   ADDRESSES_MAX,
   type DeviceCert,
   DEVICE_ID_BYTES,
+  bytesToHex,
+  decodeContent,
   type DeviceList,
   FIRST_USE_BYTES,
   type HybridTime,
@@ -146,18 +148,25 @@ const bundle = record<PrekeyBundle>({
   }),
 });
 
-const offer = record<DeviceOffer>({ bundle, addresses });
+const offer = record<DeviceOffer>({ bundle, addresses, receivedAt: count });
 
 /** An account id in hex. */
 const account: Check = (value) => typeof value === "string" && /^[0-9a-f]{40}$/.test(value);
 /** Whole account ids. */
 const accounts: Check = (value) => value instanceof Uint8Array && value.length % 20 === 0;
 
-export const links = list(record<DeviceLink>({ device: deviceName, conversation: text }));
+export const links = list(
+  record<DeviceLink>({
+    device: deviceName,
+    conversation: text,
+    history: optional(oneOf("gives", "asks")),
+  }),
+);
 
 const ownDevices = record<OwnDevices>({
   lists: list(deviceList),
   links,
+  met: count,
   reach: list(record<OwnDevices["reach"][number]>({ device: deviceName, content: bytes() })),
 });
 
@@ -181,12 +190,35 @@ const accountDevices = record<AccountDevices>({
   asked: list(text),
   groups: list(record<AccountDevices["groups"][number]>({ group: text, told: text })),
   presented: accounts,
+  unpresented: list(record<AccountDevices["unpresented"][number]>({ group: text, account })),
   introducers: list(account),
+  // Records of before it have none.
+  teller: optional(account),
   refusedGroups: list(text),
+  // Records of before it have none.
+  past: optional(
+    record<NonNullable<AccountDevices["past"]>>({
+      device: deviceName,
+      before: optional(order),
+      // Records of before it have none.
+      newest: optional(count),
+      since: count,
+      whole: flag,
+      again: flag,
+      met: count,
+    }),
+  ),
+  // Records of before it have none.
+  late: optional(count),
   introduced: list(
     record<AccountDevices["introduced"][number]>({ device: deviceName, version: count }),
   ),
-  news: record<AccountDevices["news"]>({ added: count, removed: count }),
+  news: record<AccountDevices["news"]>({
+    added: count,
+    removed: count,
+    // Records of before it have none.
+    anew: optional(count),
+  }),
 });
 
 const queue = record<OwnQueue>({
@@ -205,6 +237,7 @@ const invite = record<InviteSecrets>({
   bundleHash: key,
   bundle: bytes(),
   expiresAt: count,
+  lifetimeMs: count,
   published: flag,
 });
 
@@ -262,7 +295,7 @@ const session = record<Session>({
   transcript: key,
   rootKey: key,
   ownRatchetSecret: key,
-  ownRatchetKey: key,
+  ownRatchetKey: optional(key),
   remoteRatchetKey: optional(key),
   sending: optional(chain),
   nextSendingHeaderKey: key,
@@ -295,7 +328,9 @@ const secrets = record<Spare["secrets"]>({
 
 const spares = record<Spares>({
   own: list(record<Spare>({ secrets, madeAt: count })),
-  theirs: optional(record<NonNullable<Spares["theirs"]>>({ bundle: bytes(), time })),
+  theirs: optional(
+    record<NonNullable<Spares["theirs"]>>({ bundle: bytes(), time, receivedAt: count }),
+  ),
   usedAt: count,
   askedAt: count,
   pleaAt: count,
@@ -421,7 +456,15 @@ const postByKind: ReadonlyMap<unknown, Check> = new Map<Post["kind"], Check>([
   ["roster", record<PostOf<"roster">>({ account, devices: links })],
   ["deliver", record<PostOf<"deliver">>({ awaits: text, content: bytes() })],
   ["present", record<PostOf<"present">>({ group: text, to: list(account) })],
-  ["presented", record<PostOf<"presented">>({ by: account, content: bytes() })],
+  [
+    "presented",
+    record<PostOf<"presented">>({
+      by: account,
+      content: bytes(),
+      former: flag,
+      teller: optional(account),
+    }),
+  ],
   ["pass", record<PostOf<"pass">>({ content: bytes() })],
   ["way", record<PostOf<"way">>({ by: account, content: bytes() })],
   ["release", record<PostOf<"release">>({ awaits: text, envelope })],
@@ -490,11 +533,24 @@ export function clashOf(
   }
   return ids.length === 0 ? undefined : { ok: false, reason: "taken", ids };
 }
-/** A row with nothing to send, sealed or not, is damaged too. */
+const isOutboxRow = (row: unknown): row is OutboxRow => outboxRow(row);
+/** A row with nothing to send, sealed or not, is damaged too; so is one that says something else than its message. */
 export const isOutbox = (row: unknown): row is OutboxRow =>
-  outboxRow(row) &&
-  isFields(row) &&
-  (row["envelope"] !== undefined || row["content"] !== undefined);
+  isOutboxRow(row) &&
+  (row.envelope !== undefined || row.content !== undefined) &&
+  saysItsMessage(row);
+
+const NOBODY = new Uint8Array(0);
+
+/** The text is in a row twice, once to be sealed and once to be shown: nobody is to read what its author does not see. */
+function saysItsMessage({ content, message: shown, awaits }: OutboxRow): boolean {
+  if (content === undefined || shown === undefined) return true;
+  const decoded = decodeContent(content);
+  if (!decoded.ok || decoded.value.kind !== "text") return false;
+  const { id, time: said, text: words } = decoded.value;
+  const start = orderKey(said, NOBODY, "");
+  return bytesToHex(id) === awaits && words === shown.text && shown.order.startsWith(start);
+}
 export const isPost = (row: unknown): row is PostRow => postRow(row);
 export const isStoreEvent = (value: unknown): value is StoreEvent => event(value);
 
@@ -525,3 +581,17 @@ export function rowsOf(change: Change, stored: readonly MessageRow[]): readonly 
     .map(({ next }) => next);
   return [...given, ...raised];
 }
+
+/** What becomes of `mergeMessages`. `known[i]`: the row that is there under the id of the i-th. */
+export const mergedRows = (
+  rows: readonly MessageRow[],
+  known: readonly unknown[],
+): readonly MessageRow[] =>
+  rows.flatMap((row, at) => {
+    const before = known[at];
+    if (before === undefined) return [row];
+    // The other device may have heard since that it arrived.
+    const isRaised = isMessage(before) && before.own && row.own && row.status === "delivered";
+    const next = isRaised ? asDelivered(before) : undefined;
+    return next === undefined || next === before ? [] : [next];
+  });

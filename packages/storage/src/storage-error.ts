@@ -1,7 +1,10 @@
 /** What opening and reading reject with. Writes answer with a `CommitResult` instead. */
 
-/** refused: the browser gives no storage here. blocked: another tab holds an older form of the database. */
-export type StorageErrorCode = "refused" | "blocked" | "closed";
+/**
+ * refused: the browser gives no storage here. blocked: another tab holds an older form of the database. unreadable: there
+ * is one, and it cannot be opened: a newer version wrote it, or the disk does not answer.
+ */
+export type StorageErrorCode = "refused" | "blocked" | "closed" | "full" | "unreadable";
 
 /** Carries no row and no name of a database. */
 export class StorageError extends Error {

@@ -8,8 +8,14 @@ import type {
   Store,
   StoreEvent,
 } from "@sotto/protocol";
-import { NO_DEVICES, NO_LIST_MARK, NO_SPARES } from "@sotto/protocol";
-import { ADDRESSES_MAX, type QueueAddress } from "@sotto/wire";
+import { NO_DEVICES, NO_LIST_MARK, NO_SPARES, orderKey } from "@sotto/protocol";
+import {
+  ADDRESSES_MAX,
+  asContentId,
+  bytesToHex,
+  encodeContent,
+  type QueueAddress,
+} from "@sotto/wire";
 import { cdp } from "vitest/browser";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { openDexieStore } from "@sotto/storage";
@@ -27,6 +33,8 @@ import {
   sampleSender,
   storeAcceptance,
 } from "@sotto/storage/acceptance";
+
+import { allRaw, done, methodOf, put, putRaw } from "./raw-database.ts";
 
 const open: Store[] = [];
 const names: string[] = [];
@@ -112,6 +120,7 @@ describe("a Dexie store on disk", () => {
       return transaction;
     });
     const store = await connect(newName());
+    order.length = 0;
     store.watch(() => order.push("told"));
     await store.commit(sampleChange("a", 1));
     order.push("resolved");
@@ -121,7 +130,7 @@ describe("a Dexie store on disk", () => {
 
 describe("a crash of a Dexie store", () => {
   /** Which write of a commit is the last one before the crash. */
-  test.each(["self", "conversations", "history", "outbox", "posts"])(
+  test.each(["self", "conversations", "tail", "heads", "outbox", "posts"])(
     "at the write to %s leaves nothing of the commit",
     async (table) => {
       const name = newName();
@@ -287,6 +296,23 @@ describe("a Dexie store whose disk is gone", () => {
     old.close();
   });
 
+  test("is not taken for a new one when a newer version wrote it", async () => {
+    const name = newName();
+    const newer = await done(indexedDB.open(name, 1_000));
+    newer.close();
+    await expect(openDexieStore({ name })).rejects.toMatchObject({ code: "unreadable" });
+  });
+
+  test.each([
+    ["UnknownError", "unreadable"],
+    ["QuotaExceededError", "full"],
+  ])("is not taken for a new one after %s", async (reason, code) => {
+    vi.spyOn(IDBFactory.prototype, "open").mockImplementation(() => {
+      throw new DOMException("broken", reason);
+    });
+    await expect(openDexieStore({ name: newName() })).rejects.toMatchObject({ code });
+  });
+
   test("is refused where the browser gives no storage", async () => {
     vi.spyOn(IDBFactory.prototype, "open").mockImplementation(() => {
       throw new DOMException("denied", "SecurityError");
@@ -319,6 +345,28 @@ describe("a Dexie store whose disk is gone", () => {
 });
 
 describe("damaged rows of a Dexie store", () => {
+  test("that wait to be sent are skipped and counted when they say something else than is shown", async () => {
+    const name = newName();
+    const store = await connect(name);
+    const message = sampleMessage("a", 1);
+    const id = asContentId(new Uint8Array(16).fill(7));
+    const time = { ms: 1_700_000_000_000, counter: 3 };
+    const order = orderKey(time, new Uint8Array(20), bytesToHex(id));
+    const whole = sampleOutbox("a", 1, {
+      awaits: bytesToHex(id),
+      message: { ...message, id: bytesToHex(id), order },
+      content: encodeContent({ kind: "text", id, time, text: message.text }),
+    });
+    await store.commit(sampleChange("a", 1, { putOutbox: [whole] }));
+    const flipped = [0, 1, 22, 24, 27].map((at) => {
+      const content = whole.content?.slice() ?? new Uint8Array(at + 1);
+      content[at] = (content[at] ?? 0) ^ 1;
+      return { ...whole, id: `flipped-${at}`, content };
+    });
+    await putRaw(name, "outbox", flipped);
+    expect(await store.loadAll()).toMatchObject({ outbox: [whole], damaged: flipped.length });
+  });
+
   /** Each field of a record, broken in turn: missing (unless optional), of another type, of another length. */
   const broken = (row: object, optional: readonly string[] = []): readonly object[] =>
     Object.entries(row).flatMap(([field, value]: [string, unknown]) => {
@@ -375,7 +423,7 @@ describe("damaged rows of a Dexie store", () => {
     const whole = sampleConversation("whole", 1, OPEN_PEER);
     await store.commit(sampleChange("whole", 1, { conversation: whole }));
     const devices = [
-      ...broken(known, ["list", "pinned", "behind", "fork"]),
+      ...broken(known, ["list", "pinned", "behind", "fork", "teller", "past", "late"]),
       ...badLists.flatMap((list) => [
         { ...known, list },
         { ...known, later: [list] },
@@ -386,7 +434,7 @@ describe("damaged rows of a Dexie store", () => {
       ...broken(known.missing[0] ?? {}).map((one) => ({ ...known, missing: [one] })),
       ...broken(known.passing[0] ?? {}).map((one) => ({ ...known, passing: [one] })),
       { ...known, introduced: [{ device: "not a name", version: 1 }] },
-      ...broken(known.news).map((news) => ({ ...known, news })),
+      ...broken(known.news, ["anew"]).map((news) => ({ ...known, news })),
     ];
     const record = sampleConversation("x", 1, OPEN_PEER);
     const rows = [
@@ -402,6 +450,7 @@ describe("damaged rows of a Dexie store", () => {
 
   const MAY_BE_MISSING: Readonly<Record<string, readonly string[]>> = {
     begin: ["offer"],
+    presented: ["teller"],
     withdraw: ["group"],
   };
 
@@ -437,17 +486,14 @@ describe("damaged rows of a Dexie store", () => {
     const store = await connect(name);
     const whole = sampleMessage("a", 1);
     const damaged = { ...sampleMessage("a", 2), text: 7 };
-    await store.commit(sampleChange("a", 1, { addMessages: [whole] }));
     await putRaw(name, "history", [damaged]);
+    await store.commit(sampleChange("a", 1, { addMessages: [whole] }));
     const told: StoreEvent[] = [];
     store.watch((event) => told.push(event));
     await store.commit(sampleChange("a", 2, { delivered: [whole.id, damaged.id] }));
     const raised = { ...whole, status: "delivered" };
     expect(told).toEqual([{ conversation: "a", messages: [raised] }]);
-    const raw = await done(indexedDB.open(name));
-    const all: unknown[] = await done(raw.transaction("history").objectStore("history").getAll());
-    raw.close();
-    expect(all).toEqual([raised, damaged]);
+    expect(await allRaw(name, "history")).toEqual([damaged]);
   });
 
   test("in conversations and outbox are skipped and counted, whichever field is broken", async () => {
@@ -559,7 +605,7 @@ describe("damaged rows of a Dexie store", () => {
       { ...step, received: [{ index: 1, bytes: new Uint8Array(31) }] },
       { kind: "answering", secret: new Uint8Array(32), block: new Uint8Array(1_087), next: 0 },
     ];
-    const maySession = ["remoteRatchetKey", "sending", "receiving", "helloHeader"];
+    const maySession = ["ownRatchetKey", "remoteRatchetKey", "sending", "receiving", "helloHeader"];
     const badSessions = [
       ...broken(session, maySession),
       ...broken(session.kem).map((kem) => ({ ...session, kem })),
@@ -574,6 +620,10 @@ describe("damaged rows of a Dexie store", () => {
       })),
     ];
     const record = sampleConversation("x", 1, OPEN_PEER);
+    const silent = { ...session, ownRatchetKey: undefined, sending: undefined };
+    const good = { ...record, id: "silent", peer: { ...OPEN_PEER, sessions: [silent] } };
+    await putRaw(name, "conversations", [good]);
+    expect(await store.loadAll()).toMatchObject({ damaged: 0, conversations: [good] });
     const peers = [
       ...badSessions.map((one) => ({ ...OPEN_PEER, sessions: [...sessions, one] })),
       { ...OPEN_PEER, sessions: "none" },
@@ -587,7 +637,7 @@ describe("damaged rows of a Dexie store", () => {
     );
     const { conversations, damaged } = await store.loadAll();
     expect(damaged).toBe(peers.length);
-    expect(conversations).toHaveLength(peers.length);
+    expect(conversations).toHaveLength(peers.length + 1);
     const mended = new Map(conversations.map(({ id, peer }) => [id, peer]));
     for (const [at] of peers.entries()) {
       const isSession = at < badSessions.length;
@@ -669,10 +719,7 @@ describe("damaged rows of a Dexie store", () => {
     expect(await save(store, sampleSelf("Alice again"))).toEqual({ ok: true });
     await store.saveSelf(sampleSelf("Alice again"));
     expect(await store.loadSelf()).toEqual(sampleSelf("Alice again"));
-    const raw = await done(indexedDB.open(name));
-    const all: unknown[] = await done(raw.transaction("self").objectStore("self").getAll());
-    raw.close();
-    expect(all).toEqual([damaged, sampleSelf("Alice again")]);
+    expect(await allRaw(name, "self")).toEqual([damaged, sampleSelf("Alice again")]);
   });
 });
 
@@ -704,7 +751,7 @@ describe("a Dexie store of version 1", () => {
     const store = await connect(name);
     expect(await store.loadSelf()).toEqual({
       ...self,
-      devices: { lists: [], links: [], reach: [] },
+      devices: { lists: [], links: [], met: 0, reach: [] },
       relays: [{ url: "", key: relayKey, derived: false }],
     });
     expect((await store.messages("a", { limit: 50 })).rows).toEqual([sampleMessage("a", 1)]);
@@ -766,7 +813,7 @@ describe("a Dexie store of version 3", () => {
     const store = await connect(name);
     expect(await store.loadSelf()).toEqual({
       ...self,
-      devices: { lists: [], links: [], reach: [] },
+      devices: { lists: [], links: [], met: 0, reach: [] },
       relays: [{ url: "", key: undefined, derived: false }],
     });
     expect(await store.loadAll()).toEqual({
@@ -822,7 +869,7 @@ describe("a Dexie store of version 3", () => {
 });
 
 describe("a Dexie store of version 4", () => {
-  test("has groups that count strays from here on", async () => {
+  test("has groups that count strays from here on, and so have those that counted them otherwise", async () => {
     const name = newName();
     const request = indexedDB.open(name, 40);
     request.onupgradeneeded = () => {
@@ -838,12 +885,32 @@ describe("a Dexie store of version 4", () => {
     };
     const old = await done(request);
     const group = sampleGroup("circle");
-    const { siblings: _, late: __, ...log } = group.log;
-    await put(old, "groups", [{ ...group, log }, { conversation: "damaged" }]);
+    const { siblings: _, late: __, brought: ___, guests: ____, ...log } = group.log;
+    const counts = {
+      siblings: new Map(),
+      late: new Map(),
+      brought: new Map(),
+      guests: new Map(),
+      awaited: new Map(),
+    };
+    const byAccount = new Map([["aa".repeat(20), ["bb".repeat(8)]]]);
+    await put(old, "groups", [
+      { ...group, log },
+      // As versions 5 to 10 counted.
+      {
+        ...group,
+        conversation: "counted",
+        log: { ...log, siblings: new Map(), late: 7, awaited: byAccount },
+      },
+      { conversation: "damaged" },
+    ]);
     old.close();
     const store = await connect(name);
     expect(await store.loadAll()).toMatchObject({
-      groups: [{ ...group, log: { ...log, siblings: new Map(), late: 0 } }],
+      groups: [
+        { ...group, log: { ...log, ...counts } },
+        { ...group, conversation: "counted", log: { ...log, ...counts } },
+      ],
       damaged: 1,
     });
   });
@@ -963,40 +1030,3 @@ function peerWithoutDevices(
   const { retired: _, mark: __, announced: ___, offeredAt: ____, ...rest } = peer;
   return rest;
 }
-
-/** Writes past the adapter, as a fault of the disk or another version of the app would. */
-async function putRaw(
-  name: string,
-  table: string,
-  rows: readonly object[],
-  key?: string,
-): Promise<void> {
-  const raw = await done(indexedDB.open(name));
-  await put(raw, table, rows, key);
-  raw.close();
-}
-
-async function put(
-  raw: IDBDatabase,
-  table: string,
-  rows: readonly object[],
-  key?: string,
-): Promise<void> {
-  const transaction = raw.transaction(table, "readwrite");
-  const store = transaction.objectStore(table);
-  for (const row of rows) store.put(row, key);
-  await new Promise((resolve, reject) => {
-    transaction.oncomplete = resolve;
-    transaction.onabort = () => reject(transaction.error ?? new Error("aborted"));
-  });
-}
-
-/** A platform method to call through while it is replaced. */
-const methodOf = <T extends object, Name extends keyof T>(from: T, name: Name): T[Name] =>
-  from[name];
-
-const done = <T>(request: IDBRequest<T>): Promise<T> =>
-  new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error ?? new Error("request failed"));
-  });

@@ -5,7 +5,13 @@
  * Spec: relay/SPEC.md §8.
  */
 import type { CryptoBackend, Entropy } from "@sotto/crypto";
-import { blindTokens, finishTokens, type Token, verifyIssuerKey } from "@sotto/crypto/token";
+import {
+  type BlindToken,
+  blindTokens,
+  finishTokens,
+  type Token,
+  verifyIssuerKey,
+} from "@sotto/crypto/token";
 
 /** Of one answer; a relay's own are below two kilobytes. */
 export const ANSWER_BYTES_MAX = 16_384;
@@ -20,6 +26,18 @@ export interface TokenRequest {
   readonly credential: { readonly code: string } | { readonly token: string };
   readonly crypto: CryptoBackend;
   readonly entropy: Entropy;
+  /** Undefined: the blinded element is forgotten with the page. */
+  readonly keep?: KeptRequest;
+}
+
+/**
+ * Where a blinded element waits until its token was shown: the same request again is answered again, so that a page
+ * that is closed too early does not cost the code. Whoever reads it there can only show the token itself.
+ */
+export interface KeptRequest {
+  /** What was saved last; anything else counts as nothing. */
+  load(): string | null | undefined;
+  save(text: string): void;
 }
 
 /**
@@ -39,7 +57,10 @@ export async function fetchToken(request: TokenRequest): Promise<TokenAnswer> {
   const issuer = readIssuer(info?.body);
   // A key that the relay did not sign for everybody could be one for this person alone.
   if (issuer === undefined || !(await verifyIssuerKey(relayKey, issuer, crypto))) return LATER;
-  const blinds = blindTokens(1, entropy);
+  const blinds = blindsOf(request.keep?.load(), entropy);
+  request.keep?.save(
+    blinds.flatMap((one) => [one.nonce, one.blind, one.blinded].map(toHex)).join(""),
+  );
   const blinded = blinds.map((one) => toHex(one.blinded));
   const body = JSON.stringify({ ...credential, blinded });
   // Once more if no answer came: the relay knows the same request again and counts it once.
@@ -52,6 +73,13 @@ export async function fetchToken(request: TokenRequest): Promise<TokenAnswer> {
   if (evaluation === undefined || evaluation.epoch !== issuer.epoch) return LATER;
   const [token] = finishTokens(issuer, blinds, evaluation) ?? [];
   return token === undefined ? LATER : { ok: true, token };
+}
+
+/** nonce 32 | blind 32 | blinded 32, in hexadecimal. */
+function blindsOf(saved: string | null | undefined, entropy: Entropy): readonly BlindToken[] {
+  const bytes = readHex(saved);
+  if (bytes?.length !== 96) return blindTokens(1, entropy);
+  return [{ nonce: bytes.slice(0, 32), blind: bytes.slice(32, 64), blinded: bytes.slice(64) }];
 }
 
 interface Answer {

@@ -136,6 +136,8 @@ export interface Relays {
     readonly relayPin: Uint8Array;
     readonly origin: string | undefined;
   }): Promise<OfferOutcome>;
+  /** Whether one of them may be connected although no own relay is online; not while the machine has no network. */
+  reaches(to: Recipient): boolean;
   /**
    * To the first of the addresses whose relay takes it; those that are connected first. gone: all of them say so.
    * `copy`: to another relay than the one that took this id; "ok" as well when there is no other, or none that
@@ -584,6 +586,9 @@ export function createRelays(options: RelaysOptions): Relays {
         return isMeant(hub.relayKey) ? offer : { ok: false, reason: "other-relay" };
       });
     },
+    reaches: (to) =>
+      summary(own.map(({ hub }) => hub.state)) !== "offline" &&
+      routesTo(to).some((route) => route.own === undefined),
     async append(to, { id, blob, copy }) {
       const name = bytesToHex(id);
       const takenBy = copy ? (taken.get(name) ?? keyOf(to.addresses[0])) : undefined;

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nobleBackend } from "@sotto/crypto";
-import { fetchToken, type TokenAnswer } from "@sotto/transport/admission";
+import { fetchToken, type KeptRequest, type TokenAnswer } from "@sotto/transport/admission";
 import { type Relay, type RelayOptions, openAdmissionStore, startRelay } from "sotto-relay";
 import { DAY_MS, hashOfCode } from "sotto-relay/core";
 import { afterEach, expect, it, vi } from "vitest";
@@ -29,8 +29,13 @@ async function closedRelay(options: RelayOptions = {}): Promise<Relay> {
   return relay;
 }
 
-const ask = (relay: Pick<Relay, "url" | "relayKey">, code = CODE): Promise<TokenAnswer> =>
+const ask = (
+  relay: Pick<Relay, "url" | "relayKey">,
+  code = CODE,
+  keep?: KeptRequest,
+): Promise<TokenAnswer> =>
   fetchToken({
+    ...(keep === undefined ? {} : { keep }),
     relayUrl: relay.url,
     relayKey: relay.relayKey,
     credential: { code },
@@ -49,7 +54,9 @@ it.each(["open", "members"] as const)(
     const relay = await closedRelay({ senders });
     const asked: string[] = [];
     const answers: TokenAnswer[] = [];
+    const admitted = vi.fn();
     const { hub } = watchedHub(`ws://127.0.0.1:${relay.port}/hub`, {
+      admitted,
       admit: async ({ door, relayKey }) => {
         asked.push(door);
         const answer = await ask({ url: relay.url, relayKey });
@@ -61,6 +68,7 @@ it.each(["open", "members"] as const)(
     hub.start();
     await vi.waitUntil(async () => (await hub.makeQueue(make())).ok, { timeout: 10_000 });
     expect(asked).toEqual(["invite"]);
+    expect(admitted).toHaveBeenCalledOnce();
     expect(answers).toMatchObject([{ ok: true }]);
     expect(relay.counters()).toMatchObject({ refused: senders === "open" ? 0 : 1 });
   },
@@ -85,6 +93,17 @@ it("is refused with a wrong code and with one that is used up", async () => {
   expect(await ask(relay, "")).toEqual(refused);
   expect(await ask(relay)).toMatchObject({ ok: true });
   expect(await ask(relay)).toEqual(refused);
+});
+
+it("gets the same token again for what it kept, and another once that was used", async () => {
+  const relay = await closedRelay();
+  let kept: string | undefined = "what somebody else left";
+  const keep: KeptRequest = { load: () => kept, save: (text) => (kept = text) };
+  const first = await ask(relay, CODE, keep);
+  expect(first).toMatchObject({ ok: true });
+  expect(await ask(relay, CODE, keep)).toEqual(first);
+  kept = undefined;
+  expect(await ask(relay, CODE, keep)).toEqual({ ok: false, reason: "refused" });
 });
 
 it("takes no key that another relay signed, and shows it no code", async () => {

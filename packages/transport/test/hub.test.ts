@@ -79,7 +79,7 @@ function start(url: string, options: Parameters<typeof watchedHub>[1] = {}): Wat
 }
 
 const until = (condition: () => boolean): Promise<unknown> =>
-  vi.waitUntil(condition, { timeout: 5_000, interval: 5 });
+  vi.waitUntil(condition, { timeout: 20_000, interval: 5 });
 const isOnline = ({ hub }: Watched) => until(() => hub.state === "online");
 
 async function online(script: Script = {}, options: Parameters<typeof watchedHub>[1] = {}) {
@@ -170,6 +170,15 @@ describe("proof of the relay", () => {
   it("refuses an address that is no socket", () => {
     expect(() => watchedHub("https://example.com/hub")).toThrow(RangeError);
   });
+
+  it.each(["wss://relay.example:65536/hub", "wss://256.1.1.1/hub", "wss://xn--a/hub"])(
+    "never reaches what a contact called a relay and no platform can: %s",
+    async (url) => {
+      const { hub } = start(url);
+      await until(() => hub.state === "no-relay");
+      expect(await hub.append(target(), envelopeId(), blob(1))).toBe("lost");
+    },
+  );
 });
 
 describe("requests", () => {

@@ -598,3 +598,23 @@ it("tells each relay with that key where to wake this device, with every connect
   expect(told(one)).toEqual(["https://push.example/1", "https://push.example/1", ""]);
   expect(told(two)).toEqual(["", ""]);
 });
+
+it("reaches others whose relay may be there while the own one is not, and nobody at the own one alone", async () => {
+  const [mine, theirs] = [await startRelay({ port: 0, circuit: false }), await realRelay()];
+  const owner = client([home(urlOf(mine))]);
+  const [own] = await madeAt(owner, keep(owner), 1);
+  const other = client([home(urlOf(theirs))]);
+  const [foreign] = await madeAt(other, keep(other), 1);
+  if (own === undefined || foreign === undefined) throw new Error("not made");
+  await mine.close();
+  await until(() => owner.relays.state === "no-relay");
+  const reaches = (...addresses: QueueAddress[]): boolean =>
+    owner.relays.reaches({ addresses, sendSecret: entropy(32) });
+  expect(reaches(own)).toBe(false);
+  expect(reaches(foreign)).toBe(true);
+  expect(reaches(own, foreign)).toBe(true);
+  expect(reaches()).toBe(false);
+  const to = { addresses: [own, foreign], sendSecret: entropy(32) };
+  expect(await owner.relays.append(to, envelope(1))).toBe("ok");
+  await until(() => other.deliveries.length === 1);
+});

@@ -25,7 +25,7 @@ describe("the notice about devices", () => {
       view: aView({
         name: "Bob",
         ...values,
-        devices: { others: 1, added: 0, removed: 0, conflict: false, ...devices },
+        devices: { others: 1, added: 0, removed: 0, anew: 0, conflict: false, ...devices },
       }),
     });
   const said = (notice: SottoDevicesNotice): string =>
@@ -47,6 +47,10 @@ describe("the notice about devices", () => {
     [{ removed: 2 }, "Bob removed 2 devices. They get no more of your messages."],
     [{ added: 1, removed: 1 }, "Bob added a device and removed one."],
     [{ added: 2, removed: 3 }, "Bob added 2 devices and removed 3."],
+    [
+      { added: 1, anew: 2 },
+      "Bob added a device. Your messages go there too. A device of Bob lost its keys and got new ones. If Bob knows nothing of that, compare the safety number.",
+    ],
   ])("counts what came and went: %j", async (devices, words) => {
     expect(said(await show(devices))).toBe(words);
   });

@@ -370,7 +370,7 @@ const CRYPTO: Diagnostics["crypto"] = {
   operations: {
     dh: chosen("kernel"),
     dhPublic: chosen("kernel"),
-    seal: chosen("noble"),
+    seal: { ...chosen("webcrypto"), chosenShort: "noble" },
     open: chosen("noble"),
     hmac: chosen("kernel"),
     sign: chosen("webcrypto"),
@@ -454,7 +454,8 @@ describe("the settings panel", () => {
       "not readable: 3, after the end of an invite: 1",
       "5",
       "7",
-      "X25519: kernel, ML-KEM: noble, Ed25519: webcrypto, ChaCha20: noble",
+      "dh: kernel, dhPublic: kernel, seal: webcrypto (noble), open: noble, hmac: kernel, sign: webcrypto, " +
+        "verify: webcrypto, signPublic: webcrypto, kemPublic: noble, encaps: noble, decaps: noble",
     ]);
     chooseLocale("zh-CN");
     await panel.updateComplete;

@@ -67,6 +67,19 @@ describe("the timeline", () => {
     expect(allInside(timeline, "[aria-live], [role=log]")).toEqual([]);
   });
 
+  it("says above all messages that earlier ones are coming, for as long as they are", async () => {
+    const timeline = await show(someMessages(2));
+    const said = page.getByText("Earlier messages are coming from your other device.");
+    expect(said.elements()).toHaveLength(0);
+    timeline.view = aView({ catchingUp: true });
+    await expect.element(said).toBeVisible();
+    const top = topOf(timeline, someMessages(2)[0]?.id ?? "");
+    expect(said.element().getBoundingClientRect().bottom).toBeLessThanOrEqual(top);
+    timeline.view = aView();
+    await timeline.updateComplete;
+    expect(said.elements()).toHaveLength(0);
+  });
+
   it("says who, what, when and how far in one item", async () => {
     const timeline = await show([
       aMessage({ id: "a", own: true, text: "Hi", status: "delivered", path: "direct" }),
@@ -229,7 +242,7 @@ describe("the timeline", () => {
 
   it("says where notes go that are on several devices", async () => {
     const timeline = await show([]);
-    const devices = { others: 1, added: 0, removed: 0, conflict: false };
+    const devices = { others: 1, added: 0, removed: 0, anew: 0, conflict: false };
     timeline.view = aView({ kind: "notes", devices });
     await timeline.updateComplete;
     expect(textOf(inside(timeline, ".empty"))).toContain("It goes to your 2 devices.");

@@ -30,6 +30,8 @@ export type GroupId = Brand<Uint8Array, "GroupId">;
 export type OpId = Brand<Uint8Array, "OpId">;
 /** 16 random bytes: one sender's chain in a group. Secret: the chain's header key derives from it. */
 export type ChainId = Brand<Uint8Array, "ChainId">;
+/** 16 bytes: hybrid time (ms 6, counter 2) and DeviceId. One event of the history; sorts by time. */
+export type EventId = Brand<Uint8Array, "EventId">;
 
 export const QUEUE_ID_BYTES = 24;
 export const SEND_ID_BYTES = 24;
@@ -42,6 +44,7 @@ export const FILE_ID_BYTES = 16;
 export const GROUP_ID_BYTES = 32;
 export const OP_ID_BYTES = 32;
 export const CHAIN_ID_BYTES = 16;
+export const EVENT_ID_BYTES = 16;
 
 export const asQueueId = (bytes: Uint8Array): QueueId => sized(bytes, QUEUE_ID_BYTES) as QueueId;
 export const asSendId = (bytes: Uint8Array): SendId => sized(bytes, SEND_ID_BYTES) as SendId;
@@ -58,6 +61,7 @@ export const asFileId = (bytes: Uint8Array): FileId => sized(bytes, FILE_ID_BYTE
 export const asGroupId = (bytes: Uint8Array): GroupId => sized(bytes, GROUP_ID_BYTES) as GroupId;
 export const asOpId = (bytes: Uint8Array): OpId => sized(bytes, OP_ID_BYTES) as OpId;
 export const asChainId = (bytes: Uint8Array): ChainId => sized(bytes, CHAIN_ID_BYTES) as ChainId;
+export const asEventId = (bytes: Uint8Array): EventId => sized(bytes, EVENT_ID_BYTES) as EventId;
 
 /** Throws a RangeError: callers read exactly this many bytes first. */
 function sized(bytes: Uint8Array, length: number): Uint8Array {

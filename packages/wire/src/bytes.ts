@@ -62,40 +62,81 @@ export interface ByteReader {
 }
 
 /** Big-endian throughout. */
-export function createReader(bytes: Uint8Array): ByteReader {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 0;
-  const advance = (length: number): number => {
-    if (length > bytes.length - at) refuse("truncated");
-    const start = at;
-    at += length;
-    return start;
-  };
-  const u16 = (): number => view.getUint16(advance(2));
-  const take = (length: number): Uint8Array<ArrayBuffer> => {
-    const start = advance(length);
-    return copyBytes(bytes, start, start + length);
-  };
-  const block = (maxBytes: number): Uint8Array<ArrayBuffer> => {
-    const length = u16();
+export const createReader = (bytes: Uint8Array): ByteReader => new Reader(bytes);
+
+/** A class, as the writer is: a relay makes several for each message, and closures would cost more than the reading. */
+class Reader implements ByteReader {
+  private readonly bytes: Uint8Array;
+  private at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  u8(): number {
+    return this.number(1);
+  }
+
+  u16(): number {
+    return this.number(2);
+  }
+
+  u32(): number {
+    return this.number(4);
+  }
+
+  u48(): number {
+    return this.number(6);
+  }
+
+  u64(): bigint {
+    this.require(8);
+    const high = this.u32();
+    const low = this.u32();
+    // Most are small, and a number is made a bigint faster than two are joined.
+    return high < 0x20_0000
+      ? BigInt(high * 0x1_0000_0000 + low)
+      : (BigInt(high) << 32n) | BigInt(low);
+  }
+
+  take(length: number): Uint8Array<ArrayBuffer> {
+    const start = this.require(length);
+    this.at += length;
+    return copyBytes(this.bytes, start, this.at);
+  }
+
+  rest(): Uint8Array<ArrayBuffer> {
+    return this.take(this.left());
+  }
+
+  block(maxBytes: number): Uint8Array<ArrayBuffer> {
+    const length = this.u16();
     if (length > maxBytes) refuse("too-large");
-    return take(length);
-  };
-  return {
-    u8: () => view.getUint8(advance(1)),
-    u16,
-    u32: () => view.getUint32(advance(4)),
-    u48: () => {
-      const start = advance(6);
-      return view.getUint16(start) * 0x1_0000_0000 + view.getUint32(start + 2);
-    },
-    u64: () => view.getBigUint64(advance(8)),
-    take,
-    rest: () => take(bytes.length - at),
-    block,
-    text: (maxBytes) => bytesToUtf8(block(maxBytes)) ?? refuse("malformed"),
-    left: () => bytes.length - at,
-  };
+    return this.take(length);
+  }
+
+  text(maxBytes: number): string {
+    return bytesToUtf8(this.block(maxBytes)) ?? refuse("malformed");
+  }
+
+  left(): number {
+    return this.bytes.length - this.at;
+  }
+
+  /** Where they begin. */
+  private require(length: number): number {
+    if (length > this.left()) refuse("truncated");
+    return this.at;
+  }
+
+  private number(length: number): number {
+    this.require(length);
+    let value = 0;
+    for (let index = 0; index < length; index++) {
+      value = value * 0x100 + (this.bytes[this.at++] ?? 0);
+    }
+    return value;
+  }
 }
 
 export interface ByteWriter {
@@ -118,72 +159,88 @@ export interface ByteWriter {
 const WRITER_BYTES = 64;
 
 /** `capacity`: bytes to begin with. Where it is exactly what is written nothing is copied. */
-export function createWriter(capacity: number = WRITER_BYTES): ByteWriter {
-  let bytes = new Uint8Array(capacity);
-  let at = 0;
+export const createWriter = (capacity: number = WRITER_BYTES): ByteWriter => new Writer(capacity);
+
+class Writer implements ByteWriter {
+  private bytes: Uint8Array<ArrayBuffer>;
+  private at = 0;
+
+  constructor(capacity: number) {
+    this.bytes = new Uint8Array(capacity);
+  }
+
+  u8(value: number): this {
+    return this.number(value, 1, 0xff);
+  }
+
+  u16(value: number): this {
+    return this.number(value, 2, 0xffff);
+  }
+
+  u32(value: number): this {
+    return this.number(value, 4, 0xffff_ffff);
+  }
+
+  u48(value: number): this {
+    return this.number(value, 6, 0xffff_ffff_ffff);
+  }
+
+  u64(value: bigint): this {
+    const number = Number(value);
+    if (number >= 0 && number <= Number.MAX_SAFE_INTEGER) {
+      return this.u32(Math.floor(number / 0x1_0000_0000)).u32(number % 0x1_0000_0000);
+    }
+    return this.u32(Number((value >> 32n) & 0xffff_ffffn)).u32(Number(value & 0xffff_ffffn));
+  }
+
+  raw(bytes: Uint8Array): this {
+    const start = this.reserve(bytes.length);
+    this.bytes.set(bytes, start);
+    return this;
+  }
+
+  zeros(length: number): this {
+    this.reserve(length);
+    return this;
+  }
+
+  block(bytes: Uint8Array): this {
+    return this.u16(bytes.length).raw(bytes);
+  }
+
+  text(text: string): this {
+    return this.block(utf8ToBytes(text));
+  }
+
+  done(): Uint8Array<ArrayBuffer> {
+    return this.at === this.bytes.length ? this.bytes : this.bytes.slice(0, this.at);
+  }
+
   /** Where `length` more bytes begin. */
-  const reserve = (length: number): number => {
+  private reserve(length: number): number {
     if (length < 0) throw new RangeError(`${length} bytes`);
-    const start = at;
-    at += length;
-    if (at > bytes.length) {
-      const grown = new Uint8Array(Math.max(at, 2 * bytes.length));
-      grown.set(bytes.subarray(0, start));
-      bytes = grown;
+    const start = this.at;
+    this.at += length;
+    if (this.at > this.bytes.length) {
+      const grown = new Uint8Array(Math.max(this.at, 2 * this.bytes.length));
+      grown.set(this.bytes.subarray(0, start));
+      this.bytes = grown;
     }
     return start;
-  };
-  /** The low 32 bits of a number at most. */
-  const number = (value: number, length: number): void => {
-    const start = reserve(length);
-    for (let index = 0; index < length; index++) {
-      bytes[start + index] = value >>> (8 * (length - 1 - index));
-    }
-  };
-  const inRange = (value: number, max: number): number => {
+  }
+
+  private number(value: number, length: number, max: number): this {
     if (!Number.isInteger(value) || value < 0 || value > max) {
       throw new RangeError(`expected an integer from 0 to ${max}, got ${value}`);
     }
-    return value;
-  };
-  const writer: ByteWriter = {
-    u8(value) {
-      number(inRange(value, 0xff), 1);
-      return writer;
-    },
-    u16(value) {
-      number(inRange(value, 0xffff), 2);
-      return writer;
-    },
-    u32(value) {
-      number(inRange(value, 0xffff_ffff), 4);
-      return writer;
-    },
-    u48(value) {
-      inRange(value, 0xffff_ffff_ffff);
-      number(Math.floor(value / 0x1_0000_0000), 2);
-      number(value % 0x1_0000_0000, 4);
-      return writer;
-    },
-    u64(value) {
-      number(Number((value >> 32n) & 0xffff_ffffn), 4);
-      number(Number(value & 0xffff_ffffn), 4);
-      return writer;
-    },
-    raw(part) {
-      const start = reserve(part.length);
-      bytes.set(part, start);
-      return writer;
-    },
-    zeros(length) {
-      reserve(length);
-      return writer;
-    },
-    block: (part) => writer.u16(part.length).raw(part),
-    text: (text) => writer.block(utf8ToBytes(text)),
-    done: () => (at === bytes.length ? bytes : bytes.slice(0, at)),
-  };
-  return writer;
+    const start = this.reserve(length);
+    let rest = value;
+    for (let index = start + length - 1; index >= start; index--) {
+      this.bytes[index] = rest;
+      rest = Math.floor(rest / 0x100);
+    }
+    return this;
+  }
 }
 
 const SHORT_COPY_BYTES = 64;
@@ -224,10 +281,14 @@ export function isZero(bytes: Uint8Array): boolean {
   return any === 0;
 }
 
+/** A history is read by thousands of ids at a time. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 export function bytesToHex(bytes: Uint8Array): string {
-  let hex = "";
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
-  return hex;
+  // Most are names in maps: a text that was added up would have to be copied together for that, which takes longer.
+  const pairs: string[] = [];
+  for (let at = 0; at < bytes.length; at++) pairs.push(HEX[bytes[at] ?? 0] ?? "");
+  return pairs.join("");
 }
 
 /** Undefined when the text is not an even number of hex digits. */
@@ -235,9 +296,15 @@ export function hexToBytes(hex: string): Uint8Array<ArrayBuffer> | undefined {
   if (hex.length % 2 !== 0 || !/^[0-9a-f]*$/i.test(hex)) return undefined;
   const bytes = new Uint8Array(hex.length / 2);
   for (let index = 0; index < bytes.length; index++) {
-    bytes[index] = Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16);
+    bytes[index] = digitAt(hex, index * 2) * 16 + digitAt(hex, index * 2 + 1);
   }
   return bytes;
+}
+
+/** Of what is known to be a digit. */
+function digitAt(hex: string, at: number): number {
+  const code = hex.charCodeAt(at);
+  return code < 0x3a ? code - 0x30 : (code | 0x20) - 0x57;
 }
 
 const BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

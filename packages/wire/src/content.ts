@@ -35,7 +35,15 @@ import {
   encodeDeviceCert,
   type PrekeyBundle,
 } from "./bundle.ts";
-import { type ByteReader, createWriter, decodeWith, type Decoded, refuse } from "./bytes.ts";
+import {
+  type ByteReader,
+  type ByteWriter,
+  createWriter,
+  decodeWith,
+  equalBytes,
+  type Decoded,
+  refuse,
+} from "./bytes.ts";
 import {
   decodeDeviceList,
   DEVICE_LIST_BYTES_MAX,
@@ -55,12 +63,11 @@ import {
   isAscending,
   PARENTS_MAX,
 } from "./group.ts";
+import { isName, NAME_BYTES_MAX } from "./name.ts";
+import { utf8ToBytes } from "./utf8.ts";
 
 /** Longer text is a file. 16 KiB of UTF-8. */
 export const TEXT_BYTES_MAX = 16_384;
-/** Display names: 64 characters at most, so at most 256 bytes of UTF-8. */
-export const NAME_CHARACTERS_MAX = 64;
-export const NAME_BYTES_MAX = 256;
 /** Ids acknowledged by one receipt. */
 export const RECEIPT_IDS_MAX = 256;
 export const CONTENT_BYTES_MAX = 20_480;
@@ -78,6 +85,35 @@ export const CARRIED_BYTES_MAX = 27 + TEXT_BYTES_MAX;
 export interface HybridTime {
   readonly ms: number;
   readonly counter: number;
+}
+
+/** Whose history: of the conversation with an account, the own one for the notes, or of a group. */
+export type Place =
+  | { readonly kind: "account"; readonly account: AccountId }
+  | { readonly kind: "group"; readonly group: GroupId };
+
+/** Where a message stands in a history, as the order of §6 compares: ms 6 | counter 2 | author 20 | content id 16. */
+export const POSITION_BYTES = 6 + 2 + ACCOUNT_ID_BYTES + CONTENT_ID_BYTES;
+/** Messages in one page of history. */
+export const PAST_ROWS_MAX = 256;
+/** Pages asked for at once. */
+export const PAST_PAGES_MAX = 8;
+
+/** A message of a history, as another device of the account has it. */
+export interface PastRow {
+  /** Under which it is stored. */
+  readonly id: ContentId;
+  /** Under which it was said, where that is another: somebody else had used it. */
+  readonly said: ContentId | undefined;
+  readonly time: HybridTime;
+  readonly own: boolean;
+  /** Undefined for the own account, and outside groups for the one the conversation is with. */
+  readonly author: AccountId | undefined;
+  /** Milliseconds since 1970. */
+  readonly receivedAt: number;
+  /** Of an own one; "sent" covers everything between. */
+  readonly status: "sent" | "delivered" | "failed";
+  readonly text: string;
 }
 
 export type Content =
@@ -186,6 +222,34 @@ export type Content =
       readonly name: string;
       readonly cert: DeviceCert;
       readonly list: DeviceList | undefined;
+    }
+  /** Between devices of one account: asks for what stands before a position, the newest first. */
+  | {
+      readonly kind: "ask-past";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly place: Place;
+      /** POSITION_BYTES; undefined: from the newest on. */
+      readonly before: Uint8Array | undefined;
+      /** Nothing older, milliseconds since 1970. */
+      readonly since: number;
+      /** 1 to PAST_PAGES_MAX. */
+      readonly pages: number;
+    }
+  /** Answers that with one page of it. */
+  | {
+      readonly kind: "past";
+      readonly id: ContentId;
+      readonly time: HybridTime;
+      readonly place: Place;
+      /** Where this page ends: what was asked for, or where the page before it begins. */
+      readonly before: Uint8Array | undefined;
+      /** Pages of the same answer that follow; less than PAST_PAGES_MAX. */
+      readonly left: number;
+      /** There is more history before this page. */
+      readonly more: boolean;
+      /** Ascending; at most PAST_ROWS_MAX. */
+      readonly rows: readonly PastRow[];
     };
 
 export type ContentKind = Content["kind"];
@@ -207,7 +271,12 @@ const Kind = {
   key: 12,
   heads: 13,
   member: 14,
+  "ask-past": 15,
+  past: 16,
 } as const;
+
+const PlaceKind = { account: 0, group: 1 } as const;
+const PastFlag = { own: 1, delivered: 2, failed: 4, author: 8, said: 16 } as const;
 
 export function encodeContent(content: Content): Uint8Array<ArrayBuffer> {
   const writer = createWriter().u8(Kind[content.kind]);
@@ -248,10 +317,44 @@ export function encodeContent(content: Content): Uint8Array<ArrayBuffer> {
     case "member":
       writer.raw(content.group).text(content.name).raw(encodeDeviceCert(content.cert));
       return writer.block(encodeOptionalList(content.list)).done();
+    case "ask-past":
+      writePosition(writePlace(writer, content.place), content.before);
+      return writer.u48(content.since).u8(content.pages).done();
+    case "past":
+      writePosition(writePlace(writer, content.place), content.before);
+      writer
+        .u8(content.left)
+        .u8(content.more ? 1 : 0)
+        .u16(content.rows.length);
+      for (const row of content.rows) writePastRow(writer, row);
+      return writer.done();
     case "introduction":
       return writeAddresses(writer.text(content.name), content.addresses).done();
   }
 }
+
+const writePlace = (writer: ByteWriter, place: Place): ByteWriter =>
+  writer.u8(PlaceKind[place.kind]).raw(place.kind === "account" ? place.account : place.group);
+
+/** An empty block for none. */
+const writePosition = (writer: ByteWriter, position: Uint8Array | undefined): ByteWriter =>
+  writer.block(position ?? new Uint8Array(0));
+
+function writePastRow(writer: ByteWriter, row: PastRow): void {
+  const flags =
+    (row.own ? PastFlag.own : 0) |
+    (row.status === "sent" ? 0 : PastFlag[row.status]) |
+    (row.author === undefined ? 0 : PastFlag.author) |
+    (row.said === undefined ? 0 : PastFlag.said);
+  writer.u8(flags).raw(row.id).u48(row.time.ms).u16(row.time.counter).u48(row.receivedAt);
+  if (row.author !== undefined) writer.raw(row.author);
+  if (row.said !== undefined) writer.raw(row.said);
+  writer.text(row.text);
+}
+
+/** Bytes that a message of `text` takes in a page at most. */
+export const pastRowBytes = (text: string): number =>
+  1 + CONTENT_ID_BYTES + 8 + 6 + ACCOUNT_ID_BYTES + CONTENT_ID_BYTES + 2 + utf8ToBytes(text).length;
 
 export const decodeContent = (bytes: Uint8Array): Decoded<Content> =>
   decodeWith(bytes, CONTENT_BYTES_MAX, (reader): Content => {
@@ -305,6 +408,16 @@ export const decodeContent = (bytes: Uint8Array): Decoded<Content> =>
         const cert = readCert(reader);
         return { kind: "member", id, time, group, name, cert, list: readOptionalList(reader) };
       }
+      case Kind["ask-past"]: {
+        const place = readPlace(reader);
+        const before = readPosition(reader);
+        const since = reader.u48();
+        const pages = reader.u8();
+        if (pages === 0 || pages > PAST_PAGES_MAX) refuse("malformed");
+        return { kind: "ask-past", id, time, place, before, since, pages };
+      }
+      case Kind.past:
+        return { kind: "past", id, time, ...readPast(reader) };
       case Kind.introduction: {
         const name = readName(reader);
         return { kind: "introduction", id, time, name, addresses: readAddresses(reader) };
@@ -313,18 +426,6 @@ export const decodeContent = (bytes: Uint8Array): Decoded<Content> =>
         return refuse("unknown-type");
     }
   });
-
-/**
- * A name someone may call themselves: something to see, within the limit, on one line. Line breaks, control
- * characters and those that turn the direction of writing are refused: they would change the text around the name.
- * Letters and signs without a shape of their own (the Hangul fillers, the empty Braille cell) are nothing to see.
- */
-export const isName = (name: string): boolean =>
-  name.isWellFormed() &&
-  /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u2800]]/v.test(name) &&
-  Array.from(name).length <= NAME_CHARACTERS_MAX &&
-  // eslint-disable-next-line no-control-regex -- control characters are what is being refused
-  !/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(name);
 
 /** True for content of that kind, encoded, whatever else is right about it. */
 export const isEncodedAs = (content: Uint8Array, kind: ContentKind): boolean =>
@@ -401,6 +502,58 @@ const readText = (reader: ByteReader): ContentOf<"text"> => ({
   time: readTime(reader),
   text: reader.text(TEXT_BYTES_MAX),
 });
+
+function readPlace(reader: ByteReader): Place {
+  switch (reader.u8()) {
+    case PlaceKind.account:
+      return { kind: "account", account: readAccount(reader) };
+    case PlaceKind.group:
+      return { kind: "group", group: readGroup(reader) };
+    default:
+      return refuse("malformed");
+  }
+}
+
+function readPosition(reader: ByteReader): Uint8Array | undefined {
+  const position = reader.block(POSITION_BYTES);
+  if (position.length === 0) return undefined;
+  return position.length === POSITION_BYTES ? position : refuse("malformed");
+}
+
+function readPast(
+  reader: ByteReader,
+): Pick<ContentOf<"past">, "place" | "before" | "left" | "more" | "rows"> {
+  const place = readPlace(reader);
+  const before = readPosition(reader);
+  const left = reader.u8();
+  const more = reader.u8();
+  const count = reader.u16();
+  if (left >= PAST_PAGES_MAX || more > 1 || (left > 0 && more === 0)) refuse("malformed");
+  if (count > PAST_ROWS_MAX) refuse("too-large");
+  const rows = Array.from({ length: count }, () => readPastRow(reader));
+  return { place, before, left, more: more === 1, rows };
+}
+
+function readPastRow(reader: ByteReader): PastRow {
+  const flags = reader.u8();
+  const has = (flag: number): boolean => (flags & flag) !== 0;
+  const isKnown = flags < 2 * PastFlag.said;
+  const [own, delivered, failed] = [
+    has(PastFlag.own),
+    has(PastFlag.delivered),
+    has(PastFlag.failed),
+  ];
+  if (!isKnown || (delivered && failed) || ((delivered || failed) && !own)) refuse("malformed");
+  const id = readId(reader);
+  const time = readTime(reader);
+  const receivedAt = reader.u48();
+  const author = has(PastFlag.author) ? readAccount(reader) : undefined;
+  const said = has(PastFlag.said) ? readId(reader) : undefined;
+  if (said !== undefined && equalBytes(said, id)) refuse("malformed");
+  const text = reader.text(TEXT_BYTES_MAX);
+  const status = delivered ? "delivered" : failed ? "failed" : "sent";
+  return { id, said, time, own, author, receivedAt, status, text };
+}
 
 const readId = (reader: ByteReader): ContentId => asContentId(reader.take(CONTENT_ID_BYTES));
 

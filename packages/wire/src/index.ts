@@ -12,6 +12,7 @@ export * from "./group.ts";
 export * from "./hub.ts";
 export * from "./ice.ts";
 export * from "./invite.ts";
+export * from "./name.ts";
 export * from "./padding.ts";
 export * from "./signal.ts";
 export * from "./utf8.ts";

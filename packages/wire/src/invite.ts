@@ -14,7 +14,7 @@ import {
   type Decoded,
   refuse,
 } from "./bytes.ts";
-import { isName, NAME_BYTES_MAX } from "./content.ts";
+import { isName, NAME_BYTES_MAX } from "./name.ts";
 
 export const INVITE_VERSION = 1;
 export const INVITE_SEED_BYTES = 16;

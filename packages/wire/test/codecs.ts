@@ -23,6 +23,10 @@ import {
   compareBytes,
   type Content,
   type ContentKind,
+  PAST_PAGES_MAX,
+  type PastRow,
+  type Place,
+  POSITION_BYTES,
   decodeAddress,
   decodeAddresses,
   decodeBundle,
@@ -498,6 +502,21 @@ const groupKey: fc.Arbitrary<GroupKey> = record({
   signingKey: key,
   heads: key,
 });
+const place: fc.Arbitrary<Place> = fc.oneof(
+  record({ kind: fc.constant("account"), account: accountId }),
+  record({ kind: fc.constant("group"), group: key.map(asGroupId) }),
+);
+const position = fc.option(of(POSITION_BYTES), { nil: undefined });
+const pastRow: fc.Arbitrary<PastRow> = record({
+  id: contentId,
+  said: fc.option(contentId, { nil: undefined }),
+  time,
+  own: fc.boolean(),
+  author: fc.option(accountId, { nil: undefined }),
+  receivedAt: fc.integer({ min: 0, max: 0xffff_ffff_ffff }),
+  status: fc.constantFrom("sent" as const, "delivered" as const, "failed" as const),
+  text,
+}).map((row) => ({ ...row, status: row.own ? row.status : ("sent" as const) }));
 /** One per kind: the compiler refuses a new content without one. */
 const contentByKind: { readonly [Kind in ContentKind]: ContentOf<Kind> } = {
   text: textContent,
@@ -559,6 +578,23 @@ const contentByKind: { readonly [Kind in ContentKind]: ContentOf<Kind> } = {
     cert,
     list: fc.option(deviceList, { nil: undefined }),
   }),
+  "ask-past": record({
+    kind: fc.constant("ask-past"),
+    ...head,
+    place,
+    before: position,
+    since: fc.integer({ min: 0, max: 0xffff_ffff_ffff }),
+    pages: fc.integer({ min: 1, max: PAST_PAGES_MAX }),
+  }),
+  past: record({
+    kind: fc.constant("past"),
+    ...head,
+    place,
+    before: position,
+    left: fc.integer({ min: 0, max: PAST_PAGES_MAX - 1 }),
+    more: fc.boolean(),
+    rows: fc.array(pastRow, { maxLength: 8 }),
+  }).map((page) => ({ ...page, more: page.more || page.left > 0 })),
 };
 
 const content: fc.Arbitrary<Content> = fc.oneof(...Object.values(contentByKind));

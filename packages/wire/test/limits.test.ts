@@ -99,6 +99,10 @@ import {
   GROUP_PAGE_BYTES_MAX,
   type GroupOp,
   PARENTS_MAX,
+  PAST_PAGES_MAX,
+  PAST_ROWS_MAX,
+  type PastRow,
+  POSITION_BYTES,
   SEALED_WAY_BYTES_MAX,
   SEALED_WAY_BYTES_MIN,
   TURN_NAME_BYTES_MAX,
@@ -578,7 +582,7 @@ describe("a content", () => {
     expect(read(named("a".repeat(NAME_BYTES_MAX + 1)))).toEqual(refused("too-large"));
   });
 
-  it.each([0, 15, 255])("of kind %d is unknown", (kind) => {
+  it.each([0, 17, 255])("of kind %d is unknown", (kind) => {
     const encoded = encodeContent(text(0));
     expect(decodeContent(encoded.with(0, kind))).toEqual(refused("unknown-type"));
   });
@@ -740,6 +744,59 @@ describe("a content", () => {
     expect(read(heads(PARENTS_MAX))).toEqual({ ok: true, value: heads(PARENTS_MAX) });
     expect(read(heads(PARENTS_MAX + 1))).toEqual(refused("too-large"));
     expect(read({ ...heads(2), heads: heads(2).heads.toReversed() })).toEqual(refused("malformed"));
+  });
+
+  it("that asks for history asks for one page to as many as go at once", () => {
+    const about = { kind: "ask-past", id, time, place: { kind: "group", group } } as const;
+    const ask = (pages: number): Content => ({ ...about, before: undefined, since: 0, pages });
+    for (const pages of [1, PAST_PAGES_MAX]) expect(read(ask(pages))).toMatchObject(ok);
+    for (const pages of [0, PAST_PAGES_MAX + 1]) {
+      expect(read(ask(pages))).toEqual(refused("malformed"));
+    }
+    for (const length of [1, POSITION_BYTES - 1, POSITION_BYTES + 1]) {
+      const isLonger = length > POSITION_BYTES;
+      expect(read({ ...ask(1), before: bytes(length) } as Content)).toEqual(
+        refused(isLonger ? "too-large" : "malformed"),
+      );
+    }
+    expect(read({ ...ask(1), before: bytes(POSITION_BYTES) } as Content)).toMatchObject(ok);
+  });
+
+  it("of history has a limit of rows, and signs that fit whose they are", () => {
+    const row: PastRow = {
+      id,
+      said: undefined,
+      time,
+      own: true,
+      author: undefined,
+      receivedAt: 5,
+      status: "delivered",
+      text: "",
+    };
+    const page = (rows: readonly PastRow[], left = 0, more = false): Content => ({
+      kind: "past",
+      id,
+      time,
+      place: { kind: "group", group },
+      before: undefined,
+      left,
+      more,
+      rows,
+    });
+    expect(read(page(times(PAST_ROWS_MAX, row)))).toMatchObject(ok);
+    expect(read(page(times(PAST_ROWS_MAX + 1, row)))).toEqual(refused("too-large"));
+    expect(read(page([], PAST_PAGES_MAX - 1, true))).toMatchObject(ok);
+    expect(read(page([], PAST_PAGES_MAX, true))).toEqual(refused("malformed"));
+    expect(read(page([], 1, false))).toEqual(refused("malformed"));
+    expect(read(page([{ ...row, own: false }]))).toEqual(refused("malformed"));
+    expect(read(page([{ ...row, own: false, status: "failed" }]))).toEqual(refused("malformed"));
+    expect(read(page([{ ...row, said: id }]))).toEqual(refused("malformed"));
+    const flagsAt = HEAD + 1 + GROUP_ID_BYTES + 2 + 1 + 1 + 2;
+    for (const flags of [2 + 1 + 4, 32, 255]) {
+      const spoilt = encodeContent(page([row])).with(flagsAt, flags);
+      expect(decodeContent(spoilt)).toEqual(refused("malformed"));
+    }
+    expect(read(page([{ ...row, text: "a".repeat(TEXT_BYTES_MAX) }]))).toMatchObject(ok);
   });
 
   it(`of a group holds a page of ${GROUP_PAGE_BYTES_MAX} bytes`, () => {

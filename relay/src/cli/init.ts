@@ -1,4 +1,4 @@
-/** `sotto-relay init`: eight questions, then a folder that a machine can be set up from. */
+/** `sotto-relay init`: six questions, then a folder that a machine can be set up from. */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,9 +14,25 @@ const TRIES_MAX = 3;
 const STORE_GIB_MAX = 65_536;
 const SECRET_BYTES = 32;
 
-export async function init(folder: string, { force }: { readonly force?: boolean }): Promise<void> {
+export interface InitOptions {
+  readonly force?: boolean;
+  /** compose or systemd. */
+  readonly by: string;
+  /** GiB for mail; undefined: as much as so many people need. */
+  readonly room?: string;
+}
+
+export async function init(folder: string, { force, by, room }: InitOptions): Promise<void> {
   try {
-    const answers = await ask();
+    // Before the first question: whoever mistyped them need not answer anything twice.
+    const way = toWay(by);
+    const storeGiB = room === undefined ? undefined : toCount(STORE_GIB_MAX)(room);
+    const asked = await ask();
+    const answers: Answers = {
+      ...asked,
+      way,
+      storeGiB: storeGiB ?? sizeFor(asked.people).storeGiB,
+    };
     const path = join(folder, "turnserver.conf");
     const known = existsSync(path)
       ? /^static-auth-secret=(\S+)$/m.exec(readFileSync(path, "utf8"))?.[1]
@@ -61,7 +77,7 @@ function difference(known: string, text: string): string {
   ].join("");
 }
 
-async function ask(): Promise<Answers> {
+async function ask(): Promise<Omit<Answers, "way" | "storeGiB">> {
   const lines = createInterface({ input: process.stdin, terminal: false });
   const next = nextLine(lines);
   try {
@@ -71,15 +87,7 @@ async function ask(): Promise<Answers> {
       return name;
     });
     const email = await question(next, "E-mail for the certificate", `admin@${domain}`, toEmail);
-    const way = await question(next, "Run by compose or systemd", "compose", toWay);
     const people = await question(next, "How many people", "1000", toCount(PEOPLE_MAX));
-    const { storeGiB: room } = sizeFor(people);
-    const storeGiB = await question(
-      next,
-      "Room for mail, GiB",
-      String(room),
-      toCount(STORE_GIB_MAX),
-    );
     const turn = await question(
       next,
       "A TURN server (coturn) for direct links, yes or no",
@@ -101,7 +109,7 @@ async function ask(): Promise<Answers> {
         return isYes;
       },
     );
-    return { domain, email, way, people, storeGiB, turn, door, push };
+    return { domain, email, people, turn, door, push };
   } finally {
     lines.close();
   }
@@ -143,7 +151,7 @@ function toEmail(text: string): string {
 }
 
 function toWay(text: string): "compose" | "systemd" {
-  if (text !== "compose" && text !== "systemd") throw new TypeError("compose or systemd.");
+  if (text !== "compose" && text !== "systemd") throw new TypeError("--by is compose or systemd.");
   return text;
 }
 

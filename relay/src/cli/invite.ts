@@ -5,6 +5,7 @@ import { encodeQR } from "qr";
 import { CODE_LETTERS, hashOfCode, makeCode } from "../core/invite-code.ts";
 import { CODE_DAYS_MAX, CODE_USES_MAX, DAY_MS } from "../core/limits.ts";
 import { openAdmissionOf } from "../node/open-admission.ts";
+import { readRunning } from "../node/running.ts";
 import { fail, settingsOf } from "./settings.ts";
 
 export interface InviteOptions {
@@ -20,8 +21,12 @@ export function invite(program: Command, options: InviteOptions): void {
     if (settings.data === undefined) {
       throw new TypeError("the relay keeps nothing: give the --data or --config it runs with.");
     }
-    if (settings.door !== "invite") {
-      throw new TypeError('this relay asks for no codes: set admission.door to "invite".');
+    // The door may have been a flag of the relay's start, which this command was not given.
+    const running = readRunning(settings.data);
+    if (settings.door !== "invite" && running?.door !== "invite") {
+      throw new TypeError(
+        'this relay asks for no codes: start it with admission.door = "invite" or --door invite.',
+      );
     }
     const code = makeCode(randomBytes(CODE_LETTERS));
     const hash = hashOfCode(code);
@@ -35,7 +40,8 @@ export function invite(program: Command, options: InviteOptions): void {
     } finally {
       store.close();
     }
-    say(code, uses, days, settings.publicUrl ?? `http://localhost:${settings.port}`);
+    const origin = settings.publicUrl ?? running?.url ?? `http://localhost:${settings.port}`;
+    say(code, uses, days, origin);
   } catch (error) {
     fail(error);
   }

@@ -2,8 +2,10 @@
 import { spawn } from "node:child_process";
 import { writeSync } from "node:fs";
 import type { Command } from "commander";
+import { KEYS } from "../config/keys.ts";
 import { operationsPortOf } from "../config/resolve.ts";
 import type { Relay } from "../index.ts";
+import { forgetRunning, noteRunning } from "../node/running.ts";
 import { fail, settingsOf } from "./settings.ts";
 
 /** A second signal, or a drain that takes longer than its grace and this, ends the process at once. */
@@ -32,8 +34,16 @@ export async function start(program: Command): Promise<void> {
     // From here on nobody reads a stack, and a stack's message may hold what a stranger sent.
     process.on("uncaughtException", crash);
     process.on("unhandledRejection", crash);
+    const { data, door } = settings;
+    if (data !== undefined) {
+      // No address where it goes without saying: nobody who searches this disk for one is to find any.
+      const isDefault = settings.operationsHost === KEYS.operationsHost.fallback;
+      const operationsHost = isDefault ? undefined : settings.operationsHost;
+      const { url, operationsPort: port } = relay;
+      noteRunning(data, { door, url, operationsHost, operationsPort: port });
+    }
     // Before anybody is told that it is ready: whoever waits for that may send a signal at once.
-    listen(relay, settings.drainGrace * MS_PER_SECOND);
+    listen(relay, settings.drainGrace * MS_PER_SECOND, data);
     process.stdout.write(`Sotto is ready: ${relay.url}\n`);
     if (process.stdout.isTTY && settings.open) welcome(relay.url, settings.data === undefined);
   } catch (error) {
@@ -41,14 +51,17 @@ export async function start(program: Command): Promise<void> {
   }
 }
 
-function listen(relay: Relay, graceMs: number): void {
+function listen(relay: Relay, graceMs: number, data: string | undefined): void {
   let stopping = false;
   const stop = (): void => {
     if (stopping) process.exit(1);
     stopping = true;
     setTimeout(() => process.exit(1), graceMs + DRAIN_MS).unref();
     relay.close().then(
-      () => process.exit(0),
+      () => {
+        if (data !== undefined) forgetRunning(data);
+        process.exit(0);
+      },
       () => process.exit(1),
     );
   };

@@ -1,6 +1,7 @@
 /** `sotto-relay status`: what the operator's listener of a running relay says, for people. */
 import type { Command } from "commander";
-import { operationsPortOf } from "../config/resolve.ts";
+import { operationsPortOf, type Resolved } from "../config/resolve.ts";
+import { readRunning } from "../node/running.ts";
 import { fail, settingsOf } from "./settings.ts";
 
 const ANSWER_MS = 5_000;
@@ -13,12 +14,11 @@ export async function status(
   options: { readonly json?: boolean },
 ): Promise<void> {
   try {
-    const { settings } = settingsOf(program);
-    const port = operationsPortOf(settings);
+    const { host, port } = listenerOf(settingsOf(program));
     if (port === undefined || port === 0) {
       throw new TypeError("the relay has no fixed port for its operator: give --operations-port.");
     }
-    const text = await ask(settings.operationsHost, port);
+    const text = await ask(host, port);
     const fields: unknown = JSON.parse(text);
     if (!isRecord(fields)) throw new TypeError(NO_RELAY);
     process.stdout.write(options.json === true ? text : toWords(fields));
@@ -26,6 +26,14 @@ export async function status(
   } catch (error) {
     fail(error instanceof TypeError ? error : new Error(NO_RELAY));
   }
+}
+
+/** Where this command was told to ask; else where the relay of this data directory says that it listens. */
+function listenerOf({ settings, sources }: Resolved): { host: string; port: number | undefined } {
+  const isTold = sources.operationsPort !== "default" || sources.port !== "default";
+  const running = isTold || settings.data === undefined ? undefined : readRunning(settings.data);
+  const host = running?.operationsHost ?? settings.operationsHost;
+  return { host, port: running?.operationsPort ?? operationsPortOf(settings) };
 }
 
 const NO_RELAY = "no relay answers on the operator's port.";

@@ -54,17 +54,82 @@ export const PLACE_LIMITS: PlaceLimits = {
 };
 
 /** `shares`: as much as so many ordinary places. */
-export function createAllowance(shares = 1, limits: PlaceLimits = PLACE_LIMITS): Allowance {
-  const bucket = (burst: number, intervalMs: number): TokenBucket =>
-    createTokenBucket(shares * burst, intervalMs / shares);
-  return {
-    connects: bucket(limits.connectBurst, limits.connectIntervalMs),
-    queueNews: bucket(limits.queueNewBurst, limits.queueNewIntervalMs),
-    scarceQueueNews: bucket(limits.scarceQueueBurst, limits.queueNewIntervalMs),
-    appendBytes: bucket(limits.appendBytesBurst, limits.appendByteIntervalMs),
-    bundleGets: bucket(PLACE_BUNDLE_GET_BURST, BUNDLE_GET_INTERVAL_MS),
-    turns: bucket(PLACE_TURN_BURST, PLACE_TURN_INTERVAL_MS),
-  };
+export const createAllowance = (shares = 1, limits: PlaceLimits = PLACE_LIMITS): Allowance =>
+  new PlaceAllowance(shares, limits);
+
+/**
+ * Most places are seen once and use one of these, and there are up to ALLOWANCES_MAX of them: a bucket is made when it
+ * is first asked for.
+ */
+class PlaceAllowance implements Allowance {
+  private readonly shares: number;
+  private readonly limits: PlaceLimits;
+  private ownConnects: TokenBucket | undefined;
+  private ownQueueNews: TokenBucket | undefined;
+  private ownScarceQueueNews: TokenBucket | undefined;
+  private ownAppendBytes: TokenBucket | undefined;
+  private ownBundleGets: TokenBucket | undefined;
+  private ownTurns: TokenBucket | undefined;
+
+  constructor(shares: number, limits: PlaceLimits) {
+    this.shares = shares;
+    this.limits = limits;
+  }
+
+  get connects(): TokenBucket {
+    const { connectBurst, connectIntervalMs } = this.limits;
+    return (this.ownConnects ??= this.bucket(connectBurst, connectIntervalMs));
+  }
+
+  get queueNews(): TokenBucket {
+    const { queueNewBurst, queueNewIntervalMs } = this.limits;
+    return (this.ownQueueNews ??= this.bucket(queueNewBurst, queueNewIntervalMs));
+  }
+
+  get scarceQueueNews(): TokenBucket {
+    const { scarceQueueBurst, queueNewIntervalMs } = this.limits;
+    return (this.ownScarceQueueNews ??= this.bucket(scarceQueueBurst, queueNewIntervalMs));
+  }
+
+  get appendBytes(): TokenBucket {
+    const { appendBytesBurst, appendByteIntervalMs } = this.limits;
+    return (this.ownAppendBytes ??= this.bucket(appendBytesBurst, appendByteIntervalMs));
+  }
+
+  get bundleGets(): TokenBucket {
+    return (this.ownBundleGets ??= this.bucket(PLACE_BUNDLE_GET_BURST, BUNDLE_GET_INTERVAL_MS));
+  }
+
+  get turns(): TokenBucket {
+    return (this.ownTurns ??= this.bucket(PLACE_TURN_BURST, PLACE_TURN_INTERVAL_MS));
+  }
+
+  isFull(now: number): boolean {
+    const all = [
+      this.ownConnects,
+      this.ownQueueNews,
+      this.ownScarceQueueNews,
+      this.ownAppendBytes,
+      this.ownBundleGets,
+      this.ownTurns,
+    ];
+    return all.every((bucket) => bucket?.isFull(now) ?? true);
+  }
+
+  /** Of what takes long to come back. */
+  hasUsedMuch(now: number): boolean {
+    const { ownQueueNews, ownScarceQueueNews, ownAppendBytes } = this;
+    // Asked at each message: without a list.
+    return (
+      ownAppendBytes?.isSpent(now) === true ||
+      ownQueueNews?.isSpent(now) === true ||
+      ownScarceQueueNews?.isSpent(now) === true
+    );
+  }
+
+  private bucket(burst: number, intervalMs: number): TokenBucket {
+    return createTokenBucket(this.shares * burst, intervalMs / this.shares);
+  }
 }
 
 /** Taken from both or from neither. */
@@ -84,18 +149,34 @@ function both(one: TokenBucket, other: TokenBucket): TokenBucket {
       one.spend(now, amount);
       other.spend(now, amount);
     },
+    owe(now, amount) {
+      one.owe(now, amount);
+      other.owe(now, amount);
+    },
     isFull: (now) => one.isFull(now) && other.isFull(now),
     isSpent: (now) => one.isSpent(now) || other.isSpent(now),
   };
 }
 
 const joined = (one: Allowance, other: Allowance): Allowance => ({
-  connects: both(one.connects, other.connects),
-  queueNews: both(one.queueNews, other.queueNews),
-  scarceQueueNews: both(one.scarceQueueNews, other.scarceQueueNews),
-  appendBytes: both(one.appendBytes, other.appendBytes),
-  bundleGets: both(one.bundleGets, other.bundleGets),
-  turns: both(one.turns, other.turns),
+  get connects() {
+    return both(one.connects, other.connects);
+  },
+  get queueNews() {
+    return both(one.queueNews, other.queueNews);
+  },
+  get scarceQueueNews() {
+    return both(one.scarceQueueNews, other.scarceQueueNews);
+  },
+  get appendBytes() {
+    return both(one.appendBytes, other.appendBytes);
+  },
+  get bundleGets() {
+    return both(one.bundleGets, other.bundleGets);
+  },
+  get turns() {
+    return both(one.turns, other.turns);
+  },
 });
 
 /** Somewhere that has an allowance: as much as `shares` ordinary places. */
@@ -107,7 +188,7 @@ export interface Place {
 }
 
 interface Kept {
-  readonly allowance: Allowance;
+  readonly allowance: PlaceAllowance;
   /** The how-manieth question last put it at the end. */
   readonly movedAt: number;
 }
@@ -154,12 +235,6 @@ export function createAllowances(
   let sweptAt = now();
   let asked = 0;
 
-  const isFull = (allowance: Allowance, at: number): boolean =>
-    Object.values(allowance).every((bucket: TokenBucket) => bucket.isFull(at));
-  /** Of what takes long to come back. */
-  const hasUsedMuch = ({ queueNews, scarceQueueNews, appendBytes }: Allowance, at: number) =>
-    queueNews.isSpent(at) || scarceQueueNews.isSpent(at) || appendBytes.isSpent(at);
-
   /** A bucket that is full again is as good as a new one. */
   function sweep(): void {
     const at = now();
@@ -167,7 +242,7 @@ export function createAllowances(
     if (Math.abs(at - sweptAt) < ALLOWANCES_SWEEP_MS) return;
     sweptAt = at;
     for (const places of [little, much]) {
-      for (const [place, { allowance }] of places) if (isFull(allowance, at)) places.delete(place);
+      for (const [place, { allowance }] of places) if (allowance.isFull(at)) places.delete(place);
     }
   }
 
@@ -177,12 +252,13 @@ export function createAllowances(
     if (!forgetLittle()) forgetMuch();
   }
 
-  function find({ name, shares }: Place): Allowance {
+  function find({ name, shares }: Place): PlaceAllowance {
     sweep();
     asked++;
-    const isLittle = little.has(name);
-    const known = little.get(name) ?? much.get(name);
-    if (known !== undefined && isLittle === !hasUsedMuch(known.allowance, now())) {
+    const knownLittle = little.get(name);
+    const known = knownLittle ?? much.get(name);
+    const isLittle = knownLittle !== undefined;
+    if (known !== undefined && isLittle === !known.allowance.hasUsedMuch(now())) {
       if (asked - known.movedAt <= (little.size + much.size) / MOVES_PER_ROUND) {
         return known.allowance;
       }
@@ -190,8 +266,8 @@ export function createAllowances(
     little.delete(name);
     much.delete(name);
     if (known === undefined) makeRoom();
-    const allowance = known?.allowance ?? createAllowance(shares, limits);
-    const places = hasUsedMuch(allowance, now()) ? much : little;
+    const allowance = known?.allowance ?? new PlaceAllowance(shares, limits);
+    const places = allowance.hasUsedMuch(now()) ? much : little;
     places.set(name, { allowance, movedAt: asked });
     return allowance;
   }

@@ -19,7 +19,9 @@ import {
   workTranscript,
 } from "@sotto/wire";
 import { type Allowance, createAllowance } from "./allowance.ts";
+import { createCredit, type Credit } from "./credit.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
+import { createEphemerals, type Ephemerals } from "./ephemeral.ts";
 import type { Exchange, Outcome, Owner, Queue } from "./exchange.ts";
 import { keyToBytes } from "./keys.ts";
 import {
@@ -28,7 +30,6 @@ import {
   AUTH_MS,
   BUNDLE_GET_BURST,
   BUNDLE_GET_INTERVAL_MS,
-  CREDIT_BYTES,
   CREDIT_MESSAGES,
   DISPLACED_RETRY_MS,
   HOUR_MS,
@@ -67,6 +68,10 @@ export interface ConnectionOptions {
   readonly authMs?: number | undefined;
   /** STUN and TURN servers with a fresh credential; undefined: this relay names none. */
   readonly iceServers?: (() => IceServers) | undefined;
+  /** What all connections share; undefined: this one is alone. */
+  readonly credit?: Credit | undefined;
+  /** What all connections share; undefined: this one has a key of its own. */
+  readonly ephemerals?: Ephemerals | undefined;
   /** Who may make queues; undefined: everybody. */
   readonly doorkeeper?: Doorkeeper | undefined;
   /** Undefined: this relay wakes nobody. */
@@ -130,6 +135,7 @@ export function createConnection(
   const { exchange, env, identity } = options;
   const mailLimits = options.mailLimits ?? MAIL_LIMITS;
   const { crypto } = env;
+  const credit = options.credit ?? createCredit();
   let phase: Phase = "greeting";
   let readerKey: Uint8Array = new Uint8Array();
   let nonce: Uint8Array = new Uint8Array();
@@ -177,10 +183,11 @@ export function createConnection(
 
   async function open(): Promise<void> {
     nonce = env.entropy(32);
-    ephemeralSecret = env.entropy(32);
+    const ephemeral = await (options.ephemerals ?? createEphemerals(env))();
+    ephemeralSecret = ephemeral.secret;
     const hello = {
       relayKey: identity.publicKey,
-      ephemeralKey: await crypto.dhPublic(ephemeralSecret),
+      ephemeralKey: ephemeral.publicKey,
       nonce,
       hour: Math.floor(env.now() / HOUR_MS),
       ttlHoursMax: mailLimits.ttlHours,
@@ -218,7 +225,7 @@ export function createConnection(
     cancelAuth();
     if (!proven || !mayEnter(key, auth.admission)) {
       env.count("refused");
-      allowance().connects.spend(env.now(), REFUSED_CONNECTS);
+      allowance().connects.owe(env.now(), REFUSED_CONNECTS);
       return bye("unauthorised", 0);
     }
     readerKey = key;
@@ -487,24 +494,31 @@ export function createConnection(
     const subscription = own.get(alias);
     const deletions = subscription === undefined ? [] : acknowledged(subscription, sequences);
     pump();
-    const deleted = Promise.all(deletions);
-    if (request === 0) return void deleted;
+    if (request === 0) return;
     limited(request, 0, async () => {
-      const failed = (await deleted).find((outcome) => outcome !== "ok");
+      let failed: Outcome | undefined;
+      for (const deletion of deletions) {
+        const outcome = await deletion;
+        if (outcome !== "ok") failed ??= outcome;
+      }
       answer(request, subscription === undefined ? "gone" : (failed ?? "ok"));
     });
   }
 
-  const acknowledged = (
+  function acknowledged(
     subscription: Subscription,
     sequences: readonly bigint[],
-  ): readonly Promise<Outcome>[] =>
-    sequences.flatMap((wide) => {
+  ): readonly (Outcome | Promise<Outcome>)[] {
+    const deletions: (Outcome | Promise<Outcome>)[] = [];
+    for (const wide of sequences) {
       const sequence = Number(wide);
-      if (!freeCredit(subscription, sequence)) return [];
+      if (!freeCredit(subscription, sequence)) continue;
       const message = messageAt(subscription.queue.mailbox, sequence);
-      return message === undefined ? [] : [exchange.acknowledge(subscription.queue, message)];
-    });
+      if (message === undefined) continue;
+      deletions.push(exchange.acknowledge(subscription.queue, message));
+    }
+    return deletions;
+  }
 
   function freeCredit(subscription: Subscription, sequence: number): boolean {
     const sizeBytes = subscription.open.get(sequence);
@@ -512,6 +526,7 @@ export function createConnection(
     subscription.open.delete(sequence);
     unacknowledged--;
     unacknowledgedBytes -= sizeBytes;
+    credit.add(-sizeBytes);
     return true;
   }
 
@@ -589,15 +604,17 @@ export function createConnection(
 
   const room = (): number => port.room() - readingBytes;
 
+  /** Whoever waits for credit has something to acknowledge, so nobody need be told when others leave more of it. */
   const hasCredit = (sizeBytes: number): boolean =>
     unacknowledged === 0 ||
-    (unacknowledged < CREDIT_MESSAGES && unacknowledgedBytes + sizeBytes <= CREDIT_BYTES);
+    (unacknowledged < CREDIT_MESSAGES && unacknowledgedBytes + sizeBytes <= credit.perConnection());
 
   function takeCredit(subscription: Subscription, message: Message): void {
     subscription.open.set(message.sequence, message.sizeBytes);
     subscription.cursor = message.sequence + 1;
     unacknowledged++;
     unacknowledgedBytes += message.sizeBytes;
+    credit.add(message.sizeBytes);
   }
 
   function deliver(subscription: Subscription, message: Message, blob: Uint8Array): void {
@@ -669,6 +686,7 @@ export function createConnection(
     if (isOver()) return;
     phase = "closed";
     cancelAuth();
+    credit.add(-unacknowledgedBytes);
     const isWaiting = [...own.values()].some(({ queue }) => queue.mailbox.messages.length > 0);
     for (const subscription of own.values()) exchange.release(subscription.queue, owner);
     if (readerKey.length > 0) options.push?.left(readerKey);
@@ -680,7 +698,6 @@ export function createConnection(
     senders.clear();
     unknown.clear();
     aliasBySender.clear();
-    ephemeralSecret.fill(0);
   }
 
   return { open, receive, resume: pump, closed, bye };

@@ -23,8 +23,15 @@ export interface AdmissionStore {
   renew(readerHash: Uint8Array, untilDay: number): void;
   addCode(codeHash: Uint8Array, uses: number, untilDay: number): "ok" | "full";
   hasCode(codeHash: Uint8Array, day: number): boolean;
-  /** False: it has no use left, or its days are over. */
-  takeCode(codeHash: Uint8Array, day: number): boolean;
+  /**
+   * Takes one use, and remembers which request it was for in the same transaction. False: it has no use left, or its
+   * days are over.
+   */
+  takeCode(codeHash: Uint8Array, day: number, requestHash: Uint8Array): boolean;
+  /** Remembers a request, as takeCode does, that no code was taken for. */
+  putAnswered(requestHash: Uint8Array, day: number): void;
+  /** Whether the same request was answered no more than ANSWERED_DAYS before this day. */
+  hasAnswered(requestHash: Uint8Array, day: number): boolean;
   /** Forgets what ended before this day, and the tokens of epochs before this one. */
   sweep(day: number, epoch: number): void;
   close(): void;

@@ -154,8 +154,11 @@ export interface Exchange {
     settle: (outcome: AppendOutcome) => void,
   ): void;
   signal(queue: Queue, blob: Uint8Array): "ok" | "away" | "gone";
-  /** Deletes. Resolves when the deletion is durable; a lost deletion only means a second delivery. */
-  acknowledge(queue: Queue, message: Message): Promise<Outcome>;
+  /**
+   * Deletes. What it answers or resolves to says whether the deletion is durable; a lost one only means a second
+   * delivery.
+   */
+  acknowledge(queue: Queue, message: Message): Outcome | Promise<Outcome>;
   /** Blobs of stored messages; undefined for those that went meanwhile. */
   read(messages: readonly Message[]): Promise<readonly (Uint8Array | undefined)[]>;
   putBundle(queue: Queue, linkId: LinkId, blob: Uint8Array): Promise<Outcome>;
@@ -648,7 +651,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     for (const settle of waiting ?? []) settle(outcome);
   }
 
-  const acknowledge: Exchange["acknowledge"] = async (queue, message) => {
+  const acknowledge: Exchange["acknowledge"] = (queue, message) => {
     if (message.state === "gone") return "ok";
     count("acknowledged");
     const operations = drop(queue, message, true, "ok");

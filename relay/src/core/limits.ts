@@ -10,9 +10,18 @@ export const AUTH_MS = 5_000;
 /** header | version 1 | reader key 32 | signature 64 | length 2 | admission. Anything longer is refused unread. */
 export const AUTH_FRAME_BYTES_MAX = FRAME_HEADER_BYTES + 99 + ADMISSION_BYTES_MAX;
 
+/** Connections of so long share one X25519 key in HELLO. */
+export const EPHEMERAL_MS = 60_000;
+
 /** Deliveries without an acknowledgement per connection; at least one is always allowed. */
 export const CREDIT_MESSAGES = 64;
 export const CREDIT_BYTES = 1_048_576;
+/**
+ * Delivered and not acknowledged on all connections together: what readers that take nothing leave in this process and in
+ * the kernel's buffers, which hold a whole CREDIT_BYTES each. Beyond it a connection has SCARCE_CREDIT_BYTES.
+ */
+export const UNACKNOWLEDGED_BYTES_MAX = 268_435_456;
+export const SCARCE_CREDIT_BYTES = 65_536;
 /** Stored messages fetched from disk at once for one queue. */
 export const READ_PAGE = 32;
 
@@ -93,7 +102,10 @@ export const WORKS_PER_CONNECTION_MAX = 64;
 /** New connections: 50 at once, then 20 per second. */
 export const CONNECT_BURST = 50;
 export const CONNECT_INTERVAL_MS = 50;
-/** A proof that fails costs its place as much as so many connections: checking one is dear. */
+/**
+ * A proof that fails costs its place as much as so many connections: checking one is dear. They are owed if they are not
+ * there, or a place that has used up its burst would have every connection that it gets checked.
+ */
 export const REFUSED_CONNECTS = 10;
 export const APPEND_BYTES_BURST = 67_108_864;
 /** 16 KiB per second. */
@@ -141,8 +153,12 @@ export const SUBJECTS_MAX = 100_000;
 /** POST /admission: a JWT of 4 KiB and 32 elements take less. */
 export const ADMISSION_BODY_BYTES_MAX = 8_192;
 export const JWT_BYTES_MAX = 4_096;
-/** Requests that were answered lately: the same one again is answered again and costs nothing. */
-export const ANSWERED_MAX = 1_024;
+/**
+ * Requests for tokens that were answered: the same one again is answered again and uses up nothing, for this many days
+ * after the day of the first. At most so many; beyond it those that end first are forgotten.
+ */
+export const ANSWERED_DAYS = 2;
+export const ANSWERED_MAX = 65_536;
 /**
  * A clock that went so much faster or slower than the time between two sweeps was set. Nothing expires by it
  * until it was steady for so many sweeps: an hour to set it right again before mail is gone.

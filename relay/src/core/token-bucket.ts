@@ -8,6 +8,10 @@ export interface TokenBucket {
   waitMs(now: number, amount?: number): number;
   /** Takes `amount`, or whatever is left of it. */
   spend(now: number, amount: number): void;
+  /**
+   * Takes `amount`, also what is not there: at most so much is owed, and must come in before anything is given again.
+   */
+  owe(now: number, amount: number): void;
   /** Whether it is as good as new. */
   isFull(now: number): boolean;
   /** Whether more than half of it is used. */
@@ -15,40 +19,58 @@ export interface TokenBucket {
 }
 
 /** `intervalMs` may be a fraction, for units as small as bytes. */
-export function createTokenBucket(burst: number, intervalMs: number): TokenBucket {
+export const createTokenBucket = (burst: number, intervalMs: number): TokenBucket =>
+  new Bucket(burst, intervalMs);
+
+/** A class, because a relay has some for each place and each connection: closures would cost ten times the memory. */
+class Bucket implements TokenBucket {
+  private readonly burst: number;
+  private readonly intervalMs: number;
   /** How long it takes to be full again, as of `seenAt`. */
-  let emptyMs = 0;
-  let seenAt: number | undefined;
+  private emptyMs = 0;
+  private seenAt = Number.NEGATIVE_INFINITY;
 
-  function refill(now: number): void {
+  constructor(burst: number, intervalMs: number) {
+    this.burst = burst;
+    this.intervalMs = intervalMs;
+  }
+
+  take(now: number, amount = 1): number {
+    const wait = this.waitMs(now, amount);
+    if (wait === 0) this.emptyMs += amount * this.intervalMs;
+    return wait;
+  }
+
+  waitMs(now: number, amount = 1): number {
+    this.refill(now);
+    return Math.max(0, Math.ceil(this.emptyMs + (amount - this.burst) * this.intervalMs));
+  }
+
+  spend(now: number, amount: number): void {
+    this.refill(now);
+    const empty = this.emptyMs / this.intervalMs + amount;
+    this.emptyMs = Math.min(this.burst, empty) * this.intervalMs;
+  }
+
+  owe(now: number, amount: number): void {
+    this.refill(now);
+    const owed = this.emptyMs + amount * this.intervalMs;
+    this.emptyMs = Math.min((this.burst + amount) * this.intervalMs, owed);
+  }
+
+  isFull(now: number): boolean {
+    this.refill(now);
+    return this.emptyMs === 0;
+  }
+
+  isSpent(now: number): boolean {
+    this.refill(now);
+    return this.emptyMs > (this.burst * this.intervalMs) / 2;
+  }
+
+  private refill(now: number): void {
     // A clock set back gives nothing and takes nothing.
-    emptyMs = Math.max(0, emptyMs - Math.max(0, now - (seenAt ?? now)));
-    seenAt = now;
+    this.emptyMs = Math.max(0, this.emptyMs - Math.max(0, now - this.seenAt));
+    this.seenAt = now;
   }
-
-  function waitMs(now: number, amount = 1): number {
-    refill(now);
-    return Math.max(0, Math.ceil(emptyMs + (amount - burst) * intervalMs));
-  }
-
-  return {
-    take(now, amount = 1) {
-      const wait = waitMs(now, amount);
-      if (wait === 0) emptyMs += amount * intervalMs;
-      return wait;
-    },
-    waitMs,
-    spend(now, amount) {
-      refill(now);
-      emptyMs = Math.min(burst, emptyMs / intervalMs + amount) * intervalMs;
-    },
-    isFull(now) {
-      refill(now);
-      return emptyMs === 0;
-    },
-    isSpent(now) {
-      refill(now);
-      return emptyMs > (burst * intervalMs) / 2;
-    },
-  };
 }

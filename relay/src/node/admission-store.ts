@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { AdmissionStore } from "../core/doorkeeper.ts";
-import { CODES_MAX, SPENT_PER_EPOCH_MAX } from "../core/limits.ts";
+import { ANSWERED_DAYS, ANSWERED_MAX, CODES_MAX, SPENT_PER_EPOCH_MAX } from "../core/limits.ts";
 import { openWriter, touch } from "./store/schema.ts";
 
 export const ADMISSION_FILE = "admission.db";
@@ -24,16 +24,17 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS readers (
     hash BLOB PRIMARY KEY, until_day INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS answered (
+    hash BLOB PRIMARY KEY, until_day INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
 `;
 
 /** `directory` undefined: in memory. */
 export function openAdmissionStore(
   directory: string | undefined,
-  max: { readonly codes: number; readonly spent: number } = {
-    codes: CODES_MAX,
-    spent: SPENT_PER_EPOCH_MAX,
-  },
+  given: { readonly codes?: number; readonly spent?: number; readonly answered?: number } = {},
 ): AdmissionStore {
+  const max = { codes: CODES_MAX, spent: SPENT_PER_EPOCH_MAX, answered: ANSWERED_MAX, ...given };
   const database = directory === undefined ? new DatabaseSync(":memory:") : open(directory);
   database.exec(TABLES);
   const readerUntil = database.prepare("SELECT until_day FROM readers WHERE hash = ?");
@@ -50,7 +51,16 @@ export function openAdmissionStore(
   const takeCode = database.prepare(
     "UPDATE codes SET uses = uses - 1 WHERE hash = ? AND uses > 0 AND until_day >= ?",
   );
+  const findAnswered = database.prepare("SELECT 1 FROM answered WHERE hash = ? AND until_day >= ?");
+  const countAnswered = database.prepare("SELECT count(*) AS count FROM answered");
+  const dropAnswered = database.prepare(
+    "DELETE FROM answered WHERE hash IN (SELECT hash FROM answered ORDER BY until_day LIMIT ?)",
+  );
+  const putAnswered = database.prepare(
+    "INSERT OR IGNORE INTO answered (hash, until_day) VALUES (?, ?)",
+  );
   const sweeps = [
+    database.prepare("DELETE FROM answered WHERE until_day < ?"),
     database.prepare("DELETE FROM readers WHERE until_day < ?"),
     database.prepare("DELETE FROM codes WHERE until_day < ? OR uses = 0"),
   ];
@@ -67,6 +77,12 @@ export function openAdmissionStore(
       if (database.isTransaction) database.exec("ROLLBACK");
       throw error;
     }
+  }
+
+  function remember(requestHash: Uint8Array, day: number): void {
+    const over = Number(countAnswered.get()?.["count"]) - max.answered + 1;
+    if (over > 0) dropAnswered.run(over);
+    putAnswered.run(requestHash, day + ANSWERED_DAYS);
   }
 
   return {
@@ -91,7 +107,14 @@ export function openAdmissionStore(
         return "ok";
       }),
     hasCode: (codeHash, day) => findCode.get(codeHash, day) !== undefined,
-    takeCode: (codeHash, day) => takeCode.run(codeHash, day).changes === 1,
+    takeCode: (codeHash, day, requestHash) =>
+      transaction(() => {
+        if (takeCode.run(codeHash, day).changes === 0) return false;
+        remember(requestHash, day);
+        return true;
+      }),
+    putAnswered: (requestHash, day) => transaction(() => remember(requestHash, day)),
+    hasAnswered: (requestHash, day) => findAnswered.get(requestHash, day) !== undefined,
     sweep(day, epoch) {
       for (const sweep of sweeps) sweep.run(day);
       sweepSpent.run(epoch);

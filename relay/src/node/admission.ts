@@ -12,12 +12,7 @@ import { evaluateTokens, signIssuerKey } from "@sotto/crypto/issuer";
 import { TOKENS_PER_ISSUE_MAX } from "@sotto/crypto/token";
 import type { AdmissionStore, Doorkeeper } from "../core/doorkeeper.ts";
 import { hashOfCode } from "../core/invite-code.ts";
-import {
-  ADMISSION_BODY_BYTES_MAX,
-  ANSWERED_MAX,
-  JWT_BYTES_MAX,
-  SUBJECTS_MAX,
-} from "../core/limits.ts";
+import { ADMISSION_BODY_BYTES_MAX, JWT_BYTES_MAX, SUBJECTS_MAX } from "../core/limits.ts";
 import { whole } from "./static-files.ts";
 
 export const ADMISSION_PATH = "/admission";
@@ -80,7 +75,6 @@ export function createAdmission(options: AdmissionOptions): Admission {
   let countBySubject = new Map<string, number>();
   let countKey = randomBytes(32);
   let countDay = -1;
-  const answered = new Set<string>();
 
   async function info(): Promise<PublicAdmission | undefined> {
     const { door, sendersOpen } = doorkeeper;
@@ -117,23 +111,18 @@ export function createAdmission(options: AdmissionOptions): Admission {
   ): Promise<Record<string, unknown> | Refusal> {
     const asked = readAsked(body);
     if (asked === undefined) return "malformed";
-    const name = createHash("sha256").update(body).digest("base64");
+    const requestHash = createHash("sha256").update(body).digest();
     // Asked again word for word: the answer was lost, and the code must not be lost with it.
-    const isRepeated = answered.has(name);
+    const isRepeated = store.hasAnswered(requestHash, doorkeeper.today());
     // It costs the code nothing and the relay as much as before, so its place pays as for a false one.
     if (isRepeated) refused();
-    const take = isRepeated ? isTaken : await findTaker(asked);
+    const take = isRepeated ? isTaken : await findTaker(asked, requestHash);
     if (typeof take === "string") return take;
     // Before the work: 32 elements cost as much as hundreds of signatures.
     if (!take()) return "limit";
     const { epoch, ...issuer } = doorkeeper.issuer();
     const evaluation = evaluateTokens(issuer, asked.blinded, entropy);
     if (evaluation === undefined) return "malformed";
-    for (const oldest of answered) {
-      if (answered.size < ANSWERED_MAX) break;
-      answered.delete(oldest);
-    }
-    answered.add(name);
     return {
       epoch,
       evaluated: evaluation.evaluated.map(toHex),
@@ -142,17 +131,24 @@ export function createAdmission(options: AdmissionOptions): Admission {
   }
 
   /** What counts these tokens off, once they were made. */
-  async function findTaker({ code, token, blinded }: Asked): Promise<(() => boolean) | Refusal> {
+  async function findTaker(
+    { code, token, blinded }: Asked,
+    requestHash: Uint8Array,
+  ): Promise<(() => boolean) | Refusal> {
+    const day = doorkeeper.today();
     if (doorkeeper.door === "invite" && code !== undefined) {
       const hash = hashOfCode(code);
-      const day = doorkeeper.today();
       if (hash === undefined || !store.hasCode(hash, day)) return "unauthorised";
-      return () => store.takeCode(hash, day);
+      return () => store.takeCode(hash, day, requestHash);
     }
     if (options.verifyJwt === undefined || token === undefined) return "unauthorised";
     const verdict = await options.verifyJwt(token);
     if (!verdict.ok) return verdict.reason === "unavailable" ? "later" : "unauthorised";
-    return () => countFor(verdict.subject, blinded.length);
+    return () => {
+      if (!countFor(verdict.subject, blinded.length)) return false;
+      store.putAnswered(requestHash, day);
+      return true;
+    };
   }
 
   return {

@@ -5,11 +5,13 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { FRAME_BYTES_MAX } from "@sotto/wire";
+import { concatBytes, FRAME_BYTES_MAX } from "@sotto/wire";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Allowance } from "../core/allowance.ts";
 import { createConnection, type HubConnection } from "../core/connection.ts";
 import type { ConnectionOptions } from "../core/connection.ts";
+import { createCredit } from "../core/credit.ts";
+import { createEphemerals } from "../core/ephemeral.ts";
 import {
   BUFFERED_BYTES_MAX,
   CONNECTIONS_MAX,
@@ -49,7 +51,9 @@ interface Client {
   readonly socket: WebSocket;
   /** What the WebSocket writes to. */
   readonly stream: Duplex;
-  corked: boolean;
+  /** Said in this turn: heads and frames, in order. */
+  gathered: Uint8Array[];
+  gatheredBytes: number;
   readonly connection: HubConnection;
   alive: boolean;
   /** Said and not yet taken by the operating system. */
@@ -78,6 +82,11 @@ export function createHubServer(
   given: Partial<HubLimits> = {},
 ): HubServer {
   const { env } = options;
+  const shared: ConnectionOptions = {
+    credit: createCredit(),
+    ephemerals: createEphemerals(env),
+    ...options,
+  };
   const limits: HubLimits = { ...LIMITS, ...given };
   const server = new WebSocketServer({
     noServer: true,
@@ -87,6 +96,8 @@ export function createHubServer(
     skipUTF8Validation: true,
   });
   const clients = new Set<Client>();
+  /** Those with something gathered. */
+  const talkers: Client[] = [];
   /** Those that have not proven who they are, oldest first. */
   const unproven = new Set<Client>();
   /** `waitingBytes` of all clients. */
@@ -100,6 +111,9 @@ export function createHubServer(
       env.count("turned-away");
       if (!dropUnproven()) return refuseUpgrade(socket, 429);
     }
+    // HELLO is ready before the turn is over, and leaves with the answer to the request.
+    socket.cork();
+    setImmediate(() => socket.uncork());
     server.handleUpgrade(request, socket, head, (webSocket) =>
       accept(webSocket, socket, allowance),
     );
@@ -132,14 +146,16 @@ export function createHubServer(
     const client: Client = {
       socket,
       stream,
-      corked: false,
+      gathered: [],
+      gatheredBytes: 0,
       connection: createConnection(
-        options,
+        shared,
         {
           send: (frame) => transmit(client, frame),
           room: () => roomOf(client),
           proven: () => unproven.delete(client),
           close: () => {
+            write(client);
             socket.close(1000);
             setTimeout(() => socket.terminate(), CLOSE_MS).unref();
           },
@@ -169,10 +185,12 @@ export function createHubServer(
   function transmit(client: Client, frame: Uint8Array): void {
     const { socket } = client;
     if (socket.readyState !== socket.OPEN) return;
-    gather(client);
+    if (client.gatheredBytes === 0) talkers.push(client);
+    if (talkers.length === 1 && client.gatheredBytes === 0) setImmediate(writeAll);
+    client.gathered.push(headOf(frame.length), frame);
+    client.gatheredBytes += frame.length;
     client.waitingBytes += frame.length;
     waitingBytes += frame.length;
-    socket.send(frame, () => relieve(client, frame.length));
     roomOf(client);
   }
 
@@ -188,14 +206,19 @@ export function createHubServer(
   }
 
   /** Everything said to a client in one turn leaves in one write. */
-  function gather(client: Client): void {
-    if (client.corked) return;
-    client.corked = true;
-    client.stream.cork();
-    setImmediate(() => {
-      client.corked = false;
-      client.stream.uncork();
-    });
+  function writeAll(): void {
+    for (const client of talkers.splice(0)) write(client);
+  }
+
+  /** Past the WebSocket, which has nothing to do to a frame of a server but to put a head in front of it. */
+  function write(client: Client): void {
+    const { gathered, gatheredBytes, socket, stream } = client;
+    if (gatheredBytes === 0) return;
+    client.gathered = [];
+    client.gatheredBytes = 0;
+    // What was said to one that is closing is lost with it, and counted off when it is gone.
+    if (socket.readyState !== socket.OPEN) return;
+    stream.write(concatBytes(...gathered), () => relieve(client, gatheredBytes));
   }
 
   function relieve(client: Client, bytes: number): void {
@@ -259,6 +282,16 @@ export const drainPauseMs = (clients: number, fraction: number): number =>
   DRAIN_RETRY_MS + Math.floor(fraction * Math.max(DRAIN_RETRY_MS, clients * DRAIN_RETURN_MS));
 
 const EMPTY = new Uint8Array();
+
+/** Of a binary message that is whole and has no mask (RFC 6455 §5.2). */
+function headOf(length: number): Uint8Array {
+  if (length < 126) return Uint8Array.of(0x82, length);
+  if (length < 0x1_0000) return Uint8Array.of(0x82, 126, length >> 8, length & 0xff);
+  const head = new Uint8Array(10);
+  head.set([0x82, 127]);
+  new DataView(head.buffer).setUint32(6, length);
+  return head;
+}
 const REASONS = { 404: "Not Found", 429: "Too Many Requests", 503: "Service Unavailable" } as const;
 
 export function refuseUpgrade(socket: Duplex, status: keyof typeof REASONS): void {

@@ -9,6 +9,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { HUB_PATH } from "@sotto/wire";
 import { createAllowances, type Place, type PlaceLimits } from "../core/allowance.ts";
+import { accept } from "./acceptors.ts";
 import { type Admission, ADMISSION_PATH } from "./admission.ts";
 import { REFUSED_CONNECTS } from "../core/limits.ts";
 import type { Circuit } from "./circuit.ts";
@@ -139,7 +140,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
           return plain(response, 429, "Too many.\n", { "Retry-After": "1", Connection: "close" });
         }
         return options.admission.serve(request, response, () =>
-          connects.spend(Date.now(), REFUSED_CONNECTS),
+          connects.owe(Date.now(), REFUSED_CONNECTS),
         );
       }
       case "/status":
@@ -173,21 +174,15 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     else hub?.upgrade(request, socket, head, () => allowances.of(place));
   });
 
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options.port, options.host, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port to listen on");
+  const { host, port } = options;
+  const acceptors = await accept(server, { host, port, allowHalfOpen: secure === undefined });
   return {
-    port: address.port,
+    port: acceptors.port,
     useCertificate: ({ cert, key }) => secure?.setSecureContext({ cert, key }),
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
+        server.once("close", resolve);
+        acceptors.close();
         server.closeAllConnections();
       }),
   };

@@ -1,10 +1,11 @@
-/** Our relay, a process of its own over its real store, spoken to frame by frame. */
+/** Our relay, a process of its own over its real store as the kit runs it, spoken to frame by frame. */
 import { once } from "node:events";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { asEnvelopeId, encodeFrame, type QueueId } from "@sotto/wire";
+import { NODE_OPTIONS } from "sotto-relay";
 import { WebSocket } from "ws";
 import { type Client, connectTo, newQueueId, random } from "../../../relay/test/client.ts";
 import { startProcess } from "../../../relay/test/relay-process.ts";
@@ -20,7 +21,7 @@ export async function startSotto(): Promise<Side> {
   const data = mkdtempSync(join(tmpdir(), "sotto-bench-"));
   // Room for the load of one place; nothing else differs from what an operator gets.
   const room = ["--queue-messages", "100000", "--queue-bytes", "1G", "--append-burst", "64G"];
-  const relay = await startProcess(["--data", data, ...room]);
+  const relay = await startProcess(["--data", data, ...room], { NODE_OPTIONS });
   const url = `ws://127.0.0.1:${relay.port}/hub`;
   const open: WebSocket[] = [];
 

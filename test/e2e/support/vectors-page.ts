@@ -1,21 +1,18 @@
 /** Runs in a page: everything the vectors ask of this browser, left where the test finds it. */
 import { hkdfSha256, hmacSha256, nobleBackend, nobleFileEngine } from "@sotto/crypto";
 import {
-  type ReadVectors,
+  fetchVectors,
   runAes256Gcm,
   runBackend,
   runHkdf,
   runHmac,
 } from "../../../packages/crypto/test/wycheproof.ts";
 import { createWebCryptoEngine } from "@sotto/engines";
+import { runFrozen } from "../../../packages/crypto/test/frozen.ts";
 import { compareCrafted, compareSpoilt } from "../../../packages/engines/test/consensus.ts";
 import { runPlatform } from "../../../packages/engines/test/platform-vectors.ts";
 
-const read: ReadVectors = async (file) => {
-  const response = await fetch(`/vectors/${file}`);
-  if (!response.ok) throw new Error(`${file}: ${response.status}`);
-  return response.text();
-};
+const read = fetchVectors("/vectors");
 
 /** The page may be asked for more. */
 const SPOILT = Number(new URLSearchParams(location.search).get("spoilt") ?? 300);
@@ -30,6 +27,7 @@ async function runAll() {
     platform: await runPlatform(read, crypto.subtle),
     crafted: await compareCrafted(webCrypto),
     spoilt: await compareSpoilt(webCrypto, SPOILT),
+    frozen: await runFrozen(read),
   };
 }
 

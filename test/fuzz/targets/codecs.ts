@@ -1,6 +1,10 @@
-/** Every codec of wire: total, one form for each value, nothing larger than what it was read from. */
+/** Every codec of wire, sync and storage: total, one form for each value, nothing larger than what it was read from. */
 import * as fc from "fast-check";
+import { decodeGrams, encodeGrams } from "@sotto/storage/grams";
+import * as sync from "@sotto/sync";
 import * as wire from "@sotto/wire";
+import { CODECS as STORAGE_CODECS } from "../../../packages/storage/test/segments.ts";
+import { CODECS as SYNC_CODECS } from "../../../packages/sync/test/codecs.ts";
 import { CODECS } from "../../../packages/wire/test/codecs.ts";
 import type { Random } from "../../simulation/random.ts";
 import { mutateValue } from "../mutate.ts";
@@ -14,43 +18,53 @@ const LINEAR = { base: 4_000, perByte: 40 } as const;
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-/** The name under which wire exports `decode`: a codec in that list is a target without a further word. */
+/** The name under which `decode` is exported: a codec in those lists is a target without a further word. */
 const exportOf = (decode: unknown): string =>
-  `wire.${Object.entries(wire).find(([, value]) => value === decode)?.[0] ?? "?"}`;
+  Object.entries({ wire, sync })
+    .flatMap(([name, exports]) =>
+      Object.entries(exports)
+        .filter(([, value]) => value === decode)
+        .map(([key]) => `${name}.${key}`),
+    )
+    .join();
 
-const codecTargets: readonly Target[] = CODECS.map(({ name, values, encode, decode }) => ({
-  name,
-  covers: [exportOf(decode)],
-  maxBytes: MAX_BYTES,
-  weight: 1,
-  steps: LINEAR,
-  run(input): Outcome {
-    const decoded = decode(input);
-    if (!decoded.ok) return { accepted: false };
-    if (!isSame(encode(decoded.value), input)) throw new Finding("a value has two forms");
-    return { accepted: true, result: decoded.value };
-  },
-  seeds: () => fc.sample(values, { seed: 1, numRuns: SEEDS }).map(encode),
-  oversized() {
-    const valid = fc.sample(values, { seed: 2, numRuns: 4 }).map(encode);
-    return [new Uint8Array(), ...valid].map((front) => {
-      const bytes = new Uint8Array(OVERSIZE);
-      bytes.set(front);
-      return bytes;
-    });
-  },
-  vary(input, random: Random) {
-    const decoded = decode(input);
-    if (!decoded.ok) return undefined;
-    const value = mutateValue(decoded.value, random);
-    try {
-      return encode(value);
-    } catch {
-      // Not every change leaves a value that has a form.
-      return undefined;
-    }
-  },
-}));
+const named = [...CODECS, ...SYNC_CODECS].map((one) => ({ ...one, covers: exportOf(one.decode) }));
+
+const codecTargets: readonly Target[] = [...named, ...STORAGE_CODECS].map(
+  ({ name, covers, values, encode, decode }) => ({
+    name,
+    covers: [covers],
+    maxBytes: MAX_BYTES,
+    weight: 1,
+    steps: LINEAR,
+    run(input): Outcome {
+      const decoded = decode(input);
+      if (!decoded.ok) return { accepted: false };
+      if (!isSame(encode(decoded.value), input)) throw new Finding("a value has two forms");
+      return { accepted: true, result: decoded.value };
+    },
+    seeds: () => fc.sample(values, { seed: 1, numRuns: SEEDS }).map(encode),
+    oversized() {
+      const valid = fc.sample(values, { seed: 2, numRuns: 4 }).map(encode);
+      return [new Uint8Array(), ...valid].map((front) => {
+        const bytes = new Uint8Array(OVERSIZE);
+        bytes.set(front);
+        return bytes;
+      });
+    },
+    vary(input, random: Random) {
+      const decoded = decode(input);
+      if (!decoded.ok) return undefined;
+      const value = mutateValue(decoded.value, random);
+      try {
+        return encode(value);
+      } catch {
+        // Not every change leaves a value that has a form.
+        return undefined;
+      }
+    },
+  }),
+);
 
 const latin = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "latin1"));
@@ -168,4 +182,40 @@ const forms: Target = {
     ),
 };
 
-export const wireTargets: readonly Target[] = [...codecTargets, link, forms];
+/** What a search finds must be found again when the block is written anew: a block of one's own disk, sealed. */
+const grams: Target = {
+  name: "grams",
+  covers: ["grams.decodeGrams"],
+  maxBytes: 8_192,
+  weight: 1,
+  // Read, written and read again.
+  steps: { base: 4_000, perByte: 160 },
+  run(input) {
+    const postings = decodeGrams(input);
+    if (postings === undefined) return { accepted: false };
+    for (const places of postings.values()) {
+      if (places.some((place, at) => place < (places[at - 1] ?? 0))) {
+        throw new Finding("places do not ascend");
+      }
+    }
+    const again = encodeGrams(postings).flatMap(({ bytes }) => [...(decodeGrams(bytes) ?? [])]);
+    const sorted = [...postings].toSorted(([a], [b]) => (a < b ? -1 : 1));
+    if (JSON.stringify(again) !== JSON.stringify(sorted)) {
+      throw new Finding("grams do not survive being written again");
+    }
+    return { accepted: true, result: postings };
+  },
+  seeds: () =>
+    fc
+      .sample(
+        fc.dictionary(
+          fc.string({ unit: "grapheme", minLength: 1, maxLength: 3 }),
+          fc.array(fc.nat(500), { maxLength: 6 }).map((all) => all.toSorted((a, b) => a - b)),
+          { minKeys: 1, maxKeys: 12 },
+        ),
+        { seed: 1, numRuns: SEEDS },
+      )
+      .flatMap((all) => encodeGrams(new Map(Object.entries(all))).map(({ bytes }) => bytes)),
+};
+
+export const wireTargets: readonly Target[] = [...codecTargets, link, forms, grams];

@@ -12,6 +12,7 @@ import {
   dealChain,
   type GroupLog,
   headsHash,
+  isFromSender,
   makeOp,
   nobleBackend,
   openFromGroup,
@@ -24,9 +25,9 @@ import {
   restoreDevice,
   sealForGroup,
   type SendingChain,
-  stateHash,
   takeRecord,
 } from "@sotto/crypto";
+import { stateHash } from "../../../packages/crypto/test/group-support.ts";
 import {
   asOpId,
   type AccountId,
@@ -231,7 +232,7 @@ function groupMessage(): Target {
   let made: Chain | undefined;
   return {
     name: "group-message",
-    covers: ["crypto.openFromGroup"],
+    covers: ["crypto.openFromGroup", "crypto.isFromSender"],
     maxBytes: 1_024,
     weight: 1,
     steps: { base: 400_000, perByte: 40_000 },
@@ -253,7 +254,10 @@ function groupMessage(): Target {
         const decoded = decodeGroupEnvelope(sealed.envelope);
         if (!decoded.ok) throw new Finding("a group message is none");
         const before = structuredClone(sender);
+        const found = await isFromSender(sender, decoded.value, env.crypto);
         const opened = await openFromGroup(sender, decoded.value, log, env);
+        if (opened.ok && !found)
+          throw new Finding("a message opens by a chain that did not make it");
         if (!isSame(fingerprintOf(before), fingerprintOf(sender))) {
           throw new Finding("a chain was changed in place");
         }

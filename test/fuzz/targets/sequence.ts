@@ -130,9 +130,7 @@ function commit(held: Held, session: Session): void {
 async function send(world: World, from: Held, content: Uint8Array, wide: boolean): Promise<void> {
   const { session } = from;
   const sealed = await encryptSafely(session, content, envIn(world, from.side), wide);
-  if (sealed.session.ownRatchetKey.some((byte, at) => byte !== session.ownRatchetKey[at])) {
-    from.chain++;
-  }
+  if (sealed.session.ownRatchetKey !== session.ownRatchetKey) from.chain++;
   commit(from, sealed.session);
   const sent: Sent = {
     from,

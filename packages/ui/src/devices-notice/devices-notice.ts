@@ -106,8 +106,8 @@ export class SottoDevicesNotice extends LitElement {
 
   /** After the conflict, when there is one: who came and went is not clear before. */
   #news(): TemplateResult | typeof nothing {
-    const sentence = this.view === undefined ? undefined : newsOf(this.view);
-    if (sentence === undefined) return nothing;
+    const sentence = this.view === undefined ? "" : newsOf(this.view);
+    if (sentence === "") return nothing;
     return html`<div class="notice">
       ${icons.devices()}
       <p>${sentence}</p>
@@ -122,10 +122,17 @@ export class SottoDevicesNotice extends LitElement {
   }
 }
 
-/** Undefined when there is nothing to say. */
-function newsOf(view: ConversationView): string | undefined {
-  const { added, removed, conflict } = view.devices;
-  if (conflict || added + removed === 0) return undefined;
+/** Empty when there is nothing to say. */
+function newsOf(view: ConversationView): string {
+  const { added, removed, anew, conflict } = view.devices;
+  if (conflict) return "";
+  const lost = anew > 0 ? t().devices.anew(nameOf(view)) : "";
+  const changed = added + removed > 0 ? changesOf(view) : "";
+  return `${changed} ${lost}`.trim();
+}
+
+function changesOf(view: ConversationView): string {
+  const { added, removed } = view.devices;
   const words = t().devices;
   if (view.kind === "notes") {
     if (removed === 0) return words.ownAdded(added);

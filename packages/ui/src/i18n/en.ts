@@ -75,6 +75,7 @@ export const en = {
         ? "Keep a thought here. It stays on this device."
         : `Keep a thought here. It goes to your ${count} devices.`,
     emptyInvited: "You can already write. It is delivered as soon as your friend opens the link.",
+    catchingUp: "Earlier messages are coming from your other device.",
     refused: "This invite was already used by someone. Ask for a new one.",
     expired: "This invite ended before anyone opened it. Make a new one.",
     showInvite: "Show the invite",
@@ -209,6 +210,8 @@ export const en = {
       `${isOne(count) ? "A device was" : `${count} devices were`} removed from your account.`,
     ownChanged: (added: number, removed: number) =>
       `${isOne(added) ? "A device was" : `${added} devices were`} added to your account and ${isOne(removed) ? "one" : removed} removed. Look at them in the settings.`,
+    anew: (name: string) =>
+      `A device of ${isolated(name)} lost its keys and got new ones. If ${isolated(name)} knows nothing of that, compare the safety number.`,
     dismiss: "Dismiss",
     conflict: (name: string) =>
       `The devices of ${isolated(name)} disagree about which devices belong to ${isolated(name)}. It may be a mix-up, or somebody else among them. Your messages wait.`,
@@ -318,6 +321,74 @@ export const en = {
     damaged: "Damaged rows skipped",
     faults: "Steps that failed",
     engines: "Cryptography done by",
+  },
+  keys: {
+    title: "Recovery and backup",
+    text: "No server has your account or your messages. If this device is lost, your 24 words and a backup file bring them back. Keep the two in different places.",
+    show: "Show my 24 words",
+    hide: "Hide the words",
+    shown:
+      "Whoever has these words is you. Write them down on paper, in this order; nobody at Sotto will ever ask for them.",
+    save: "Save a backup file",
+    saving: "Saving…",
+    saved: "The backup is saved.",
+    neverSaved: "No backup was made on this device yet.",
+    savedOn: (date: string) => `Last saved on ${date}`,
+    withPassphrase: "Let a passphrase open it, too",
+    passphrase: "Passphrase for this file",
+    passphraseText:
+      "Your 24 words open every backup. With a passphrase the file opens with that as well: make it a long one, somebody who finds the file can guess as often as they like.",
+    daily: "Save it again there every day",
+    paused: "The browser asks before Sotto may write to that file again.",
+    allow: "Allow again",
+    import: "Add messages from a backup",
+    importText: "A backup file of your account. What is missing here is added, nothing is changed.",
+    imported: (count: number, unknown: number) =>
+      `${messages(count)} looked at; what was missing is here now.${
+        unknown === 0
+          ? ""
+          : ` Conversations in the file that this device does not have: ${unknown}. They were left out.`
+      }`,
+    failed: {
+      words: "The words could not be read. Reload the page and try again.",
+      save: "The backup could not be saved. Try again, or choose another place.",
+    },
+  },
+  restore: {
+    open: "I have used Sotto before",
+    title: "Bring your account here",
+    text: "With a backup file everything comes back: your account, people, groups and messages.",
+    file: "Backup file, if you have one",
+    opensWith: "Open the file with",
+    byWords: "my 24 words",
+    byPassphrase: "the passphrase of the file",
+    words: "Your 24 words",
+    passphrase: "Passphrase of the file",
+    withFile:
+      "Do this only when the device that made the file is gone. Two of the same would take each other’s messages.",
+    withoutFile:
+      "Without a file this browser becomes a new, empty device of your account. Link it with another device of yours in the settings, and your people and messages come from there.",
+    restore: "Bring it here",
+    restoring: "Bringing it here…",
+    unknownWords: (positions: string) =>
+      `These are not words of the list, counted from the first: ${positions}. Check their spelling.`,
+    refused: {
+      "not-a-backup": "This file is not a backup of Sotto.",
+      newer: "A newer version of Sotto made this backup. Reload the page and try again.",
+      "wrong-secret": "That does not open this file. Check the words or the passphrase.",
+      damaged: "The file is damaged or not complete. Nothing was taken from it. Use another copy.",
+      "cut-off": "The end of the file is missing. Nothing was taken from it. Use another copy.",
+      "other-account": "This backup is of another account. Nothing was taken from it.",
+      "identity-exists":
+        "This browser already has an account that people know, or Sotto is open in another tab. Close other tabs, or use another browser or browser profile.",
+      "too-long": "That is more than 24 words.",
+      "word-count": "There have to be 24 words.",
+      "unknown-words": "Some of these are not words of the list.",
+      checksum:
+        "All these are words of the list, but one is not the right one or not in its place.",
+      full: "There is no space left on this device.",
+      failed: "This did not work. Reload the page and try again.",
+    },
   },
   push: {
     title: "Notifications",

@@ -70,6 +70,7 @@ export const zh: Catalog = {
         ? "在这里记下想法，它只保存在本设备上。"
         : `在这里记下想法，它会同步到你的 ${count} 台设备。`,
     emptyInvited: "现在就可以写，好友打开链接后会立即送达。",
+    catchingUp: "更早的消息正从你的另一台设备传来。",
     refused: "该邀请已被他人使用，请向对方索取新的邀请。",
     expired: "该邀请在过期前无人打开，请重新创建邀请。",
     showInvite: "显示邀请",
@@ -193,6 +194,8 @@ export const zh: Catalog = {
     ownRemoved: (count) => `你的账号移除了 ${count} 台设备。`,
     ownChanged: (added, removed) =>
       `你的账号添加了 ${added} 台设备，并移除了 ${removed} 台。请在设置中查看。`,
+    anew: (name) =>
+      `${isolated(name)}的一台设备丢失了密钥，已换用新的密钥。如果对方并不知情，请核对安全码。`,
     dismiss: "知道了",
     conflict: (name) =>
       `${isolated(name)}的几台设备给出的设备名单互相矛盾，可能只是出了差错，也可能有别人混入其中。你的消息会先等待。`,
@@ -299,6 +302,68 @@ export const zh: Catalog = {
     damaged: "跳过的损坏记录",
     faults: "失败的步骤",
     engines: "负责加密的引擎",
+  },
+  keys: {
+    title: "恢复与备份",
+    text: "没有任何服务器保存你的账号和消息。如果本设备丢失，你的 24 个词和备份文件可以找回一切。请分开存放这两样东西。",
+    show: "显示我的 24 个词",
+    hide: "隐藏这些词",
+    shown: "谁有这些词，谁就是你。请按顺序抄在纸上；Sotto 的任何人都不会向你索要。",
+    save: "保存备份文件",
+    saving: "正在保存…",
+    saved: "备份已保存。",
+    neverSaved: "本设备尚未做过备份。",
+    savedOn: (date) => `上次保存于 ${date}`,
+    withPassphrase: "另设口令，也能打开此文件",
+    passphrase: "此文件的口令",
+    passphraseText:
+      "你的 24 个词能打开每一份备份。设了口令，口令也能打开这份文件：请设得长一些，捡到文件的人可以无限次地猜。",
+    daily: "每天在同一处更新备份",
+    paused: "浏览器要再次征得你的同意，Sotto 才能写入该文件。",
+    allow: "再次允许",
+    import: "从备份中补充消息",
+    importText: "选择你账号的备份文件。只补充这里没有的消息，不会改动已有内容。",
+    imported: (count, unknown) =>
+      `已查看 ${count} 条消息，缺少的已经补上。${
+        unknown === 0 ? "" : `文件中有 ${unknown} 个会话本设备没有，未作处理。`
+      }`,
+    failed: {
+      words: "无法读取这些词，请重新加载页面后再试。",
+      save: "备份未能保存。请重试，或换个位置。",
+    },
+  },
+  restore: {
+    open: "我以前用过 Sotto",
+    title: "把账号带到这里",
+    text: "有了备份文件，账号、联系人、群组和消息都能找回。",
+    file: "备份文件（如果有）",
+    opensWith: "用什么打开文件",
+    byWords: "我的 24 个词",
+    byPassphrase: "文件的口令",
+    words: "你的 24 个词",
+    passphrase: "文件的口令",
+    withFile: "仅当制作该文件的设备已经不在时才这样做。两台相同的设备会互相拿走对方的消息。",
+    withoutFile:
+      "没有文件时，本浏览器会成为你账号的一台空白新设备。请在设置中把它与你的另一台设备关联，联系人和消息就会从那里传来。",
+    restore: "带到这里",
+    restoring: "正在带到这里…",
+    unknownWords: (positions) => `以下位置的词不在词表中：${positions}。请检查写法。`,
+    refused: {
+      "not-a-backup": "这个文件不是 Sotto 的备份。",
+      newer: "这份备份由更新版本的 Sotto 制作。请重新加载页面后再试。",
+      "wrong-secret": "打不开这个文件。请检查词或口令。",
+      damaged: "文件已损坏或不完整，没有取用任何内容。请换一份副本。",
+      "cut-off": "文件缺少结尾，没有取用任何内容。请换一份副本。",
+      "other-account": "这是另一个账号的备份，没有取用任何内容。",
+      "identity-exists":
+        "此浏览器中已有别人认识的账号，或者 Sotto 在另一个标签页中打开着。请关闭其他标签页，或换一个浏览器、浏览器用户。",
+      "too-long": "超过了 24 个词。",
+      "word-count": "必须正好是 24 个词。",
+      "unknown-words": "有些词不在词表中。",
+      checksum: "每个词都在词表中，但有一个不对，或者位置不对。",
+      full: "本设备没有剩余空间了。",
+      failed: "未能完成。请重新加载页面后再试。",
+    },
   },
   push: {
     title: "通知",

@@ -225,14 +225,14 @@ export class SottoSettingsPanel extends LitElement {
   }
 }
 
-/** Which engine does what: names for people who look for trouble, the same in every language. */
+/** Which engine does what, and in brackets what is short: names for people who look for trouble, in no language. */
 const engines = ({ operations }: Diagnostics["crypto"]): string =>
-  [
-    `X25519: ${operations.dh.chosen}`,
-    `ML-KEM: ${operations.decaps.chosen}`,
-    `Ed25519: ${operations.sign.chosen}`,
-    `ChaCha20: ${operations.seal.chosenShort}`,
-  ].join(", ");
+  Object.entries(operations)
+    .map(([operation, { chosen, chosenShort }]) => {
+      const short = chosenShort === chosen ? "" : ` (${chosenShort})`;
+      return `${operation}: ${chosen}${short}`;
+    })
+    .join(", ");
 
 /** How often each thing was refused, in words. */
 function refusals(dropped: Diagnostics["dropped"]): string {

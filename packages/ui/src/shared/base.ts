@@ -11,7 +11,8 @@ export const base = css`
   *,
   *::before,
   *::after {
-    box-sizing: inherit;
+    /* Not inherited: what stands in <details> would inherit it from a box that is the browser's own. */
+    box-sizing: border-box;
   }
   :focus-visible {
     outline: 2px solid var(--s-accent);

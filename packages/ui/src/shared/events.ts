@@ -26,6 +26,17 @@ export interface SottoEvents {
   "sotto-trust-relay": undefined;
   "sotto-relay-add": { readonly url: string };
   "sotto-relay-remove": { readonly url: string };
+  "sotto-words": { readonly shown: boolean };
+  "sotto-backup-save": { readonly passphrase: string | undefined };
+  "sotto-backup-import": { readonly file: File };
+  "sotto-backup-daily": { readonly on: boolean };
+  "sotto-restore-file": { readonly file: File | undefined };
+  /** One of the two secrets is there. */
+  "sotto-restore": {
+    readonly file: File | undefined;
+    readonly phrase: string | undefined;
+    readonly passphrase: string | undefined;
+  };
   "sotto-update": undefined;
   "sotto-retry": undefined;
 }

@@ -71,6 +71,13 @@ export class SottoTimeline extends LitElement {
         min-block-size: 0;
         background: var(--s-bg);
       }
+      .coming {
+        padding: 12px 16px;
+        margin: 0;
+        color: var(--s-text-quiet);
+        font-size: var(--s-size-xs);
+        text-align: center;
+      }
       .scroller {
         block-size: 100%;
         overflow-y: auto;
@@ -375,6 +382,7 @@ export class SottoTimeline extends LitElement {
         aria-label=${words.label(nameOf(view))}
         @scroll=${this.#onScroll}
       >
+        ${view.catchingUp ? html`<p class="coming" role="status">${words.catchingUp}</p>` : nothing}
         ${
           messages.length === 0 && !timeline.hasOlder
             ? emptyState(view)

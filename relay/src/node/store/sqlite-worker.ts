@@ -23,6 +23,9 @@ export interface WorkerOptions {
 
 const SQLITE_FULL = 13;
 
+/** For whoever reads while a full disk needs the log's room for deletions. */
+const READERS_WAIT_MS = 2_000;
+
 /** Free pages that stay in the file for the next mail: 4 MiB. */
 const FREE_PAGES_KEPT = 1_024;
 /** Free pages given back at once: 16 MiB, so that commits do not wait for long. */
@@ -106,7 +109,10 @@ function commitAlone(unit: Unit): UnitResult {
   // Whatever failed: a full disk has more than one name in SQLite, depending on which file wanted to grow.
   if (result === "ok" || !isDeletion) return result;
   rmSync(reserve, { force: true });
+  // While somebody reads, the log only grows, and what the reserve gave up is used up by it.
+  database.exec(`PRAGMA busy_timeout = ${READERS_WAIT_MS}`);
   truncateLog();
+  database.exec("PRAGMA busy_timeout = 0");
   return commit([unit]);
 }
 

@@ -1,8 +1,18 @@
 /** What an account that is no member any more may be told: what took it out, and nothing later. */
-import { pagesOfEnd, receivePage } from "@sotto/crypto";
+import { receivePage } from "@sotto/crypto";
+import { pagesOfEnd } from "@sotto/protocol";
+import { bytesToHex } from "@sotto/wire";
 import { expect, it } from "vitest";
-import { accountOf, at, copyOf, did, foundGroup, rosterOf } from "./group-support.ts";
-import { seededEnv } from "./support.ts";
+import {
+  accountOf,
+  at,
+  copyOf,
+  did,
+  foundGroup,
+  merged,
+  rosterOf,
+} from "../../crypto/test/group-support.ts";
+import { seededEnv } from "../../crypto/test/support.ts";
 
 it("tells somebody removed what removed them, with all behind it and nothing later", async () => {
   const env = seededEnv("removed");
@@ -80,4 +90,25 @@ it("tells nothing of what became of whoever had added the one that was removed",
     copyOf(log),
   );
   expect([...taken.ops.keys()].toSorted()).toEqual([...removed.ops.keys()].toSorted());
+});
+
+it("tells who was removed once and added again in vain what ended both, with the addition and nothing later", async () => {
+  const env = seededEnv("in vain");
+  const { people, log } = await foundGroup(3, env);
+  const [founder, helper, gone] = [at(people, 0), at(people, 1), at(people, 2)];
+  const admin = { kind: "role", account: accountOf(helper), role: "admin" } as const;
+  const crowned = await did(log, founder, admin, env);
+  const once = await did(crowned, founder, { kind: "remove", account: accountOf(gone) }, env);
+  const again = await did(once, helper, { kind: "add", account: accountOf(gone) }, env);
+  const without = await did(once, founder, { kind: "remove", account: accountOf(helper) }, env);
+  const both = merged(again, without);
+  const later = await did(both, founder, { kind: "rotateTopic" }, env);
+  expect(rosterOf(later.state)).toEqual([bytesToHex(accountOf(founder))]);
+  // It had heard of the addition, and takes itself for a member.
+  const told = pagesOfEnd(later, accountOf(gone)).reduce(
+    (all, page) => receivePage(all, page).log,
+    again,
+  );
+  expect(rosterOf(told.state)).toEqual(rosterOf(both.state));
+  expect([...told.ops.keys()].toSorted()).toEqual([...both.ops.keys()].toSorted());
 });

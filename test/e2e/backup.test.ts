@@ -1,0 +1,195 @@
+/** A device is lost: the words and a file bring it back in another browser, and nothing that is not whole does. */
+import { AxeBuilder } from "@axe-core/playwright";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createProfile, type Profile } from "./support/browsers.ts";
+import {
+  composer,
+  history,
+  meet,
+  openConversation,
+  type Person,
+  sees,
+  seesStatus,
+  visit,
+  WAIT_MS,
+  write,
+} from "./support/person.ts";
+import { type RelayProcess, startRelayProcess } from "./support/relay-process.ts";
+
+const OUTPUT = fileURLToPath(new URL("output/backup/", import.meta.url));
+const TAGS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"];
+
+let relay: RelayProcess;
+const profiles: Profile[] = [];
+
+beforeAll(async () => {
+  await mkdir(OUTPUT, { recursive: true });
+  relay = await startRelayProcess();
+});
+afterAll(async () => {
+  await Promise.all(profiles.map((profile) => profile.dispose()));
+  await relay.dispose();
+});
+
+/** `script` runs before the page's own. */
+async function profile(script: string): Promise<Profile> {
+  const made = await createProfile();
+  await made.context.addInitScript(script);
+  profiles.push(made);
+  return made;
+}
+
+/** A browser's own dialog for files cannot be driven: without it files go where downloads go. */
+const NO_PICKER = "delete globalThis.showSaveFilePicker";
+/** The same file every time: one of the origin's own, written by the browser's own means. */
+const OWN_FILE = `globalThis.showSaveFilePicker = async () =>
+  (await navigator.storage.getDirectory()).getFileHandle("backup", { create: true })`;
+
+async function look({ page }: Person, screen: string): Promise<void> {
+  for (const [view, viewport] of [
+    ["desk", { width: 1_280, height: 900 }],
+    ["phone", { width: 390, height: 844 }],
+  ] as const) {
+    await page.setViewportSize(viewport);
+    await page.screenshot({ path: `${OUTPUT}${screen}-${view}.png`, animations: "disabled" });
+    const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
+    expect(violations.map(({ id, nodes }) => `${screen}: ${id} ${nodes[0]?.html}`)).toEqual([]);
+  }
+  await page.setViewportSize({ width: 1_280, height: 900 });
+}
+
+const panel = ({ page }: Person) => page.locator("sotto-keys-panel");
+
+async function openSettings(person: Person): Promise<void> {
+  await person.page.getByRole("button", { name: "Settings" }).click();
+  await panel(person).getByRole("button", { name: "Save a backup file" }).waitFor();
+}
+
+async function wordsOf(person: Person): Promise<string> {
+  await panel(person).getByRole("button", { name: "Show my 24 words" }).click();
+  await panel(person).locator("li").nth(23).waitFor();
+  const words = await panel(person).locator("li").allInnerTexts();
+  expect(words).toHaveLength(24);
+  return words.join(" ");
+}
+
+async function savedFile(person: Person, path: string): Promise<void> {
+  const [download] = await Promise.all([
+    person.page.waitForEvent("download"),
+    panel(person).getByRole("button", { name: "Save a backup file" }).click(),
+  ]);
+  expect(download.suggestedFilename()).toMatch(/^sotto-backup-\d{4}-\d\d-\d\d\.sotto$/);
+  await download.saveAs(path);
+  await panel(person).getByText("The backup is saved.").waitFor();
+}
+
+it("brings everything back in another browser, and talks on", { timeout: 240_000 }, async () => {
+  const [first, friend] = await Promise.all([profile(NO_PICKER), profile("")]);
+  const [alice, bob] = await meet(first.context, friend.context, relay.url);
+  for (let count = 1; count <= 60; count++) await write(alice, `line ${count} of sixty`);
+  await write(bob, "备份前 😀");
+  await sees(alice, "备份前 😀");
+  await seesStatus(alice, "line 60 of sixty", "delivered");
+
+  await openSettings(alice);
+  const words = await wordsOf(alice);
+  await panel(alice).getByText("Let a passphrase open it, too").click();
+  await panel(alice).locator("#passphrase").fill("correct horse battery");
+  await panel(alice).locator("#passphrase").scrollIntoViewIfNeeded();
+  await look(alice, "settings");
+  const path = `${OUTPUT}alice.sotto`;
+  await savedFile(alice, path);
+  const bytes = await readFile(path);
+  expect(bytes.includes("line 60 of sixty")).toBe(false);
+  await first.dispose();
+  profiles.splice(profiles.indexOf(first), 1);
+  await write(bob, "while you were away");
+
+  const second = await profile("");
+  const again = await visit(second.context, relay.url);
+  await again.page.getByRole("button", { name: "I have used Sotto before" }).click();
+  const restore = again.page.locator("sotto-restore-panel");
+  const submit = restore.getByRole("button", { name: "Bring it here" });
+  await restore.getByLabel("Backup file, if you have one").setInputFiles(path);
+  await restore.getByLabel("Your 24 words").fill(words.replace(/\S+$/, "sotto"));
+  await look(again, "restore");
+  await submit.click();
+  await restore.getByText("counted from the first: 24").waitFor();
+  await restore.getByLabel("Your 24 words").fill(words);
+  const damaged = `${OUTPUT}damaged.sotto`;
+  bytes[bytes.length - 20] = (bytes.at(-20) ?? 0) ^ 1;
+  await writeFile(damaged, bytes);
+  await restore.getByLabel("Backup file, if you have one").setInputFiles(damaged);
+  await submit.click();
+  await restore.getByText("The file is damaged or not complete.").waitFor();
+  await look(again, "damaged");
+  await restore.getByLabel("Backup file, if you have one").setInputFiles(path);
+  await restore.getByLabel("the passphrase of the file").check();
+  await restore.getByLabel("Passphrase of the file", { exact: true }).fill("wrong");
+  await submit.click();
+  await restore.getByText("That does not open this file.").waitFor();
+  await restore.getByLabel("Passphrase of the file", { exact: true }).fill("correct horse battery");
+  await submit.click();
+
+  const list = again.page.locator("sotto-conversation-list a");
+  await expect.poll(() => list.count(), { timeout: WAIT_MS }).toBe(2);
+  await list.filter({ hasNotText: "Notes to self" }).click();
+  await sees(again, "while you were away");
+  await again.page
+    .locator("sotto-timeline .scroller")
+    .evaluate((element) => element.scrollTo(0, 0));
+  await sees(again, "line 1 of sixty");
+  const texts = await history(again);
+  expect(texts.filter((text) => /^line \d+ of sixty$/.test(text))).toHaveLength(60);
+  expect(texts).toContain("备份前 😀");
+  await write(again, "back again");
+  await sees(bob, "back again");
+  await write(bob, "good to see you");
+  await sees(again, "good to see you");
+  expect([...again.hosts]).toEqual([new URL(relay.url).host]);
+  expect(again.problems).toEqual([]);
+});
+
+it("writes the same file again a day later, and takes from it what is missing", async () => {
+  const { context } = await profile(OWN_FILE);
+  const alice = await visit(context, relay.url);
+  await openConversation(alice, "Notes to self");
+  await composer(alice).waitFor();
+  await write(alice, "worth keeping");
+  await openSettings(alice);
+  const daily = panel(alice).getByLabel("Save it again there every day");
+  await daily.click();
+  await expect.poll(() => daily.isChecked(), { timeout: WAIT_MS }).toBe(true);
+  const sizeOf = (): Promise<number> =>
+    alice.page.evaluate(async () => {
+      const folder = await navigator.storage.getDirectory();
+      return (await (await folder.getFileHandle("backup")).getFile()).size;
+    });
+  const before = await sizeOf();
+  expect(before).toBeGreaterThan(1_000);
+  await alice.page.getByRole("button", { name: "Close" }).click();
+  await write(alice, "a line more");
+  await sees(alice, "a line more");
+  await alice.page.evaluate(() => localStorage.setItem("sotto-backup-kept", "0"));
+  await alice.page.reload();
+  await expect.poll(sizeOf, { timeout: WAIT_MS }).toBeGreaterThan(before);
+
+  await openSettings(alice);
+  await panel(alice).getByText("Add messages from a backup").click();
+  const bytes = await alice.page.evaluate(async () => {
+    const folder = await navigator.storage.getDirectory();
+    const file = await (await folder.getFileHandle("backup")).getFile();
+    return [...new Uint8Array(await file.arrayBuffer())];
+  });
+  const buffer = Buffer.from(bytes);
+  const field = panel(alice).locator("#file");
+  await field.setInputFiles({ name: "b.sotto", mimeType: "", buffer });
+  await panel(alice).getByText("2 messages looked at").waitFor();
+  await field.setInputFiles({ name: "b.sotto", mimeType: "", buffer: Buffer.from("no backup") });
+  await panel(alice).getByText("This file is not a backup of Sotto.").waitFor();
+  await daily.click();
+  await expect.poll(() => daily.isChecked(), { timeout: WAIT_MS }).toBe(false);
+  expect(alice.problems).toEqual([]);
+});

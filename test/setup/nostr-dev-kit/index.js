@@ -1,0 +1,3 @@
+export const NDKRelaySet = undefined;
+export const NDKSubscriptionCacheUsage = undefined;
+export const fetchRelayInformation = undefined;

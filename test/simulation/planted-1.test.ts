@@ -1,0 +1,3 @@
+import { checkPlanted } from "./planted-parts.ts";
+
+checkPlanted(1);
