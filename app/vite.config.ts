@@ -33,6 +33,9 @@ export default defineConfig({
   resolve: {
     conditions: ["@sotto/source", "module", "browser", "production"],
     alias: [
+      // Past its wrapper, which looks for a second Dexie in the page. Its modern form is smaller still, but with it the
+      // first part of the app imports a chunk that others import as well, and WebKit refuses those.
+      { find: /^dexie$/, replacement: "dexie/dist/dexie.js" },
       { find: "@libp2p/peer-store", replacement: file("build/memory-peers.ts") },
       { find: "@libp2p/logger", replacement: file("build/no-logs.ts") },
       { find: "@multiformats/dns", replacement: file("build/no-dns.ts") },

@@ -50,11 +50,20 @@ export function createKeys(
   let isClosed = false;
   let isKeeping = false;
 
+  const hasDamage = (): boolean => (messenger?.diagnostics.value.damagedRows ?? 0) > 0;
+
+  /** The file that is written daily; another account's is not touched. */
+  const ownFile = async (): Promise<WritableFile | undefined> =>
+    localStorage.getItem(DAILY) === messenger?.me.value.accountId ? keptFile() : undefined;
+
+  /** What is here may take the place of the last file: nothing is missing that could not be read or stored. */
+  const isWhole = (): boolean => messenger?.storage.value.state === "ok" && !hasDamage();
+
   // The other identities of a browser have no file of their own.
   if (canKeepFiles() && options.profile === undefined) look().catch(() => undefined);
 
   async function look(): Promise<void> {
-    const file = localStorage.getItem(DAILY) === null ? undefined : await keptFile();
+    const file = await ownFile();
     daily = file === undefined ? "off" : (await isWritable(file)) ? "on" : "paused";
     host.requestUpdate();
   }
@@ -114,11 +123,15 @@ export function createKeys(
       daily = "off";
       return undefined;
     }
-    const known = await keptFile();
+    const known = await ownFile();
     const handle = known ?? (await pick());
     if (handle === undefined) return undefined;
     if (!(await isAllowed(handle)))
       throw new Error("the browser does not let this file be written");
+    if (known !== undefined && !isWhole()) {
+      daily = "on";
+      return undefined;
+    }
     await write(handle, await content());
     await keepFile(handle);
     localStorage.setItem(DAILY, messenger?.me.value.accountId ?? "");
@@ -164,7 +177,7 @@ export function createKeys(
         .words=${words}
         .busy=${busy}
         .outcome=${outcome}
-        .daily=${daily}
+        .daily=${daily === "on" && hasDamage() ? "damaged" : daily}
         .savedAt=${savedAt === null ? undefined : Number(savedAt)}
         @sotto-words=${({ detail }: Named<"sotto-words">) => void show(detail.shown)}
         @sotto-backup-save=${({ detail }: Named<"sotto-backup-save">) =>
@@ -191,10 +204,10 @@ export function createKeys(
         @sotto-restore=${({ detail }: Named<"sotto-restore">) => void restore(detail)}
       ></sotto-restore-panel>`,
     async keepUp() {
-      if (isKeeping || messenger === undefined || !isWhole(messenger)) return;
+      if (isKeeping || !isWhole()) return;
       isKeeping = true;
       try {
-        const handle = await keptFile();
+        const handle = await ownFile();
         if (handle === undefined || !(await isWritable(handle))) return;
         await write(handle, await content());
         noteSaved(KEPT);
@@ -229,12 +242,6 @@ async function hasPassphrase(file: File | undefined): Promise<boolean> {
 function noteSaved(...further: readonly string[]): void {
   for (const key of [SAVED, ...further]) localStorage.setItem(key, `${Date.now()}`);
 }
-
-/** What is here may take the place of the last file: of the same account, and with nothing that cannot be read. */
-const isWhole = ({ me, storage, diagnostics }: Messenger): boolean =>
-  me.value.accountId === localStorage.getItem(DAILY) &&
-  storage.value.state === "ok" &&
-  diagnostics.value.damagedRows === 0;
 
 const canKeepFiles = (): boolean => "showSaveFilePicker" in globalThis;
 

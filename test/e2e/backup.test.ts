@@ -47,6 +47,13 @@ const NO_PICKER = "delete globalThis.showSaveFilePicker";
 const OWN_FILE = `globalThis.showSaveFilePicker = async () =>
   (await navigator.storage.getDirectory()).getFileHandle("backup", { create: true })`;
 
+/** Where a test says so, the browser wants to ask again first. */
+const ASKS = `${OWN_FILE};
+const query = FileSystemHandle.prototype.queryPermission;
+FileSystemHandle.prototype.queryPermission = function (of) {
+  return localStorage.getItem("test-asks") === null ? query.call(this, of) : Promise.resolve("prompt");
+}`;
+
 async function look({ page }: Person, screen: string): Promise<void> {
   for (const [view, viewport] of [
     ["desk", { width: 1_280, height: 900 }],
@@ -191,5 +198,60 @@ it("writes the same file again a day later, and takes from it what is missing", 
   await panel(alice).getByText("This file is not a backup of Sotto.").waitFor();
   await daily.click();
   await expect.poll(() => daily.isChecked(), { timeout: WAIT_MS }).toBe(false);
+  expect(alice.problems).toEqual([]);
+});
+
+it("waits with the daily file while a row cannot be read, says why, and goes on by itself", async () => {
+  const { context } = await profile(ASKS);
+  const alice = await visit(context, relay.url);
+  await openConversation(alice, "Notes to self");
+  await composer(alice).waitFor();
+  await write(alice, "worth keeping");
+  await openSettings(alice);
+  const daily = panel(alice).getByLabel("Save it again there every day");
+  await daily.click();
+  await expect.poll(() => daily.isChecked(), { timeout: WAIT_MS }).toBe(true);
+  const kept = (): Promise<number> =>
+    alice.page.evaluate(() => Number(localStorage.getItem("sotto-backup-kept")));
+  /** A day later, and with a row of another app's making or without it. */
+  const comeBack = async (act: "put" | "delete"): Promise<void> => {
+    await alice.page.getByRole("button", { name: "Close" }).click();
+    await alice.page.evaluate(async (how) => {
+      localStorage.setItem("sotto-backup-kept", "0");
+      await new Promise((resolve, reject) => {
+        const opening = indexedDB.open("sotto-main");
+        opening.onerror = reject;
+        opening.onsuccess = () => {
+          const transaction = opening.result.transaction("posts", "readwrite");
+          const table = transaction.objectStore("posts");
+          if (how === "put") table.put({ id: "damaged" });
+          else table.delete("damaged");
+          transaction.oncomplete = resolve;
+          transaction.onabort = reject;
+        };
+      });
+    }, act);
+    await alice.page.reload();
+  };
+  await comeBack("put");
+  await openSettings(alice);
+  await panel(alice).getByText("Paused: some of what this browser keeps").waitFor();
+  expect(await daily.isChecked()).toBe(true);
+  await look(alice, "paused");
+  // By hand it is saved: only what was saved before is not written over.
+  await panel(alice).getByRole("button", { name: "Save a backup file" }).click();
+  await panel(alice).getByText("The backup is saved.").waitFor();
+  expect(await kept()).toBe(0);
+  await alice.page.evaluate(() => localStorage.setItem("test-asks", ""));
+  await comeBack("put");
+  await openSettings(alice);
+  await panel(alice).getByRole("button", { name: "Allow again" }).click();
+  await panel(alice).getByText("Paused: some of what this browser keeps").waitFor();
+  expect(await kept()).toBe(0);
+  await alice.page.evaluate(() => localStorage.removeItem("test-asks"));
+  await comeBack("delete");
+  await expect.poll(kept, { timeout: WAIT_MS }).toBeGreaterThan(0);
+  await openSettings(alice);
+  expect(await panel(alice).getByText("Paused: some of what").count()).toBe(0);
   expect(alice.problems).toEqual([]);
 });

@@ -56,8 +56,8 @@ export interface BackupKeys {
 }
 
 /**
- * not-a-backup: another kind of file, or its header is cut off. newer: a format of later. damaged: its header asks for
- * what no file of this version asks for. wrong-secret: neither way to the key opens with it, or the header was changed.
+ * not-a-backup: another kind of file, or its header is cut off. newer: a format of later. damaged: no file has had its
+ * format, or its header asks for what no file of this one asks for. wrong-secret: neither way to the key opens with it, or the header was changed.
  */
 export type BackupRefusal = "not-a-backup" | "newer" | "damaged" | "wrong-secret";
 
@@ -119,7 +119,8 @@ export async function openBackup(
   const reader = createReader(header.subarray(0, BACKUP_HEADER_BYTES));
   const magic = reader.take(MAGIC.length);
   if (!magic.every((byte, at) => byte === MAGIC[at])) return { ok: false, reason: "not-a-backup" };
-  if (reader.u8() !== VERSION) return { ok: false, reason: "newer" };
+  const version = reader.u8();
+  if (version !== VERSION) return { ok: false, reason: version > VERSION ? "newer" : "damaged" };
   const cost = { memoryKiB: reader.u32(), passes: reader.u8(), lanes: reader.u8() };
   const salt = reader.take(SALT_BYTES);
   const noncePrefix = reader.take(NONCE_PREFIX_BYTES);

@@ -308,7 +308,9 @@ async function readWhole(
     if (line === undefined || isOver || (line.kind === "begin") !== (lines++ === 0)) {
       throw refusal("damaged");
     }
-    if (line.kind === "begin" && line.format > ROWS_FORMAT) throw refusal("newer");
+    if (line.kind === "begin" && line.format !== ROWS_FORMAT) {
+      throw refusal(line.format > ROWS_FORMAT ? "newer" : "damaged");
+    }
     if (line.kind === "self") hasSelf = true;
     if (line.kind === "conversation") conversations++;
     if (line.kind === "messages") messages += line.rows.length;

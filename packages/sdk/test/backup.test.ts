@@ -8,10 +8,21 @@ import {
   type RestoredBackup,
 } from "@sotto/sdk";
 import { createMemoryStore } from "@sotto/storage/memory";
-import { BACKUP_CHUNK_BYTES, BACKUP_HEADER_BYTES, BACKUP_TAG_BYTES } from "@sotto/crypto/backup";
+import {
+  BACKUP_CHUNK_BYTES,
+  BACKUP_HEADER_BYTES,
+  BACKUP_TAG_BYTES,
+  beginBackup,
+  sealBackupChunk,
+} from "@sotto/crypto/backup";
+import { createWebCryptoFileEngine } from "@sotto/engines";
 import { startRelay } from "sotto-relay";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { lineOf } from "#src/backup-rows.ts";
 import { openTestMessenger, until } from "./support.ts";
+
+const randomBytes = (length: number): Uint8Array<ArrayBuffer> =>
+  crypto.getRandomValues(new Uint8Array(length));
 
 let relay: Awaited<ReturnType<typeof startRelay>>;
 const open: Messenger[] = [];
@@ -262,6 +273,31 @@ describe("a file that is not whole", () => {
     expect(await attempt(file.slice(0, BACKUP_HEADER_BYTES - 1))).toBe("not-a-backup");
     expect(await attempt(new Blob([file, "more"]))).toBe("damaged");
     expect(await attempt(new Blob([]))).toBe("not-a-backup");
+  });
+
+  it.each([
+    [0, "damaged"],
+    [2, "newer"],
+  ])("whose rows are of format %d is %s, whoever takes it", async (format, reason) => {
+    const from = createMemoryStore();
+    const alice = await person("Alice", from);
+    const self = await from.loadSelf();
+    if (self === undefined || self === "damaged") throw new Error("no identity");
+    const env = { entropy: randomBytes, files: createWebCryptoFileEngine(crypto.subtle) };
+    const { header, keys } = await beginBackup(self.rootSecret, "pass", env);
+    const lines = [
+      { kind: "begin", format, madeAt: 0 },
+      { kind: "self", self },
+      { kind: "end", conversations: 0, messages: 0 },
+    ] as const;
+    const rows = new TextEncoder().encode(lines.map((line) => `${lineOf(line)}\n`).join(""));
+    const chunk = await sealBackupChunk(keys, 0, rows, true, env.files);
+    const other = new Blob([Uint8Array.from(header), Uint8Array.from(chunk)]);
+    const store = createMemoryStore();
+    const restoring = person("x", store, { file: other, passphrase: "pass" });
+    expect(await refusalOf(restoring)).toBe(reason);
+    expect(await isEmpty(store)).toBe(true);
+    expect(await refusalOf(alice.importBackup(other))).toBe(reason);
   });
 
   /** The disk is full after two commits. */

@@ -50,13 +50,19 @@ export interface DexieStoreOptions {
 }
 
 /**
- * Rejects with a `StorageError`: "refused" where the browser gives no storage (private windows, blocked sites;
- * the caller then uses memory), "blocked" while another tab keeps an older form of the database open, "full" and
+ * Rejects with a `StorageError`: "refused" where the browser gives no storage (private windows, blocked sites, nothing
+ * there and no key kept; the caller then uses memory), "blocked" while another tab keeps an older form of the database open, "full" and
  * "unreadable" where there is a history that cannot be opened.
  */
 export async function openDexieStore({ name }: DexieStoreOptions): Promise<Store> {
+  const factory = {
+    // Dexie asks for no version to open a later one's database, and adds tables to it. The last digit is its own.
+    open: (at: string, version = 10 * db.verno + 9) => indexedDB.open(at, version),
+    // Where it is missing Dexie keeps a database of names.
+    databases: () => [],
+  };
   // Strict: the commit is on disk before the relay is told that it may forget.
-  const db = new Dexie(name, { chromeTransactionDurability: "strict" });
+  const db: Dexie = new Dexie(name, { chromeTransactionDurability: "strict", indexedDB: factory });
   declareVersions(db);
   const self: Table<SelfRecord, string> = db.table("self");
   const conversations: Table<ConversationRecord, string> = db.table("conversations");
@@ -334,8 +340,10 @@ async function keysOf(db: Dexie): Promise<() => Promise<Keys>> {
     await load();
   } catch (error) {
     if (failureOf(error) !== "full") {
+      const counts = await Promise.all(db.tables.map((table) => table.count())).catch(() => [1]);
       db.close();
-      throw new StorageError("unreadable", { cause: error });
+      const isFresh = counts.every((count) => count === 0);
+      throw new StorageError(isFresh ? "refused" : "unreadable", { cause: error });
     }
   }
   return load;

@@ -6,7 +6,7 @@
 import type { MessageRow } from "@sotto/protocol";
 import type { Collection, Dexie, Table } from "dexie";
 import { createLru } from "./lru.ts";
-import { isFields } from "./rows.ts";
+import { count, isFields } from "./rows.ts";
 import { openWith, type Place, unseal, unwrapKey } from "./sealing.ts";
 import {
   BLOCK_SEGMENTS,
@@ -96,15 +96,13 @@ export type OldKey = [conversation: string, id: string];
 
 export const blockOf = (n: number): number => Math.floor(n / BLOCK_SEGMENTS);
 
-const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
-
 const isHead = (row: unknown): row is Head =>
   isFields(row) &&
-  [row["version"], row["next"], row["directory"]].every(isCount) &&
+  [row["version"], row["next"], row["directory"]].every(count) &&
   row["tailKey"] instanceof Uint8Array;
 
 const isSealed = (row: unknown): row is SealedRow =>
-  isFields(row) && isCount(row["v"]) && row["sealed"] instanceof Uint8Array;
+  isFields(row) && count(row["v"]) && row["sealed"] instanceof Uint8Array;
 
 /** That of a damaged head is none. */
 const versionOf = (head: unknown): number => (isHead(head) ? head.version : 0);

@@ -18,7 +18,7 @@ import {
   type State,
 } from "./history-state.ts";
 import { coverOf, planWrite, type Standing, touchedBy } from "./plan.ts";
-import { isMessage } from "./rows.ts";
+import { count, isMessage } from "./rows.ts";
 import { createSearch } from "./search.ts";
 import { createKey, type Place, seal, sealWith } from "./sealing.ts";
 import {
@@ -402,7 +402,7 @@ export function createHistory(options: HistoryOptions) {
     /** Messages that were found to be unreadable and have not been written anew. */
     damaged: async (): Promise<number> => {
       const found = await damage.toArray();
-      return found.reduce((sum, { rows }) => sum + rows, 0);
+      return found.reduce((sum, { rows }) => sum + (count(rows) ? rows : 1), 0);
     },
 
     /** Moves the rows of before there were segments, conversation by conversation, those first that are looked at. */

@@ -42,6 +42,7 @@ import {
   FIRST_USE_BYTES,
   type HybridTime,
   isBucket,
+  isRelayUrl,
   KEM_CIPHERTEXT_BYTES,
   KEM_PUBLIC_BYTES,
   LIST_HASH_BYTES,
@@ -106,8 +107,11 @@ export const cert = record<DeviceCert>({
 
 const time = record<HybridTime>({ ms: count, counter: count });
 
+/** A link to anything else would be an error. */
+const relayUrl: Check = (value) => typeof value === "string" && isRelayUrl(value);
+
 const address = record<QueueAddress>({
-  relayUrl: text,
+  relayUrl,
   relayKey: key,
   sendId: bytes(SEND_ID_BYTES),
   firstUse: bytes(FIRST_USE_BYTES),
@@ -373,7 +377,13 @@ const self = record<SelfRecord>({
   dhSecret: key,
   cert,
   readerSecret: key,
-  relays: list(record<OwnRelay>({ url: text, key: optional(key), derived: flag })),
+  relays: list(
+    record<OwnRelay>({
+      url: (value) => value === "" || relayUrl(value),
+      key: optional(key),
+      derived: flag,
+    }),
+  ),
   hidesAddress: optional(flag),
   createdAt: count,
   devices: ownDevices,

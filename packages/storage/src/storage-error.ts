@@ -1,8 +1,9 @@
 /** What opening and reading reject with. Writes answer with a `CommitResult` instead. */
 
 /**
- * refused: the browser gives no storage here. blocked: another tab holds an older form of the database. unreadable: there
- * is one, and it cannot be opened: a newer version wrote it, or the disk does not answer.
+ * refused: the browser gives no storage here, or keeps no keys, and nothing is there. blocked: another tab holds an older
+ * form of the database. unreadable: there is one, and it cannot be opened: a newer version wrote it, or the disk does not
+ * answer.
  */
 export type StorageErrorCode = "refused" | "blocked" | "closed" | "full" | "unreadable";
 

@@ -344,6 +344,40 @@ describe("damage of a history", () => {
     },
   );
 
+  test.each(["heads", "tail", "segments", "ids", "damage", "meta"])(
+    "in a field of %s is no error, whatever stands there, and does not confuse the count",
+    async (table) => {
+      const name = newName();
+      const store = await connect(name);
+      const commit = committer(store);
+      await commit({ putMessages: messages(0, TAIL_ROWS_MAX + 200) });
+      await commit({ putMessages: messages(TAIL_ROWS_MAX + 200, TAIL_ROWS_MAX + 210) });
+      await putRaw(name, "damage", [{ table: "tail", conversation: "b", n: 1, rows: 2 }]);
+      store.close();
+      const rows = (await allRaw(name, table)) as readonly object[];
+      const [sample = {}] = rows;
+      const fields = Object.keys(sample).filter(
+        (field) => table === "meta" || !["conversation", "n", "table"].includes(field),
+      );
+      expect(fields.length).toBeGreaterThan(0);
+      for (const field of fields) {
+        for (const wrong of [undefined, null, "1", -1, 0.5, 2 ** 53, {}, new Uint8Array(3)]) {
+          const changed = rows.map((row) => ({ ...row, [field]: wrong }));
+          await putRaw(name, table, changed, table === "meta" ? "keys" : undefined);
+          const again = await openDexieStore({ name });
+          const label = `${field}: ${JSON.stringify(wrong)}`;
+          const read = await readAll(again);
+          expect((await again.search("message")).hits.length, label).toBeLessThanOrEqual(50);
+          const { damaged } = await again.loadAll();
+          expect(Number.isSafeInteger(damaged) && damaged > 0, `${label}: ${damaged}`).toBe(true);
+          expect(read.length, label).toBeLessThanOrEqual(TAIL_ROWS_MAX + 210);
+          again.close();
+          await putRaw(name, table, rows, table === "meta" ? "keys" : undefined);
+        }
+      }
+    },
+  );
+
   test("in the tail: the rest can be read, and it is counted", async () => {
     const name = newName();
     const store = await fill(name);

@@ -271,7 +271,7 @@ it("expects as many peers as allowed and no more", async () => {
 
 /** A peer that speaks libp2p but not our manners: what it does on a session stream is up to the test. */
 async function rawPeer(place: RelayPlace) {
-  const relay = relayAddress(place.origin, peerIdFromRelayKey(hexToBytes(place.relayKey)!));
+  const relay = relayAddress(place.origin, peerIdFromRelayKey(hexToBytes(place.relayKey)!))!;
   const node = await createLibp2p({
     transports: [
       webSockets(),

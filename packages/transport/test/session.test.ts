@@ -1,5 +1,8 @@
+import { multiaddr } from "@multiformats/multiaddr";
 import {
+  createDirect,
   createFrameReader,
+  directAddress,
   DIRECT_OPEN_MS,
   DIRECT_PONG_MS,
   DIRECT_QUIET_MS,
@@ -21,7 +24,7 @@ import {
   type DirectFrame,
   encodeDirectFrame,
 } from "@sotto/wire";
-import { array, assert, integer, property, uint8Array } from "fast-check";
+import { array, assert, constantFrom, integer, property, uint8Array } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { entropy, manualTimers } from "./hub-fixture.ts";
 
@@ -293,6 +296,53 @@ describe("names and addresses", () => {
   ])("%s is at %s…", (origin, address) => {
     const peerId = peerIdFromRelayKey(key);
     expect(relayAddress(origin, peerId)).toBe(address + peerId.toString());
+  });
+
+  it.each([
+    "",
+    "https://",
+    "https://a:99999",
+    "http://[::1]:65536",
+    "https://a.1",
+    "https://1.2.3.256",
+    "https://user:word@chat.example.com",
+    "https://CHAT.example.com",
+    "https://chat.example.com/dns/other",
+    "https://[::1]",
+    "wss://chat.example.com",
+    "data:text/plain,a",
+  ])("%j is no relay's origin", (origin) => {
+    expect(relayAddress(origin, peerIdFromRelayKey(key))).toBeUndefined();
+  });
+
+  it("an address is one, and nothing but that of its relay, whatever it is made of", () => {
+    const relay = peerIdFromRelayKey(key);
+    const part = constantFrom(
+      ..."https:// http:// a B 1 0x xn-- . - : [ ] ::1 @ / \\ ? # %2f _ é 。 localhost 127.0.0.1 443 65536".split(
+        " ",
+      ),
+    );
+    const odd = array(part, { maxLength: 8 }).map((parts) => parts.join(""));
+    assert(
+      property(constantFrom("", "https://", "http://"), odd, (scheme, rest) => {
+        const address = relayAddress(scheme + rest, relay);
+        if (address === undefined) return;
+        const names = multiaddr(directAddress(address, relay))
+          .getComponents()
+          .map(({ name }) => name);
+        const secure = (scheme + rest).startsWith("https") ? ["tls"] : [];
+        const expected = ["tcp", ...secure, "ws", "p2p", "p2p-circuit", "webrtc", "p2p"];
+        expect(names.slice(1)).toEqual(expected);
+        expect(["dns", "ip4", "ip6"]).toContain(names[0]);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it("nothing is begun with a relay at no port that there is", async () => {
+    const events = { link() {}, frame() {}, roundTrip() {}, reservationLost() {} };
+    const options = { relayUrl: "https://relay.example:65536", relayKey: key, events };
+    await expect(createDirect(options)).rejects.toThrow("not a relay address");
   });
 
   it("frames keep the layout of the wire", () => {

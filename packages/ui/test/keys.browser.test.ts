@@ -45,6 +45,7 @@ describe("words and backups in the settings", () => {
     ["off", false],
     ["on", true],
     ["paused", true],
+    ["damaged", true],
   ] satisfies readonly (readonly [DailyBackup, boolean])[])(
     "a daily file is %s; the box shows what holds",
     async (daily, checked) => {
@@ -55,12 +56,22 @@ describe("words and backups in the settings", () => {
       await box.click();
       expect(asked).toEqual([{ on: !checked }]);
       await expect.element(box).toHaveProperty("checked", checked);
-      expect(allInside(panel, ".problem")).toHaveLength(daily === "paused" ? 1 : 0);
+      const isStopped = daily === "paused" || daily === "damaged";
+      expect(allInside(panel, ".problem")).toHaveLength(isStopped ? 1 : 0);
       if (daily !== "paused") return;
       await button("Allow again").click();
       expect(asked.at(-1)).toEqual({ on: true });
     },
   );
+
+  it("say that the daily file waits for what cannot be read, in both languages", async () => {
+    const panel = await mount(new SottoKeysPanel(), { daily: "damaged" });
+    expect(textOf(panel.renderRoot)).toContain("Paused: some of what this browser keeps");
+    expect(textOf(panel.renderRoot)).not.toContain("Allow again");
+    chooseLocale("zh-CN");
+    await panel.updateComplete;
+    expect(textOf(panel.renderRoot)).toContain("已暂停：此浏览器保存的部分数据无法读取");
+  });
 
   it("offer no daily file where the browser cannot write one, and say how the last thing went", async () => {
     const panel = await mount(new SottoKeysPanel(), {

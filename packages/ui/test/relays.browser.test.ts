@@ -60,6 +60,13 @@ describe("the relays of this device", () => {
     expect(allInside(panel, "form")).toEqual([]);
   });
 
+  it("are listed by their hosts, also one at a port that there is none of", async () => {
+    const odd = "https://e.example:99999";
+    expect(isRelayUrl(odd)).toBe(true);
+    const panel = await mount(new SottoRelaysPanel(), { relays: [HOME], offered: [odd] });
+    expect(textOf(panel.renderRoot)).toContain("e.example:99999");
+  });
+
   it.each([
     ["d.example", "https://d.example"],
     [" https://d.example:8443/i#abc ", "https://d.example:8443"],

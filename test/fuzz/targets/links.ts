@@ -3,7 +3,7 @@
  * the events of a data channel.
  */
 import { multiaddr } from "@multiformats/multiaddr";
-import { DIRECT_FRAME_BYTES_MAX, type DirectFrame, isRelayUrl } from "@sotto/wire";
+import { DIRECT_FRAME_BYTES_MAX, type DirectFrame } from "@sotto/wire";
 import * as fc from "fast-check";
 import {
   frameStream,
@@ -92,10 +92,9 @@ const addressTarget: Target = {
       return { accepted: true };
     }
     const url = Buffer.from(rest).toString("latin1");
-    // Of those that no platform can name none has been connected to.
-    if (!isRelayUrl(url) || !URL.canParse(url)) return { accepted: false };
-    const address = directAddress(relayAddress(url, RELAY), RELAY);
-    const parts = multiaddr(address)
+    const relay = relayAddress(url, RELAY);
+    if (relay === undefined) return { accepted: false };
+    const parts = multiaddr(directAddress(relay, RELAY))
       .getComponents()
       .map(({ name }) => name);
     const { protocol } = new URL(url);

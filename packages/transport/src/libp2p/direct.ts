@@ -92,13 +92,18 @@ interface Expected {
   malformed: number;
 }
 
+function refuse(): never {
+  throw new RangeError("not a relay address");
+}
+
+/** Rejects with a RangeError for a relay at no host or port that there is. */
 export async function createDirect(options: DirectOptions): Promise<Direct> {
   const { events } = options;
   const timers = options.timers ?? realTimers;
   const entropy: Entropy =
     options.entropy ?? ((length) => crypto.getRandomValues(new Uint8Array(length)));
   const relay = peerIdFromRelayKey(options.relayKey);
-  const relayAt = relayAddress(options.relayUrl, relay);
+  const relayAt = relayAddress(options.relayUrl, relay) ?? refuse();
   const expected = new Map<string, Expected>();
   /** Only `reachRelay` dials the relay: libp2p's own attempts to come back would undo `release`. */
   let mayDialRelay = 0;

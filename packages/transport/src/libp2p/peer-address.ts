@@ -4,7 +4,7 @@
  */
 import { publicKeyFromRaw } from "@libp2p/crypto/keys";
 import { peerIdFromPublicKey } from "@libp2p/peer-id";
-import { equalBytes } from "@sotto/wire";
+import { equalBytes, isRelayUrl } from "@sotto/wire";
 import type { Libp2p } from "libp2p";
 
 export type PeerId = Libp2p["peerId"];
@@ -29,13 +29,18 @@ export const peerIdToBytes = (peerId: PeerId): Uint8Array => peerId.toMultihash(
 export const peerIdFromRelayKey = (relayKey: Uint8Array): PeerId =>
   peerIdFromPublicKey(publicKeyFromRaw(relayKey));
 
-/** "https://chat.example.com:8443" to "/dns/chat.example.com/tcp/8443/tls/ws/p2p/…". */
-export function relayAddress(relayUrl: string, relay: PeerId): string {
-  const { protocol, hostname, port } = new URL(relayUrl);
-  const secure = protocol === "https:" || protocol === "wss:";
+/**
+ * "https://chat.example.com:8443" to "/dns/chat.example.com/tcp/8443/tls/ws/p2p/…". Undefined for what is no relay's origin,
+ * or at a host or port that this platform does not take.
+ */
+export function relayAddress(relayUrl: string, relay: PeerId): string | undefined {
+  const url = isRelayUrl(relayUrl) ? URL.parse(relayUrl) : null;
+  if (url === null) return undefined;
+  const { protocol, hostname, port } = url;
+  const secure = protocol === "https:";
   const host = hostname.startsWith("[")
     ? `/ip6/${hostname.slice(1, -1)}`
-    : `/${/^[\d.]+$/.test(hostname) ? "ip4" : "dns"}/${hostname}`;
+    : `/${/^(\d+\.){3}\d+$/.test(hostname) ? "ip4" : "dns"}/${hostname}`;
   const number = port === "" ? (secure ? "443" : "80") : port;
   return `${host}/tcp/${number}${secure ? "/tls/ws" : "/ws"}/p2p/${relay.toString()}`;
 }

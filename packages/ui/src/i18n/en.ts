@@ -340,6 +340,8 @@ export const en = {
       "Your 24 words open every backup. With a passphrase the file opens with that as well: make it a long one, somebody who finds the file can guess as often as they like.",
     daily: "Save it again there every day",
     paused: "The browser asks before Sotto may write to that file again.",
+    damaged:
+      "Paused: some of what this browser keeps cannot be read, and that file is not written over with less. It goes on once everything can be read.",
     allow: "Allow again",
     import: "Add messages from a backup",
     importText: "A backup file of your account. What is missing here is added, nothing is changed.",

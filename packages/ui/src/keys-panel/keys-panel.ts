@@ -12,8 +12,11 @@ export type KeysOutcome =
   | { readonly kind: "failed"; readonly of: "words" | "save" }
   | { readonly kind: "failed"; readonly of: "import"; readonly reason: RestoreFailure };
 
-/** off, on: asked for or not. paused: the browser wants to ask the person again first. */
-export type DailyBackup = "off" | "on" | "paused";
+/**
+ * off, on: asked for or not. paused: the browser wants to ask the person again first. damaged: what is here would be less
+ * than what the file has.
+ */
+export type DailyBackup = "off" | "on" | "paused" | "damaged";
 
 /**
  * What brings an account back: its 24 words, and backup files.
@@ -191,7 +194,9 @@ export class SottoKeysPanel extends LitElement {
         daily === "paused"
           ? html`<p class="problem">${words.paused}</p>
               <button class="button" @click=${this.#onAllow}>${words.allow}</button>`
-          : nothing
+          : daily === "damaged"
+            ? html`<p class="problem">${words.damaged}</p>`
+            : nothing
       }`;
   }
 

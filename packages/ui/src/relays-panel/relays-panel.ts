@@ -191,7 +191,8 @@ export class SottoRelaysPanel extends LitElement {
   };
 }
 
-const hostOf = (url: string): string => new URL(url).host;
+/** Of any that `isRelayUrl` takes: with a port that there is none of, the platform does not. */
+const hostOf = (url: string): string => url.replace(/^.*\/\//, "");
 
 /** What people type or paste: with or without the scheme, with a path or without. */
 function originOf(typed: string): string | undefined {
