@@ -117,3 +117,8 @@ it("a device that pleads before it has said where it reads is offered to again",
 it("nobody waits for what a device of a member kept before it was taken out", async () => {
   expect((await simulateDevices(88)).failures).toEqual([]);
 });
+
+it("a copy goes to the relay that has none, also by a process that does not know which took the first", async () => {
+  const only = new Set(["client-crash:1", "client-crash:3", "crash:101", "crash:118", "crash:119"]);
+  expect((await simulate(201_097, { only })).failures).toEqual([]);
+});

@@ -196,7 +196,16 @@ export function createSeveralRelays(options: SeveralRelaysOptions): SeveralRelay
     append(client, target, id, blob, answer, copy = false) {
       const { takers } = placeOf(client);
       const all = [target, ...(target.others ?? [])];
-      const taker = takers.get(id) ?? target.relay;
+      const taker = takers.get(id);
+      if (copy && taker === undefined) {
+        // As the transport: given once more, it is known who has it.
+        network.append(client, target, id, blob, (outcome) =>
+          outcome === "ok" && takers.has(id)
+            ? network.append(client, target, id, blob, answer, copy)
+            : answer(outcome),
+        );
+        return;
+      }
       const targets = copy ? all.filter((one) => one.relay !== taker) : all;
       if (targets.length === 0) {
         scheduler.after(1, () => answer("ok"));

@@ -140,8 +140,8 @@ export interface Relays {
   reaches(to: Recipient): boolean;
   /**
    * To the first of the addresses whose relay takes it; those that are connected first. gone: all of them say so.
-   * `copy`: to another relay than the one that took this id; "ok" as well when there is no other, or none that
-   * knows the queue.
+   * `copy`: to another relay than the one that took this id, and to both when it is not remembered which did; "ok" as
+   * well when there is no other, or none that knows the queue.
    */
   append(
     to: Recipient,
@@ -461,7 +461,7 @@ export function createRelays(options: RelaysOptions): Relays {
 
   function remember(id: string, address: QueueAddress): void {
     taken.delete(id);
-    taken.set(id, bytesToHex(address.relayKey));
+    taken.set(id, keyOf(address));
     const [oldest] = taken.keys();
     if (taken.size > TAKEN_MAX && oldest !== undefined) taken.delete(oldest);
   }
@@ -591,26 +591,31 @@ export function createRelays(options: RelaysOptions): Relays {
       routesTo(to).some((route) => route.own === undefined),
     async append(to, { id, blob, copy }) {
       const name = bytesToHex(id);
-      const takenBy = copy ? (taken.get(name) ?? keyOf(to.addresses[0])) : undefined;
-      const places = routesTo(to).filter(({ address }) => keyOf(address) !== takenBy);
-      if (copy && places.length === 0) return "ok";
-      const { by, outcomes } = await failOver({
-        places,
-        call: (route) =>
-          callAt<AppendOutcome>(route, to.sendSecret, (hub, target) =>
-            hub.append(target, id, blob),
-          ),
-        isGood: (outcome) => outcome === "ok",
-        slow: (route) => setSlow(route, true),
-        timers,
-      });
-      if (by === undefined) {
-        const outcome = combined(outcomes);
-        return copy && outcome === "gone" ? "ok" : outcome;
+      const give = async (places: readonly Route[]): Promise<AppendOutcome> => {
+        const { by, outcomes } = await failOver({
+          places,
+          call: (route) =>
+            callAt<AppendOutcome>(route, to.sendSecret, (hub, target) =>
+              hub.append(target, id, blob),
+            ),
+          isGood: (outcome) => outcome === "ok",
+          slow: (route) => setSlow(route, true),
+          timers,
+        });
+        if (by === undefined) return combined(outcomes);
+        remember(name, by.address);
+        return "ok";
+      };
+      if (!copy) return give(routesTo(to));
+      // An earlier process may have given it to any of them: given once more, this one knows to which.
+      let outcome = taken.has(name) ? "ok" : await give(routesTo(to));
+      const takenBy = taken.get(name);
+      const others = routesTo(to).filter(({ address }) => keyOf(address) !== takenBy);
+      if (outcome === "ok" && others.length > 0) {
+        outcome = await give(others);
+        if (outcome === "ok") taken.delete(name);
       }
-      if (copy) taken.delete(name);
-      else remember(name, by.address);
-      return "ok";
+      return outcome === "gone" ? "ok" : outcome;
     },
     async signal(to, blob) {
       const { by, outcomes } = await failOver({
@@ -672,8 +677,7 @@ function summary(states: readonly HubState[]): HubState {
 
 const pushKeyOf = ({ pushKey }: Hub): string | undefined => pushKey && bytesToBase64Url(pushKey);
 
-const keyOf = (address: QueueAddress | undefined): string | undefined =>
-  address === undefined ? undefined : bytesToHex(address.relayKey);
+const keyOf = ({ relayKey }: QueueAddress): string => bytesToHex(relayKey);
 
 const isLoopback = (url: string): boolean =>
   /^\w+:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|$|\/)/.test(url);

@@ -386,9 +386,26 @@ it("sends a copy to another relay than the one that has it, and remembers which 
   expect([messagesAt(first), messagesAt(second)]).toEqual([1, 1]);
 });
 
+it("sends a copy to the relay that has none also when an earlier process gave it to the other", async () => {
+  const [first, second] = [await realRelay(), await realRelay()];
+  const owner = client([home(urlOf(first)), further(urlOf(second))], { acks: false });
+  const to = { addresses: await madeAt(owner, keep(owner), 2), sendSecret: entropy(32) };
+  const places = [further(urlOf(second))];
+  const before = client(places);
+  await until(() => before.relays.state === "online");
+  const id = envelopeId();
+  expect(await before.relays.append(to, envelope(1, id))).toBe("ok");
+  expect([messagesAt(first), messagesAt(second)]).toEqual([0, 1]);
+  await before.relays.close();
+  await second.close();
+  const after = client(places);
+  expect(await after.relays.append(to, envelope(1, id, true))).toBe("lost");
+  expect(messagesAt(first)).toBe(1);
+});
+
 it.each([
   ["at the limit", TAKEN_MAX - 1, [1, 0]],
-  ["one past it", TAKEN_MAX, [0, 1]],
+  ["one past it, it goes to both", TAKEN_MAX, [1, 1]],
 ])("remembers what went where: %s", async (_, others, expected) => {
   const appended: string[] = [];
   const hubs: Hub[] = [];
@@ -448,7 +465,6 @@ it.each([
   for (let n = 0; n <= others; n++) await relays.append(only, envelope(n, idOf(n)));
   appended.length = 0;
   await relays.append({ addresses: [b, a], sendSecret }, envelope(0, idOf(0), true));
-  // Not remembered, it is taken for one that went to the first of the addresses.
   expect([appended.includes("https://b.example"), appended.includes("https://a.example")]).toEqual(
     expected.map(Boolean),
   );
