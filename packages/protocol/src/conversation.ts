@@ -177,7 +177,11 @@ export async function onQueueReady(draft: Draft, made: readonly QueueAddress[]):
   const queue = { ...peer.queue, addresses };
   if (peer.state === "invited") {
     const next = { ...peer, queue };
-    if (!areSameAddresses(known, addresses)) changeConversation(draft, { peer: next });
+    if (!areSameAddresses(known, addresses)) {
+      changeConversation(draft, { peer: next });
+      // Whoever fetched an offer before this one is told as soon as it has answered.
+      if (known.length > 0) await introduceAgain(draft);
+    }
     // Also when it was known: a relay had lost the queue and made it again, and the offer was lost with it.
     await publishOffer(draft, next);
     return;

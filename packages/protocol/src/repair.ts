@@ -271,7 +271,8 @@ function changeSpares(draft: Draft, change: Partial<Spares>): void {
 
 /** With nothing unconfirmed there is still a HELLO to send, and whoever lost a session may have lost the address. */
 export async function introduceAgain(draft: Draft): Promise<void> {
-  const addresses = openPeer(draft)?.queue.addresses ?? [];
+  const { peer } = draft.conversation;
+  const addresses = "queue" in peer ? peer.queue.addresses : [];
   if (addresses.length === 0) return;
   const { env, self } = draft;
   const time = tick(draft.conversation.clock, env.now);

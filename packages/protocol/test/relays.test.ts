@@ -149,6 +149,26 @@ describe("the addresses of a queue", () => {
     await bob.feed({ kind: "start-accept", id: "b".repeat(32), invite, blob });
     expect(knownTo(bob)).toEqual(addresses);
   });
+
+  it("of an invite are told to whoever fetched the offer of before, also by a new process", async () => {
+    const { alice, bob } = await accepted();
+    const [first] = knownTo(bob);
+    const addresses = [addressOf(), first!];
+    await alice.feed({ kind: "queue-ready", addresses });
+    expect(alice.toRelay).toEqual([]);
+    alice.restart();
+    await alice.feed({ kind: "hub", up: true });
+    await carry(bob, alice);
+    await settle(alice, bob);
+    expect(knownTo(bob)).toEqual(addresses);
+    expect([alice.slice.outbox, bob.slice.outbox]).toEqual([[], []]);
+  });
+
+  it("of an invite are not told to whoever took it when its offer named them from the start", async () => {
+    const { alice, bob } = await accepted();
+    await alice.feed({ kind: "queue-ready", addresses: knownTo(bob) });
+    expect(alice.slice.outbox).toEqual([]);
+  });
 });
 
 describe("a copy", () => {
