@@ -127,3 +127,7 @@ it("whoever fetched an offer that named one relay hears of the others before tha
   const only = new Set(["put-back:1", "put-back:3", "session-loss:1", "put-back:4"]);
   expect((await simulate(201_257, { only })).failures).toEqual([]);
 });
+
+it("a session begun with a spare bundle whose secrets are damaged is begun anew", async () => {
+  expect((await simulate(202_374)).failures).toEqual([]);
+});

@@ -176,9 +176,10 @@ async function onRenewal(
 ): Promise<void> {
   const renewed = await onNewHello(draft, peer, hello, blob);
   if (renewed.kind === "refused") {
-    drop(draft, renewed.reason);
-    // Begun with a bundle that is gone here: the other side believes in a session that nobody has.
-    if (renewed.reason === "unexpected") onUnopened(draft);
+    const { reason } = renewed;
+    drop(draft, reason);
+    // Begun with a bundle that is gone or damaged here: the other side believes in a session that nobody has.
+    if (reason !== "unlisted" && reason !== "wrong-identity") onUnopened(draft);
   } else if (renewed.kind === "held") drop(draft, "wrong-identity");
   else await onContent(draft, renewed, markOf(hello.message), source);
 }

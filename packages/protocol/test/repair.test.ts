@@ -13,6 +13,7 @@ import {
   CHANGE_KEPT_MS,
   HELD_FRAMES_MAX,
   HELLOS_SEEN_MAX,
+  OVERTAKEN_MS,
   PLEA_PAUSE_MS,
   REPAIR_PATIENCE_MS,
   REPAIR_PAUSE_MS,
@@ -324,6 +325,26 @@ describe("a ratchet that is lost", () => {
     alice.now = bob.now;
     await settle(alice, bob);
     expect(countOf(bob, "past the end of the chain before")).toBe(1);
+  });
+
+  it("is mended from the side whose spare bundle was begun with and is damaged", async () => {
+    const { alice, bob } = await paired();
+    const [spare] = openPeerOf(alice).spares.own;
+    const secrets = { ...spare!.secrets, oneTimeSecret: entropy(32) };
+    setSpares(alice, { own: [{ ...spare!, secrets }] });
+    setSessions(bob, []);
+    const ids = [await alice.send("one"), await bob.send("two")] as const;
+    const [hello] = bob.toRelay;
+    expect(reasons(await deliver(alice, hello!.blob))).toEqual(["unknown-session"]);
+    await wakeAfter(alice, REPAIR_PATIENCE_MS);
+    expect(openPeerOf(alice).sessions[0]?.helloHeader).toBeDefined();
+    await settle(alice, bob);
+    // What went out by the one that nobody opens is overtaken.
+    await wakeAfter(bob, OVERTAKEN_MS);
+    await settle(alice, bob);
+    expect([countOf(alice, "two"), countOf(bob, "one")]).toEqual([1, 1]);
+    expect(alice.messages.get(ids[0])?.status).toBe("delivered");
+    expect(bob.messages.get(ids[1])?.status).toBe("delivered");
   });
 
   it("when HELLOs cross, both put the session with the lower id first", async () => {
