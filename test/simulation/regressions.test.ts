@@ -128,6 +128,14 @@ it("whoever fetched an offer that named one relay hears of the others before tha
   expect((await simulate(201_257, { only })).failures).toEqual([]);
 });
 
+it.each([300_838, 301_069])(
+  "a receipt that a lost relay took is asked for within minutes (seed %i)",
+  async (seed) => {
+    const { failures } = await simulate(seed, { faults: { relays: 2, relayLost: true } });
+    expect(failures).toEqual([]);
+  },
+);
+
 it("a session begun with a spare bundle whose secrets are damaged is begun anew", async () => {
   expect((await simulate(202_374)).failures).toEqual([]);
 });

@@ -258,6 +258,10 @@ function renewDueAt(draft: Draft, row: OutboxRow): Instant | undefined {
   const heardAt = live.direct ? env.now : live.heardAt;
   if (row.relayedAt !== undefined && heardAt >= row.relayedAt + HEARD_AFTER_MS) {
     times.push(relayDueAt(draft, row));
+    // What lies at a relay that takes no copy either may be its receipt, and the one that took this knows the id.
+    if (row.copiedAt === undefined && live.copyRetryAt > env.now) {
+      times.push(row.relayedAt + Math.max(HEARD_AFTER_MS, row.relayedAt - row.createdAt));
+    }
   }
   // Its ratchet works: unless this one was spoiled, it would have said that it has it.
   if (row.relayedAt !== undefined && live.openedAt >= row.relayedAt + HEARD_AFTER_MS) {

@@ -6,6 +6,7 @@
 import { isOlderThan, openSignal, reachedIn, sealSignal, type Session } from "@sotto/crypto";
 import { equalBytes, type Signal, type SignalEnvelope } from "@sotto/wire";
 import { changeLive, type Draft, drop, openPeer } from "./draft.ts";
+import { COPY_PAUSE_MS } from "./outbox.ts";
 import type { Instant } from "./ports.ts";
 import { forgetSessions, onUnopened } from "./repair.ts";
 
@@ -176,6 +177,7 @@ export async function keepContact(draft: Draft): Promise<void> {
     dialIfDue(draft);
   } else if (
     isFirstProbeDue(draft) ||
+    isCopyRefused(draft) ||
     (isProbeDue(draft) && env.now >= live.probedAt + PROBE_EVERY_MS)
   ) {
     await sendSignal(draft, { probe: true });
@@ -206,6 +208,10 @@ const isProbeDue = ({ live }: Draft): boolean => live.wanted && !live.direct;
 /** The other side became known while the relay was there already: nobody has asked it yet. */
 const isFirstProbeDue = ({ live }: Draft): boolean =>
   live.probedAt === 0 && live.presence === "unknown";
+
+/** Only the other side can tell whether it has what one relay took and no other takes, or its receipt is lost. */
+const isCopyRefused = ({ live }: Draft): boolean =>
+  !live.direct && live.probedAt < live.copyRetryAt - COPY_PAUSE_MS;
 
 function postpone(draft: Draft): void {
   const { env, live } = draft;

@@ -18,6 +18,7 @@ import {
   addressOf,
   carry,
   deliver,
+  deliverDirect,
   invited,
   of,
   openPeerOf,
@@ -211,6 +212,39 @@ describe("a copy", () => {
     }
     expect([...alice.messages.values()].map((one) => one.status)).not.toContain("failed");
   });
+
+  it.each([
+    ["lost", [1, 1]],
+    ["ok", [0, 0]],
+  ] as const)(
+    "that came to %s: whether the other side is asked, and gets anew what it may have confirmed in vain",
+    async (outcome, expected) => {
+      const { alice, bob } = await withTwoRelays();
+      const { id, blob } = await takenByOne(alice);
+      await deliver(bob, blob);
+      // His receipt is at the relay that is lost.
+      for (const receipt of bob.toRelay.splice(0)) {
+        await bob.feed({ kind: "transmitted", id: receipt.id, path: "relay", outcome: "ok" });
+      }
+      alice.now += COPY_AFTER_MS;
+      bob.now = alice.now;
+      expect(copies(await alice.feed({ kind: "wake" })).map((one) => one.id)).toEqual([id]);
+      const copied = { kind: "transmitted", id, path: "relay", outcome, copy: true } as const;
+      const asked = of(await alice.feed(copied), "signal");
+      expect(of(await alice.feed(copied), "signal")).toEqual([]);
+      for (const signal of asked) await deliverDirect(bob, signal.blob);
+      const answers = of(bob.effects, "signal");
+      for (const signal of answers) await deliverDirect(alice, signal.blob);
+      const again = firsts(alice.toRelay);
+      expect([asked.length, again.length]).toEqual(expected);
+      if (outcome === "ok") return;
+      expect(again[0]?.id).not.toBe(id);
+      alice.toRelay.splice(0, 1);
+      await settle(alice, bob);
+      expect(alice.slice.outbox).toEqual([]);
+      expect(bob.shown).toEqual(["hello"]);
+    },
+  );
 
   it(`is one of COPIES_MAX without an answer, beside ${IN_FLIGHT_MAX} others`, async () => {
     const { alice } = await withTwoRelays();
