@@ -28,7 +28,7 @@ export type Invariant = keyof typeof INVARIANTS;
 
 /** What the simulator leaves out because the engine does not survive it, each with the reason. */
 export const KNOWN_LIMITS = [
-  "a relay that is gone for good while somebody has been told of no other address: an offer that was fetched before a second relay had made the queue, or a first message that nobody can answer yet",
+  "a relay that is gone for good while somebody has been told of no other address: an offer that was fetched before a second relay had made the queue, a first message that nobody can answer yet, or a store put back from before it was told",
   "a relay that says OK and gives something else in the place of a first message (HELLO): its reader has no address to answer to, and the relay knows the id when its sender tries again",
   "a store that was copied before an invite was used, or before whoever used it had said where it reads, and is put back after it: it cannot write to the other side, and only a new invite helps",
   "what a store that was put back had received and confirmed, and what it had accepted and the other side had not: nobody sends that again",

@@ -39,11 +39,13 @@ import {
   CONTENT_ID_BYTES,
   decodeEnvelope,
   type DeviceCert,
+  encodeAddress,
   EnvelopeType,
   equalBytes,
   HELLO_HEADER_BYTES,
   isBucket,
   MESSAGE_HEADER_BYTES,
+  type QueueAddress,
   RECEIPT_IDS_MAX,
   TAG_BYTES,
   utf8ToBytes,
@@ -799,6 +801,14 @@ export function createOracle(options: OracleOptions): Oracle {
       if (record.peer.contact.name !== other.disk.self.name) {
         oracle.fail("I4", `${client.name}/${id} has an old name for ${other.name}`);
       }
+      const there = across(client, id);
+      const reader = there?.client.disk.conversations.get(there.id)?.peer;
+      const read = reader?.state === "open" ? reader.queue.addresses : [];
+      const told = placesOf(record.peer.contact.addresses);
+      // An older store may not know of a queue that it made, which is lost with its relay.
+      if (!placesOf(read).every((place) => told.includes(place))) {
+        oracle.fail("I4", `${client.name}/${id} has old addresses of ${other.name}`);
+      }
     }
   }
 
@@ -832,6 +842,9 @@ const sidesOf = ({ inviter, inviterId, invitee, inviteeId }: Pair) =>
     [inviter, inviterId, invitee],
     [invitee, inviteeId, inviter],
   ] as const;
+
+const placesOf = (addresses: readonly QueueAddress[]): readonly string[] =>
+  addresses.map((one) => bytesToHex(encodeAddress(one)));
 
 const isSameRoot = (one: DeviceCert, other: DeviceCert): boolean =>
   equalBytes(one.rootKey, other.rootKey);
