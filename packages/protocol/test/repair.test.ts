@@ -361,6 +361,30 @@ describe("a ratchet that is lost", () => {
     expect(openPeerOf(bob).sessions.map(({ id }) => bytesToHex(id))).toEqual(ids);
   });
 
+  it.each(["signedPrekeySecret", "oneTimeSecret", "kemSeed", "bundleHash"] as const)(
+    "and begun anew with a bundle that is damaged at its maker (%s): the maker begins",
+    async (field) => {
+      const { alice, bob } = await paired();
+      const [spare] = openPeerOf(bob).spares.own;
+      const secret = spare!.secrets[field];
+      const secrets = { ...spare!.secrets, [field]: secret.with(9, (secret[9] ?? 0) ^ 1) };
+      setSpares(bob, { own: [{ ...spare!, secrets }] });
+      setSessions(alice, []);
+      await alice.send("by a session that nobody has");
+      await carry(alice, bob);
+      expect(bob.shown).toEqual([]);
+      await wakeAfter(bob, REPAIR_PATIENCE_MS);
+      expect(openPeerOf(bob).sessions[0]?.helloHeader).toBeDefined();
+      await settle(alice, bob);
+      // Of two that cross, the lower may be the one that nobody has: then Bob asks for another.
+      await wakeAfter(bob, REPAIR_PAUSE_MS);
+      alice.now = bob.now;
+      await settle(alice, bob);
+      expect(countOf(bob, "by a session that nobody has")).toBe(1);
+      expect(alice.slice.outbox).toEqual([]);
+    },
+  );
+
   it("is noticed by the sender when the receiver has no spare: heard, but nothing confirmed for an hour", async () => {
     const { alice, bob } = await paired();
     const { conversation } = bob.slice;
