@@ -141,3 +141,7 @@ it.each([201_063, 202_354, 202_374])(
     expect((await simulate(seed)).failures).toEqual([]);
   },
 );
+
+it("an inviter's queue that a relay lost is waited for, though the clock jumps meanwhile", async () => {
+  expect((await simulate(208_611)).failures).toEqual([]);
+});

@@ -46,6 +46,8 @@ export const LOST_PAUSE_MS = 5_000;
 export const QUOTA_PAUSE_MS = 60_000;
 /** So long after the relay did not know the queue of someone who never answered, that is believed. */
 export const GONE_PAUSE_MS = 30_000;
+/** A second look so long after the first counts as a first one: no timer is so late, the clock has jumped. */
+export const GONE_LATE_MS = 120_000;
 /** What the relay took but nobody confirmed is offered again after this. */
 export const RESEND_AFTER_MS = 3_600_000;
 /** What one relay took and nobody confirmed is given to another one after this. */
@@ -440,9 +442,10 @@ const isUnanswered = (peer: OpenPeer): boolean =>
  * makes the queue again as soon as it notices: only a second look over the same connection tells.
  */
 function onGoneUnanswered(draft: Draft, peer: OpenPeer): void {
-  const { env, live } = draft;
-  const goneAt = live.goneAt ?? env.now;
-  if (env.now >= goneAt + GONE_PAUSE_MS) refuse(draft, peer.queue, "gone");
+  const { now } = draft.env;
+  const { goneAt: seenAt = now } = draft.live;
+  const goneAt = now < seenAt + GONE_LATE_MS ? seenAt : now;
+  if (now >= goneAt + GONE_PAUSE_MS) refuse(draft, peer.queue, "gone");
   else changeLive(draft, { goneAt, retryAt: goneAt + GONE_PAUSE_MS });
 }
 

@@ -1,6 +1,7 @@
 import { createInviteBundle, nobleBackend, sealInviteOffer } from "@sotto/crypto";
 import {
   type Effect,
+  GONE_LATE_MS,
   GONE_PAUSE_MS,
   OUTBOX_MAX,
   QUEUE_TTL_HOURS,
@@ -206,6 +207,30 @@ describe("accepting", () => {
     await settle(alice, bob);
     expect(alice.shown).toEqual(["hello?"]);
     expect(bob.messages.get(id)?.status).toBe("delivered");
+  });
+
+  it("starts the pause anew when its clock jumped ahead in it", async () => {
+    const { alice, bob } = await accepted();
+    const id = await bob.send("hello?");
+    await answerAll(bob, "gone");
+    bob.now += GONE_LATE_MS;
+    await bob.feed({ kind: "wake" });
+    await answerAll(bob, "gone");
+    expect(wakeOf(bob.effects)).toBe(bob.now + GONE_PAUSE_MS);
+    bob.now += GONE_PAUSE_MS;
+    await bob.feed({ kind: "wake" });
+    await carry(bob, alice);
+    await settle(alice, bob);
+    expect(bob.messages.get(id)?.status).toBe("delivered");
+  });
+
+  it("believes a timer that is late, and no longer", async () => {
+    const { bob } = await accepted();
+    await answerAll(bob, "gone");
+    bob.now += GONE_LATE_MS - 1;
+    await bob.feed({ kind: "wake" });
+    await answerAll(bob, "gone");
+    expect(bob.slice.conversation?.peer.state).toBe("refused");
   });
 
   it("starts the pause anew when the queue was there in between, and after its clock was set back", async () => {
