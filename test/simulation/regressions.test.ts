@@ -145,3 +145,8 @@ it.each([201_063, 202_354, 202_374])(
 it("an inviter's queue that a relay lost is waited for, though the clock jumps meanwhile", async () => {
   expect((await simulate(208_611)).failures).toEqual([]);
 });
+
+it("a queue that is made again is written to by whoever has other keys and hears nobody", async () => {
+  const faults = { clockJumpMean: 8_000, relayLost: false, relayCrashMean: 16_000, relayWipe: 0.3 };
+  expect((await simulate(530_047, { faults })).failures).toEqual([]);
+});

@@ -152,9 +152,11 @@ export async function forgetSessions(draft: Draft): Promise<void> {
   await sealAgain(draft);
 }
 
-/** Something came that no session opens. */
+/** Something came that no session opens. Somebody is there: a queue that was gone may have been made again. */
 export function onUnopened(draft: Draft): void {
-  if (draft.live.unopenedAt === undefined) changeLive(draft, { unopenedAt: draft.env.now });
+  const { now } = draft.env;
+  if (draft.live.unopenedAt !== undefined) return;
+  changeLive(draft, { unopenedAt: now, retryAt: Math.min(draft.live.retryAt, now) });
 }
 
 /** When a new session is begun, or asked for, if nothing opens before; undefined while there is no sign that it has to be. */

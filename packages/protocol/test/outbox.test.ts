@@ -14,13 +14,14 @@ import {
   RENEW_AGE_MS_MAX,
   RESEND_AFTER_MS,
 } from "@sotto/protocol";
-import { equalBytes } from "@sotto/wire";
+import { EnvelopeType, equalBytes } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
   accepted,
   carry,
   deliver,
   deliverDirect,
+  entropy,
   messageId,
   of,
   openPeerOf,
@@ -354,6 +355,16 @@ describe("the relay", () => {
     await deliverDirect(bob, sent(alice.effects, "direct")[0]?.blob ?? out!.blob);
     await deliverDirect(alice, sent(bob.effects, "direct")[0]!.blob);
     expect(statusOf(alice, id)).toBe("delivered");
+  });
+
+  it("gone is asked about again when something comes that does not open: the other side is there", async () => {
+    const { alice } = await paired();
+    await alice.send("hello");
+    const [out] = alice.toRelay.splice(0);
+    await alice.feed({ kind: "transmitted", id: out!.id, path: "relay", outcome: "gone" });
+    expect(sent(await alice.feed({ kind: "wake" }), "relay")).toEqual([]);
+    const sealed = Uint8Array.of(EnvelopeType.message, ...entropy(255));
+    expect(sent(await deliver(alice, sealed), "relay")).toEqual([out]);
   });
 
   it("gone does not take back what it said of an earlier text", async () => {
