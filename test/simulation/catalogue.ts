@@ -1097,8 +1097,8 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: REPAIR,
-        from: "  if (draft.live.unopenedAt === undefined) changeLive",
-        to: "  if (draft.live.unopenedAt === undefined && draft.known) changeLive",
+        from: "  if (draft.live.unopenedAt !== undefined) return;",
+        to: "  if (draft.live.unopenedAt !== undefined || !draft.known) return;",
       },
     ],
     killer: { invariant: "I4", faults: { ...CALM, clientCrashMean: 2_000, rowRot: 1 } },
