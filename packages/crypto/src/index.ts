@@ -22,6 +22,7 @@ export {
 export type { LoggedOp } from "./membership-cuts.ts";
 export * from "./membership-pages.ts";
 export {
+  ADMINS_OPS_MAX,
   BROUGHT_OPS_MAX,
   FOLDED_OPS_MAX,
   LATE_OPS_MAX,

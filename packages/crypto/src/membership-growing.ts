@@ -5,7 +5,7 @@
  */
 import type { LoggedOp } from "./membership-cuts.ts";
 import { foldOps, type GroupState } from "./membership-fold.ts";
-import type { GroupLog } from "./membership.ts";
+import type { GroupLog, HeldOp } from "./membership.ts";
 
 /**
  * A log that takes in several operations: with more than one head `state` may be that of fewer, and is folded when
@@ -16,8 +16,8 @@ export type Growing = GroupLog & {
   readonly isUnfolded: boolean;
   readonly ops: Map<string, LoggedOp>;
   readonly order: LoggedOp[];
-  /** Operations that were folded for what came in one go. */
-  readonly work: { folded: number };
+  /** Operations that were folded for what came in one go, and what of that was refused for want of room. */
+  readonly work: { folded: number; readonly refused: Map<string, HeldOp> };
   /** The account whose log this is, in hex, where it is known. */
   readonly own: string | undefined;
 };
@@ -27,7 +27,7 @@ export const growing = (log: GroupLog, own?: string): Growing => ({
   isUnfolded: false,
   ops: new Map(log.ops),
   order: [...log.ops.values()],
-  work: { folded: 0 },
+  work: { folded: 0, refused: new Map() },
   own,
 });
 

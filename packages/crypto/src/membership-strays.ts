@@ -15,8 +15,10 @@ export const LOG_OPS_MAX = 10_000;
  * too, that were made before their author's log was as full as this; no stray is among those.
  */
 export const RESERVED_OPS_MAX = 1_000;
-/** Of those places one account has at most so many, and at most as many as are free then. */
+/** Of those places one account has at most so many, and at most as many as are free then before ADMINS_OPS_MAX. */
 export const RESERVED_OPS_PER_ACCOUNT_MAX = 32;
+/** The last of all are for cuts of acting admins, of whom one alone cannot take them: others may be any number. */
+export const ADMINS_OPS_MAX = 100;
 
 /**
  * Operations of one account that do not know of all its earlier ones, as its devices make them beside each other. An
@@ -133,14 +135,17 @@ export function hasRoom(
     readonly action: GroupAction;
     readonly isStray: boolean;
     readonly by: string | undefined;
+    /** An acting admin's. */
+    readonly isNeeded: boolean;
   },
 ): boolean {
   const { size } = log.ops;
   const end = one.isStray ? RESERVE_BEGINS : LOG_OPS_MAX - RESERVED_OPS_MAX / 2;
   if (isTrusted(log, one.by) || size < end) return size < LOG_OPS_MAX;
   if (!isCut(one.action)) return false;
-  const reserved = log.order.slice(RESERVE_BEGINS).filter(({ account }) => account === one.account);
-  return reserved.length < Math.min(RESERVED_OPS_PER_ACCOUNT_MAX, LOG_OPS_MAX - size);
+  const reserved = log.order.slice(end).filter(({ account }) => account === one.account);
+  const free = one.isNeeded ? LOG_OPS_MAX : LOG_OPS_MAX - ADMINS_OPS_MAX - size;
+  return reserved.length < Math.min(RESERVED_OPS_PER_ACCOUNT_MAX, free);
 }
 
 /** Sooner full than for others', which may have been made beside as many more. */

@@ -40,9 +40,11 @@ import {
   foldOps,
   type GroupState,
   judge,
+  type Member,
 } from "./membership-fold.ts";
 import { folded, type Growing, grown, growing, lookBack, namesAll } from "./membership-growing.ts";
 import { headPlace, isHead, namedHeads, withoutHead } from "./membership-heads.ts";
+import { ancestorsOf } from "./membership-pages.ts";
 import {
   canBring,
   countStray,
@@ -66,7 +68,7 @@ export const HELD_OPS_OF_STRANGERS_MAX = 128;
 /** States kept of a log that has several heads. Each has up to 1,000 members. */
 export const STATES_KEPT_MAX = 16;
 
-interface HeldOp {
+export interface HeldOp {
   readonly op: GroupOp;
   /** Hex. */
   readonly account: string;
@@ -255,56 +257,59 @@ function receiveAll(
   // What was too much for the last page.
   let current = releaseHeld(before);
   const results: ReceivedInto<Growing>[] = [];
-  const aside = new Map<string, { readonly index: number; readonly op: GroupOp }>();
-  const receiveOne = (index: number, name: string, op: GroupOp, isNeeded: boolean): void => {
-    const received = receive(current, name, op, certs, { by, isNeeded });
+  const names = ops.map((op) => (op === undefined ? "" : bytesToHex(opIdOf(op))));
+  const receiveOne = (name: string, index: number, need?: Need): void => {
+    const op = ops[index];
+    const received: ReceivedInto<Growing> =
+      op === undefined
+        ? { ok: false, reason: "malformed" }
+        : receive(current, name, op, certs, { by, need });
     results[index] = received;
     if (received.ok) current = received.log;
-    else if (isForRoom(received.reason)) aside.set(name, { index, op });
   };
-  ops.forEach((op, index) => {
-    if (op === undefined) results[index] = { ok: false, reason: "malformed" };
-    else receiveOne(index, bytesToHex(opIdOf(op)), op, false);
+  names.forEach((name, index) => receiveOne(name, index));
+  const { refused } = current.work;
+  const needed = refused.size > 0 ? neededOf(current) : new Map<string, Need>();
+  names.forEach((name, index) => {
+    const need = needed.get(name);
+    if (need !== undefined && refused.has(name)) receiveOne(name, index, need);
   });
-  const refused = [...aside];
-  const needed = refused.length > 0 ? neededOf(current, aside) : new Set();
-  for (const [name, { index, op }] of refused) {
-    if (needed.has(name)) receiveOne(index, name, op, true);
-  }
   return { log: grown(current), results };
 }
 
 const isForRoom = (reason: OpRefusal): boolean =>
-  reason === "too-many-strays" || reason === "log-full";
+  ["too-many-strays", "log-full", "held-full"].includes(reason);
 
 /**
- * What held cuts of acting admins stand on, as far as it is known: whatever counts say, nobody may keep the group from
- * ending somebody's rights by what it was made to take in before.
+ * Cuts of acting admins that are held or were refused for want of room, and what they stand on, as far as it is known:
+ * whatever counts say, nobody may keep the group from ending somebody's rights by what it was made to take in before.
  */
-function neededOf(
-  before: Growing,
-  aside: ReadonlyMap<string, { readonly op: GroupOp }>,
-): ReadonlySet<string> {
-  const cuts = [...before.held.values()].filter(({ op }) => isCut(op.action));
-  if (cuts.length === 0) return new Set();
+function neededOf(before: Growing): ReadonlyMap<string, Need> {
+  const waiting = new Map([...before.work.refused, ...before.held]);
+  const cuts = [...waiting].filter(([, { op }]) => isCut(op.action));
+  if (cuts.length === 0) return new Map();
   const { state } = folded(before);
-  const admins = new Set(adminsOf(state).map(({ account }) => bytesToHex(account)));
-  const roots = cuts.filter(({ account, cert }) => {
+  const admins = new Set<Member | undefined>(adminsOf(state));
+  const roots = cuts.filter(([, { account, cert }]) => {
     const device = deviceKey(account, bytesToHex(cert.deviceId));
-    return admins.has(account) && !state.revoked.has(device);
+    return admins.has(state.members.get(account)) && !state.revoked.has(device);
   });
-  const needed = new Set(roots.flatMap(({ op }) => op.parents.map(bytesToHex)));
-  for (const id of needed) {
-    // A set grows while it is walked: each is visited once.
-    const waiting = before.held.get(id) ?? aside.get(id);
-    for (const parent of waiting?.op.parents ?? []) needed.add(bytesToHex(parent));
+  const needed = new Map<string, Need>(roots.map(([id]) => [id, false]));
+  for (const [id] of needed) {
+    // A map grows while it is walked: each is visited once.
+    for (const parent of waiting.get(id)?.op.parents ?? []) {
+      needed.set(bytesToHex(parent), true);
+    }
   }
   return needed;
 }
 
+/** True for what an acting admin's cut stands on; false for the cut itself, which has to find a place (§11.5). */
+type Need = boolean;
+
 interface Way {
   readonly by: string | undefined;
-  readonly isNeeded: boolean;
+  readonly need: Need | undefined;
 }
 
 function receive(
@@ -312,7 +317,7 @@ function receive(
   name: string,
   op: GroupOp,
   certs: readonly DeviceCert[],
-  { by, isNeeded }: Way,
+  { by, need }: Way,
 ): ReceivedInto<Growing> {
   const waiting = log.held.get(name);
   if (log.ops.has(name)) return { ok: true, log, state: "known" };
@@ -329,11 +334,12 @@ function receive(
     return { ok: false, reason: "unknown-signer" };
   }
   if (!isSignedBy(op, cert)) return { ok: false, reason: "bad-signature" };
-  if (op.parents.some((parent) => !log.ops.has(bytesToHex(parent)))) {
-    return hold(log, name, { op, cert, account: actorOf(cert).account, by });
-  }
-  const taken = take(log, name, { op, cert, by }, isNeeded);
-  return taken.ok ? { ok: true, log: releaseHeld(taken.log), state: "accepted" } : taken;
+  const fresh = { op, cert, account: actorOf(cert).account, by };
+  const isWhole = op.parents.every((parent) => log.ops.has(bytesToHex(parent)));
+  const received = (isWhole ? take : hold)(log, name, fresh, need);
+  if (received.ok) return { ...received, log: releaseHeld(received.log) };
+  if (isForRoom(received.reason)) log.work.refused.set(name, fresh);
+  return received;
 }
 
 /** Whoever can answer for it once it is released: its own account brings it early to be the one that did. */
@@ -378,8 +384,10 @@ export function awaitHeads(log: GroupLog, device: string, prefixes: readonly str
 
 /** `prefix`: hex of the first HEAD_PREFIX_BYTES of an id, or of all of it. */
 export function hasHead(log: GroupLog, prefix: string): boolean {
-  if (log.ops.has(prefix) || prefix.length !== HEAD_PREFIX_BYTES * 2) return log.ops.has(prefix);
-  return [...log.heads, ...log.ops.keys()].some((id) => id.startsWith(prefix));
+  const isPrefix = prefix.length === HEAD_PREFIX_BYTES * 2;
+  return (
+    log.ops.has(prefix) || (isPrefix && [...log.ops.keys()].some((id) => id.startsWith(prefix)))
+  );
 }
 
 /**
@@ -421,19 +429,27 @@ export const signerOf = (cert: DeviceCert): Uint8Array =>
 export const headsHash = (log: GroupLog): Uint8Array =>
   sha256(labelled(LABELS.groupHeads, ...log.heads.map(opIdFrom)));
 
-function hold(before: Growing, name: string, waiting: HeldOp): ReceivedInto<Growing> {
+function hold(before: Growing, name: string, waiting: HeldOp, need?: Need): ReceivedInto<Growing> {
   const full = { ok: false, reason: "held-full" } as const;
-  const all = [...before.held.values()];
-  const ofAccount = all.filter(({ account }) => account === waiting.account);
-  if (all.length >= HELD_OPS_MAX || ofAccount.length >= HELD_OPS_PER_ACCOUNT_MAX) return full;
+  const all = [...before.held];
+  const ofAccount = all.filter(([, { account }]) => account === waiting.account);
+  const isOwnFull = ofAccount.length >= HELD_OPS_PER_ACCOUNT_MAX;
+  if (isOwnFull || all.length >= HELD_OPS_MAX) {
+    const last = need === undefined ? undefined : newestOfMost(isOwnFull ? ofAccount : all);
+    if (!last) return full;
+    const held = new Map(before.held);
+    held.delete(last[0]);
+    const signers = new Set([bytesToHex(last[1].op.signer)]);
+    return hold(withoutCerts({ ...before, held }, signers), name, waiting);
+  }
   // As for late ones: only who seems to be none may be a member by what is not folded yet.
   const log = before.state.members.has(waiting.account) ? before : folded(before);
   const { members } = log.state;
   if (!members.has(waiting.account)) {
-    const strange = all.filter(({ account }) => !members.has(account));
+    const strange = all.filter(([, { account }]) => !members.has(account));
     // All who are no members are one: they can be any number.
     const tellerOf = ({ by = "" }: HeldOp): string => (members.has(by) ? by : "");
-    const own = strange.filter((one) => tellerOf(one) === tellerOf(waiting));
+    const own = strange.filter(([, one]) => tellerOf(one) === tellerOf(waiting));
     if (own.length >= HELD_OPS_OF_STRANGERS_MAX - strange.length) return full;
   }
   const certs = new Map(log.certs).set(bytesToHex(waiting.op.signer), waiting.cert);
@@ -441,35 +457,46 @@ function hold(before: Growing, name: string, waiting: HeldOp): ReceivedInto<Grow
   return { ok: true, log: { ...log, certs, held }, state: "held" };
 }
 
+/** Of those held, the newest of the device that has most: one that was stolen could else fill its account's places. */
+function newestOfMost(
+  held: readonly (readonly [string, HeldOp])[],
+): readonly [string, HeldOp] | undefined {
+  const groups = Map.groupBy(held, ([, { account, cert }]) =>
+    deviceKey(account, bytesToHex(cert.deviceId)),
+  );
+  const [most] = [...groups.values()].toSorted((a, b) => b.length - a.length);
+  return most?.at(-1);
+}
+
 /** All parents are there and the signature is good: judged by what was behind it, and by nothing else. */
 function take(
   log: Growing,
   name: string,
-  { op, cert, by }: Pick<HeldOp, "op" | "cert" | "by">,
-  isNeeded: boolean,
-):
-  | { readonly ok: true; readonly log: Growing }
-  | { readonly ok: false; readonly reason: OpRefusal } {
+  { op, cert, by }: HeldOp,
+  need?: Need,
+): ReceivedInto<Growing> {
   if (op.lamport !== 1 + highestLamport(log, op.parents)) return { ok: false, reason: "malformed" };
   if (log.ops.size >= LOG_OPS_MAX) return { ok: false, reason: "log-full" };
   const parents = op.parents.map(bytesToHex);
   const { isRedundant, fold } = lookBack(log, parents);
   if (isRedundant) return { ok: false, reason: "malformed" };
   const actor = actorOf(cert);
+  const isNeeded = need !== undefined;
   const counted = countStray(log, { ...actor, parents }, by, isNeeded);
   if (counted === undefined) return { ok: false, reason: "too-many-strays" };
   const { isStray } = counted;
-  if (!isNeeded && !hasRoom(counted.log, { ...actor, action: op.action, isStray, by })) {
+  if (
+    need !== true &&
+    !hasRoom(counted.log, { ...actor, action: op.action, isStray, by, isNeeded })
+  ) {
     return { ok: false, reason: "log-full" };
   }
   const behind = namesAll(counted.log, parents) ? folded(counted.log).state : fold();
   const judged = judge(behind, op.action, actor);
   if (!judged.ok) return judged;
   const logged = loggedOf(op, name, cert, judged);
-  return {
-    ok: true,
-    log: append(withGuest(counted.log, logged, counted.isLate), logged, cert, behind),
-  };
+  const after = append(withGuest(counted.log, logged, counted.isLate), logged, cert, behind);
+  return { ok: true, log: after, state: "accepted" };
 }
 
 /** `behind`: what it was judged by. */
@@ -526,10 +553,9 @@ function releaseHeld(log: Growing): Growing {
     for (const [name, waiting] of current.held) {
       if (current.work.folded > FOLDED_OPS_MAX) break;
       if (waiting.op.parents.some((parent) => !current.ops.has(bytesToHex(parent)))) continue;
-      let taken = take(current, name, waiting, false);
-      if (!taken.ok && isForRoom(taken.reason) && neededOf(current, new Map()).has(name)) {
-        taken = take(current, name, waiting, true);
-      }
+      let taken = take(current, name, waiting);
+      const need = taken.ok || !isForRoom(taken.reason) ? undefined : neededOf(current).get(name);
+      if (need !== undefined) taken = take(current, name, waiting, need);
       const held = new Map(current.held);
       held.delete(name);
       current = { ...(taken.ok ? taken.log : current), held };
@@ -540,10 +566,26 @@ function releaseHeld(log: Growing): Growing {
   return refused.size > 0 ? withoutCerts(current, refused) : current;
 }
 
+/**
+ * What is behind `ids` of operations here, and nothing else: of an account that was told much while it was not in the group,
+ * and by strangers. What is held stays.
+ */
+export function logBehind(log: GroupLog, ids: readonly string[]): GroupLog {
+  const kept = ancestorsOf(log, ids);
+  const ops = new Map([...log.ops].filter(([id]) => kept.has(id)));
+  const all = [...ops.values()];
+  const named = new Set(all.flatMap(({ parents }) => parents));
+  const heads = [...kept].filter((id) => !named.has(id)).toSorted();
+  const less = { ...log, ops, heads, state: foldOps(all), headStates: new Map() };
+  return withoutCerts(less, new Set(log.certs.keys()));
+}
+
 /** Of signers of nothing that is here or held any more. */
-function withoutCerts(log: Growing, signers: ReadonlySet<string>): Growing {
+function withoutCerts<Log extends GroupLog>(log: Log, signers: ReadonlySet<string>): Log {
   const left = new Set(signers);
-  for (const { op } of [...log.held.values(), ...log.order]) left.delete(bytesToHex(op.signer));
+  for (const { op } of [...log.held.values(), ...log.ops.values()]) {
+    left.delete(bytesToHex(op.signer));
+  }
   return { ...log, certs: new Map([...log.certs].filter(([signer]) => !left.has(signer))) };
 }
 

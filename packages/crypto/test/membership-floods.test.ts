@@ -1,10 +1,12 @@
 /** T-27: what members, and who was one, can fill of a group's log: never what the others need to go on without them. */
 import {
+  ADMINS_OPS_MAX,
   beginChain,
   BROUGHT_OPS_MAX,
   createRemoteSender,
   dealChain,
   type GroupLog,
+  HELD_OPS_PER_ACCOUNT_MAX,
   LATE_OPS_MAX,
   LOG_OPS_MAX,
   makeOp,
@@ -77,12 +79,13 @@ function filled(log: GroupLog, count: number): GroupLog {
   const [first] = log.ops.values();
   if (first === undefined) throw new Error("an empty log");
   const fillers = Array.from({ length: count - log.ops.size }, (_, index) => {
-    const id = `filler ${index}`;
+    const id = `filler ${log.ops.size + index}`;
     return [id, { ...first, id, account: "nobody's" }] as const;
   });
   return { ...log, ops: new Map([...log.ops, ...fillers]) };
 }
 
+const deviceOf = (of: OwnDevice) => ({ kind: "revoke", device: of.cert.deviceId }) as const;
 const removal = (of: OwnDevice) => ({ kind: "remove", account: accountOf(of) }) as const;
 const isIn = (log: GroupLog, one: OwnDevice): boolean => log.state.members.has(nameOf(one));
 
@@ -229,6 +232,33 @@ describe("whoever is out", () => {
   });
 });
 
+describe("whoever is added again", () => {
+  it("acts like everybody, and has what it had left of its late operations when it is out once more", async () => {
+    const { people, certs, ops, write, draw, base } = await writers("added again", 3, 2);
+    const [ann, bob, mallory] = [at(people, 0), at(people, 1), at(people, 2)];
+    const out = write(ann, [base], removal(mallory));
+    let log = logOf({ certs }, ops);
+    const take = (op: GroupOp): void => {
+      ({ log } = must(receiveOp(log, op, certs, nameOf(mallory))));
+    };
+    for (let count = 1; count < LATE_OPS_MAX; count++) take(draw(mallory, [base], revoke()));
+    const { length } = ops;
+    const back = write(ann, [out], { kind: "add", account: accountOf(mallory) });
+    const beside = Array.from({ length: SIBLING_OPS_MAX - 1 }, () =>
+      draw(mallory, [back], revoke()),
+    );
+    write(mallory, [back], { kind: "leave" });
+    for (const op of [at(ops, length), ...beside, at(ops, length + 1)]) take(op);
+    expect(log.late).toEqual(new Map([[nameOf(mallory), LATE_OPS_MAX - 1]]));
+    expect(isIn(log, mallory)).toBe(false);
+    // Who leaves, and is added by another member each time, would else have them over and over.
+    take(draw(mallory, [base], revoke()));
+    const last = draw(mallory, [back], revoke());
+    expect(verdict(receiveOp(log, last, certs, nameOf(mallory)))).toBe("too-many-strays");
+    expect(verdict(receiveOp(log, last, certs, nameOf(bob)))).toBe("accepted");
+  });
+});
+
 describe("members who bring each other's", () => {
   /** More than one of them may bring, all signed by the other. */
   async function brought() {
@@ -351,14 +381,63 @@ describe("the last places of a log", () => {
     const removed = must(await makeOp(annsLog, ann, removal(mallory), env));
     const brought = pageOf([at(ops, ops.length - 1), removed.op], certs);
     expect(isIn(receivePage(taken, brought, nameOf(ann)).log, mallory)).toBe(false);
-    // Nobody takes the last ones.
-    const scarce = filled(log, LOG_OPS_MAX - 3);
+    // Nobody takes the last ones of those that are for all.
+    const scarce = filled(log, LOG_OPS_MAX - ADMINS_OPS_MAX - 3);
     const one = must(receiveOp(scarce, at(ops, before), certs)).log;
     const two = must(receiveOp(one, at(ops, before + 1), certs));
-    expect(two.log.ops.size).toBe(LOG_OPS_MAX - 1);
+    expect(two.log.ops.size).toBe(LOG_OPS_MAX - ADMINS_OPS_MAX - 1);
     expect(verdict(receiveOp(two.log, at(ops, before + 2), certs))).toBe("log-full");
     const beside = must(await makeOp(log, ann, removal(mallory), env));
     expect(isIn(must(receiveOp(two.log, beside.op, certs)).log, mallory)).toBe(false);
+  });
+
+  it(`are for acting admins alone where ${ADMINS_OPS_MAX} are left, however many puppets there are`, async () => {
+    const { env, ann, mallory, people, log, base, draw, certs } = await plain("puppets");
+    const mine = draw(mallory, [base], revoke());
+    const removed = must(await makeOp(log, ann, removal(mallory), env)).op;
+    const first = filled(log, LOG_OPS_MAX - ADMINS_OPS_MAX - 1);
+    expect(must(receiveOp(first, mine, certs)).state).toBe("accepted");
+    const last = filled(log, LOG_OPS_MAX - ADMINS_OPS_MAX);
+    expect(verdict(receiveOp(last, mine, certs, nameOf(at(people, 3))))).toBe("log-full");
+    expect(isIn(must(receiveOp(last, removed, certs)).log, mallory)).toBe(false);
+    expect(verdict(receiveOp(filled(log, LOG_OPS_MAX - 1), removed, certs))).toBe("accepted");
+    // Not for one that was an admin, nor for a device that was revoked.
+    const demoted = { kind: "role", account: accountOf(at(people, 1)), role: "member" } as const;
+    for (const [own, action] of [
+      [ann, demoted],
+      [await restoreDevice(at(people, 1).rootSecret, env), deviceOf(at(people, 1))],
+    ] as const) {
+      const out = must(receiveOp(log, draw(own, [base], action), [own.cert, ...certs])).log;
+      const cut = draw(at(people, 1), [base], removal(at(people, 3)));
+      expect(verdict(receiveOp(filled(out, LOG_OPS_MAX - 5), cut, certs))).toBe("log-full");
+    }
+  });
+
+  it("are all for an admin, up to its limit, and for no account alone", async () => {
+    const { people, ops, certs, write, base } = await writers("share", 4, 2);
+    const log = logOf({ certs }, ops);
+    let last = base;
+    const { length } = ops;
+    for (let count = 0; count <= RESERVED_OPS_PER_ACCOUNT_MAX; count++) {
+      last = write(at(people, 0), [last], revoke());
+    }
+    const cuts = ops.slice(length);
+    const taken = cuts
+      .slice(0, 20)
+      .reduce((all, op) => must(receiveOp(all, op, certs)).log, filled(log, ends + 500));
+    for (const free of [15, 1]) {
+      const scarce = filled(taken, LOG_OPS_MAX - free);
+      expect(must(receiveOp(scarce, at(cuts, 20), certs)).state).toBe("accepted");
+    }
+    expect(verdict(receiveOp(filled(taken, LOG_OPS_MAX), at(cuts, 20), certs))).toBe("log-full");
+    const most = cuts
+      .slice(0, -1)
+      .reduce(
+        (all, op) => must(receiveOp(all, op, certs)).log,
+        filled(log, LOG_OPS_MAX - ADMINS_OPS_MAX),
+      );
+    expect(verdict(receiveOp(most, at(cuts, cuts.length - 1), certs))).toBe("log-full");
+    expect(ADMINS_OPS_MAX).toBeGreaterThan(2 * RESERVED_OPS_PER_ACCOUNT_MAX);
   });
 });
 
@@ -478,6 +557,84 @@ describe("more heads than can be named", () => {
       reason: "unknown-heads",
       heads: [hex(cut)],
     });
+  });
+});
+
+describe("an admin's cut", () => {
+  /** Of Ann, whose second device was stolen, Bob, another admin, and Cy. */
+  async function stolen(seed: string) {
+    const writing = await writers(seed, 3, 2);
+    const ann = at(writing.people, 0);
+    const thief = await restoreDevice(ann.rootSecret, writing.env);
+    const certs = [...writing.certs, thief.cert];
+    return { ...writing, certs, ann, thief, log: logOf(writing, writing.ops) };
+  }
+
+  it(`gets in beside more than ${SIBLING_OPS_MAX} siblings of a stolen device of its account`, async () => {
+    const { ann, thief, certs, base, draw, log } = await stolen("siblings");
+    let flooded = log;
+    for (let count = 0; count <= SIBLING_OPS_MAX; count++) {
+      ({ log: flooded } = must(receiveOp(flooded, draw(thief, [base], revoke()), certs)));
+    }
+    const name = nameOf(ann);
+    expect(verdict(receiveOp(flooded, draw(ann, [base], rotate), certs, name))).toBe(
+      "too-many-strays",
+    );
+    const revoked = must(receiveOp(flooded, draw(ann, [base], deviceOf(thief)), certs, name)).log;
+    expect([...revoked.state.revoked]).toEqual([`${name}/${hex(thief.cert.deviceId)}`]);
+    // A device that acts no more is no way in.
+    const cut = draw(thief, [base], removal(at((await stolen("siblings")).people, 2)));
+    const { log: late } = must(receiveOp(revoked, cut, certs, name));
+    expect(late.late.get(name)).toBe(1);
+  });
+
+  it("has a place in a log full of a stolen device's only as long as others find one", async () => {
+    const { ann, thief, certs, base, draw, log, people } = await stolen("own places");
+    let flooded = filled(log, LOG_OPS_MAX - RESERVED_OPS_MAX / 2);
+    let count = 0;
+    for (let isFull = false; !isFull; count++) {
+      const received = receiveOp(flooded, draw(thief, [base], revoke()), certs, nameOf(ann));
+      isFull = !received.ok;
+      if (received.ok) flooded = received.log;
+    }
+    expect(count - 1).toBe(RESERVED_OPS_PER_ACCOUNT_MAX);
+    const removed = draw(at(people, 1), [base], removal(ann));
+    expect(isIn(must(receiveOp(flooded, removed, certs)).log, ann)).toBe(false);
+  });
+
+  it("is held where a stolen device of its account fills the account's places, or others all", async () => {
+    for (const accounts of [1, 8]) {
+      const writing = await writers(`held ${accounts}`, 2 + accounts, 2);
+      const { env, people, ops, write, draw, base } = writing;
+      const ann = at(people, 0);
+      const thief = await restoreDevice(ann.rootSecret, env);
+      const flooders = accounts === 1 ? [thief] : people.slice(2);
+      const certs = [...writing.certs, thief.cert];
+      let flooded = logOf(writing, ops);
+      const nowhere = { parents: [asOpId(new Uint8Array(32).fill(1))], lamport: 99 };
+      for (const one of flooders) {
+        for (let count = 0; count < HELD_OPS_PER_ACCOUNT_MAX; count++) {
+          const orphan = { ...draw(one, [base], revoke()), ...nowhere };
+          ({ log: flooded } = must(receiveOp(flooded, orphan, certs)));
+        }
+      }
+      const size = flooded.held.size;
+      expect(size).toBe(accounts * HELD_OPS_PER_ACCOUNT_MAX);
+      const parent = write(ann, [base], rotate);
+      const before = at(ops, ops.length - 1);
+      expect(verdict(receiveOp(flooded, draw(ann, [parent], rotate), certs))).toBe("held-full");
+      const [gone] = flooders;
+      if (gone === undefined) throw new Error("nobody");
+      const cut = draw(ann, [parent], accounts === 1 ? deviceOf(gone) : removal(gone));
+      const held = must(receiveOp(flooded, cut, certs, nameOf(ann)));
+      expect([held.state, held.log.held.size]).toEqual(["held", size]);
+      const { log } = must(receiveOp(held.log, before, certs, nameOf(ann)));
+      expect([log.ops.has(hex(opIdOf(cut))), log.held.size]).toEqual([true, size - 1]);
+      expect(isIn(log, gone) && log.state.revoked.size === 0).toBe(false);
+      // Nobody makes room for a plain member's.
+      const plain = draw(at(people, people.length - 1), [parent], revoke());
+      if (accounts > 1) expect(verdict(receiveOp(flooded, plain, certs))).toBe("held-full");
+    }
   });
 });
 
