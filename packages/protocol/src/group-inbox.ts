@@ -11,6 +11,9 @@ import {
   createRemoteSender,
   type GroupLog,
   holdMessage,
+  LATE_OPS_MAX,
+  LOG_OPS_MAX,
+  logBehind,
   type LoggedOp,
   type OpRefusal,
   membersAhead,
@@ -54,7 +57,6 @@ import {
   groupIdOf,
   groupPeer,
   introduce,
-  isSpent,
   logIn,
   opIdFrom,
   ownAccount,
@@ -64,7 +66,7 @@ import {
   tellAccounts,
   tellPair,
 } from "./group-log.ts";
-import { sealAgainFor } from "./group-outbox.ts";
+import { isTimeToTell, sealAgainFor, TOLD_MAX } from "./group-outbox.ts";
 import type { GroupPost, SenderRow } from "./group-ports.ts";
 import type { MessageRow, PostRow } from "./ports.ts";
 import { REPAIR_PATIENCE_MS } from "./repair.ts";
@@ -72,8 +74,6 @@ import type { DropReason } from "./step.ts";
 
 /** Introductions to accounts that the log does not have yet. */
 export const INTRODUCTIONS_MAX = 64;
-/** Accounts and devices remembered as told lately; beyond it the first is forgotten, and may be told again. */
-export const TOLD_MAX = 1_000;
 
 /** Pairs that are asked again for what there was no room to hold; beyond it the first is forgotten. */
 export const UNHELD_PAIRS_MAX = 16;
@@ -126,14 +126,13 @@ function onPage(
   const group = groupPeer(draft)?.group;
   const wasMember = groupPeer(draft)?.member === true;
   const own = ownAccount(draft);
-  const known = draft.group.row?.log;
-  const isKept = known !== undefined && !isSpent(draft, known);
-  const before = isKept ? known : (logIn(page, group ?? "") ?? known);
+  const before = draft.group.row?.log ?? logIn(page, group ?? "");
   if (before === undefined) {
     askPair(draft, pair);
     return;
   }
-  const { log, refused } = receivePage(before, page, by, own);
+  const { log: whole, refused } = receivePage(before, page, by, own);
+  const log = before.state.members.has(own) ? whole : withoutFlood(whole, own);
   for (const reason of refused.values()) {
     drop(draft, reason === "malformed" || reason === "wrong-group" ? "malformed" : "unexpected");
   }
@@ -147,7 +146,27 @@ function onPage(
   if (groupPeer(draft)?.member !== wasMember) tellOwnOfTurn(draft, before, log, pair);
   releaseHeld(draft, log);
   tellNewcomers(draft, before, log);
-  if (membersAhead(log).length > membersAhead(before).length) askPair(draft, pair);
+  if (log !== whole || membersAhead(log).length > membersAhead(before).length) {
+    askPair(draft, pair);
+  }
+}
+
+/**
+ * The log of an account that was not in by it, once it is or the log is full: whoever knew of the group may have filled it.
+ * What is behind the addition, the account's own operations and what took it or, by an admin, others out stays; all
+ * else members are asked for (`onRoster`), and bring again.
+ */
+function withoutFlood(log: GroupLog, own: string): GroupLog {
+  const { members } = log.state;
+  const member = members.get(own);
+  if (member === undefined && log.ops.size < LOG_OPS_MAX) return log;
+  const isKept = ({ account, op: { action } }: LoggedOp): boolean =>
+    account === own ||
+    (action.kind === "remove" &&
+      (members.get(account)?.role === "admin" || bytesToHex(action.account) === own));
+  const kept = [...log.ops.values()].filter(isKept).map(({ id }) => id);
+  const less = logBehind(log, [member?.addedBy ?? bytesToHex(log.group), ...kept]);
+  return log.ops.size - less.ops.size > LATE_OPS_MAX ? less : log;
 }
 
 /** Operations that nobody names as a parent later would else never come again. */
@@ -157,8 +176,8 @@ function noteUnheld(
   log: GroupLog,
   refused: ReadonlySet<OpRefusal>,
 ): void {
-  // Where it was only too much for one page, or the log begins anew, there is nothing to wait for.
-  const isSoon = refused.has("not-now") || (refused.has("log-full") && isSpent(draft, log));
+  // Where it was only too much for one page, there is nothing to wait for.
+  const isSoon = refused.has("not-now");
   if (!isSoon && !refused.has("held-full")) return;
   const others = [...draft.live.unheld].filter(([one]) => one !== pair);
   const unheld = new Map([
@@ -362,16 +381,6 @@ function isTimeToAnswer(draft: Draft, device: string): boolean {
   const next = isOver ? { since: now, count: 1 } : { ...before, count: before.count + 1 };
   const others = [...answered].filter(([one]) => one !== device);
   changeLive(draft, { answered: new Map([...others.slice(1 - TOLD_MAX), [device, next]]) });
-  return true;
-}
-
-/** Once in ASK_AGAIN_MS: others can make this device tell much by saying little. */
-function isTimeToTell(draft: Draft, whom: string): boolean {
-  const { now } = draft.env;
-  const at = draft.live.told.get(whom);
-  if (at !== undefined && at <= now && now < at + ASK_AGAIN_MS) return false;
-  const others = [...draft.live.told].filter(([one]) => one !== whom);
-  changeLive(draft, { told: new Map([...others.slice(1 - TOLD_MAX), [whom, now]]) });
   return true;
 }
 

@@ -4,7 +4,7 @@
  * when.
  * Spec: SPEC.md §11.
  */
-import { accountIdOf, type GroupLog, LOG_OPS_MAX, openLog, opIdOf } from "@sotto/crypto";
+import { accountIdOf, type GroupLog, openLog, opIdOf } from "@sotto/crypto";
 import {
   asAccountId,
   asGroupId,
@@ -43,13 +43,6 @@ export function logIn({ ops, certs }: GroupPage, group: string): GroupLog | unde
   }
   return undefined;
 }
-
-/**
- * A full log that this account is not in by: what filled it may be anything, as who does not know the members cannot
- * tell, and it begins anew with the next page that can.
- */
-export const isSpent = (draft: Draft, { ops, state }: GroupLog): boolean =>
-  ops.size >= LOG_OPS_MAX && !state.members.has(ownAccount(draft));
 
 /** The log has grown: what it says about this account holds from here on. */
 export function takeLog(draft: Draft, log: GroupLog): void {
@@ -137,12 +130,11 @@ export function presentTo(draft: Draft, to: string, members: readonly string[]):
   }
 }
 
-/** Asks the device of a pair for what follows the own heads; with no log, or none that is of use, for all. */
+/** Asks the device of a pair for what follows the own heads; with no log, for all. */
 export function askPair(draft: Draft, pair: ConversationId): void {
   changeLive(draft, { listAskedAt: draft.env.now });
   const id = newContentId(draft);
-  const log = draft.group.row?.log;
-  const known = log === undefined || isSpent(draft, log) ? [] : log.heads;
+  const known = draft.group.row?.log.heads ?? [];
   const heads = known.slice(0, PARENTS_MAX).map(opIdFrom);
   const content = encodeContent({
     kind: "heads",

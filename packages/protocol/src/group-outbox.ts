@@ -17,8 +17,10 @@ import {
   undealt,
 } from "@sotto/crypto";
 import { asDeviceId, bytesToHex, encodeContent } from "@sotto/wire";
+import { ASK_AGAIN_MS } from "./devices.ts";
 import { newContentId, nextTime } from "./directory.ts";
 import {
+  changeLive,
   deleteOutbox,
   type Draft,
   post,
@@ -38,6 +40,9 @@ import {
 } from "./group-log.ts";
 import type { GroupPost, GroupRow, Recipient } from "./group-ports.ts";
 import type { DeviceLink, OutboxRow } from "./ports.ts";
+
+/** Accounts and devices remembered as told lately; beyond it the first is forgotten, and may be told again. */
+export const TOLD_MAX = 1_000;
 
 /** Texts that went out and that not everybody has: of older ones only the pairs know. */
 export const GROUP_SENT_MAX = 256;
@@ -178,6 +183,16 @@ async function readyChain(
   return dealt.chain;
 }
 
+/** Once in ASK_AGAIN_MS: others can make this device tell much by saying little. */
+export function isTimeToTell(draft: Draft, whom: string): boolean {
+  const { now } = draft.env;
+  const at = draft.live.told.get(whom);
+  if (at !== undefined && at <= now && now < at + ASK_AGAIN_MS) return false;
+  const others = [...draft.live.told].filter(([one]) => one !== whom);
+  changeLive(draft, { told: new Map([...others.slice(1 - TOLD_MAX), [whom, now]]) });
+  return true;
+}
+
 /** One of an account's devices has it. */
 export function onReached(
   draft: Draft,
@@ -219,8 +234,10 @@ export async function sealAgainFor(
   const targets = targetsOf(draft, row);
   const to = targets.filter(({ name, link }) => name === account && link.device === device);
   if (to.length === 0) return;
-  const isDealt = chainOf(draft)?.dealt.has(deviceKeyOf(account, device)) === true;
-  if (isDealt) setChain(draft, undefined);
+  const key = deviceKeyOf(account, device);
+  const isDealt = chainOf(draft)?.dealt.has(key) === true;
+  // Each other chain has to be dealt to all: what comes again soon is sealed under the one that is there.
+  if (isDealt && isTimeToTell(draft, `${key}/anew`)) setChain(draft, undefined);
   for (const message of due) await release(draft, row, message, to, targets);
 }
 

@@ -37,9 +37,9 @@ export {
   ANSWER_PAGES_MAX,
   ANSWERS_MAX,
   INTRODUCTIONS_MAX,
-  TOLD_MAX,
   UNHELD_PAIRS_MAX,
 } from "./group-inbox.ts";
+export { TOLD_MAX } from "./group-outbox.ts";
 export { GROUP_SENT_MAX } from "./group-outbox.ts";
 export {
   GROUPS_MAX,

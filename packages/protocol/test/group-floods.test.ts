@@ -1,7 +1,24 @@
 /** T-27: what one member fills of a group's log shuts nobody out who comes later (SPEC.md §11). */
-import { type GroupLog, LOG_OPS_MAX, makeOp, pagesSince } from "@sotto/crypto";
+import {
+  type GroupLog,
+  LATE_OPS_MAX,
+  LOG_OPS_MAX,
+  logBehind,
+  type LoggedOp,
+  makeOp,
+  pagesSince,
+  receiveOp,
+  SMALL_GROUP_MEMBERS_MAX,
+} from "@sotto/crypto";
 import { ASK_AGAIN_MS, REPAIR_PATIENCE_MS } from "@sotto/protocol";
-import { asDeviceId } from "@sotto/wire";
+import {
+  asContentId,
+  asDeviceId,
+  asGroupId,
+  bytesToHex,
+  encodeContent,
+  encodeGroupOp,
+} from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
   accountOf,
@@ -9,6 +26,8 @@ import {
   bring,
   circle,
   envOf,
+  fromHex,
+  groupIdIn,
   idsOf,
   logOf,
   read,
@@ -16,7 +35,11 @@ import {
   say,
   setLog,
 } from "./circle.ts";
+import { entropy, messageId } from "./fixture.ts";
 import { type Machine, start } from "./fleet.ts";
+
+/** Of nobody. */
+const DEVICE = asDeviceId(Uint8Array.of(9, 9, 9, 9, 9, 9, 9, 9));
 
 /** As many as a plain member can make in a row. */
 const LINE = 128;
@@ -93,9 +116,12 @@ describe("whoever comes after a member told each of the others another story", (
 
 describe("a log that somebody filled while the account was not in the group", () => {
   async function filled() {
-    const { fleet, people } = await circle(["Ann", "Bob", "Cy"]);
-    const [ann, , cy] = people;
-    if (ann === undefined || cy === undefined) throw new Error("too few");
+    const { fleet, people } = await circle(["Ann", "Bob", "Cy", "Dan"]);
+    const [ann, bob, cy, dan] = people;
+    if (!ann || !bob || !cy || !dan) throw new Error("too few");
+    await fleet.connect(bob, cy);
+    const account = accountOf(bob);
+    await ann.feed(ann.groupOf(), { kind: "group-role", account, role: "admin" });
     await remove(ann, cy);
     await fleet.pass(1_000);
     const log = logOf(cy);
@@ -107,7 +133,7 @@ describe("a log that somebody filled while the account was not in the group", ()
     });
     const full = { ...log, ops: new Map([...log.ops, ...fillers]) };
     expect(full.ops.size).toBe(LOG_OPS_MAX);
-    return { fleet, ann, cy, full };
+    return { fleet, ann, bob, cy, dan, full };
   }
 
   it("begins anew with what whoever adds it tells", async () => {
@@ -121,7 +147,7 @@ describe("a log that somebody filled while the account was not in the group", ()
     expect(read(ann)).toEqual(["again"]);
   });
 
-  it("is asked for from its beginning when only the end comes", async () => {
+  it("begins anew when only the end comes, too, and the rest is asked for", async () => {
     const { fleet, ann, cy, full } = await filled();
     fleet.offline.add(cy);
     const heads = idsOf(logOf(ann));
@@ -129,7 +155,7 @@ describe("a log that somebody filled while the account was not in the group", ()
     await fleet.pass(ASK_AGAIN_MS);
     setLog(cy, full);
     await bring(cy, ann, pagesSince(logOf(ann), heads));
-    expect(logOf(cy).ops.size).toBe(LOG_OPS_MAX);
+    expect(logOf(cy).ops.size).toBeLessThan(10);
     // What Ann told of all is lost.
     fleet.waiting.length = 0;
     fleet.offline.delete(cy);
@@ -138,16 +164,151 @@ describe("a log that somebody filled while the account was not in the group", ()
     expect(logOf(cy).heads).toEqual(logOf(ann).heads);
   });
 
-  it("with a place left, or of a member, stays what it is", async () => {
-    const { ann, cy, full } = await filled();
-    const short = { ...full, ops: new Map([...full.ops].slice(0, -1)) };
+  it("with a place left is rid of what is not behind the addition; what a member did beside that comes again", async () => {
+    const { fleet, ann, bob, cy, dan, full } = await filled();
+    fleet.offline.add(ann);
+    // Nobody is forgotten to be out.
+    const { account } = logOf(bob).state.members.get(accountOf(dan)) ?? {};
+    if (account === undefined) throw new Error("no Dan");
+    const cut = await makeOp(logOf(bob), bob.self, { kind: "remove", account }, envOf(1));
+    if (!cut.ok) throw new Error(cut.reason);
+    const made = await makeOp(cut.log, bob.self, { kind: "revoke", device: DEVICE }, envOf(1));
+    if (!made.ok) throw new Error(made.reason);
+    setLog(bob, made.log);
+    setLog(cy, { ...full, ops: new Map([...full.ops].slice(0, -3)) });
+    await bring(cy, bob, pagesSince(made.log, idsOf(logOf(ann))));
+    expect(logOf(cy).ops.size).toBe(LOG_OPS_MAX - 1);
+    fleet.offline.add(bob).delete(ann);
     await add(ann, cy);
+    await fleet.pass(1_000);
+    expect([...logOf(cy).ops.keys()].toSorted()).toEqual([...logOf(ann).ops.keys()].toSorted());
+    expect(logOf(cy).ops.has(bytesToHex(made.id))).toBe(false);
+    expect(logOf(cy).state.members.has(accountOf(dan))).toBe(false);
+    fleet.offline.delete(bob);
+    await bob.feed(bob.chatWith(cy), { kind: "hub", up: true });
+    await bring(ann, bob, pagesSince(made.log, idsOf(logOf(ann))));
+    await fleet.pass(60_000);
+    for (const machine of [ann, bob]) {
+      expect([machine.name, logOf(cy).heads]).toEqual([machine.name, logOf(machine).heads]);
+    }
+    expect(logOf(cy).ops.has(bytesToHex(made.id))).toBe(true);
+    await say(cy, "again");
+    await fleet.pass(1_000);
+    for (const machine of [ann, bob]) expect(read(machine)).toEqual(["again"]);
+  });
+
+  it(`keeps up to ${LATE_OPS_MAX} of those, and what the account did itself`, async () => {
+    for (const [count, left] of [
+      [LATE_OPS_MAX, LATE_OPS_MAX],
+      [LATE_OPS_MAX + 1, 0],
+    ] as const) {
+      const { fleet, ann, cy, full } = await filled();
+      // Beside its removal, and known to nobody else.
+      const [removal] = [...logOf(ann).ops.values()].slice(-1);
+      const inside = logBehind(full, removal?.parents ?? []);
+      const made = await makeOp(inside, cy.self, { kind: "revoke", device: DEVICE }, envOf(1));
+      if (!made.ok) throw new Error(made.reason);
+      const ops = new Map([...full.ops].slice(0, logOf(ann).ops.size + count));
+      const taken = receiveOp({ ...full, ops }, made.op, [cy.self.cert], undefined, accountOf(cy));
+      if (!taken.ok) throw new Error(taken.reason);
+      setLog(cy, taken.log);
+      fleet.offline.add(cy);
+      await add(ann, cy);
+      await bring(cy, ann, pagesSince(logOf(ann), []));
+      expect(logOf(cy).ops.size).toBe(logOf(ann).ops.size + left + 1);
+      expect(logOf(cy).ops.has(bytesToHex(made.id))).toBe(true);
+    }
+  });
+
+  it("of a member stays what it is", async () => {
+    const { ann, full } = await filled();
     const pages = pagesSince(logOf(ann), []);
-    setLog(cy, short);
-    await bring(cy, ann, pages);
-    expect(logOf(cy).ops.size).toBe(LOG_OPS_MAX);
     setLog(ann, { ...full, state: logOf(ann).state });
-    await bring(ann, cy, pages);
+    await bring(ann, ann, pages);
     expect(logOf(ann).ops.size).toBe(LOG_OPS_MAX);
+  });
+
+  it("knows what took the account out, and by admins others, when it begins anew", async () => {
+    const { fleet, ann, bob, cy, dan, full } = await filled();
+    // Who took the account out is no admin any more.
+    const account = accountOf(ann);
+    await bob.feed(bob.groupOf(), { kind: "group-role", account, role: "member" });
+    await remove(bob, dan);
+    await fleet.pass(1_000);
+    fleet.offline.add(ann);
+    const log = logOf(ann);
+    const before = [...log.ops.values()].slice(0, 5);
+    const page = {
+      certs: [...log.certs.values()],
+      ops: before.map(({ op }) => encodeGroupOp(op)),
+    };
+    const later = (count: number): GroupLog => {
+      const ops = [...new Map([...[...log.ops].slice(0, count), ...full.ops])];
+      return { ...full, ops: new Map(ops.slice(0, LOG_OPS_MAX)), state: log.state };
+    };
+    for (const known of [full, later(log.ops.size - 1), later(log.ops.size)]) {
+      setLog(cy, known);
+      for (let count = 0; count < 2; count++) await bring(cy, bob, [page]);
+      expect(logOf(cy).ops.size).toBeLessThan(10);
+      expect(logOf(cy).state.members.has(accountOf(cy))).toBe(false);
+    }
+    expect(logOf(cy).state.members.has(accountOf(dan))).toBe(false);
+    await say(cy, "to whoever reads it");
+    await fleet.pass(60_000);
+    expect(read(bob)).toEqual([]);
+  });
+
+  it("of a group that has that many stays what it is", async () => {
+    const { ann, bob, cy, full } = await filled();
+    const chain = new Map<string, LoggedOp>();
+    let [last] = logOf(ann).heads;
+    for (const one of full.ops.values()) {
+      if (!one.id.startsWith("filler") || last === undefined) continue;
+      chain.set(one.id, { ...one, account: accountOf(cy), parents: [last] });
+      last = one.id;
+    }
+    const ops = new Map([...logOf(cy).ops, ...chain]);
+    setLog(cy, { ...full, ops });
+    await bring(cy, bob, pagesSince(logOf(ann), []));
+    expect(logOf(cy).ops.size).toBe(LOG_OPS_MAX);
+  });
+});
+
+describe("a member that asks again and again and confirms nothing", () => {
+  it("makes others deal one more chain in ASK_AGAIN_MS, and has what was sealed when it takes it", async () => {
+    const others = Array.from({ length: SMALL_GROUP_MEMBERS_MAX }, (_, index) => `Person ${index}`);
+    const { fleet, people } = await circle(["Ann", ...others]);
+    const [ann, mallory] = people;
+    if (!ann || !mallory) throw new Error("too few");
+    const chain = (): string => {
+      const { senders } = ann.slices.get(ann.groupOf())?.group ?? {};
+      const chains = [...(senders?.values() ?? [])].flatMap(({ chain: own }) => own ?? []);
+      return chains.map(({ chainId }) => bytesToHex(chainId)).join();
+    };
+    await say(ann, "taken by all");
+    await fleet.pass(1_000);
+    fleet.offline.add(mallory);
+    await say(ann, "not by Mallory");
+    await fleet.pass(1_000);
+    const chains = new Set([chain()]);
+    const ask = async (): Promise<void> => {
+      const about = { id: asContentId(entropy(16)), time: { ms: fleet.now, counter: 0 } };
+      const group = asGroupId(fromHex(groupIdIn(ann)));
+      const content = encodeContent({ kind: "heads", ...about, group, heads: idsOf(logOf(ann)) });
+      const device = bytesToHex(mallory.self.cert.deviceId);
+      const told = { kind: "told", account: accountOf(mallory), device, content } as const;
+      const row = { id: messageId(), from: ann.chatWith(mallory), to: ann.groupOf(), sequence: 1 };
+      await ann.feed(ann.groupOf(), { kind: "post", row: { ...row, post: told } });
+      chains.add(chain());
+    };
+    for (let count = 0; count < 5; count++) await ask();
+    expect(chains.size).toBe(2);
+    fleet.now += ASK_AGAIN_MS;
+    await ask();
+    expect(chains.size).toBe(3);
+    fleet.offline.delete(mallory);
+    await mallory.feed(mallory.chatWith(ann), { kind: "hub", up: true });
+    await fleet.pass(120_000);
+    expect(read(mallory)).toEqual(["taken by all", "not by Mallory"]);
   });
 });
