@@ -43,6 +43,7 @@ export default defineConfig({
         find: /^\.\/(?:ecdsa|rsa|secp256k1)\/\w+\.js$/,
         replacement: file("build/no-other-keys.ts"),
       },
+      { find: /^(?:multiformats|\.)\/cid(?:\.js)?$/, replacement: file("build/no-cid.ts") },
       { find: /^netmask$/, replacement: file("build/one-netmask.ts") },
       { find: /^.*\/bases\/base256emoji\.js$/, replacement: file("build/no-emoji-base.ts") },
     ],

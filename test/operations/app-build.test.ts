@@ -2,10 +2,11 @@
 import { generateKeyPair } from "@libp2p/crypto/keys";
 import { RELAY_V2_HOP_CODEC } from "@libp2p/circuit-relay-v2";
 import type { PeerData, PeerId, Topology } from "@libp2p/interface";
-import { peerIdFromPrivateKey } from "@libp2p/peer-id";
+import { peerIdFromPrivateKey, peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
 import { beforeAll, describe, expect, it } from "vitest";
 import { PEERS_MAX, persistentPeerStore } from "../../app/build/memory-peers.ts";
+import { CID } from "../../app/build/no-cid.ts";
 import { RelayDiscovery } from "../../app/build/known-relays.ts";
 import {
   createScalableCuckooFilter,
@@ -173,4 +174,18 @@ it("the app's search for relays tells of one that connects, of those it knows, a
   await expect.poll(() => told).toEqual([peer.toString(), relay.toString()]);
   search.stop();
   expect(topologies.size).toBe(0);
+});
+
+describe("the app's CID", () => {
+  it("has the multihash it was made from, as libp2p's own", () => {
+    const multihash = peer.toMultihash();
+    expect(CID.createV1(0x72, multihash).multihash).toBe(peer.toCID().multihash);
+  });
+
+  it("is made of no text, as a name of a peer would be", () => {
+    expect(peerIdFromString(peer.toString()).equals(peer)).toBe(true);
+    const name = peer.toCID().toString();
+    expect(peerIdFromString(name).equals(peer)).toBe(true);
+    expect(() => CID.parse(name)).toThrow("no CIDs");
+  });
 });
