@@ -8,11 +8,16 @@ const refuse = (): never => {
 
 export const CID = {
   createV0: refuse,
-  createV1: <Multihash>(
-    _codec: number,
-    multihash: Multihash,
-  ): { readonly multihash: Multihash } => ({
+  createV1: <Multihash>(code: number, multihash: Multihash): Named<Multihash> => ({
+    version: 1,
+    code,
     multihash,
   }),
   parse: (_name: string): never => refuse(),
 };
+
+interface Named<Multihash> {
+  readonly version: 1;
+  readonly code: number;
+  readonly multihash: Multihash;
+}

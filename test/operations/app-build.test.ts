@@ -2,7 +2,7 @@
 import { generateKeyPair } from "@libp2p/crypto/keys";
 import { RELAY_V2_HOP_CODEC } from "@libp2p/circuit-relay-v2";
 import type { PeerData, PeerId, Topology } from "@libp2p/interface";
-import { peerIdFromPrivateKey, peerIdFromString } from "@libp2p/peer-id";
+import { peerIdFromCID, peerIdFromPrivateKey, peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
 import { beforeAll, describe, expect, it } from "vitest";
 import { PEERS_MAX, persistentPeerStore } from "../../app/build/memory-peers.ts";
@@ -13,6 +13,8 @@ import {
   peerFilter,
   PEERS_MAX as SET_MAX,
 } from "../../app/build/peer-set.ts";
+
+type PeerIdCid = Parameters<typeof peerIdFromCID>[0];
 
 const newPeer = async (): Promise<PeerId> => peerIdFromPrivateKey(await generateKeyPair("Ed25519"));
 
@@ -177,9 +179,10 @@ it("the app's search for relays tells of one that connects, of those it knows, a
 });
 
 describe("the app's CID", () => {
-  it("has the multihash it was made from, as libp2p's own", () => {
-    const multihash = peer.toMultihash();
-    expect(CID.createV1(0x72, multihash).multihash).toBe(peer.toCID().multihash);
+  it("names the peer whose key it was made from, as libp2p's own", () => {
+    const made = CID.createV1(0x72, peer.toMultihash());
+    expect(made).toMatchObject({ version: 1, code: peer.toCID().code });
+    expect(peerIdFromCID(made as unknown as PeerIdCid).equals(peer)).toBe(true);
   });
 
   it("is made of no text, as a name of a peer would be", () => {
