@@ -150,3 +150,7 @@ it("a queue that is made again is written to by whoever has other keys and hears
   const faults = { clockJumpMean: 8_000, relayLost: false, relayCrashMean: 16_000, relayWipe: 0.3 };
   expect((await simulate(530_047, { faults })).failures).toEqual([]);
 });
+
+it("whoever has an older store back hears again of all the addresses", async () => {
+  expect((await simulate(411_797)).failures).toEqual([]);
+});

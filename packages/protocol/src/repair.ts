@@ -348,6 +348,8 @@ export async function onNewHello(
     },
   });
   await sealAgain(draft);
+  // Whoever begins anew may have an older store, which knows older addresses.
+  await introduceAgain(draft);
   return { kind: "renewed", content, mark };
 }
 

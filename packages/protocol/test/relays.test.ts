@@ -129,6 +129,20 @@ describe("the addresses of a queue", () => {
     expect(alice.toRelay.map((one) => one.id)).toContain(out!.id);
   });
 
+  it("are told again to whoever begins a new session: its store may be an older one", async () => {
+    const { alice, bob, addresses } = await withTwoRelays();
+    const { conversation } = alice.slice;
+    const { contact, ...peer } = openPeerOf(alice);
+    const older = { ...contact, addresses: addresses.slice(0, 1), addressedAt: contact.namedAt };
+    alice.slice = {
+      ...alice.slice,
+      conversation: { ...conversation!, peer: { ...peer, contact: older, sessions: [] } },
+    };
+    await alice.send("from a store that was put back");
+    await settle(alice, bob);
+    expect(knownTo(alice)).toEqual(addresses);
+  });
+
   it("without an old one bring again at once what may lie there; with all of them nothing", async () => {
     const { alice, bob, addresses } = await withTwoRelays();
     const out = await takenByOne(alice);
