@@ -15,7 +15,10 @@ export const LOG_OPS_MAX = 10_000;
  * too, that were made before their author's log was as full as this; no stray is among those.
  */
 export const RESERVED_OPS_MAX = 1_000;
-/** Of those places one account has at most so many, and at most as many as are free then before ADMINS_OPS_MAX. */
+/**
+ * Of those places one account has at most so many, and at most as many as are free then before ADMINS_OPS_MAX; of an acting
+ * admin's devices, each.
+ */
 export const RESERVED_OPS_PER_ACCOUNT_MAX = 32;
 /** The last of all are for cuts of acting admins, of whom one alone cannot take them: others may be any number. */
 export const ADMINS_OPS_MAX = 100;
@@ -131,7 +134,7 @@ const RESERVE_BEGINS = LOG_OPS_MAX - RESERVED_OPS_MAX;
 /** Whether a log has a place for an operation that nothing waits for. */
 export function hasRoom(
   log: Growing,
-  one: Pick<LoggedOp, "account"> & {
+  one: Pick<LoggedOp, "account" | "device"> & {
     readonly action: GroupAction;
     readonly isStray: boolean;
     readonly by: string | undefined;
@@ -141,13 +144,27 @@ export function hasRoom(
 ): boolean {
   const { size } = log.ops;
   const end = one.isStray ? RESERVE_BEGINS : LOG_OPS_MAX - RESERVED_OPS_MAX / 2;
-  if (isTrusted(log, one.by) || size < end) return size < LOG_OPS_MAX;
+  if (size >= LOG_OPS_MAX) return false;
+  if (isTrusted(log, one.by) || size < end) return true;
   if (!isCut(one.action)) return false;
-  const reserved = log.order.slice(end).filter(({ account }) => account === one.account);
+  // An admin's stolen device leaves the others of the account theirs; of others, accounts are counted.
+  const reserved = log.order
+    .slice(end)
+    .filter(
+      ({ account, device, op }) =>
+        account === one.account && isCut(op.action) && (!one.isNeeded || device === one.device),
+    );
   const free = one.isNeeded ? LOG_OPS_MAX : LOG_OPS_MAX - ADMINS_OPS_MAX - size;
   return reserved.length < Math.min(RESERVED_OPS_PER_ACCOUNT_MAX, free);
 }
 
-/** Sooner full than for others', which may have been made beside as many more. */
-export const hasRoomToMake = ({ ops }: GroupLog, action: GroupAction): boolean =>
-  ops.size < (isCut(action) ? LOG_OPS_MAX : RESERVE_BEGINS);
+/** Sooner full than for others', which may have been made beside as many more; for cuts, as others take them. */
+export const hasRoomToMake = (
+  log: Growing,
+  action: GroupAction,
+  one: Pick<LoggedOp, "account" | "device">,
+  isAdmin: boolean,
+): boolean =>
+  isCut(action)
+    ? hasRoom(log, { ...one, action, isStray: false, by: undefined, isNeeded: isAdmin })
+    : log.ops.size < RESERVE_BEGINS;

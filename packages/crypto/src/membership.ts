@@ -46,6 +46,7 @@ import { folded, type Growing, grown, growing, lookBack, namesAll } from "./memb
 import { headPlace, isHead, namedHeads, withoutHead } from "./membership-heads.ts";
 import { ancestorsOf } from "./membership-pages.ts";
 import {
+  ADMINS_OPS_MAX,
   canBring,
   countStray,
   FOLDED_OPS_MAX,
@@ -211,7 +212,8 @@ export async function makeOp(
   const behind = namesAll(log, named) ? log.state : lookBack(current, named).fold();
   const judged = judge(behind, action, actor);
   if (!judged.ok) return judged;
-  if (!hasRoomToMake(log, action)) return { ok: false, reason: "log-full" };
+  const isAdmin = adminsOf(behind).some(({ account }) => bytesToHex(account) === actor.account);
+  if (!hasRoomToMake(current, action, actor, isAdmin)) return { ok: false, reason: "log-full" };
   const op = await signOp(
     own,
     {
@@ -297,8 +299,8 @@ function neededOf(before: Growing): ReadonlyMap<string, Need> {
   const needed = new Map<string, Need>(roots.map(([id]) => [id, false]));
   for (const [id] of needed) {
     // A map grows while it is walked: each is visited once.
-    for (const parent of waiting.get(id)?.op.parents ?? []) {
-      needed.set(bytesToHex(parent), true);
+    for (const parent of waiting.get(id)?.op.parents.map(bytesToHex) ?? []) {
+      needed.set(parent, needed.get(parent) ?? true);
     }
   }
   return needed;
@@ -485,10 +487,10 @@ function take(
   const counted = countStray(log, { ...actor, parents }, by, isNeeded);
   if (counted === undefined) return { ok: false, reason: "too-many-strays" };
   const { isStray } = counted;
-  if (
-    need !== true &&
-    !hasRoom(counted.log, { ...actor, action: op.action, isStray, by, isNeeded })
-  ) {
+  const place = { ...actor, action: op.action, isStray, by, isNeeded: need === false };
+  // The last ones are for the cuts themselves: what they stand on can be any number, too.
+  const isLast = log.ops.size >= LOG_OPS_MAX - ADMINS_OPS_MAX;
+  if ((need !== true || isLast) && !hasRoom(counted.log, place)) {
     return { ok: false, reason: "log-full" };
   }
   const behind = namesAll(counted.log, parents) ? folded(counted.log).state : fold();

@@ -588,7 +588,7 @@ describe("an admin's cut", () => {
     expect(late.late.get(name)).toBe(1);
   });
 
-  it("has a place in a log full of a stolen device's only as long as others find one", async () => {
+  it("has a place in a log full of a stolen device's, as its other devices and others have", async () => {
     const { ann, thief, certs, base, draw, log, people } = await stolen("own places");
     let flooded = filled(log, LOG_OPS_MAX - RESERVED_OPS_MAX / 2);
     let count = 0;
@@ -598,8 +598,31 @@ describe("an admin's cut", () => {
       if (received.ok) flooded = received.log;
     }
     expect(count - 1).toBe(RESERVED_OPS_PER_ACCOUNT_MAX);
+    const revoked = draw(ann, [base], deviceOf(thief));
+    expect(must(receiveOp(flooded, revoked, certs)).log.state.revoked.size).toBe(1);
     const removed = draw(at(people, 1), [base], removal(ann));
     expect(isIn(must(receiveOp(flooded, removed, certs)).log, ann)).toBe(false);
+  });
+
+  it("stands on no more than fits before the last places", async () => {
+    const { ann, thief, certs, base, write, draw, log, people, ops } = await stolen("line");
+    const { length } = ops;
+    let last = base;
+    for (let count = 1; count < PAGE_OPS_MAX; count++) last = write(thief, [last], rotate);
+    write(thief, [last], revoke());
+    const scarce = filled(log, LOG_OPS_MAX - ADMINS_OPS_MAX - 20);
+    const { log: flooded } = receivePage(scarce, pageOf(ops.slice(length), certs), nameOf(ann));
+    expect(flooded.ops.size).toBe(LOG_OPS_MAX - ADMINS_OPS_MAX);
+    const removed = draw(at(people, 1), [base], removal(ann));
+    expect(isIn(must(receiveOp(flooded, removed, certs)).log, ann)).toBe(false);
+  });
+
+  it("is made where others have a place for it, and no other", async () => {
+    const { env, ann, log, people } = await stolen("makers");
+    const last = filled(log, LOG_OPS_MAX - ADMINS_OPS_MAX);
+    const leave = { kind: "leave" } as const;
+    expect(verdict(await makeOp(last, at(people, 2), leave, env))).toBe("log-full");
+    expect(verdict(await makeOp(last, ann, removal(at(people, 2)), env))).not.toBe("log-full");
   });
 
   it("is held where a stolen device of its account fills the account's places, or others all", async () => {

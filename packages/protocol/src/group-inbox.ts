@@ -23,6 +23,7 @@ import {
   receivePage,
   releaseMessages,
   type RemoteSender,
+  RESERVED_OPS_MAX,
   takeRecord,
   verifyDeviceCert,
 } from "@sotto/crypto";
@@ -153,21 +154,29 @@ function onPage(
 
 /**
  * The log of an account that was not in by it, once it is or the log is full: whoever knew of the group may have filled it.
- * What is behind the addition, the account's own operations and what took it or, by an admin, others out stays; all
- * else members are asked for (`onRoster`), and bring again.
+ * What is behind the addition, the account's own operations and what took it or, by an admin, others out stays, or less
+ * where that would be as good as full; all else members are asked for (`onRoster`), and bring again.
  */
 function withoutFlood(log: GroupLog, own: string): GroupLog {
   const { members } = log.state;
   const member = members.get(own);
   if (member === undefined && log.ops.size < LOG_OPS_MAX) return log;
-  const isKept = ({ account, op: { action } }: LoggedOp): boolean =>
-    account === own ||
-    (action.kind === "remove" &&
-      (members.get(account)?.role === "admin" || bytesToHex(action.account) === own));
-  const kept = [...log.ops.values()].filter(isKept).map(({ id }) => id);
-  const less = logBehind(log, [member?.addedBy ?? bytesToHex(log.group), ...kept]);
+  const isEnd = ({ op: { action } }: LoggedOp): boolean =>
+    action.kind === "remove" && bytesToHex(action.account) === own;
+  const isOthers = ({ account, op }: LoggedOp): boolean =>
+    account === own || (op.action.kind === "remove" && members.get(account)?.role === "admin");
+  const behind = (isKept: (one: LoggedOp) => boolean): GroupLog => {
+    const kept = [...log.ops.values()].filter(isKept).map(({ id }) => id);
+    return logBehind(log, [member?.addedBy ?? bytesToHex(log.group), ...kept]);
+  };
+  let less = behind((one) => isEnd(one) || isOthers(one));
+  // A stolen device of the account, or who was an admin once, can sign any number of those, too.
+  if (isAsGoodAsFull(less)) less = behind(isEnd);
+  if (isAsGoodAsFull(less)) less = behind(() => false);
   return log.ops.size - less.ops.size > LATE_OPS_MAX ? less : log;
 }
+
+const isAsGoodAsFull = ({ ops }: GroupLog): boolean => ops.size >= LOG_OPS_MAX - RESERVED_OPS_MAX;
 
 /** Operations that nobody names as a parent later would else never come again. */
 function noteUnheld(
