@@ -980,7 +980,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "if (before.sequence < 0) presentTo",
       },
     ],
-    killer: { seed: 93, invariant: "I4", devices: true, admins: true },
+    killer: { seed: 120, invariant: "I4", devices: true, admins: true },
   },
   {
     id: "former-members-introduce",
