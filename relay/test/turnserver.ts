@@ -23,8 +23,19 @@ export interface Turnserver {
 
 /** Its own configuration: `use-auth-secret` with TURN_SECRET, peers on loopback allowed. Or just `args`. */
 export async function startTurnserver(args?: readonly string[]): Promise<Turnserver> {
+  for (;;) {
+    const port = PORT_MIN + Math.floor(Math.random() * PORTS);
+    const started = await startOn(port, args);
+    if (started !== undefined) return started;
+  }
+}
+
+/** Below what systems give out by themselves, so that no other test's connection gets it in between. */
+const [PORT_MIN, PORTS] = [20_000, 10_000];
+
+/** Undefined when somebody has that port: coturn would try to get it for ever. */
+async function startOn(port: number, args?: readonly string[]): Promise<Turnserver | undefined> {
   const directory = mkdtempSync(join(tmpdir(), "sotto-turn-"));
-  const port = await freePort();
   const common = `-n --listening-ip 127.0.0.1 --relay-ip 127.0.0.1 --listening-port ${port} --log-file stdout`;
   const own = `--use-auth-secret --static-auth-secret ${TURN_SECRET} --realm example.com --allow-loopback-peers --no-cli --no-tls --no-dtls --pidfile ${directory}/pid --userdb ${directory}/db`;
   const given = args ?? own.split(" ");
@@ -37,22 +48,27 @@ export async function startTurnserver(args?: readonly string[]): Promise<Turnser
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    await ready(child);
-    await answering(port);
+    if (await isReady(child)) {
+      await answering(port);
+      return { port, stop };
+    }
   } catch (error) {
     stop();
     throw error;
   }
-  return { port, stop };
+  stop();
+  return undefined;
 }
 
-function ready(child: ChildProcess): Promise<void> {
+/** False when it cannot have its port. */
+function isReady(child: ChildProcess): Promise<boolean> {
   let said = "";
   return new Promise((resolve, reject) => {
     child.once("exit", () => reject(new Error(said)));
     child.stdout?.on("data", (part) => {
       said += String(part);
-      if (said.includes("IO method (auth thread)")) resolve();
+      if (said.includes("Cannot bind")) resolve(false);
+      else if (said.includes("IO method (auth thread)")) resolve(true);
     });
   });
 }
@@ -71,15 +87,4 @@ async function answering(port: number): Promise<void> {
     clearInterval(asking);
     socket.close();
   }
-}
-
-/** One that was free a moment ago. */
-function freePort(): Promise<number> {
-  const socket = createSocket("udp4");
-  return new Promise((resolve) => {
-    socket.bind(0, "127.0.0.1", () => {
-      const { port } = socket.address();
-      socket.close(() => resolve(port));
-    });
-  });
 }
