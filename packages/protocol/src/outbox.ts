@@ -289,8 +289,12 @@ function hasDoubled({ createdAt }: OutboxRow, from: Instant, to: Instant): boole
   return Math.clz32(after / RESEND_AFTER_MS) < Math.clz32(before / RESEND_AFTER_MS);
 }
 
-/** Keeps the place in the order of sending. */
-function renew(draft: Draft, before: OutboxRow, after: OutboxRow): void {
+/**
+ * Keeps the place in the order of sending. The age of what was made before the clock was set back counts from here: it
+ * would be young, and renewed often, until the clock is there again.
+ */
+function renew(draft: Draft, before: OutboxRow, renewed: OutboxRow): void {
+  const after = { ...renewed, createdAt: Math.min(renewed.createdAt, draft.env.now) };
   const outbox = draft.outbox.map((one) => (one === before ? after : one));
   forget(draft, before.id);
   draft.outbox = outbox;
@@ -575,17 +579,24 @@ function flushRelay(draft: Draft): void {
   changeLive(draft, { inFlight });
 }
 
+/** In turn: what a relay that is away refuses again and again keeps no other from a relay that is there. */
 function flushCopies(draft: Draft): void {
   const copying = [...draft.live.copying];
-  for (const row of draft.outbox) {
+  let { copiedTo } = draft.live;
+  const before = (row: OutboxRow): boolean => row.sequence <= draft.live.copiedTo;
+  for (const row of [
+    ...draft.outbox.filter((one) => !before(one)),
+    ...draft.outbox.filter(before),
+  ]) {
     if (copying.length >= COPIES_MAX) break;
     const { id, envelope: blob } = row;
     const at = copyDueAt(draft, row);
     if (blob === undefined || at === undefined || at > draft.env.now) continue;
     copying.push(id);
+    copiedTo = row.sequence;
     draft.effects.push({ kind: "transmit", path: "relay", id, blob, copy: true });
   }
-  changeLive(draft, { copying });
+  changeLive(draft, { copying, copiedTo });
 }
 
 /**

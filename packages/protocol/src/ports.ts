@@ -481,6 +481,8 @@ export interface LiveState {
   readonly inFlight: readonly string[];
   /** Of those that a relay took: handed over for another one and not answered yet; at most COPIES_MAX. */
   readonly copying: readonly string[];
+  /** Place in the outbox (`sequence`) of what was handed over so last. */
+  readonly copiedTo: number;
   /** No copy goes out before this: a relay did not take one. */
   readonly copyRetryAt: Instant;
   /** Outbox ids handed to the current direct link, and when; 0 when the link did not take it. */
@@ -539,6 +541,7 @@ export const INITIAL_LIVE: LiveState = {
   wanted: false,
   inFlight: [],
   copying: [],
+  copiedTo: 0,
   copyRetryAt: 0,
   directSent: new Map(),
   overtaken: new Map(),

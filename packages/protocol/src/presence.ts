@@ -177,7 +177,6 @@ export async function keepContact(draft: Draft): Promise<void> {
     dialIfDue(draft);
   } else if (
     isFirstProbeDue(draft) ||
-    isCopyRefused(draft) ||
     (isProbeDue(draft) && env.now >= live.probedAt + PROBE_EVERY_MS)
   ) {
     await sendSignal(draft, { probe: true });
@@ -203,7 +202,8 @@ const canSignal = (draft: Draft): boolean => {
 const isNegotiationDue = ({ live }: Draft): boolean =>
   live.wanted && !live.direct && live.presence === "online";
 
-const isProbeDue = ({ live }: Draft): boolean => live.wanted && !live.direct;
+const isProbeDue = (draft: Draft): boolean =>
+  !draft.live.direct && (draft.live.wanted || isCopyRefused(draft));
 
 /** The other side became known while the relay was there already: nobody has asked it yet. */
 const isFirstProbeDue = ({ live }: Draft): boolean =>
@@ -211,7 +211,7 @@ const isFirstProbeDue = ({ live }: Draft): boolean =>
 
 /** Only the other side can tell whether it has what one relay took and no other takes, or its receipt is lost. */
 const isCopyRefused = ({ live }: Draft): boolean =>
-  !live.direct && live.probedAt < live.copyRetryAt - COPY_PAUSE_MS;
+  live.probedAt < live.copyRetryAt - COPY_PAUSE_MS;
 
 function postpone(draft: Draft): void {
   const { env, live } = draft;

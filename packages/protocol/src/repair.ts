@@ -201,7 +201,7 @@ export async function repair(draft: Draft): Promise<void> {
   const bundle = decodeBundle(peer.spares.theirs.bundle);
   const started = bundle.ok ? await initiate(draft.self, bundle.value, draft.env) : undefined;
   const spares = { ...peer.spares, theirs: undefined, usedAt: draft.env.now };
-  changeLive(draft, { unopenedAt: undefined });
+  forgetUnopened(draft);
   if (started === undefined) {
     changePeer(draft, peer, { spares });
     drop(draft, "wrong-identity");
@@ -212,6 +212,13 @@ export async function repair(draft: Draft): Promise<void> {
   await introduceAgain(draft);
 }
 
+/** What came is answered by what goes out now: also to a queue that was gone when it was tried before. */
+const forgetUnopened = (draft: Draft): void =>
+  changeLive(draft, {
+    unopenedAt: undefined,
+    retryAt: Math.min(draft.live.retryAt, draft.env.now),
+  });
+
 /** Without a spare of the other side's: it gets a fresh one of this device's, and is asked to begin. */
 async function plead(draft: Draft, peer: OpenPeer): Promise<void> {
   const { env, self, conversation } = draft;
@@ -220,7 +227,7 @@ async function plead(draft: Draft, peer: OpenPeer): Promise<void> {
   const bundle = await addSpare(draft, peer);
   changeConversation(draft, { clock: { ms: at, counter: 0 } });
   changeSpares(draft, { askedAt: env.now });
-  changeLive(draft, { unopenedAt: undefined });
+  forgetUnopened(draft);
   supersede(draft, (row) => row.envelope?.[0] === EnvelopeType.plea);
   const envelope = await sealPlea(self, peer.contact.cert, { at, bundle }, env);
   enqueueSealed(draft, envelope);

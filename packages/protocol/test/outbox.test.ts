@@ -207,6 +207,29 @@ describe("a text", () => {
     expect(doubles).toEqual([1, 1, 2, 4, 8, 16]);
   });
 
+  it("made before the clock was set back is sealed anew more rarely each time, too", async () => {
+    const { alice, bob } = await paired();
+    await alice.send("spoiled by the relay");
+    let [out] = alice.toRelay.splice(0);
+    alice.now -= RENEW_AGE_MS_MAX;
+    bob.now = alice.now;
+    const pauses: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      await ok(alice, out?.id);
+      const relayedAt = alice.now;
+      alice.now += HEARD_AFTER_MS;
+      bob.now = alice.now;
+      await bob.send(`round ${round}`);
+      await carry(bob, alice);
+      alice.toRelay.splice(0);
+      alice.now = wakeOf(alice.effects) ?? 0;
+      await alice.feed({ kind: "wake" });
+      [out] = alice.toRelay.splice(0);
+      pauses.push((alice.now - relayedAt) / RENEW_AFTER_MS);
+    }
+    expect(pauses).toEqual([1, 1, 1, 2, 4]);
+  });
+
   it("to somebody who never answered is sealed anew whenever its age has doubled, some numbers ahead", async () => {
     const { bob } = await accepted();
     const numberOf = () => openPeerOf(bob).sessions[0]?.sending?.next;

@@ -6,6 +6,7 @@ import {
   DIRECT_PATIENCE_MS,
   type Effect,
   IN_FLIGHT_MAX,
+  PROBE_EVERY_MS,
   RECEIVED_MAX,
   RESEND_AFTER_MS,
 } from "@sotto/protocol";
@@ -271,6 +272,36 @@ describe("a copy", () => {
     expect(copies(alice.effects)).toEqual([]);
     const answer = { kind: "transmitted", path: "relay", outcome: "ok", copy: true } as const;
     expect(copies(await alice.feed({ ...answer, id: out[0]!.id }))).toHaveLength(1);
+  });
+
+  it("that is refused again and again holds back none behind it, and asks the other side once in PROBE_EVERY_MS", async () => {
+    const { alice } = await withTwoRelays();
+    for (let at = 0; at < 2 * COPIES_MAX + 2; at++) await takenByOne(alice, `text ${at}`);
+    const ids = alice.slice.outbox.map(({ id }) => id);
+    const rounds: string[][] = [];
+    const refusing = { kind: "transmitted", path: "relay", outcome: "lost", copy: true } as const;
+    let probes = 0;
+    for (let round = 0; round < 3; round++) {
+      alice.now += Math.max(COPY_AFTER_MS, COPY_PAUSE_MS);
+      const out = copies(await alice.feed({ kind: "wake" }));
+      probes += of(alice.effects, "signal").length;
+      rounds.push(out.map(({ id }) => id));
+      for (const { id } of out) {
+        alice.now += 1;
+        probes += of(await alice.feed({ ...refusing, id }), "signal").length;
+      }
+      const due = alice.slice.live.probedAt + PROBE_EVERY_MS;
+      expect(wakeOf(alice.effects)).toBeLessThanOrEqual(due);
+      alice.now = due;
+      probes += of(await alice.feed({ kind: "wake" }), "signal").length;
+      expect(of(await alice.feed({ kind: "wake" }), "signal")).toEqual([]);
+    }
+    expect(rounds).toEqual([
+      ids.slice(0, COPIES_MAX),
+      ids.slice(COPIES_MAX, 2 * COPIES_MAX),
+      [...ids.slice(2 * COPIES_MAX), ...ids.slice(0, COPIES_MAX - 2)],
+    ]);
+    expect(probes).toBe(6);
   });
 
   it("is not made with one address, of a receipt, of what is confirmed, or before a relay has it", async () => {

@@ -285,6 +285,31 @@ describe("a ratchet that is lost", () => {
     },
   );
 
+  it.each(["hello", "plea"] as const)(
+    "goes out as a %s also to a queue that was gone when it was tried last",
+    async (kind) => {
+      const { alice, bob } = await paired();
+      const old = openPeerOf(bob).sessions;
+      for (let turn = 0; turn < 3; turn++) {
+        await alice.send(`a${turn}`);
+        await bob.send(`b${turn}`);
+        await settle(alice, bob);
+      }
+      setSessions(bob, old);
+      if (kind === "plea") setSpares(bob, { theirs: undefined });
+      await bob.send("of an old ratchet");
+      await alice.send("does not open");
+      await deliver(bob, alice.toRelay[0]!.blob);
+      for (const { id } of bob.toRelay.splice(0)) {
+        await bob.feed({ kind: "transmitted", id, path: "relay", outcome: "gone" });
+      }
+      await wakeAfter(bob, REPAIR_PATIENCE_MS - 1);
+      expect(bob.toRelay).toEqual([]);
+      await wakeAfter(bob, 1);
+      expect(bob.toRelay.map(({ blob }) => blob[0])).toContain(EnvelopeType[kind]);
+    },
+  );
+
   it("on both sides at once: both begin, both keep both, all arrives and both go on with one", async () => {
     const { alice, bob } = await paired();
     setSessions(alice, []);
