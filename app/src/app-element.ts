@@ -35,6 +35,7 @@ import {
   secondTabLink,
 } from "./route.ts";
 import { isGiven, markGiven } from "./given-invites.ts";
+import { forgetKnown } from "./known.ts";
 import { createOwnDevices } from "./own-devices.ts";
 import { createOwnRelays } from "./own-relays.ts";
 import { isBackupDue } from "./backup-due.ts";
@@ -167,7 +168,7 @@ export class SottoApp extends LitElement {
       this.#ready.resolve(this.messenger);
       this.#keepBackup();
     }
-    if (changed.has("failure") && this.failure === "unreadable") void this.#loadKeys(undefined);
+    if (changed.has("failure") && isRestorable(this.failure)) void this.#loadKeys(undefined);
     if (!changed.has("messenger") && !changed.has("route")) return;
     if (this.route.sheet === undefined) this.#keys?.leave();
     this.#showConversation();
@@ -295,20 +296,41 @@ export class SottoApp extends LitElement {
 
   #failure(failure: StartFailure): TemplateResult {
     const words = t().app;
+    const isGone = failure === "gone";
     return html`<main class="center">
-      <h1>${words.failed}</h1>
+      <h1>${isGone ? words.gone : words.failed}</h1>
       <p class="lead">${words.failedHint[failure]}</p>
-      <button class="button primary" @click=${() => location.reload()}>${words.reload}</button>
       ${
-        failure === "unreadable" && this.#keys !== undefined
-          ? html`<details class="card">
+        isGone
+          ? nothing
+          : html`<button class="button primary" @click=${() => location.reload()}>
+              ${words.reload}
+            </button>`
+      }
+      ${
+        isRestorable(failure) && this.#keys !== undefined
+          ? html`<details class="card" ?open=${isGone}>
               <summary>${t().restore.title}</summary>
               ${this.#keys.restore()}
             </details>`
           : nothing
       }
+      ${
+        isGone
+          ? html`<details class="card">
+              <summary>${words.beginAnew}</summary>
+              <p>${words.beginAnewText}</p>
+              <button class="button" @click=${this.#onBeginAnew}>${words.beginAnew}</button>
+            </details>`
+          : nothing
+      }
     </main>`;
   }
+
+  readonly #onBeginAnew = (): void => {
+    forgetKnown(this.#profile);
+    location.reload();
+  };
 
   #problem(): TemplateResult | typeof nothing {
     if (!this.hasProblem) return nothing;
@@ -1002,6 +1024,10 @@ export class SottoApp extends LitElement {
     target?.focus();
   };
 }
+
+/** What there was can be brought back from words or a file. */
+const isRestorable = (failure: StartFailure | undefined): boolean =>
+  failure === "unreadable" || failure === "gone";
 
 const isOpenedByLink = ({ invite, deviceLink }: Route): boolean =>
   invite !== undefined || deviceLink !== undefined;

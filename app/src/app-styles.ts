@@ -204,6 +204,10 @@ export const layout = css`
   .card p {
     margin: 0;
   }
+  .card summary {
+    padding-block: var(--s-space-3);
+    cursor: pointer;
+  }
   .card .problem {
     padding-block: var(--s-space-3);
     border-radius: var(--s-radius-m);

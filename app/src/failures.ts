@@ -5,12 +5,13 @@
 import type { MessengerError, StorageState } from "@sotto/sdk";
 
 /** Why the app did not start. "general": nothing is known, for example that a script did not load. */
-export type StartFailure = "general" | "other-tab" | "full" | "unreadable";
+export type StartFailure = "general" | "other-tab" | "full" | "unreadable" | "gone";
 
 export function startFailureOf(error: unknown): StartFailure {
   if (codeOf(error) !== "storage") return "general";
   const message = messageOf(error);
   if (message.includes("kept by another tab")) return "other-tab";
+  if (message.includes("is gone")) return "gone";
   if (message.includes("unreadable")) return "unreadable";
   return isFull(message) ? "full" : "general";
 }

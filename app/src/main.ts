@@ -4,6 +4,7 @@
  */
 import { applyTheme, currentTheme, friendlyName, locale } from "@sotto/ui";
 import "./app-element.ts";
+import { isKnown, noteKnown } from "./known.ts";
 import { profileOf } from "./route.ts";
 import { registerServiceWorker } from "./register-service-worker.ts";
 import { startFailureOf } from "./failures.ts";
@@ -30,8 +31,10 @@ async function start(screen: HTMLElementTagNameMap["sotto-app"]): Promise<void> 
       name,
       relayUrl: location.origin,
       admit: async (asked) => (await import("./admission-sheet.ts")).admit(asked, code),
+      known: isKnown(profile),
       ...(profile === undefined ? {} : { profile }),
     });
+    if (messenger.storage.value.state === "ok") noteKnown(profile);
     screen.messenger = messenger;
     // The page may come back out of the back/forward cache; then it opens everything again.
     addEventListener("pagehide", () => void messenger.close());

@@ -159,6 +159,45 @@ it("brings everything back in another browser, and talks on", { timeout: 240_000
   expect(again.problems).toEqual([]);
 });
 
+it("a browser that cleared the database away says so, and begins nothing by itself", async () => {
+  const { context } = await profile("");
+  const alice = await visit(context, relay.url);
+  await alice.page.getByText("Notes to self").waitFor();
+  await openSettings(alice);
+  const words = await wordsOf(alice);
+  const accountOf = (): Promise<string> =>
+    alice.page.locator("sotto-settings-panel .id").first().innerText();
+  const account = await accountOf();
+  const session = await context.newCDPSession(alice.page);
+  const evict = async (): Promise<void> => {
+    await session.send("Storage.clearDataForOrigin", {
+      origin: relay.url,
+      storageTypes: "indexeddb,cache_storage,file_systems,service_workers",
+    });
+    await alice.page.goto(relay.url);
+    await alice.page.getByRole("heading", { name: "What was kept here is gone." }).waitFor();
+  };
+  await evict();
+  await alice.page.reload();
+  await alice.page.getByRole("heading", { name: "What was kept here is gone." }).waitFor();
+  await look(alice, "gone");
+  const restore = alice.page.locator("sotto-restore-panel");
+  await restore.getByLabel("Your 24 words").fill(words);
+  await restore.getByRole("button", { name: "Bring it here" }).click();
+  await alice.page.getByText("Notes to self").waitFor({ timeout: WAIT_MS });
+  await openSettings(alice);
+  expect(await accountOf()).toBe(account);
+
+  await evict();
+  await alice.page.getByText("Begin with a new account").first().click();
+  await look(alice, "begin-anew");
+  await alice.page.getByRole("button", { name: "Begin with a new account" }).click();
+  await alice.page.getByText("Notes to self").waitFor({ timeout: WAIT_MS });
+  await openSettings(alice);
+  expect(await accountOf()).not.toBe(account);
+  expect(alice.problems).toEqual([]);
+});
+
 it("writes the same file again a day later, and takes from it what is missing", async () => {
   const { context } = await profile(OWN_FILE);
   const alice = await visit(context, relay.url);

@@ -24,6 +24,7 @@ describe("the cause", () => {
     [new MessengerError("storage", "the database is kept by another tab"), "other-tab"],
     [new MessengerError("storage", "identity not stored: full"), "full"],
     [new MessengerError("storage", "identity unreadable"), "unreadable"],
+    [new MessengerError("storage", "history is gone"), "gone"],
     [new MessengerError("storage", "no state to show"), "general"],
     [new MessengerError("usage", "identity unreadable"), "general"],
     [new TypeError("Failed to fetch dynamically imported module"), "general"],

@@ -44,6 +44,8 @@ export interface MessengerParts {
   readonly storageState: StorageState;
   /** Given to a new identity; later names are changed by `rename`. */
   readonly name: string;
+  /** There has been an identity: a store without any has lost it, and none is begun. */
+  readonly known?: boolean;
   /** Recovery phrase: the new identity is a device of that account. Refused where there is an identity. */
   readonly restore?: string;
   /** The device that made the backup: this store becomes its own. */
@@ -129,7 +131,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
     const env = { entropy, crypto, now: now() };
     const origins = [parts.relayUrl, ...(parts.relays ?? [])] as const;
     if (parts.backup !== undefined && !restored) await restoreSelf(store, parts.backup);
-    const self = await loadOrCreateSelf(store, parts.name, env, origins, parts.restore);
+    const self = await loadOrCreateSelf(store, parts, env, origins);
     restored = true;
     const started = await startLeader({
       store,

@@ -40,6 +40,12 @@ export interface OpenMessengerOptions {
   readonly relays?: readonly string[];
   /** Separate identities of one origin have separate profiles. */
   readonly profile?: string;
+  /**
+   * This profile has had an identity: where its store is empty all the same, the browser or its disk has lost it, and
+   * this rejects with a MessengerError (code "storage", "history is gone") instead of beginning another one. `restore`
+   * and `backup` bring it back.
+   */
+  readonly known?: boolean;
   /** Keep nothing on disk; everything is forgotten on close. The default where there is no IndexedDB. */
   readonly memory?: boolean;
   /**
@@ -79,6 +85,7 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
     name: options.name,
     ...(options.restore === undefined ? {} : { restore: options.restore }),
     ...(options.backup === undefined ? {} : { backup: options.backup }),
+    known: options.known ?? false,
     relayUrl,
     ...(options.relays === undefined ? {} : { relays: options.relays }),
     entropy,

@@ -6,17 +6,24 @@ import { isName } from "@sotto/wire";
 import { BackupError, MessengerError, RecoveryError, type RestoredBackup } from "./messenger.ts";
 import { readPhrase } from "./recovery.ts";
 
+export interface SelfParts {
+  /** Used only when there is no identity yet. */
+  readonly name: string;
+  /** There has been one: a store without any has lost it. */
+  readonly known?: boolean;
+  /** A phrase: the new identity is a device of that account; where there is an identity, a RecoveryError. */
+  readonly restore?: string;
+}
+
 /**
- * `name`: used only when there is no identity yet; `relays`: origins, of which home is told again with each start,
- * for the relay of a page may have moved, and the others are used only with a new identity. `phrase`: the new identity is a device of that account; where
- * there is an identity, a RecoveryError.
+ * `relays`: origins, of which home is told again with each start,
+ * for the relay of a page may have moved, and the others are used only with a new identity.
  */
 export async function loadOrCreateSelf(
   store: Store,
-  name: string,
+  { name, known: isKnown = false, restore: phrase }: SelfParts,
   env: CryptoEnv,
   relays: readonly [home: string, ...further: readonly string[]],
-  phrase?: string,
 ): Promise<SelfRecord> {
   const [home] = relays;
   const known = await store.loadSelf();
@@ -39,6 +46,7 @@ export async function loadOrCreateSelf(
       "identity unreadable: a backup was not restored to its end",
     );
   }
+  if (isKnown && phrase === undefined) throw new MessengerError("storage", "history is gone");
   if (!isName(name)) throw new MessengerError("usage", "not a usable name");
   const rootSecret = phrase === undefined ? undefined : await readPhrase(phrase);
   if (rootSecret !== undefined) await forget(store);

@@ -39,9 +39,12 @@ interface Person {
 
 async function person(name: string, store = createMemoryStore()): Promise<Person> {
   const backend = nobleOnly();
-  const self = await loadOrCreateSelf(store, name, { entropy, crypto: backend, now: Date.now() }, [
-    relay.url,
-  ]);
+  const self = await loadOrCreateSelf(
+    store,
+    { name },
+    { entropy, crypto: backend, now: Date.now() },
+    [relay.url],
+  );
   const wakes = new Set<() => void>();
   const shell = await startShell({
     store,

@@ -23,7 +23,12 @@ export const en = {
       full: "There is no space left on this device. Free some space, then reload.",
       unreadable:
         "Your messages are on this device, but this version cannot read them. Do not clear the site’s data. Reload, or update your browser.",
+      gone: "This browser has cleared Sotto’s storage, or its disk has lost it. No server has a copy. Bring everything back from a backup file, or with your 24 words from another device of yours.",
     },
+    gone: "What was kept here is gone.",
+    beginAnew: "Begin with a new account",
+    beginAnewText:
+      "Your contacts will not know that it is you, and nothing that was here comes back later.",
     reload: "Reload",
     untitled: "Sotto",
     unreadTitle: (count: number) => `(${count}) Sotto`,

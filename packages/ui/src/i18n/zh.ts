@@ -18,7 +18,11 @@ export const zh: Catalog = {
       full: "本机空间已满。请清理空间，然后重新加载。",
       unreadable:
         "你的消息仍在本设备上，但当前版本无法读取。请勿清除本站数据。请重新加载，或更新浏览器。",
+      gone: "浏览器清除了 Sotto 的存储，或者磁盘丢失了它。任何服务器都没有副本。请用备份文件恢复，或用 24 个词从你的另一台设备找回。",
     },
+    gone: "这里保存的内容不见了。",
+    beginAnew: "换用新账号",
+    beginAnewText: "你的联系人将认不出是你，原有内容以后也无法找回。",
     reload: "重新加载",
     untitled: "Sotto",
     unreadTitle: (count) => `(${count}) Sotto`,
