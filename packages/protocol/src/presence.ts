@@ -6,7 +6,7 @@
 import { isOlderThan, openSignal, reachedIn, sealSignal, type Session } from "@sotto/crypto";
 import { equalBytes, type Signal, type SignalEnvelope } from "@sotto/wire";
 import { changeLive, type Draft, drop, openPeer } from "./draft.ts";
-import { COPY_PAUSE_MS } from "./outbox.ts";
+import { COPY_PAUSE_MS, LOST_PAUSE_MS } from "./outbox.ts";
 import type { Instant } from "./ports.ts";
 import { forgetSessions, onUnopened } from "./repair.ts";
 
@@ -37,8 +37,12 @@ export async function onSignal(draft: Draft, envelope: SignalEnvelope): Promise<
   }
   if (signal.counter <= draft.live.signalSeen) {
     drop(draft, "old-signal");
-    // Repeated by somebody, or its clock was set back: it says nothing of now, but it may be there.
-    changeLive(draft, { heardAt: draft.env.now });
+    // Repeated by somebody, or its clock was set back: it says nothing of now, but it may be there, and a queue of its
+    // that was gone may have been made again.
+    const { now } = draft.env;
+    const { retryAt } = draft.live;
+    const isGone = retryAt === Number.POSITIVE_INFINITY;
+    changeLive(draft, { heardAt: now, retryAt: isGone ? now + LOST_PAUSE_MS : retryAt });
     return;
   }
   changeLive(draft, { signalSeen: signal.counter, heardAt: draft.env.now, echoUntil: ECHOED });

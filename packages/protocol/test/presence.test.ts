@@ -1,6 +1,7 @@
 import { nobleBackend, reachedIn, sealSignal } from "@sotto/crypto";
 import {
   ECHO_PATIENCE_MS,
+  LOST_PAUSE_MS,
   NEGOTIATE_PAUSE_MS,
   NEGOTIATE_PAUSE_MS_MAX,
   PROBE_EVERY_MS,
@@ -152,6 +153,31 @@ describe("a signal", () => {
     const own = await signalFrom(alice, { counter: 2 ** 47 });
     expect(reasons(await deliverDirect(alice, own))).toEqual(["unknown-session"]);
     expect(alice.slice.live.signalSeen).toBeLessThan(2 ** 47);
+  });
+
+  it("of a clock that was set back frees a queue that was gone, once in LOST_PAUSE_MS", async () => {
+    const { alice, bob } = await paired();
+    const at = bob.now + 86_400_000;
+    await deliverDirect(alice, await signalFrom(bob, { counter: at }));
+    const answerGone = async (): Promise<number> => {
+      const waiting = alice.toRelay.splice(0);
+      for (const { id } of waiting) {
+        await alice.feed({ kind: "transmitted", id, path: "relay", outcome: "gone" });
+      }
+      return waiting.length;
+    };
+    await alice.send("its relay has lost the queue");
+    expect(await answerGone()).toBe(1);
+    for (let round = 0; round < 2; round++) {
+      const effects = await deliverDirect(alice, await signalFrom(bob, { counter: at - 1 }));
+      expect(reasons(effects)).toEqual(["old-signal"]);
+      await deliverDirect(alice, await signalFrom(bob, { counter: at - 1 }));
+      expect(wakeOf(alice.effects)).toBe(alice.now + LOST_PAUSE_MS);
+      expect(alice.toRelay).toEqual([]);
+      alice.now += LOST_PAUSE_MS;
+      await alice.feed({ kind: "wake" });
+      expect(await answerGone()).toBe(1);
+    }
   });
 
   it("commits nothing", async () => {
