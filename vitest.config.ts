@@ -7,6 +7,9 @@ const conditions = ["@sotto/source"];
 const resolve = { conditions };
 const ssr = { resolve: { conditions, externalConditions: conditions } };
 
+/** A condition that comes late on a busy machine is none that fails: the default is one second. */
+const waiting = { poll: { timeout: 20_000 } };
+
 const CHROMIUM = process.env["SOTTO_CHROMIUM"] ?? "/usr/bin/chromium";
 
 export default defineConfig({
@@ -18,6 +21,7 @@ export default defineConfig({
         test: {
           name: "node",
           environment: "node",
+          expect: waiting,
           include: [
             "packages/*/test/**/*.test.ts",
             "relay/test/**/*.test.ts",
@@ -74,6 +78,7 @@ export default defineConfig({
         },
         test: {
           name: "chromium",
+          expect: waiting,
           include: ["packages/*/test/**/*.browser.test.ts"],
           testTimeout: 30_000,
           browser: {
@@ -103,6 +108,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           environment: "node",
+          expect: waiting,
           include: ["test/e2e/**/*.test.ts"],
           testTimeout: 240_000,
           hookTimeout: 120_000,

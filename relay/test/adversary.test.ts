@@ -422,7 +422,7 @@ const DELETING: Record<string, Case> = {
   },
   "acknowledges on a connection that Alice has left for another": async (scene) => {
     const { alice, aliceAlias, queueId } = scene;
-    await vi.waitFor(() => expect(alice.waiting("deliver")).toBe(3));
+    await vi.waitFor(() => expect(alice.waiting("deliver")).toBe(3), { timeout: 10_000 });
     const second = await tap(true, alice.readerSeed);
     await second.request(openQueue(queueId));
     expect(await alice.next("bye")).toMatchObject({ code: "gone" });

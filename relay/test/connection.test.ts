@@ -530,12 +530,14 @@ describe("a socket with little room", () => {
     again.room = 100_000;
     await again.client.request({ type: "queue-open", queueIds: [queueId] });
     // Three fit, and one always goes while there is any room.
-    await vi.waitFor(() => expect(again.client.waiting("deliver")).toBe(4));
+    await vi.waitFor(() => expect(again.client.waiting("deliver")).toBe(4), { timeout: 10_000 });
     await turn();
     expect(again.client.waiting("deliver")).toBe(4);
     again.room = Infinity;
     again.connection.resume();
-    await vi.waitFor(() => expect(again.client.waiting("deliver")).toBe(count));
+    await vi.waitFor(() => expect(again.client.waiting("deliver")).toBe(count), {
+      timeout: 10_000,
+    });
   });
 });
 

@@ -81,12 +81,12 @@ describe("a slow reader", () => {
     const socket = openSocket(relay.port);
     const frames: Uint8Array[] = [];
     socket.on("message", (data) => frames.push(new Uint8Array(data as Buffer)));
-    await vi.waitFor(() => expect(frames).toHaveLength(1));
+    await vi.waitFor(() => expect(frames).toHaveLength(1), { timeout: 10_000 });
     const hello = decodeFrame(frames[0]!);
     if (!hello.ok || hello.value.frame.type !== "hello") throw new Error("no HELLO");
     const auth = await authenticate({ hello: hello.value.frame, readerSeed: random(32) });
     socket.send(encodeFrame(0, auth));
-    await vi.waitFor(() => expect(frames).toHaveLength(2));
+    await vi.waitFor(() => expect(frames).toHaveLength(2), { timeout: 10_000 });
 
     socket.pause();
     const queueIds = Array.from({ length: 256 }, newQueueId);
@@ -157,11 +157,11 @@ describe("sockets that are no clients (yet)", () => {
     const sockets = [raw(relay.port), raw(relay.port)];
     for (const socket of sockets) await once(socket, "connect");
     await connect(relay.port);
-    await vi.waitFor(() => expect(sockets[0]!.closed).toBe(true));
+    await vi.waitFor(() => expect(sockets[0]!.closed).toBe(true), { timeout: 10_000 });
     const third = raw(relay.port);
     await once(third, "connect");
     await connect(relay.port);
-    await vi.waitFor(() => expect(sockets[1]!.closed).toBe(true));
+    await vi.waitFor(() => expect(sockets[1]!.closed).toBe(true), { timeout: 10_000 });
     expect(third.destroyed).toBe(false);
     expect(await client.request({ type: "ping" })).toEqual({ type: "pong" });
   });
@@ -220,7 +220,7 @@ describe("with a clock of our own", () => {
     await client.next("pong");
     clock.advance(HEARTBEAT_MS);
     await closed;
-    await vi.waitFor(() => expect(hub.connections).toBe(1));
+    await vi.waitFor(() => expect(hub.connections).toBe(1), { timeout: 10_000 });
     client.close();
   });
 
@@ -230,7 +230,7 @@ describe("with a clock of our own", () => {
     const [error] = await once(openSocket(port), "error");
     expect(String(error)).toContain("429");
     first.close();
-    await vi.waitFor(() => expect(hub.connections).toBe(1));
+    await vi.waitFor(() => expect(hub.connections).toBe(1), { timeout: 10_000 });
     await connectRaw(port);
   });
 
@@ -287,7 +287,7 @@ describe("with a clock of our own", () => {
     expect(hub.connections).toBe(1);
     clock.set(clock.now() - 48 * HOUR_MS);
     clock.advance(1);
-    await vi.waitFor(() => expect(hub.connections).toBe(0));
+    await vi.waitFor(() => expect(hub.connections).toBe(0), { timeout: 10_000 });
   });
 });
 
@@ -305,7 +305,9 @@ describe("how many from where", () => {
     await connect(relay.port);
     // A place is free again once a socket is gone.
     all[0]!.terminate();
-    await vi.waitFor(() => expect(relay.stats().connections).toBe(CONNECTIONS_PER_PLACE_MAX + 1));
+    await vi.waitFor(() => expect(relay.stats().connections).toBe(CONNECTIONS_PER_PLACE_MAX + 1), {
+      timeout: 10_000,
+    });
     await once(from("192.0.2.7"), "open");
   });
 

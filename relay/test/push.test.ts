@@ -102,8 +102,8 @@ test("mail for a reader that is away is followed by one signed request without a
   expect(relay.counters()["push-sent"]).toBe(0);
   expect(calls).toHaveLength(0);
   owner.close();
-  await vi.waitUntil(() => calls.length > 0);
-  await vi.waitUntil(() => relay.counters()["push-sent"] === 1);
+  await vi.waitUntil(() => calls.length > 0, { timeout: 10_000 });
+  await vi.waitUntil(() => relay.counters()["push-sent"] === 1, { timeout: 10_000 });
   await sender.request(append(alias));
   const [call] = calls;
   if (call === undefined) throw new Error("no call");

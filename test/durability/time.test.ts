@@ -36,7 +36,7 @@ test("a relay that was stopped answers everything when it goes on, and a kill th
   const { sequence } = await here.owner.next("deliver");
   // One message is in its owner's hand, which acknowledges while nobody listens.
   relay.child.kill("SIGSTOP");
-  await vi.waitUntil(() => processState(relay) === "T");
+  await vi.waitUntil(() => processState(relay) === "T", { timeout: 10_000 });
   const acknowledged = hear(here.owner.ack(here.ownAlias, [sequence]), "ok");
   const ids = Array.from({ length: 60 }, () => random(16));
   const answers = ids.map((id) => hear(away.sender.append(away.alias, id, random(4_096)), "ok"));

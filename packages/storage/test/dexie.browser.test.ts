@@ -240,7 +240,7 @@ describe("two connections to one Dexie store", () => {
       );
       await writer.commit(sampleChange("a", version));
     }
-    await vi.waitFor(() => expect(seen).toHaveLength(23));
+    await vi.waitFor(() => expect(seen).toHaveLength(23), { timeout: 10_000 });
     expect(seen).toEqual([
       { conversation: undefined, messages: [] },
       { conversation: undefined, messages: [] },
@@ -262,11 +262,11 @@ describe("two connections to one Dexie store", () => {
     stranger.postMessage("hello");
     // Through the same channel, so that it comes after the two when they come at all.
     stranger.postMessage({ conversation: "b", messages: [] });
-    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(0), { timeout: 10_000 });
     stranger.close();
     expect(seen).toEqual([{ conversation: "b", messages: [] }]);
     await writer.commit(sampleChange("a", 1));
-    await vi.waitFor(() => expect(seen).toHaveLength(2));
+    await vi.waitFor(() => expect(seen).toHaveLength(2), { timeout: 10_000 });
   });
 });
 

@@ -418,9 +418,12 @@ it("a peer may open as many session streams as allowed and no more", async () =>
   });
   await expect(refused).rejects.toThrow();
   streams[0]?.abort(new Error("over"));
-  await vi.waitFor(async () => {
-    const stream = await raw.again(target.direct.ownPeerId);
-    stream.send(PING);
-    await vi.waitUntil(() => target.links.length === 1, { timeout: 500 });
-  });
+  await vi.waitFor(
+    async () => {
+      const stream = await raw.again(target.direct.ownPeerId);
+      stream.send(PING);
+      await vi.waitUntil(() => target.links.length === 1, { timeout: 500 });
+    },
+    { timeout: 10_000 },
+  );
 });

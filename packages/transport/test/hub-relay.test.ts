@@ -95,7 +95,9 @@ it("signals reach who is there, and are told when nobody is", async () => {
   await until(() => owner.signals.length === 1);
   expect(owner.signals).toEqual([blob(3)]);
   await owner.hub.close();
-  await vi.waitFor(async () => expect(await sender.hub.signal(to, blob(4))).toBe("away"));
+  await vi.waitFor(async () => expect(await sender.hub.signal(to, blob(4))).toBe("away"), {
+    timeout: 10_000,
+  });
 });
 
 it("delivers what waited, says when that was all, and what is not acknowledged again", async () => {

@@ -31,7 +31,9 @@ it("a hub in a page reaches a relay, and comes back to it after a crash", async 
   expect(await sender.hub.append(to, envelopeId(), blob(1))).toBe("ok");
 
   await commands.killRelay(place.pid);
-  await vi.waitUntil(() => sender.hub.state !== "online" && owner.hub.state !== "online");
+  await vi.waitUntil(() => sender.hub.state !== "online" && owner.hub.state !== "online", {
+    timeout: 10_000,
+  });
   place = await commands.startRelay({ data, port: Number(new URL(place.origin).port) });
   // The page hears that the network is back.
   globalThis.dispatchEvent(new Event("online"));

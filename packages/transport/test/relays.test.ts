@@ -343,7 +343,9 @@ it("says gone only when every relay does", async () => {
   expect(await sender.relays.append(atFirst, envelope(3))).toBe("ok");
   expect(await sender.relays.append(intruder, envelope(4))).toBe("gone");
   await owner.relays.close();
-  await vi.waitFor(async () => expect(await sender.relays.signal(to, blob(5))).toBe("away"));
+  await vi.waitFor(async () => expect(await sender.relays.signal(to, blob(5))).toBe("away"), {
+    timeout: 10_000,
+  });
   await first.close();
   expect(await sender.relays.append(intruder, envelope(6))).toBe("lost");
 });
@@ -362,7 +364,9 @@ it("signals to wherever somebody reads", async () => {
   const onlySecond = client(stored.slice(1), { readerSecret });
   keep(onlySecond, addresses, box);
   await until(() => onlySecond.relays.state === "online");
-  await vi.waitFor(async () => expect(await sender.relays.signal(to, blob(3))).toBe("ok"));
+  await vi.waitFor(async () => expect(await sender.relays.signal(to, blob(3))).toBe("ok"), {
+    timeout: 10_000,
+  });
   await until(() => onlySecond.signals.length > 0);
 });
 

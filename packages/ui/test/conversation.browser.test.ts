@@ -148,9 +148,13 @@ describe("the conversation list", () => {
       conversations: [aView({ id: "ada" }), aView({ id: "bob", name: "Bob" })],
     });
     list.focusRow("bob");
-    await vi.waitFor(() => expect(list.shadowRoot?.activeElement).toBe(row(list, 1)));
+    await vi.waitFor(() => expect(list.shadowRoot?.activeElement).toBe(row(list, 1)), {
+      timeout: 10_000,
+    });
     list.focusRow("gone");
-    await vi.waitFor(() => expect(list.shadowRoot?.activeElement).toBe(row(list, 0)));
+    await vi.waitFor(() => expect(list.shadowRoot?.activeElement).toBe(row(list, 0)), {
+      timeout: 10_000,
+    });
   });
 
   it("shows names and texts of others as text", async () => {

@@ -120,11 +120,13 @@ describe("the devices of the account", () => {
     const removed = listen(panel, "sotto-device-remove");
     const remove = page.getByRole("button", { name: "Remove device fedc ba98 7654 3210" });
     await remove.click();
-    await vi.waitFor(() => expect(focusedIn(panel)).toBe("BUTTON"));
+    await vi.waitFor(() => expect(focusedIn(panel)).toBe("BUTTON"), { timeout: 10_000 });
     expect(textOf(panel.shadowRoot?.activeElement ?? null)).toBe("Keep");
     await page.getByRole("button", { name: "Keep" }).click();
     expect(removed).toEqual([]);
-    await vi.waitFor(() => expect(textOf(panel.shadowRoot?.activeElement ?? null)).toBe("Remove"));
+    await vi.waitFor(() => expect(textOf(panel.shadowRoot?.activeElement ?? null)).toBe("Remove"), {
+      timeout: 10_000,
+    });
     await remove.click();
     await page.getByRole("button", { name: "Remove device", exact: true }).click();
     expect(removed).toEqual([{ id: THERE.id }]);

@@ -117,7 +117,9 @@ describe("the invite panel", () => {
     const panel = await mount(new SottoInvitePanel(), { invite });
     await page.getByRole("button", { name: "Copy link" }).click();
     expect(write).toHaveBeenCalledWith(LINK);
-    await vi.waitFor(() => expect(textOf(inside(panel, ".primary"))).toBe("Copied"));
+    await vi.waitFor(() => expect(textOf(inside(panel, ".primary"))).toBe("Copied"), {
+      timeout: 10_000,
+    });
   });
 
   it("selects the link for copying by hand where the browser refuses", async () => {
@@ -125,7 +127,7 @@ describe("the invite panel", () => {
     const panel = await mount(new SottoInvitePanel(), { invite });
     await page.getByRole("button", { name: "Copy link" }).click();
     const field = fieldOf(panel);
-    await vi.waitFor(() => expect(field.selectionEnd).toBe(LINK.length));
+    await vi.waitFor(() => expect(field.selectionEnd).toBe(LINK.length), { timeout: 10_000 });
     expect(textOf(inside(panel, ".primary"))).toBe("Copy link");
   });
 
@@ -229,7 +231,9 @@ describe("the verify panel", () => {
     await page.getByRole("textbox").fill(text);
     await page.getByRole("button", { name: "Compare" }).click();
     expect(compare).toHaveBeenCalledWith(text);
-    await vi.waitFor(() => expect(textOf(inside(panel, "[role=status]"))).toContain(words));
+    await vi.waitFor(() => expect(textOf(inside(panel, "[role=status]"))).toContain(words), {
+      timeout: 10_000,
+    });
     // A match is the verification; nothing else is.
     expect(verified).toEqual(isSame ? [true] : []);
   });
@@ -239,7 +243,9 @@ describe("the verify panel", () => {
     const panel = await mount(new SottoVerifyPanel(), { name: "Ada", number, compare });
     await page.getByRole("textbox").fill("1");
     await page.getByRole("button", { name: "Compare" }).click();
-    await vi.waitFor(() => expect(textOf(inside(panel, "[role=status]"))).not.toBe(""));
+    await vi.waitFor(() => expect(textOf(inside(panel, "[role=status]"))).not.toBe(""), {
+      timeout: 10_000,
+    });
     panel.number = { ...number, groups: number.groups.toReversed() };
     await panel.updateComplete;
     expect(textOf(inside(panel, "[role=status]"))).toBe("");
@@ -273,10 +279,12 @@ describe("the verify panel", () => {
     });
     await page.getByRole("textbox").fill("1");
     await page.getByRole("button", { name: "Compare" }).click();
-    await vi.waitFor(() =>
-      expect(textOf(inside(panel, "[role=status]"))).toBe(
-        "They could not be compared just now. Try again.",
-      ),
+    await vi.waitFor(
+      () =>
+        expect(textOf(inside(panel, "[role=status]"))).toBe(
+          "They could not be compared just now. Try again.",
+        ),
+      { timeout: 10_000 },
     );
   });
 
@@ -316,7 +324,7 @@ describe("the name field", () => {
   it("changes the name in place and gives the focus back", async () => {
     const { field, named } = await edit("  Ada  ");
     expect(named).toEqual([{ name: "Ada" }]);
-    await vi.waitFor(() => expect(focusedIn(field)).toBe("BUTTON"));
+    await vi.waitFor(() => expect(focusedIn(field)).toBe("BUTTON"), { timeout: 10_000 });
   });
 
   it("takes 64 characters, whatever they are made of", async () => {
@@ -515,7 +523,7 @@ describe("the sheet", () => {
     const closed = listen(sheet, "sotto-close");
     await expect.element(page.getByRole("dialog", { name: "Settings" })).toBeVisible();
     await userEvent.keyboard("{Escape}");
-    await vi.waitFor(() => expect(closed).toHaveLength(1));
+    await vi.waitFor(() => expect(closed).toHaveLength(1), { timeout: 10_000 });
     expect(document.activeElement).toBe(opener);
     opener.remove();
   });

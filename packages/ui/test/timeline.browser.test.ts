@@ -166,7 +166,9 @@ describe("the timeline", () => {
     timeline.style.blockSize = "250px";
     scroller(timeline).dispatchEvent(new Event("scroll"));
     await nextFrame();
-    await vi.waitFor(() => expect(fromEnd(timeline)).toBeLessThanOrEqual(DRIFT_PX));
+    await vi.waitFor(() => expect(fromEnd(timeline)).toBeLessThanOrEqual(DRIFT_PX), {
+      timeout: 10_000,
+    });
   });
 
   it("does not move what is read when something arrives, and counts it", async () => {
