@@ -28,7 +28,7 @@ export default defineConfig({
             "test/{simulation,architecture,docs,peers,differential,reference,security,attack,operations,durability,conformance}/**/*.test.ts",
           ],
           exclude: ["**/*.browser.test.ts"],
-          testTimeout: 30_000,
+          testTimeout: 60_000,
         },
       },
       {
@@ -80,7 +80,7 @@ export default defineConfig({
           name: "chromium",
           expect: waiting,
           include: ["packages/*/test/**/*.browser.test.ts"],
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           browser: {
             enabled: true,
             headless: true,

@@ -47,7 +47,7 @@ describe.each<[string, OpenParty]>([
   /** The owner is gone and the relay knows. */
   async function untilAway(sender: Party, address: Address): Promise<void> {
     await vi.waitUntil(async () => (await sender.signal(address, random(256))) === "away", {
-      timeout: 5_000,
+      timeout: 20_000,
     });
   }
 
@@ -126,7 +126,7 @@ describe.each<[string, OpenParty]>([
     const again = await open(seed);
     again.open([address.queueId]);
     again.ack(await again.delivered.next());
-    await vi.waitUntil(async () => (await append()) === "ok", { timeout: 5_000 });
+    await vi.waitUntil(async () => (await append()) === "ok", { timeout: 20_000 });
   });
 
   test("signals reach an owner who is here and nobody else, and are not kept", async () => {

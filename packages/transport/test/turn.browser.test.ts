@@ -71,7 +71,7 @@ async function peer(place: RelayPlace, hidden: boolean): Promise<Peer> {
     isAddressHidden: () => made.hidden,
     timers: realTimers,
   });
-  await vi.waitUntil(() => hub.state === "online", { timeout: 5_000 });
+  await vi.waitUntil(() => hub.state === "online", { timeout: 20_000 });
   const direct = await createDirect({
     relayUrl: place.origin,
     relayKey: hexToBytes(place.relayKey)!,
@@ -152,9 +152,9 @@ it("whoever hides the address makes no connection where nobody relays, dialling 
 
   const before = hidden.refused;
   void open.direct.dial(hidden.direct.ownPeerId);
-  await vi.waitUntil(() => hidden.refused > before, { timeout: 5_000 });
+  await vi.waitUntil(() => hidden.refused > before, { timeout: 20_000 });
   // The open one has made its offer, and nobody described anything else.
-  await vi.waitUntil(() => described.mock.calls.length > 0, { timeout: 5_000 });
+  await vi.waitUntil(() => described.mock.calls.length > 0, { timeout: 20_000 });
   for (const connection of described.mock.contexts as readonly RTCPeerConnection[]) {
     expect(connection.getConfiguration().iceTransportPolicy).toBe("all");
     expect(connection.remoteDescription).toBeNull();
@@ -177,7 +177,7 @@ it("a browser learns its address from the relay's own STUN", async () => {
   });
   connection.createDataChannel("any");
   await connection.setLocalDescription();
-  await vi.waitUntil(() => gathered.some((one) => kindOf(one) === "srflx"), { timeout: 5_000 });
+  await vi.waitUntil(() => gathered.some((one) => kindOf(one) === "srflx"), { timeout: 20_000 });
   expect(gathered.find((one) => kindOf(one) === "srflx")).toMatch(
     / (?:127\.0\.0\.1|::1) \d+ typ srflx/,
   );

@@ -26,7 +26,7 @@ it("is told no send key, gets no message, and the same message goes to an honest
     const { hub } = watchedHub(relay.url);
     try {
       hub.start();
-      await vi.waitUntil(() => hub.state === "online", { timeout: 5_000, interval: 5 });
+      await vi.waitUntil(() => hub.state === "online", { timeout: 20_000, interval: 5 });
       expect(await hub.append(to, envelopeId(), blob(1))).toBe(honest ? "ok" : "lost");
       const sent = relay.visits.flatMap(({ frames }) => frames.map(({ frame }) => frame.type));
       expect(sent).toEqual(honest ? ["auth", "send-open", "append"] : ["auth"]);
