@@ -1,8 +1,10 @@
 /** Debian's own browsers, each profile in a folder of its own, as two people on two machines would have. */
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, firefox } from "playwright-core";
+import { vi } from "vitest";
 
 const CHROMIUM = process.env["SOTTO_CHROMIUM"] ?? "/usr/bin/chromium";
 const FIREFOX = process.env["SOTTO_FIREFOX"] ?? "/usr/bin/firefox-esr";
@@ -28,6 +30,8 @@ export interface Profile {
   quit(): Promise<void>;
   /** Opens the same profile again. */
   reopen(): Promise<void>;
+  /** SIGKILL, by pid: the browser, of which its processes end as well, or in Chromium the pages alone. */
+  kill(part: "browser" | "pages"): Promise<void>;
   /** Closes the browser and deletes the profile. */
   dispose(): Promise<void>;
 }
@@ -52,11 +56,40 @@ export async function createProfile(options: ProfileOptions = {}): Promise<Profi
     async reopen() {
       context = await open(folder, options);
     },
+    async kill(part) {
+      const pids = processesOf(folder, part);
+      for (const pid of pids) process.kill(pid, "SIGKILL");
+      await vi.waitUntil(() => pids.every((pid) => argumentsOf(pid).join("") === ""), {
+        timeout: 30_000,
+      });
+    },
     async dispose() {
       await context.close();
       await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+/** The first process of a browser has the profile's folder among its arguments and no type; those of pages have one. */
+function processesOf(folder: string, part: "browser" | "pages"): readonly number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => pid > 0)
+    .filter((pid) => {
+      const words = argumentsOf(pid);
+      const isOurs = words.some((word) => word.includes(folder));
+      const isChild = words.some((word) => word.startsWith("--type=") || word === "-contentproc");
+      return isOurs && (part === "browser" ? !isChild : words.includes("--type=renderer"));
+    });
+}
+
+function argumentsOf(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    // Ended meanwhile.
+    return [];
+  }
 }
 
 function open(folder: string, options: ProfileOptions): Promise<BrowserContext> {
