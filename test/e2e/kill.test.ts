@@ -86,22 +86,22 @@ async function writeUntil(
     .locator("sotto-timeline li[data-status]")
     .filter({ hasText: `round ${round},` });
   let appeared = 0;
-  let isOver = false;
+  const over = new AbortController();
   const dies = 1 + Math.floor(Math.random() * (TEXTS_MAX - 1));
   const reached = new Promise<void>((resolve) => {
     // What a killed browser is asked is never answered: nobody waits for these two.
     void (async () => {
-      for (let at = 0; at < TEXTS_MAX && !isOver; at++) {
+      for (let at = 0; at < TEXTS_MAX && !over.signal.aborted; at++) {
         await write(person, textOf(round, at));
         if (at === dies) resolve();
       }
     })().catch(() => undefined);
     void (async () => {
-      while (!isOver) appeared = Math.max(appeared, await bubbles.count());
+      while (!over.signal.aborted) appeared = Math.max(appeared, await bubbles.count());
     })().catch(() => undefined);
   });
   await reached;
   await kill();
-  isOver = true;
+  over.abort();
   return appeared;
 }
