@@ -47,6 +47,9 @@ export const TOLD_MAX = 1_000;
 /** Texts that went out and that not everybody has: of older ones only the pairs know. */
 export const GROUP_SENT_MAX = 256;
 
+/** More texts than these are sealed again for a device that asks once in ASK_AGAIN_MS. */
+export const SEALED_AGAIN_MAX = 8;
+
 interface Target extends MemberDevice {
   /** Hex. */
   readonly name: string;
@@ -235,6 +238,7 @@ export async function sealAgainFor(
   const to = targets.filter(({ name, link }) => name === account && link.device === device);
   if (to.length === 0) return;
   const key = deviceKeyOf(account, device);
+  if (due.length > SEALED_AGAIN_MAX && !isTimeToTell(draft, `${key}/again`)) return;
   const isDealt = chainOf(draft)?.dealt.has(key) === true;
   // Each other chain has to be dealt to all: what comes again soon is sealed under the one that is there.
   if (isDealt && isTimeToTell(draft, `${key}/anew`)) setChain(draft, undefined);

@@ -40,7 +40,7 @@ export {
   UNHELD_PAIRS_MAX,
 } from "./group-inbox.ts";
 export { TOLD_MAX } from "./group-outbox.ts";
-export { GROUP_SENT_MAX } from "./group-outbox.ts";
+export { GROUP_SENT_MAX, SEALED_AGAIN_MAX } from "./group-outbox.ts";
 export {
   GROUPS_MAX,
   INTRODUCERS_MAX,

@@ -10,7 +10,7 @@ import {
   receiveOp,
   SMALL_GROUP_MEMBERS_MAX,
 } from "@sotto/crypto";
-import { ASK_AGAIN_MS, REPAIR_PATIENCE_MS } from "@sotto/protocol";
+import { ASK_AGAIN_MS, type Effect, REPAIR_PATIENCE_MS, SEALED_AGAIN_MAX } from "@sotto/protocol";
 import {
   asContentId,
   asDeviceId,
@@ -279,11 +279,47 @@ describe("a log that somebody filled while the account was not in the group", ()
 });
 
 describe("a member that asks again and again and confirms nothing", () => {
-  it("makes others deal one more chain in ASK_AGAIN_MS, and has what was sealed when it takes it", async () => {
-    const others = Array.from({ length: SMALL_GROUP_MEMBERS_MAX }, (_, index) => `Person ${index}`);
-    const { fleet, people } = await circle(["Ann", ...others]);
+  /** Of Ann, whom Mallory, who takes nothing, asks with all operations she has. */
+  async function asking(others: readonly string[]) {
+    const { fleet, people } = await circle(["Ann", "Mallory", ...others]);
     const [ann, mallory] = people;
     if (!ann || !mallory) throw new Error("too few");
+    const ask = async (): Promise<readonly Effect[]> => {
+      const about = { id: asContentId(entropy(16)), time: { ms: fleet.now, counter: 0 } };
+      const group = asGroupId(fromHex(groupIdIn(ann)));
+      const content = encodeContent({ kind: "heads", ...about, group, heads: idsOf(logOf(ann)) });
+      const device = bytesToHex(mallory.self.cert.deviceId);
+      const told = { kind: "told", account: accountOf(mallory), device, content } as const;
+      const row = { id: messageId(), from: ann.chatWith(mallory), to: ann.groupOf(), sequence: 1 };
+      return ann.feed(ann.groupOf(), { kind: "post", row: { ...row, post: told } });
+    };
+    return { fleet, ann, mallory, ask };
+  }
+
+  it(`has ${SEALED_AGAIN_MAX} texts sealed each time, and more of them once in ASK_AGAIN_MS`, async () => {
+    const { fleet, ann, mallory, ask } = await asking([]);
+    fleet.offline.add(mallory);
+    const sealed = async (): Promise<number> =>
+      (await ask())
+        .flatMap((one) => (one.kind === "commit" ? one.change.addPosts : []))
+        .filter(({ post }) => post.kind === "release").length;
+    for (let count = 0; count < SEALED_AGAIN_MAX; count++) await say(ann, `${count}`);
+    await fleet.pass(1_000);
+    for (let count = 0; count < 3; count++) expect(await sealed()).toBe(SEALED_AGAIN_MAX);
+    await say(ann, "one more");
+    await fleet.pass(1_000);
+    expect([await sealed(), await sealed()]).toEqual([SEALED_AGAIN_MAX + 1, 0]);
+    fleet.now += ASK_AGAIN_MS;
+    expect([await sealed(), await sealed()]).toEqual([SEALED_AGAIN_MAX + 1, 0]);
+    fleet.offline.delete(mallory);
+    await mallory.feed(mallory.chatWith(ann), { kind: "hub", up: true });
+    await fleet.pass(120_000);
+    expect(read(mallory)).toHaveLength(SEALED_AGAIN_MAX + 1);
+  });
+
+  it("makes others deal one more chain in ASK_AGAIN_MS, and has what was sealed when it takes it", async () => {
+    const others = Array.from({ length: SMALL_GROUP_MEMBERS_MAX }, (_, index) => `Person ${index}`);
+    const { fleet, ann, mallory, ask: question } = await asking(others);
     const chain = (): string => {
       const { senders } = ann.slices.get(ann.groupOf())?.group ?? {};
       const chains = [...(senders?.values() ?? [])].flatMap(({ chain: own }) => own ?? []);
@@ -296,13 +332,7 @@ describe("a member that asks again and again and confirms nothing", () => {
     await fleet.pass(1_000);
     const chains = new Set([chain()]);
     const ask = async (): Promise<void> => {
-      const about = { id: asContentId(entropy(16)), time: { ms: fleet.now, counter: 0 } };
-      const group = asGroupId(fromHex(groupIdIn(ann)));
-      const content = encodeContent({ kind: "heads", ...about, group, heads: idsOf(logOf(ann)) });
-      const device = bytesToHex(mallory.self.cert.deviceId);
-      const told = { kind: "told", account: accountOf(mallory), device, content } as const;
-      const row = { id: messageId(), from: ann.chatWith(mallory), to: ann.groupOf(), sequence: 1 };
-      await ann.feed(ann.groupOf(), { kind: "post", row: { ...row, post: told } });
+      await question();
       chains.add(chain());
     };
     for (let count = 0; count < 5; count++) await ask();
