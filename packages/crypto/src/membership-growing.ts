@@ -16,8 +16,15 @@ export type Growing = GroupLog & {
   readonly isUnfolded: boolean;
   readonly ops: Map<string, LoggedOp>;
   readonly order: LoggedOp[];
-  /** Operations that were folded for what came in one go, and what of that was refused for want of room. */
-  readonly work: { folded: number; readonly refused: Map<string, HeldOp> };
+  /**
+   * Operations that were folded for what came in one go, what of that was refused for want of room, and signers of whom
+   * something is held no more.
+   */
+  readonly work: {
+    folded: number;
+    readonly refused: Map<string, HeldOp>;
+    readonly gone: Set<string>;
+  };
   /** The account whose log this is, in hex, where it is known. */
   readonly own: string | undefined;
 };
@@ -27,7 +34,7 @@ export const growing = (log: GroupLog, own?: string): Growing => ({
   isUnfolded: false,
   ops: new Map(log.ops),
   order: [...log.ops.values()],
-  work: { folded: 0, refused: new Map() },
+  work: { folded: 0, refused: new Map(), gone: new Set() },
   own,
 });
 

@@ -228,7 +228,7 @@ export async function makeOp(
   const id = opIdOf(op);
   const logged = loggedOf(op, bytesToHex(id), own.cert, judged);
   const after = append(withGuest(current, logged, false), logged, own.cert, behind);
-  return { ok: true, log: grown(releaseHeld(after)), op, id };
+  return { ok: true, log: whole(releaseHeld(after)), op, id };
 }
 
 /**
@@ -276,7 +276,7 @@ function receiveAll(
     const need = needed.get(name);
     if (need !== undefined && refused.has(name)) receiveOne(name, index, need);
   });
-  return { log: grown(current), results };
+  return { log: whole(current), results };
 }
 
 const isForRoom = (reason: OpRefusal): boolean =>
@@ -432,31 +432,40 @@ export const headsHash = (log: GroupLog): Uint8Array =>
   sha256(labelled(LABELS.groupHeads, ...log.heads.map(opIdFrom)));
 
 function hold(before: Growing, name: string, waiting: HeldOp, need?: Need): ReceivedInto<Growing> {
-  const full = { ok: false, reason: "held-full" } as const;
-  const all = [...before.held];
-  const ofAccount = all.filter(([, { account }]) => account === waiting.account);
-  const isOwnFull = ofAccount.length >= HELD_OPS_PER_ACCOUNT_MAX;
-  if (isOwnFull || all.length >= HELD_OPS_MAX) {
-    const last = need === undefined ? undefined : newestOfMost(isOwnFull ? ofAccount : all);
-    if (!last) return full;
-    const held = new Map(before.held);
-    held.delete(last[0]);
-    const signers = new Set([bytesToHex(last[1].op.signer)]);
-    return hold(withoutCerts({ ...before, held }, signers), name, waiting);
-  }
   // As for late ones: only who seems to be none may be a member by what is not folded yet.
   const log = before.state.members.has(waiting.account) ? before : folded(before);
-  const { members } = log.state;
+  const held = new Map(log.held);
+  const crowd = crowdBefore(log, waiting, need !== undefined);
+  if (crowd !== undefined) {
+    const last = need === undefined ? undefined : newestOfMost(crowd);
+    if (!last) return { ok: false, reason: "held-full" };
+    held.delete(last[0]);
+    log.work.gone.add(bytesToHex(last[1].op.signer));
+  }
+  const certs = new Map(log.certs).set(bytesToHex(waiting.op.signer), waiting.cert);
+  held.set(name, waiting);
+  return { ok: true, log: { ...log, certs, held }, state: "held" };
+}
+
+/** Those of whom one has to go before another one is held; undefined while there is room. */
+function crowdBefore(
+  { held, state: { members } }: GroupLog,
+  waiting: HeldOp,
+  isNeeded: boolean,
+): readonly (readonly [string, HeldOp])[] | undefined {
+  const all = [...held];
+  const ofAccount = all.filter(([, { account }]) => account === waiting.account);
+  if (ofAccount.length >= HELD_OPS_PER_ACCOUNT_MAX) return ofAccount;
   if (!members.has(waiting.account)) {
     const strange = all.filter(([, { account }]) => !members.has(account));
     // All who are no members are one: they can be any number.
     const tellerOf = ({ by = "" }: HeldOp): string => (members.has(by) ? by : "");
     const own = strange.filter(([, one]) => tellerOf(one) === tellerOf(waiting));
-    if (own.length >= HELD_OPS_OF_STRANGERS_MAX - strange.length) return full;
+    // What an admin's cut needs asks for nobody's share.
+    const used = isNeeded ? 0 : own.length;
+    if (strange.length + used >= HELD_OPS_OF_STRANGERS_MAX) return strange;
   }
-  const certs = new Map(log.certs).set(bytesToHex(waiting.op.signer), waiting.cert);
-  const held = new Map(log.held).set(name, waiting);
-  return { ok: true, log: { ...log, certs, held }, state: "held" };
+  return all.length >= HELD_OPS_MAX ? all : undefined;
 }
 
 /** Of those held, the newest of the device that has most: one that was stolen could else fill its account's places. */
@@ -549,7 +558,6 @@ function statesBeside(
 /** Takes in what waited for the operation just taken in, and what waited for that. What is refused is dropped. */
 function releaseHeld(log: Growing): Growing {
   let current = log;
-  const refused = new Set<string>();
   for (let isReady = true; isReady;) {
     isReady = false;
     for (const [name, waiting] of current.held) {
@@ -561,11 +569,17 @@ function releaseHeld(log: Growing): Growing {
       const held = new Map(current.held);
       held.delete(name);
       current = { ...(taken.ok ? taken.log : current), held };
-      if (!taken.ok) refused.add(bytesToHex(waiting.op.signer));
+      if (!taken.ok) log.work.gone.add(bytesToHex(waiting.op.signer));
       isReady = true;
     }
   }
-  return refused.size > 0 ? withoutCerts(current, refused) : current;
+  return current;
+}
+
+/** What goes out again: with the certificates that something here or held needs, looked for once. */
+function whole(log: Growing): GroupLog {
+  const { gone } = log.work;
+  return grown(gone.size > 0 ? withoutCerts(log, gone) : log);
 }
 
 /**

@@ -6,6 +6,8 @@ import {
   createRemoteSender,
   dealChain,
   type GroupLog,
+  HELD_OPS_MAX,
+  HELD_OPS_OF_STRANGERS_MAX,
   HELD_OPS_PER_ACCOUNT_MAX,
   LATE_OPS_MAX,
   LOG_OPS_MAX,
@@ -658,6 +660,85 @@ describe("an admin's cut", () => {
       const plain = draw(at(people, people.length - 1), [parent], revoke());
       if (accounts > 1) expect(verdict(receiveOp(flooded, plain, certs))).toBe("held-full");
     }
+  });
+
+  it("is held with what it stands on where others' fill the places of accounts that nobody knows", async () => {
+    const tellers = Math.log2(HELD_OPS_OF_STRANGERS_MAX) + 1;
+    const writing = await writers("strange", 3 + tellers, 2);
+    const { env, people, ops, draw, write, base } = writing;
+    const ann = at(people, 0);
+    const carol = await restoreDevice(new Uint8Array(32).fill(7), env);
+    const puppets = (await writers("strange puppets", 3)).people;
+    const certs = [...writing.certs, carol.cert, ...puppets.map(({ cert }) => cert)];
+    let flooded = logOf(writing, ops);
+    const nowhere = { parents: [asOpId(new Uint8Array(32).fill(1))], lamport: 99 };
+    for (let count = 0; count < HELD_OPS_OF_STRANGERS_MAX; count++) {
+      const orphan = { ...draw(at(puppets, count % 3), [base], revoke()), ...nowhere };
+      const verdicts = people.slice(2).map((teller) => {
+        const received = receiveOp(flooded, orphan, certs, nameOf(teller));
+        if (received.ok) flooded = received.log;
+        return received.ok;
+      });
+      expect(verdicts).toContain(true);
+    }
+    const { length } = ops;
+    const added = write(ann, [base], { kind: "add", account: accountOf(carol) });
+    const leaf = write(carol, [added], revoke());
+    write(ann, [leaf], removal(at(people, 2)));
+    const [add, hers, cut] = ops.slice(length);
+    if (add === undefined || hers === undefined || cut === undefined) throw new Error("too few");
+    expect(verdict(receiveOp(flooded, hers, certs, nameOf(ann)))).toBe("held-full");
+    const { log: waiting, refused } = receivePage(flooded, pageOf([hers, cut], certs), nameOf(ann));
+    expect([refused.size, waiting.held.size]).toEqual([0, HELD_OPS_OF_STRANGERS_MAX + 1]);
+    const { log } = must(receiveOp(waiting, add, certs, nameOf(ann)));
+    expect(isIn(log, at(people, 2))).toBe(false);
+    // Nobody makes room for what a plain member's stands on.
+    const forged = { ...draw(at(people, 3), [base], revoke()), parents: [leaf], lamport: 99 };
+    const plain = receivePage(flooded, pageOf([hers, forged], certs), nameOf(ann));
+    expect([...plain.refused.values()]).toEqual(["held-full"]);
+  });
+
+  it("has the certificates of all that gives way to it looked for once", async () => {
+    const writing = await writers("once", 12, 2);
+    const { people, certs, ops, draw, base } = writing;
+    const [ann, ...others] = people;
+    if (ann === undefined) throw new Error("nobody");
+    let looked = 0;
+    const log = logOf(writing, ops);
+    const counting = [...log.ops].map(([id, one]) => {
+      const op = Object.defineProperty({ ...one.op }, "signer", {
+        get: () => {
+          looked++;
+          return one.op.signer;
+        },
+      });
+      return [id, { ...one, op }] as const;
+    });
+    let flooded: GroupLog = { ...log, ops: new Map(counting) };
+    const nowhere = { parents: [asOpId(new Uint8Array(32).fill(1))], lamport: 98 };
+    for (const one of others) {
+      for (let count = 0; count < HELD_OPS_PER_ACCOUNT_MAX; count++) {
+        const received = receiveOp(
+          flooded,
+          { ...draw(one, [base], revoke()), ...nowhere },
+          certs,
+          nameOf(one),
+        );
+        if (received.ok) flooded = received.log;
+      }
+    }
+    expect(flooded.held.size).toBe(HELD_OPS_MAX);
+    const needed = Array.from({ length: PARENTS_MAX }, () => ({
+      ...draw(ann, [base], revoke()),
+      ...nowhere,
+    }));
+    const cut = { ...draw(ann, needed.map(opIdOf), removal(at(people, 2))), lamport: 99 };
+    looked = 0;
+    const { log: after, refused } = receivePage(flooded, pageOf([...needed, cut], certs));
+    expect([refused.size, after.held.size]).toEqual([0, HELD_OPS_MAX]);
+    expect(after.held.has(hex(opIdOf(cut)))).toBe(true);
+    expect(looked).toBe(counting.length);
+    expect([...after.certs.keys()].toSorted()).toEqual([...flooded.certs.keys()].toSorted());
   });
 });
 
