@@ -1058,8 +1058,8 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: "packages/crypto/src/membership-strays.ts",
-        from: "    log.state.members.has(by) &&\n",
-        to: '    log.state.members.has(by) &&\n    by === "" &&\n',
+        from: "if (by === undefined || member === undefined) return false;",
+        to: "if (by === undefined || member !== undefined) return false;",
       },
     ],
     killer: {

@@ -19,7 +19,7 @@ export {
   type Member,
   MEMBERS_MAX,
 } from "./membership-fold.ts";
-export type { LoggedOp } from "./membership-cuts.ts";
+export { isCut, type LoggedOp } from "./membership-cuts.ts";
 export * from "./membership-pages.ts";
 export {
   ADMINS_OPS_MAX,

@@ -5,6 +5,7 @@
  */
 import { bytesToHex, type GroupAction } from "@sotto/wire";
 import { deviceKey, isCut, type LoggedOp } from "./membership-cuts.ts";
+import { adminsOf } from "./membership-fold.ts";
 import { folded, type Growing, namesAll, walkBack } from "./membership-growing.ts";
 import type { GroupLog } from "./membership.ts";
 
@@ -53,13 +54,14 @@ const isTrusted = ({ own, state }: Growing, by: string | undefined): boolean =>
   own !== undefined && (by === own || !state.members.has(own));
 
 /** Whether `by` may bring what its signer has no room for: it has it in its own log, and what it signs stands on it. */
-export const canBring = (log: Growing, by: string | undefined, account: string): boolean =>
-  isTrusted(log, by) ||
-  (by !== undefined &&
-    by !== account &&
-    log.state.members.has(by) &&
-    // What an admin has taken in stands below what it does next, its removals among that.
-    (log.state.members.get(by)?.role === "admin" || (log.brought.get(by) ?? 0) < BROUGHT_OPS_MAX));
+export function canBring(log: Growing, by: string | undefined, account: string): boolean {
+  if (isTrusted(log, by)) return true;
+  const member = by === account ? undefined : log.state.members.get(by ?? "");
+  if (by === undefined || member === undefined) return false;
+  if ((log.brought.get(by) ?? 0) < BROUGHT_OPS_MAX) return true;
+  // What an admin has taken in stands below what it does next, its removals among that.
+  return adminsOf(log.state).includes(member);
+}
 
 /** The log with this operation counted, if it is a stray; undefined when it is one too many. */
 export function countStray(

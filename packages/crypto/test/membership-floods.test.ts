@@ -300,6 +300,22 @@ describe("members who bring each other's", () => {
     );
   });
 
+  it("bring as many as there are where they act as an admin, for want of one", async () => {
+    const writing = await writers("heir", 4, 1);
+    const { people, certs, ops, write, draw, base } = writing;
+    const [ann, heir, mallory, eve] = [0, 1, 2, 3].map((index) => at(people, index));
+    if (!ann || !heir || !mallory || !eve) throw new Error("too few");
+    write(mallory, [write(ann, [base], { kind: "leave" })], revoke());
+    const log = {
+      ...logOf(writing, ops),
+      siblings: new Map([[nameOf(mallory), SIBLING_OPS_MAX]]),
+      brought: new Map([heir, eve].map((one) => [nameOf(one), BROUGHT_OPS_MAX])),
+    };
+    const one = draw(mallory, [base], revoke());
+    expect(verdict(receiveOp(log, one, certs, nameOf(eve)))).toBe("too-many-strays");
+    expect(verdict(receiveOp(log, one, certs, nameOf(heir)))).toBe("accepted");
+  });
+
   it("keep out nothing that an admin's removal stands on, in whatever order and whoever tells of it", async () => {
     const { env, people, certs, ops, base, draw, mallory, eve, log } = await brought();
     const ann = at(people, 0);

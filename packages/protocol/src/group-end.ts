@@ -37,7 +37,8 @@ function endsOf(log: GroupLog, name: string, seen: Set<string>): readonly string
   return [...own, ...ofAdders];
 }
 
-const isOut = ({ op: { action }, account }: LoggedOp, name: string): boolean =>
+/** Whether it took the account, hex, out. */
+export const isOut = ({ op: { action }, account }: LoggedOp, name: string): boolean =>
   action.kind === "leave"
     ? account === name
     : action.kind === "remove" && bytesToHex(action.account) === name;

@@ -6,11 +6,13 @@
  */
 import {
   accountIdOf,
+  adminsOf,
   ancestorsOf,
   awaitHeads,
   createRemoteSender,
   type GroupLog,
   holdMessage,
+  isCut,
   LATE_OPS_MAX,
   LOG_OPS_MAX,
   logBehind,
@@ -34,6 +36,7 @@ import {
   decodeContent,
   decodeGroupEnvelope,
   equalBytes,
+  PARENTS_MAX,
 } from "@sotto/wire";
 import { memberAddress } from "./address.ts";
 import { merge, TIME_MS_MAX } from "./clock.ts";
@@ -49,7 +52,7 @@ import {
   post,
   putSender,
 } from "./draft.ts";
-import { pagesOfEnd } from "./group-end.ts";
+import { isOut, pagesOfEnd } from "./group-end.ts";
 import {
   accountFrom,
   askPair,
@@ -76,7 +79,7 @@ import type { DropReason } from "./step.ts";
 /** Introductions to accounts that the log does not have yet. */
 export const INTRODUCTIONS_MAX = 64;
 
-/** Pairs that are asked again for what there was no room to hold; beyond it the first is forgotten. */
+/** Pairs that are asked again for what was not taken in, there being no room; beyond it the first is forgotten. */
 export const UNHELD_PAIRS_MAX = 16;
 
 /** Questions of one device that are answered in ASK_AGAIN_MS. */
@@ -133,7 +136,7 @@ function onPage(
     return;
   }
   const { log: whole, refused } = receivePage(before, page, by, own);
-  const log = before.state.members.has(own) ? whole : withoutFlood(whole, own);
+  const log = before.state.members.has(own) ? whole : withoutFlood(whole, own, ownDevice(draft));
   for (const reason of refused.values()) {
     drop(draft, reason === "malformed" || reason === "wrong-group" ? "malformed" : "unexpected");
   }
@@ -157,12 +160,11 @@ function onPage(
  * What is behind the addition, the account's own operations and what took it or, by an admin, others out stays, or less
  * where that would be as good as full; all else members are asked for (`onRoster`), and bring again.
  */
-function withoutFlood(log: GroupLog, own: string): GroupLog {
+function withoutFlood(log: GroupLog, own: string, device: string): GroupLog {
   const { members } = log.state;
   const member = members.get(own);
   if (member === undefined && log.ops.size < LOG_OPS_MAX) return log;
-  const isEnd = ({ op: { action } }: LoggedOp): boolean =>
-    action.kind === "remove" && bytesToHex(action.account) === own;
+  const isEnd = (one: LoggedOp): boolean => isOut(one, own);
   const isOthers = ({ account, op }: LoggedOp): boolean =>
     account === own || (op.action.kind === "remove" && members.get(account)?.role === "admin");
   const behind = (isKept: (one: LoggedOp) => boolean): GroupLog => {
@@ -172,8 +174,35 @@ function withoutFlood(log: GroupLog, own: string): GroupLog {
   let less = behind((one) => isEnd(one) || isOthers(one));
   // A stolen device of the account, or who was an admin once, can sign any number of those, too.
   if (isAsGoodAsFull(less)) less = behind(isEnd);
+  // Least is behind what came first.
+  const [end] = [...log.ops.values()].filter(isEnd);
+  if (isAsGoodAsFull(less)) less = behind((one) => one === end);
   if (isAsGoodAsFull(less)) less = behind(() => false);
-  return log.ops.size - less.ops.size > LATE_OPS_MAX ? less : log;
+  // Who founded the group is in by that alone. Where so much is behind its end nobody adds anybody any more.
+  if (member === undefined && less.state.members.has(own)) return log;
+  const isFlood = log.ops.size - less.ops.size > LATE_OPS_MAX;
+  return isFlood ? awaitCuts(less, log, deviceKeyOf(own, device)) : log;
+}
+
+/**
+ * Cuts of members that went with a flood: as after messages under heads that are not here, those members are ahead until
+ * they come again. Who is no member by the addition may be made up, and what `here` did nobody else may have.
+ */
+function awaitCuts(less: GroupLog, { ops }: GroupLog, here: string): GroupLog {
+  const isMissing = ({ id, account, op }: LoggedOp): boolean =>
+    isCut(op.action) && !less.ops.has(id) && less.state.members.has(account);
+  const byAccount = Map.groupBy([...ops.values()].filter(isMissing), ({ account }) => account);
+  let log = less;
+  for (const [account, cuts] of byAccount) {
+    // An account can make up devices: only its own are fewer then.
+    const byDevice = Map.groupBy(cuts, ({ device }) => deviceKeyOf(account, device));
+    for (const [device, newest] of [...byDevice].slice(-PARENTS_MAX)) {
+      if (device === here) continue;
+      const ids = newest.slice(-PARENTS_MAX).map(({ id }) => id);
+      log = awaitHeads(log, device, [...ids, ...(log.awaited.get(device) ?? [])]);
+    }
+  }
+  return log;
 }
 
 const isAsGoodAsFull = ({ ops }: GroupLog): boolean => ops.size >= LOG_OPS_MAX - RESERVED_OPS_MAX;
@@ -187,14 +216,23 @@ function noteUnheld(
 ): void {
   // Where it was only too much for one page, there is nothing to wait for.
   const isSoon = refused.has("not-now");
-  if (!isSoon && !refused.has("held-full")) return;
-  const others = [...draft.live.unheld].filter(([one]) => one !== pair);
-  const unheld = new Map([
-    ...others.slice(1 - UNHELD_PAIRS_MAX),
-    [pair, isSoon ? Infinity : log.held.size] as const,
-  ]);
-  changeLive(draft, { unheld });
+  // What a member brings too much of, admins may bring.
+  const pairs = refused.has("too-many-strays") ? [...pairsOfAdmins(draft, log)] : [];
+  if (isSoon || refused.has("held-full")) pairs.push(pair);
+  if (pairs.length === 0) return;
+  const unheld = new Map(draft.live.unheld);
+  for (const one of pairs) {
+    unheld.delete(one);
+    unheld.set(one, isSoon && one === pair ? Infinity : log.held.size);
+  }
+  changeLive(draft, { unheld: new Map([...unheld].slice(-UNHELD_PAIRS_MAX)) });
 }
+
+const pairsOfAdmins = (draft: Draft, { state }: GroupLog): readonly string[] =>
+  adminsOf(state).flatMap(({ account }) => {
+    const { devices = [] } = draft.group.row?.roster.get(bytesToHex(account)) ?? {};
+    return devices.map(({ conversation }) => conversation);
+  });
 
 /**
  * Late operations that somebody brings who is no member before and after it, and that change nothing: a removed member's

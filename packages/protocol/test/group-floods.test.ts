@@ -1,13 +1,16 @@
 /** T-27: what one member fills of a group's log shuts nobody out who comes later (SPEC.md §11). */
 import {
+  BROUGHT_OPS_MAX,
   type GroupLog,
   LATE_OPS_MAX,
   LOG_OPS_MAX,
   logBehind,
   type LoggedOp,
   makeOp,
+  membersAhead,
   pagesSince,
   receiveOp,
+  SIBLING_OPS_MAX,
   SMALL_GROUP_MEMBERS_MAX,
 } from "@sotto/crypto";
 import { ASK_AGAIN_MS, type Effect, REPAIR_PATIENCE_MS, SEALED_AGAIN_MAX } from "@sotto/protocol";
@@ -18,6 +21,7 @@ import {
   bytesToHex,
   encodeContent,
   encodeGroupOp,
+  PARENTS_MAX,
 } from "@sotto/wire";
 import { describe, expect, it } from "vitest";
 import {
@@ -40,6 +44,8 @@ import { type Machine, start } from "./fleet.ts";
 
 /** Of nobody. */
 const DEVICE = asDeviceId(Uint8Array.of(9, 9, 9, 9, 9, 9, 9, 9));
+
+const OTHER = asDeviceId(Uint8Array.of(8, 9, 9, 9, 9, 9, 9, 9));
 
 /** As many as a plain member can make in a row. */
 const LINE = 128;
@@ -114,28 +120,29 @@ describe("whoever comes after a member told each of the others another story", (
   );
 });
 
-describe("a log that somebody filled while the account was not in the group", () => {
-  async function filled() {
-    const { fleet, people } = await circle(["Ann", "Bob", "Cy", "Dan"]);
-    const [ann, bob, cy, dan] = people;
-    if (!ann || !bob || !cy || !dan) throw new Error("too few");
-    await fleet.connect(bob, cy);
-    const account = accountOf(bob);
-    await ann.feed(ann.groupOf(), { kind: "group-role", account, role: "admin" });
-    await remove(ann, cy);
-    await fleet.pass(1_000);
-    const log = logOf(cy);
-    const [first] = log.ops.values();
-    if (first === undefined) throw new Error("an empty log");
-    const fillers = Array.from({ length: LOG_OPS_MAX - log.ops.size }, (_, index) => {
-      const id = `filler ${index}`;
-      return [id, { ...first, id }] as const;
-    });
-    const full = { ...log, ops: new Map([...log.ops, ...fillers]) };
-    expect(full.ops.size).toBe(LOG_OPS_MAX);
-    return { fleet, ann, bob, cy, dan, full };
-  }
+/** Of Cy, who was removed and whose log is full; Bob is an admin, too. */
+async function filled() {
+  const { fleet, people } = await circle(["Ann", "Bob", "Cy", "Dan"]);
+  const [ann, bob, cy, dan] = people;
+  if (!ann || !bob || !cy || !dan) throw new Error("too few");
+  await fleet.connect(bob, cy);
+  const account = accountOf(bob);
+  await ann.feed(ann.groupOf(), { kind: "group-role", account, role: "admin" });
+  await remove(ann, cy);
+  await fleet.pass(1_000);
+  const log = logOf(cy);
+  const [first] = log.ops.values();
+  if (first === undefined) throw new Error("an empty log");
+  const fillers = Array.from({ length: LOG_OPS_MAX - log.ops.size }, (_, index) => {
+    const id = `filler ${index}`;
+    return [id, { ...first, id }] as const;
+  });
+  const full = { ...log, ops: new Map([...log.ops, ...fillers]) };
+  expect(full.ops.size).toBe(LOG_OPS_MAX);
+  return { fleet, ann, bob, cy, dan, full };
+}
 
+describe("a log that somebody filled while the account was not in the group", () => {
   it("begins anew with what whoever adds it tells", async () => {
     const { fleet, ann, cy, full } = await filled();
     setLog(cy, full);
@@ -261,10 +268,12 @@ describe("a log that somebody filled while the account was not in the group", ()
   it("of the account's own, as of a stolen device of it, knows that it is out, and begins anew", async () => {
     const { ann, bob, cy, full } = await filled();
     const chain = new Map<string, LoggedOp>();
+    const mine = { account: accountOf(cy), device: bytesToHex(cy.self.cert.deviceId) };
     let [last] = logOf(ann).heads;
     for (const one of full.ops.values()) {
       if (!one.id.startsWith("filler") || last === undefined) continue;
-      chain.set(one.id, { ...one, account: accountOf(cy), parents: [last] });
+      const op = { ...one.op, action: { kind: "revoke", device: DEVICE } as const };
+      chain.set(one.id, { ...one, op, ...mine, parents: [last] });
       last = one.id;
     }
     const ops = new Map([...logOf(cy).ops, ...chain]);
@@ -275,6 +284,136 @@ describe("a log that somebody filled while the account was not in the group", ()
     await add(ann, cy);
     await bring(cy, ann, pagesSince(logOf(ann), []));
     expect(logOf(cy).state.members.has(accountOf(cy))).toBe(true);
+    // With a place left; and nobody else may have what this device did.
+    setLog(cy, { ...full, ops: new Map([...ops].slice(0, -10)) });
+    await bring(cy, ann, pagesSince(logOf(ann), []));
+    expect(logOf(cy).state.members.has(accountOf(cy))).toBe(true);
+    expect(logOf(cy).ops.size).toBeLessThan(10);
+    expect(membersAhead(logOf(cy))).toEqual([]);
+  });
+});
+
+describe("the log of who founded the group, and was removed", () => {
+  it.each(["on top of all that", "before somebody made up another removal"] as const)(
+    "shows nobody in that is out %s",
+    async (when) => {
+      const { fleet, ann, bob, full } = await filled();
+      await remove(bob, ann);
+      await fleet.pass(1_000);
+      const log = logOf(ann);
+      expect(log.state.members.has(accountOf(ann))).toBe(false);
+      const [last, ...earlier] = [...log.ops].toReversed();
+      if (last === undefined) throw new Error("an empty log");
+      const [id, removal] = last;
+      const isMadeUp = when === "before somebody made up another removal";
+      const ops = new Map(isMadeUp ? log.ops : earlier.toReversed());
+      let head = [...ops.keys()].at(-1) ?? "";
+      for (const [index, [, one]] of [...full.ops].slice(-LOG_OPS_MAX + 500).entries()) {
+        const made = index.toString(16).padStart(64, "0");
+        ops.set(made, { ...one, id: made, parents: [head] });
+        head = made;
+      }
+      const name = isMadeUp ? "f".repeat(64) : id;
+      ops.set(name, { ...removal, id: name, parents: [head] });
+      setLog(ann, { ...log, ops: new Map([...ops, ...full.ops]) });
+      const whole = [...logOf(ann).ops].slice(0, LOG_OPS_MAX);
+      setLog(ann, { ...log, ops: new Map(whole) });
+      await bring(ann, bob, pagesSince(log, []));
+      expect(logOf(ann).state.members.has(accountOf(ann))).toBe(false);
+      expect(logOf(ann).ops.has(id)).toBe(true);
+      if (isMadeUp) expect(logOf(ann).ops.size).toBeLessThan(15);
+    },
+  );
+});
+
+describe("a cut of a member that was dropped with a flood", () => {
+  it.each(["revoke", "leave", "demotion"] as const)(
+    "is waited for, as a %s, before anything is sealed, and what puppets signed is not",
+    async (kind) => {
+      const { fleet, ann, bob, cy, dan, full } = await filled();
+      fleet.offline.add(ann);
+      const by = kind === "leave" ? dan : bob;
+      const { account } = logOf(bob).state.members.get(accountOf(bob)) ?? {};
+      if (account === undefined) throw new Error("no Bob");
+      const action = {
+        revoke: { kind: "revoke", device: DEVICE },
+        leave: { kind: "leave" },
+        demotion: { kind: "role", account, role: "member" },
+      } as const;
+      const made = await makeOp(logOf(by), by.self, action[kind], envOf(1));
+      if (!made.ok) throw new Error(made.reason);
+      setLog(by, made.log);
+      const puppets = [...full.ops].slice(-200).map(([id, one]) => {
+        const op = { ...one.op, action: { kind: "leave" } as const };
+        return [id, { ...one, op, account: "0".repeat(40), device: "0".repeat(16) }] as const;
+      });
+      const ops = new Map([...full.ops].slice(0, -210));
+      setLog(cy, { ...full, ops: new Map([...ops, ...puppets]) });
+      await bring(cy, bob, pagesSince(made.log, idsOf(logOf(ann))));
+      expect(logOf(cy).ops.has(bytesToHex(made.id))).toBe(true);
+      fleet.offline.add(bob).add(dan).delete(ann);
+      await add(ann, cy);
+      await fleet.pass(1_000);
+      expect(logOf(cy).ops.has(bytesToHex(made.id))).toBe(false);
+      expect(membersAhead(logOf(cy)).map(bytesToHex)).toEqual([accountOf(by)]);
+      await say(cy, "to whoever is in");
+      await fleet.pass(60_000);
+      expect(read(ann)).toEqual([]);
+      fleet.offline.delete(bob);
+      await bob.feed(bob.chatWith(cy), { kind: "hub", up: true });
+      for (const one of [ann, cy]) await bring(one, bob, pagesSince(made.log, idsOf(logOf(ann))));
+      await fleet.pass(60_000);
+      expect(membersAhead(logOf(cy))).toEqual([]);
+      for (const machine of [ann, bob]) expect(read(machine)).toEqual(["to whoever is in"]);
+    },
+  );
+});
+
+it(`of ${PARENTS_MAX} devices of an account ${PARENTS_MAX} dropped cuts each are waited for, the newest`, async () => {
+  const { fleet, ann, bob, cy, full } = await filled();
+  const device = (index: number): string => index.toString(16).padStart(16, "0");
+  const cuts = Array.from({ length: (PARENTS_MAX + 1) ** 2 }, (_, index) => {
+    const [[, one] = []] = full.ops;
+    if (one === undefined) throw new Error("an empty log");
+    const op = { ...one.op, action: { kind: "revoke", device: DEVICE } as const };
+    const by = { account: accountOf(bob), device: device(Math.floor(index / (PARENTS_MAX + 1))) };
+    return [`cut ${index}`, { ...one, ...by, op, id: `cut ${index}` }] as const;
+  });
+  setLog(cy, { ...full, ops: new Map([...[...full.ops].slice(0, -cuts.length - 9), ...cuts]) });
+  await add(ann, cy);
+  await fleet.pass(1_000);
+  const { awaited } = logOf(cy);
+  expect([...awaited.keys()]).toEqual(
+    Array.from({ length: PARENTS_MAX }, (_, index) => `${accountOf(bob)}/${device(index + 1)}`),
+  );
+  const last = (PARENTS_MAX + 1) ** 2;
+  expect([...awaited.values()].at(-1)).toEqual(
+    Array.from({ length: PARENTS_MAX }, (_, index) => `cut ${last - PARENTS_MAX + index}`),
+  );
+});
+
+describe("more strays than a member may bring", () => {
+  it("are asked of admins, who may", async () => {
+    const { fleet, people } = await circle(["Ann", "Bob", "Cy", "Mallory"]);
+    const [ann, bob, cy, mallory] = people;
+    if (!ann || !bob || !cy || !mallory) throw new Error("too few");
+    for (const one of [cy, mallory]) await fleet.connect(bob, one);
+    const before = logOf(mallory);
+    const revoke = { kind: "revoke", device: DEVICE } as const;
+    const made = await makeOp(before, mallory.self, revoke, envOf(1));
+    const known = await makeOp(before, mallory.self, { ...revoke, device: OTHER }, envOf(1));
+    if (!made.ok || !known.ok) throw new Error("not made");
+    const page = pagesSince(made.log, idsOf(before));
+    await bring(ann, mallory, page);
+    await bring(bob, mallory, pagesSince(known.log, idsOf(before)));
+    const siblings = new Map([[accountOf(mallory), SIBLING_OPS_MAX]]);
+    const brought = new Map([[accountOf(cy), BROUGHT_OPS_MAX]]);
+    setLog(bob, { ...logOf(bob), siblings, brought });
+    await bring(bob, cy, page);
+    expect(bob.dropped).toContain("unexpected");
+    expect(logOf(bob).ops.has(bytesToHex(made.id))).toBe(false);
+    await fleet.pass(ASK_AGAIN_MS + 2_000);
+    expect(logOf(bob).ops.has(bytesToHex(made.id))).toBe(true);
   });
 });
 
