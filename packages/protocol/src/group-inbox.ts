@@ -216,15 +216,15 @@ function noteUnheld(
 ): void {
   // Where it was only too much for one page, there is nothing to wait for.
   const isSoon = refused.has("not-now");
-  // What a member brings too much of, admins may bring.
-  const pairs = refused.has("too-many-strays") ? [...pairsOfAdmins(draft, log)] : [];
-  if (isSoon || refused.has("held-full")) pairs.push(pair);
-  if (pairs.length === 0) return;
   const unheld = new Map(draft.live.unheld);
-  for (const one of pairs) {
-    unheld.delete(one);
-    unheld.set(one, isSoon && one === pair ? Infinity : log.held.size);
+  if (refused.has("too-many-strays")) {
+    // What a member brings too much of, admins may bring. They keep their places: nobody is asked before them again and again.
+    for (const one of pairsOfAdmins(draft, log)) unheld.set(one, log.held.size);
   }
+  if (isSoon || refused.has("held-full")) {
+    unheld.delete(pair);
+    unheld.set(pair, isSoon ? Infinity : log.held.size);
+  } else if (!refused.has("too-many-strays")) return;
   changeLive(draft, { unheld: new Map([...unheld].slice(-UNHELD_PAIRS_MAX)) });
 }
 
