@@ -412,6 +412,16 @@ describe("more strays than a member may bring", () => {
     await bring(bob, cy, page);
     expect(bob.dropped).toContain("unexpected");
     expect(logOf(bob).ops.has(bytesToHex(made.id))).toBe(false);
+    const at = bob.groupOf();
+    const pairs = (): readonly string[] => [...(bob.slices.get(at)?.live.unheld.keys() ?? [])];
+    expect(pairs()).toEqual([bob.chatWith(ann)]);
+    // Before others that come later, however often it is refused.
+    const slice = bob.slices.get(at);
+    if (slice === undefined) throw new Error("no group");
+    const unheld = new Map([...slice.live.unheld, [bob.chatWith(cy), 0] as const]);
+    bob.slices.set(at, { ...slice, live: { ...slice.live, unheld } });
+    await bring(bob, cy, page);
+    expect(pairs()).toEqual([bob.chatWith(ann), bob.chatWith(cy)]);
     await fleet.pass(ASK_AGAIN_MS + 2_000);
     expect(logOf(bob).ops.has(bytesToHex(made.id))).toBe(true);
   });
