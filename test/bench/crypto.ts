@@ -6,6 +6,7 @@ import {
   accept,
   createInviteBundle,
   createOwnDevice,
+  createTurns,
   type CryptoEnv,
   decrypt,
   encrypt,
@@ -14,12 +15,16 @@ import {
   type Session,
   sha256,
 } from "@sotto/crypto";
+import { kernelBackend } from "@sotto/engines";
+import { nodeBackend } from "@sotto/engines/node";
 import { decodeEnvelope, type HelloEnvelope, type MessageEnvelope } from "@sotto/wire";
 import type { Measure } from "./main.ts";
 
 /** Each figure is the best of this many windows: what the code can do, not what else the machine did. */
 const WINDOWS = 5;
 const WINDOW_MS = 300;
+/** Of each kind. */
+const AHEAD_TURNS = 400;
 
 /** Rates of this machine and this run, and their ratios to a yardstick, which may be compared. */
 export async function benchCrypto(): Promise<readonly Measure[]> {
@@ -39,6 +44,16 @@ export async function benchCrypto(): Promise<readonly Measure[]> {
   const pingPong = await rate(await pingPongOf(env), 2);
   const small = await rate(await oneWayOf(env, 32, 100), 100);
   const large = await rate(await oneWayOf(env, 16_000, 20), 20);
+  // The kernel answers at once only after it has been loaded.
+  await kernelBackend.dhPublic(own);
+  const ahead: Measure[] = [];
+  for (const backend of [nobleBackend, kernelBackend, nodeBackend]) {
+    ahead.push({
+      name: `sealing what begins a turn, key pair made ahead: ${backend.name}`,
+      value: await madeAhead({ ...env, crypto: backend }),
+      unit: "× in line",
+    });
+  }
   return [
     { name: "X25519 exchange (yardstick)", value: exchange, unit: "/s" },
     { name: "SHA-256 of 64 bytes (yardstick)", value: hash, unit: "/s" },
@@ -54,8 +69,33 @@ export async function benchCrypto(): Promise<readonly Measure[]> {
     { name: "  costs as much as", value: hash / small, unit: "hashes" },
     { name: "one-way message of 16,000 B: encrypt and decrypt", value: large, unit: "/s" },
     { name: "  throughput", value: (large * 16_000) / 1e6, unit: "MB/s" },
+    ...ahead,
   ];
 }
+
+/**
+ * Time to seal a message that begins a turn with a key pair that is ready, beside making it then: the medians of turns
+ * that alternate between both. Making pairs in a pause is not counted.
+ */
+async function madeAhead(inLine: CryptoEnv): Promise<number> {
+  const turns = createTurns(inLine.crypto, inLine.entropy);
+  const [made, prepared]: [number[], number[]] = [[], []];
+  let [from, to] = await conversation(inLine);
+  const content = new Uint8Array(32);
+  for (let at = 0; at < 2 * AHEAD_TURNS; at++) {
+    // Two turns each, so that both sides take both: one of them also has symbols to send.
+    const isAhead = at % 4 < 2;
+    if (isAhead) await turns.fill();
+    const start = performance.now();
+    const sealed = await encrypt(from, content, isAhead ? { ...inLine, turns } : inLine);
+    (isAhead ? prepared : made).push(performance.now() - start);
+    [from, to] = [await opened(to, sealed.envelope, inLine), sealed.session];
+  }
+  return median(prepared) / median(made);
+}
+
+const median = (times: readonly number[]): number =>
+  times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN;
 
 /** Operations per second, best of WINDOWS; one call of `run` does `operations` of them. */
 export async function rate(run: () => Promise<void>, operations = 1): Promise<number> {

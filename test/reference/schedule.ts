@@ -265,6 +265,7 @@ function ourSide(
   return {
     async seal({ mark, content }) {
       if (session === undefined) throw new Error("no session");
+      await env.turns?.fill();
       const sealed = await encrypt(session, content, env, { mark });
       ({ session } = sealed);
       return sealed.envelope;

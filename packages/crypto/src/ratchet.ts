@@ -153,9 +153,10 @@ export async function takeTurn<R extends Ratchet>(
 }
 
 async function makeTurn(remoteKey: Uint8Array, env: CryptoEnv): Promise<PreparedTurn> {
-  const secret = env.entropy(32);
+  const pair = env.turns?.pair();
+  const secret = pair?.secret ?? env.entropy(32);
   const [key, shared] = await Promise.all([
-    env.crypto.dhPublic(secret),
+    pair?.key ?? env.crypto.dhPublic(secret),
     env.crypto.dh(secret, remoteKey),
   ]);
   return { secret, key, shared };

@@ -9,6 +9,7 @@ import {
   PREPARED_TURNS_MAX,
   type Session,
 } from "@sotto/crypto";
+import { bytesToHex } from "@sotto/wire";
 import { beforeAll, expect, it } from "vitest";
 import {
   asMessage,
@@ -140,6 +141,102 @@ it("takes key pairs made in idle time, each once", async () => {
   const second = await turns.take(remote);
   expect(second?.secret).toHaveLength(32);
   expect(second?.secret).not.toEqual(first?.secret);
+});
+
+/** An engine that answers at once, and how often it was asked for a public key. */
+function countingEngine(dh: CryptoBackend["dh"] = (...call) => nobleBackend.dh(...call)) {
+  let made = 0;
+  const crypto: CryptoBackend = {
+    ...nobleBackend,
+    dh,
+    dhPublic(secret) {
+      made++;
+      return nobleBackend.dhPublic(secret);
+    },
+  };
+  return { crypto, made: () => made };
+}
+
+/** Of Bob, who has just opened the message that makes the next turn his. */
+async function beforeHisTurn(env: CryptoEnv): Promise<Session> {
+  const sealed = await encrypt(pair.a, text("yours"), seededEnv("his turn"));
+  return must(await decrypt(pair.b, asMessage(sealed.envelope), env)).session;
+}
+
+it("holds 4 key pairs, also when it is filled by two at the same time", async () => {
+  const turns = createTurns(asyncBackend, seededEntropy("pairs"));
+  await Promise.all([turns.fill(), turns.fill()]);
+  const held = new Set<string>();
+  for (let pair = turns.pair(); pair !== undefined; pair = turns.pair()) {
+    expect(pair.key).toEqual(await nobleBackend.dhPublic(pair.secret));
+    held.add(bytesToHex(pair.secret));
+  }
+  expect(held.size).toBe(PREPARED_PAIRS_MAX);
+});
+
+it("makes no key pair within a turn where one is ready, with an engine that answers at once", async () => {
+  const engine = countingEngine();
+  const turns = createTurns(engine.crypto, seededEntropy("pairs"));
+  const env = { ...seededEnv("ready", engine.crypto), turns };
+  await turns.fill();
+  const before = await beforeHisTurn(env);
+  const keys = new Set<string>();
+  // One state sealed with again and again, as after a commit that the store refused: each time another pair.
+  for (let at = 1; at <= PREPARED_PAIRS_MAX + 1; at++) {
+    const { session } = await encrypt(before, text("answer"), env);
+    const secret = session.ownRatchetSecret;
+    expect(session.ownRatchetKey).toEqual(await nobleBackend.dhPublic(secret));
+    keys.add(bytesToHex(secret));
+    // The last one finds none and is made in line.
+    expect(engine.made()).toBe(Math.max(PREPARED_PAIRS_MAX, at));
+  }
+  expect(keys.size).toBe(PREPARED_PAIRS_MAX + 1);
+});
+
+it("a pair that an exchange failed with is gone; the state is as it was and takes another one", async () => {
+  let failing = true;
+  const seen: string[] = [];
+  const engine = countingEngine((secret, remote) => {
+    seen.push(bytesToHex(secret));
+    if (failing) throw new Error("engine failed");
+    return nobleBackend.dh(secret, remote);
+  });
+  const turns = createTurns(engine.crypto, seededEntropy("pairs"));
+  await turns.fill();
+  const before = await beforeHisTurn(seededEnv("gone"));
+  const copy = structuredClone(before);
+  const env = { ...seededEnv("gone", engine.crypto), turns };
+  await expect(encrypt(before, text("answer"), env)).rejects.toThrow("engine failed");
+  expect(before).toEqual(copy);
+  failing = false;
+  const { session } = await encrypt(before, text("answer"), env);
+  expect(engine.made()).toBe(PREPARED_PAIRS_MAX);
+  expect(seen).toHaveLength(2);
+  expect(bytesToHex(session.ownRatchetSecret)).toBe(seen[1]);
+  expect(seen[1]).not.toBe(seen[0]);
+});
+
+it("holds no pair in a session before its use", async () => {
+  const made: Uint8Array[] = [];
+  const entropy = seededEntropy("pairs");
+  const turns = createTurns(nobleBackend, (length) => {
+    const secret = entropy(length);
+    made.push(secret);
+    return secret;
+  });
+  await turns.fill();
+  const env = { ...seededEnv("held"), turns };
+  const before = await beforeHisTurn(env);
+  const after = (await encrypt(before, text("answer"), env)).session;
+  const held = (session: Session): number => {
+    const all = JSON.stringify(session, (_, value: unknown) =>
+      value instanceof Uint8Array ? bytesToHex(value) : value,
+    );
+    return made.filter((secret) => all.includes(bytesToHex(secret))).length;
+  };
+  expect(made).toHaveLength(PREPARED_PAIRS_MAX);
+  expect(held(before)).toBe(0);
+  expect(held(after)).toBe(1);
 });
 
 it("begins the turn towards a key once, whoever asks again", async () => {
