@@ -1,10 +1,29 @@
 /**
- * I6 and I7 as numbers (T-21): what a copy of one device's session opens, counted at every position of a conversation
- * with the real decrypt. Post-quantum: packages/crypto/test/kem-ratchet.test.ts.
+ * I6 and I7 as numbers (T-21): what a copy of one device's session or group chain opens, counted at every position of a
+ * conversation with the real decrypt. Post-quantum: packages/crypto/test/kem-ratchet.test.ts.
  */
-import { accept, decrypt, encrypt, type Session } from "@sotto/crypto";
-import { bytesToUtf8 } from "@sotto/wire";
+import {
+  accept,
+  beginChain,
+  createRemoteSender,
+  type CryptoBackend,
+  dealChain,
+  decrypt,
+  encrypt,
+  type GroupLog,
+  nobleBackend,
+  openFromGroup,
+  type RemoteSender,
+  rotationDue,
+  sealForGroup,
+  type SendingChain,
+  type Session,
+  SMALL_GROUP_MEMBERS_MAX,
+  takeRecord,
+} from "@sotto/crypto";
+import { asAccountId, bytesToHex, bytesToUtf8, decodeGroupEnvelope } from "@sotto/wire";
 import { beforeAll, describe, expect, it } from "vitest";
+import { accountOf, at as nth, did, foundGroup } from "../../packages/crypto/test/group-support.ts";
 import {
   asHello,
   asMessage,
@@ -203,9 +222,197 @@ describe("a copied session, when messages are late or lost", () => {
   });
 });
 
+interface Told {
+  readonly text: string;
+  /** Which chain it is of, counted from 0. */
+  readonly chain: number;
+  readonly envelope: Uint8Array;
+  /** Of its body, hex. */
+  readonly messageKey: string;
+}
+
+/** What is there after `at` messages were sealed: the sender's chain, what a member keeps of it, what that has opened. */
+interface GroupPosition {
+  readonly at: number;
+  readonly chain: number;
+  readonly sending: SendingChain;
+  readonly receiving: RemoteSender;
+  readonly opened: ReadonlySet<string>;
+}
+
+const TOLD = 16;
+
+/** Alice tells a group 16 things, and before number `removalAt` removes somebody. `late` as above. */
+async function tell(members: number, removalAt: number, late: ReadonlyMap<number, number>) {
+  const keys: string[] = [];
+  const crypto: CryptoBackend = {
+    ...nobleBackend,
+    seal(key, nonce, aad, plaintext) {
+      keys.push(bytesToHex(key));
+      return nobleBackend.seal(key, nonce, aad, plaintext);
+    },
+  };
+  const sealing = { ...env, crypto };
+  const { people, log: pairLog } = await foundGroup(2, env);
+  const [alice, bob] = [nth(people, 0), nth(people, 1)];
+  let log = pairLog;
+  const others = Array.from({ length: members - 2 }, (_, index) =>
+    asAccountId(new Uint8Array(20).fill(index + 1)),
+  );
+  for (const account of others) log = await did(log, alice, { kind: "add", account }, env);
+
+  let receiving = createRemoteSender(log.group, accountOf(alice), alice.cert.deviceId);
+  let sending: SendingChain | undefined;
+  let chain = -1;
+  const sent: Told[] = [];
+  const positions: GroupPosition[] = [];
+  const opened = new Set<string>();
+  const due = new Map<number, Told[]>();
+  for (let index = 0; index < TOLD; index++) {
+    if (index === removalAt) {
+      log = await did(log, alice, { kind: "remove", account: nth(others, 0) }, env);
+    }
+    if (sending === undefined || rotationDue(sending, log, env.now) !== undefined) {
+      const begun = must(await beginChain(log, alice, env));
+      const to = [{ account: accountOf(bob), device: bob.cert.deviceId }];
+      const dealt = must(dealChain(begun.chain, log, to, env.now));
+      sending = dealt.chain;
+      chain++;
+      const taken = takeRecord(receiving, dealt.record, env.now);
+      if (taken === undefined) throw new Error("record refused");
+      receiving = taken;
+    }
+    keys.length = 0;
+    const sealed = must(await sealForGroup(sending, log, text(`told ${index}`), sealing));
+    sending = sealed.chain;
+    const messageKey = nth(keys, 1);
+    const one = { text: `told ${index}`, chain, envelope: sealed.envelope, messageKey };
+    sent.push(one);
+    const at = index + (late.get(index) ?? 0);
+    due.set(at, [...(due.get(at) ?? []), one]);
+    for (const waiting of due.get(index) ?? []) {
+      const result = await openFromGroup(receiving, asGroup(waiting.envelope), log, env);
+      receiving = must(result).sender;
+      opened.add(waiting.text);
+    }
+    const now = structuredClone({ sending, receiving });
+    positions.push({ at: sent.length, chain, ...now, opened: new Set(opened) });
+  }
+  return { sent, positions, log };
+}
+
+const asGroup = (envelope: Uint8Array) => must(decodeGroupEnvelope(envelope)).value;
+
+/** What a receiver has who got the sender's chain as it is: a thief of the sender's state. */
+function receiverOf(stolen: SendingChain): RemoteSender {
+  const stranger = createRemoteSender(stolen.group, stolen.account, stolen.device);
+  const receiver = takeRecord(stranger, stolen, env.now);
+  if (receiver === undefined) throw new Error("record refused");
+  return receiver;
+}
+
+async function groupLoot(
+  copy: RemoteSender,
+  seen: readonly Told[],
+  log: GroupLog,
+): Promise<ReadonlySet<string>> {
+  const names = new Set<string>();
+  let state = structuredClone(copy);
+  for (const { envelope } of [...seen, ...seen]) {
+    const result = await openFromGroup(state, asGroup(envelope), log, env);
+    if (!result.ok) continue;
+    state = result.sender;
+    names.add(bytesToUtf8(result.content) ?? "");
+  }
+  return names;
+}
+
+const LATE = new Map([
+  [1, 3],
+  [4, Infinity],
+  [6, 1],
+  [8, 5],
+  [11, Infinity],
+  [12, 2],
+]);
+
+describe.each([
+  ["that lasts", SMALL_GROUP_MEMBERS_MAX + 2, 2],
+  ["of one message", SMALL_GROUP_MEMBERS_MAX, TOLD],
+] as const)("a copied group chain %s", (_, members, chains) => {
+  const removalAt = 10;
+  let told: Awaited<ReturnType<typeof tell>>;
+  beforeAll(async () => {
+    told = await tell(members, removalAt, LATE);
+    expect(new Set(told.sent.map(({ chain }) => chain)).size).toBe(chains);
+  });
+
+  it("of a member opens of the past exactly what had not come, in whatever order it is tried", async () => {
+    let kept = 0;
+    for (const { at, receiving, opened } of told.positions) {
+      const past = told.sent.slice(0, at);
+      const missing = past.filter((one) => !opened.has(one.text));
+      for (const order of ordersOf(past, at)) {
+        expect(await groupLoot(receiving, order, told.log), `after ${at}`).toEqual(
+          new Set(missing.map((one) => one.text)),
+        );
+      }
+      // A later one of its chain came, so its key is there; of all other messages no key is.
+      const skipped = missing.filter((one) =>
+        past.some(
+          (next) =>
+            next.chain === one.chain &&
+            past.indexOf(next) > past.indexOf(one) &&
+            opened.has(next.text),
+        ),
+      );
+      expect(keysHeldBy(receiving, told.sent), `after ${at}`).toEqual(
+        skipped.map((one) => one.text),
+      );
+      kept += skipped.length;
+    }
+    // Where each message has a chain of its own nothing is ever skipped.
+    if (chains === TOLD) expect(kept).toBe(0);
+    else expect(kept).toBeGreaterThan(20);
+  });
+
+  it("of the sender opens nothing sealed before, and holds no key of it", async () => {
+    for (const { at, sending } of told.positions) {
+      const past = told.sent.slice(0, at);
+      expect(await groupLoot(receiverOf(sending), past, told.log), `after ${at}`).toEqual(
+        new Set(),
+      );
+      expect(keysHeldBy(sending, told.sent), `after ${at}`).toEqual([]);
+    }
+  });
+
+  it("opens what comes in its chain and nothing from the next one on, whoever's copy it is", async () => {
+    let last = 0;
+    for (const { at, chain, sending, receiving } of told.positions) {
+      const future = told.sent.slice(at);
+      const rest = future.filter((one) => one.chain === chain).map((one) => one.text);
+      for (const copy of [receiving, receiverOf(sending)]) {
+        expect(await groupLoot(copy, future, told.log), `after ${at}`).toEqual(new Set(rest));
+      }
+      if (at === removalAt) last = rest.length;
+    }
+    // The removal, with which another chain was dealt, ends it.
+    expect(last).toBe(0);
+    expect(nth(told.sent, removalAt).chain).toBeGreaterThan(nth(told.sent, removalAt - 1).chain);
+  });
+});
+
+/** Names of the messages whose keys are anywhere in a state. */
+function keysHeldBy(state: SendingChain | RemoteSender, sent: readonly Told[]): readonly string[] {
+  const held = JSON.stringify(state, (_, value: unknown) =>
+    value instanceof Uint8Array ? bytesToHex(value) : value,
+  );
+  return sent.filter(({ messageKey }) => held.includes(messageKey)).map((one) => one.text);
+}
+
 /** Forwards, backwards, and two shuffles that are the same every time. */
-function ordersOf(sent: readonly Sent[], seed: number): readonly (readonly Sent[])[] {
-  const shuffled = (step: number): readonly Sent[] =>
+function ordersOf<T>(sent: readonly T[], seed: number): readonly (readonly T[])[] {
+  const shuffled = (step: number): readonly T[] =>
     sent
       .map((one, index) => [(index * step + seed) % 31, one] as const)
       .toSorted(([a], [b]) => a - b)
