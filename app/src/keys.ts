@@ -124,6 +124,8 @@ export function createKeys(
       return undefined;
     }
     const known = await ownFile();
+    // Before a file is chosen: choosing one empties it.
+    if (known === undefined && !isWhole()) return { kind: "failed", of: "daily" };
     const handle = known ?? (await pick());
     if (handle === undefined) return undefined;
     if (!(await isAllowed(handle)))
@@ -132,12 +134,27 @@ export function createKeys(
       daily = "on";
       return undefined;
     }
+    const refused = known === undefined ? await takeFrom(handle) : undefined;
+    if (refused !== undefined) return refused;
     await write(handle, await content());
     await keepFile(handle);
     localStorage.setItem(DAILY, messenger?.me.value.accountId ?? "");
     noteSaved(KEPT);
     daily = "on";
     return { kind: "saved" };
+  }
+
+  /** Where choosing a file left it as it was: what it has comes here first, and what cannot is not written over. */
+  async function takeFrom(handle: WritableFile): Promise<KeysOutcome | undefined> {
+    const file = await handle.getFile();
+    if (file.size === 0) return undefined;
+    try {
+      const taken = await messenger?.importBackup(file);
+      return taken?.unknown === 0 && isWhole() ? undefined : { kind: "failed", of: "daily" };
+    } catch (error) {
+      const reason = failureOf(error);
+      return reason === "not-a-backup" ? undefined : { kind: "failed", of: "import", reason };
+    }
   }
 
   async function take(file: File): Promise<KeysOutcome> {

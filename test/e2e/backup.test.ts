@@ -47,6 +47,14 @@ const NO_PICKER = "delete globalThis.showSaveFilePicker";
 const OWN_FILE = `globalThis.showSaveFilePicker = async () =>
   (await navigator.storage.getDirectory()).getFileHandle("backup", { create: true })`;
 
+/** As the standard has it: a file that is there is empty once it was chosen. */
+const EMPTIES = `globalThis.showSaveFilePicker = async () => {
+  const folder = await navigator.storage.getDirectory();
+  const file = await folder.getFileHandle(localStorage.getItem("test-file") ?? "backup", { create: true });
+  await (await file.createWritable()).close();
+  return file;
+}`;
+
 /** Where a test says so, the browser wants to ask again first. */
 const ASKS = `${OWN_FILE};
 const query = FileSystemHandle.prototype.queryPermission;
@@ -90,6 +98,57 @@ async function savedFile(person: Person, path: string): Promise<void> {
   expect(download.suggestedFilename()).toMatch(/^sotto-backup-\d{4}-\d\d-\d\d\.sotto$/);
   await download.saveAs(path);
   await panel(person).getByText("The backup is saved.").waitFor();
+}
+
+/** When the daily file was written. */
+const kept = ({ page }: Person): Promise<number> =>
+  page.evaluate(() => Number(localStorage.getItem("sotto-backup-kept")));
+
+/** A day later, and with a row of another app's making or without it. */
+async function comeBack({ page }: Person, act: "put" | "delete"): Promise<void> {
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.evaluate(async (how) => {
+    localStorage.setItem("sotto-backup-kept", "0");
+    await new Promise((resolve, reject) => {
+      const opening = indexedDB.open("sotto-main");
+      opening.onerror = reject;
+      opening.onsuccess = () => {
+        const transaction = opening.result.transaction("posts", "readwrite");
+        const table = transaction.objectStore("posts");
+        if (how === "put") table.put({ id: "damaged" });
+        else table.delete("damaged");
+        transaction.oncomplete = resolve;
+        transaction.onabort = reject;
+      };
+    });
+  }, act);
+  await page.reload();
+}
+
+/** What stands in a file of the origin's own. */
+async function bytesIn({ page }: Person, name = "backup"): Promise<Buffer> {
+  const bytes = await page.evaluate(async (of) => {
+    const folder = await navigator.storage.getDirectory();
+    const file = await (await folder.getFileHandle(of)).getFile();
+    return [...new Uint8Array(await file.arrayBuffer())];
+  }, name);
+  return Buffer.from(bytes);
+}
+
+/** In the notes, with a line worth keeping, and the settings open. */
+async function withNotes(person: Person): Promise<void> {
+  await openConversation(person, "Notes to self");
+  await composer(person).waitFor();
+  await write(person, "worth keeping");
+  await sees(person, "worth keeping");
+  await openSettings(person);
+}
+
+const daily = (person: Person) => panel(person).getByLabel("Save it again there every day");
+
+async function turns(person: Person, on: boolean): Promise<void> {
+  await daily(person).click();
+  await expect.poll(() => daily(person).isChecked(), { timeout: WAIT_MS }).toBe(on);
 }
 
 it("brings everything back in another browser, and talks on", { timeout: 240_000 }, async () => {
@@ -201,18 +260,9 @@ it("a browser that cleared the database away says so, and begins nothing by itse
 it("writes the same file again a day later, and takes from it what is missing", async () => {
   const { context } = await profile(OWN_FILE);
   const alice = await visit(context, relay.url);
-  await openConversation(alice, "Notes to self");
-  await composer(alice).waitFor();
-  await write(alice, "worth keeping");
-  await openSettings(alice);
-  const daily = panel(alice).getByLabel("Save it again there every day");
-  await daily.click();
-  await expect.poll(() => daily.isChecked(), { timeout: WAIT_MS }).toBe(true);
-  const sizeOf = (): Promise<number> =>
-    alice.page.evaluate(async () => {
-      const folder = await navigator.storage.getDirectory();
-      return (await (await folder.getFileHandle("backup")).getFile()).size;
-    });
+  await withNotes(alice);
+  await turns(alice, true);
+  const sizeOf = async (): Promise<number> => (await bytesIn(alice)).length;
   const before = await sizeOf();
   expect(before).toBeGreaterThan(1_000);
   await alice.page.getByRole("button", { name: "Close" }).click();
@@ -224,73 +274,129 @@ it("writes the same file again a day later, and takes from it what is missing", 
 
   await openSettings(alice);
   await panel(alice).getByText("Add messages from a backup").click();
-  const bytes = await alice.page.evaluate(async () => {
-    const folder = await navigator.storage.getDirectory();
-    const file = await (await folder.getFileHandle("backup")).getFile();
-    return [...new Uint8Array(await file.arrayBuffer())];
-  });
-  const buffer = Buffer.from(bytes);
+  const buffer = await bytesIn(alice);
   const field = panel(alice).locator("#file");
   await field.setInputFiles({ name: "b.sotto", mimeType: "", buffer });
   await panel(alice).getByText("2 messages looked at").waitFor();
   await field.setInputFiles({ name: "b.sotto", mimeType: "", buffer: Buffer.from("no backup") });
   await panel(alice).getByText("This file is not a backup of Sotto.").waitFor();
-  await daily.click();
-  await expect.poll(() => daily.isChecked(), { timeout: WAIT_MS }).toBe(false);
+  await turns(alice, false);
   expect(alice.problems).toEqual([]);
 });
 
 it("waits with the daily file while a row cannot be read, says why, and goes on by itself", async () => {
   const { context } = await profile(ASKS);
   const alice = await visit(context, relay.url);
-  await openConversation(alice, "Notes to self");
-  await composer(alice).waitFor();
-  await write(alice, "worth keeping");
-  await openSettings(alice);
-  const daily = panel(alice).getByLabel("Save it again there every day");
-  await daily.click();
-  await expect.poll(() => daily.isChecked(), { timeout: WAIT_MS }).toBe(true);
-  const kept = (): Promise<number> =>
-    alice.page.evaluate(() => Number(localStorage.getItem("sotto-backup-kept")));
-  /** A day later, and with a row of another app's making or without it. */
-  const comeBack = async (act: "put" | "delete"): Promise<void> => {
-    await alice.page.getByRole("button", { name: "Close" }).click();
-    await alice.page.evaluate(async (how) => {
-      localStorage.setItem("sotto-backup-kept", "0");
-      await new Promise((resolve, reject) => {
-        const opening = indexedDB.open("sotto-main");
-        opening.onerror = reject;
-        opening.onsuccess = () => {
-          const transaction = opening.result.transaction("posts", "readwrite");
-          const table = transaction.objectStore("posts");
-          if (how === "put") table.put({ id: "damaged" });
-          else table.delete("damaged");
-          transaction.oncomplete = resolve;
-          transaction.onabort = reject;
-        };
-      });
-    }, act);
-    await alice.page.reload();
-  };
-  await comeBack("put");
+  await withNotes(alice);
+  await turns(alice, true);
+  await comeBack(alice, "put");
   await openSettings(alice);
   await panel(alice).getByText("Paused: some of what this browser keeps").waitFor();
-  expect(await daily.isChecked()).toBe(true);
+  expect(await daily(alice).isChecked()).toBe(true);
   await look(alice, "paused");
   // By hand it is saved: only what was saved before is not written over.
   await panel(alice).getByRole("button", { name: "Save a backup file" }).click();
   await panel(alice).getByText("The backup is saved.").waitFor();
-  expect(await kept()).toBe(0);
+  expect(await kept(alice)).toBe(0);
   await alice.page.evaluate(() => localStorage.setItem("test-asks", ""));
-  await comeBack("put");
+  await comeBack(alice, "put");
   await openSettings(alice);
   await panel(alice).getByRole("button", { name: "Allow again" }).click();
   await panel(alice).getByText("Paused: some of what this browser keeps").waitFor();
-  expect(await kept()).toBe(0);
+  expect(await kept(alice)).toBe(0);
   await alice.page.evaluate(() => localStorage.removeItem("test-asks"));
-  await comeBack("delete");
-  await expect.poll(kept, { timeout: WAIT_MS }).toBeGreaterThan(0);
+  await comeBack(alice, "delete");
+  await expect.poll(() => kept(alice), { timeout: WAIT_MS }).toBeGreaterThan(0);
   await openSettings(alice);
   expect(await panel(alice).getByText("Paused: some of what").count()).toBe(0);
+  expect(alice.problems).toEqual([]);
+});
+
+it("does not switch on with less than the file may have, and asks for no file, which would empty it", async () => {
+  const { context } = await profile(EMPTIES);
+  const alice = await visit(context, relay.url);
+  await withNotes(alice);
+  await turns(alice, true);
+  await turns(alice, false);
+  const before = await bytesIn(alice);
+  expect(before.length).toBeGreaterThan(1_000);
+  await comeBack(alice, "put");
+  await openSettings(alice);
+  await daily(alice).click();
+  await panel(alice).getByText("Not switched on").waitFor();
+  await look(alice, "not-whole");
+  expect(await daily(alice).isChecked()).toBe(false);
+  expect((await bytesIn(alice)).equals(before)).toBe(true);
+  await comeBack(alice, "delete");
+  await openSettings(alice);
+  await turns(alice, true);
+  expect((await bytesIn(alice)).equals(before)).toBe(false);
+  expect(alice.problems).toEqual([]);
+});
+
+it("takes what a chosen file has before it is written over, and leaves another account's alone", async () => {
+  const [own, other] = await Promise.all([profile(OWN_FILE), profile(EMPTIES)]);
+  const [alice, mallory] = await Promise.all(
+    [own, other].map(({ context }) => visit(context, relay.url)),
+  );
+  if (alice === undefined || mallory === undefined) throw new Error("two people");
+  for (const person of [alice, mallory]) {
+    await withNotes(person);
+    await turns(person, true);
+  }
+  const theirs = await bytesIn(mallory);
+  const put = (bytes: Buffer): Promise<void> =>
+    alice.page.evaluate(
+      async (all) => {
+        const folder = await navigator.storage.getDirectory();
+        const writable = await (await folder.getFileHandle("backup")).createWritable();
+        await writable.write(Uint8Array.from(all));
+        await writable.close();
+      },
+      [...bytes],
+    );
+  await turns(alice, false);
+  const mine = await bytesIn(alice);
+  await put(theirs);
+  await daily(alice).click();
+  await panel(alice).getByText("This backup is of another account.").waitFor();
+  expect(await daily(alice).isChecked()).toBe(false);
+  expect((await bytesIn(alice)).equals(theirs)).toBe(true);
+  const damaged = Buffer.from(mine);
+  damaged[damaged.length - 20] = (damaged.at(-20) ?? 0) ^ 1;
+  await put(damaged);
+  await daily(alice).click();
+  await panel(alice).getByText("The file is damaged or not complete.").waitFor();
+  expect((await bytesIn(alice)).equals(damaged)).toBe(true);
+  await put(mine);
+  await turns(alice, true);
+  await panel(alice).getByText("The backup is saved.").waitFor();
+  expect((await bytesIn(alice)).equals(mine)).toBe(false);
+  await turns(alice, false);
+  await put(Buffer.from("something else"));
+  await turns(alice, true);
+  expect((await bytesIn(alice)).length).toBeGreaterThan(1_000);
+  expect([...alice.problems, ...mallory.problems]).toEqual([]);
+});
+
+it("does not write the daily file of another account that was in this browser before", async () => {
+  const { context } = await profile(EMPTIES);
+  const alice = await visit(context, relay.url);
+  await withNotes(alice);
+  await turns(alice, true);
+  const before = await bytesIn(alice);
+  await alice.page.evaluate(() => {
+    localStorage.setItem("sotto-backup-daily", "another account");
+    localStorage.setItem("test-file", "by hand");
+  });
+  await comeBack(alice, "delete");
+  await openSettings(alice);
+  await expect.poll(() => daily(alice).isChecked(), { timeout: WAIT_MS }).toBe(false);
+  // Begun later, with the same work to do: what began with the page is over by then.
+  await panel(alice).getByRole("button", { name: "Save a backup file" }).click();
+  await panel(alice).getByText("The backup is saved.").waitFor();
+  expect((await bytesIn(alice, "by hand")).length).toBeGreaterThan(1_000);
+  expect((await bytesIn(alice)).equals(before)).toBe(true);
+  expect(await kept(alice)).toBe(0);
   expect(alice.problems).toEqual([]);
 });

@@ -7,7 +7,7 @@ import {
 } from "@sotto/ui/late";
 import { afterEach, describe, expect, it } from "vitest";
 import { page } from "vitest/browser";
-import { allInside, listen, mount, textOf } from "./support.ts";
+import { allInside, inside, listen, mount, textOf } from "./support.ts";
 
 afterEach(() => chooseLocale("en"));
 
@@ -71,6 +71,9 @@ describe("words and backups in the settings", () => {
     chooseLocale("zh-CN");
     await panel.updateComplete;
     expect(textOf(panel.renderRoot)).toContain("已暂停：此浏览器保存的部分数据无法读取");
+    panel.outcome = { kind: "failed", of: "daily" };
+    await panel.updateComplete;
+    expect(textOf(inside(panel, "[role=alert]"))).toContain("未开启：这里的数据不完整");
   });
 
   it("offer no daily file where the browser cannot write one, and say how the last thing went", async () => {

@@ -359,6 +359,8 @@ export const en = {
     failed: {
       words: "The words could not be read. Reload the page and try again.",
       save: "The backup could not be saved. Try again, or choose another place.",
+      daily:
+        "Not switched on: something is missing here, and a file must not be replaced by one with less in it.",
     },
   },
   restore: {

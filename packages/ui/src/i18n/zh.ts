@@ -336,6 +336,7 @@ export const zh: Catalog = {
     failed: {
       words: "无法读取这些词，请重新加载页面后再试。",
       save: "备份未能保存。请重试，或换个位置。",
+      daily: "未开启：这里的数据不完整，不能用残缺的内容覆盖已有的文件。",
     },
   },
   restore: {

@@ -9,7 +9,7 @@ import type { RestoreFailure } from "../restore-panel/restore-panel.ts";
 export type KeysOutcome =
   | { readonly kind: "saved" }
   | { readonly kind: "imported"; readonly messages: number; readonly unknown: number }
-  | { readonly kind: "failed"; readonly of: "words" | "save" }
+  | { readonly kind: "failed"; readonly of: "words" | "save" | "daily" }
   | { readonly kind: "failed"; readonly of: "import"; readonly reason: RestoreFailure };
 
 /**
