@@ -666,10 +666,13 @@ export interface Store {
   }>;
   /** One transaction. Resolves after it is durable. */
   commit(change: Change): Promise<CommitResult>;
-  /** Newest `limit` rows older than `before` (exclusive order key), or the newest of all. */
+  /**
+   * Ascending: the newest `limit` rows older than `before` (exclusive order key), or the newest of all; with `after`, the
+   * oldest that are newer than it. `before` says nothing then.
+   */
   messages(
     conversation: ConversationId,
-    options: { readonly before?: string; readonly limit: number },
+    options: { readonly before?: string; readonly after?: string; readonly limit: number },
   ): Promise<MessagePage>;
   /** Forgets everything, in one transaction. Nobody may be using it: watchers are not told. */
   clear(): Promise<CommitResult>;

@@ -355,6 +355,9 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
         return messageId;
       },
       loadOlder: () => opened().loadOlder(),
+      loadNewer: () => opened().loadNewer(),
+      loadNewest: () => opened().loadNewest(),
+      loadAround: (place) => opened().loadAround(place),
       async markRead() {
         if (conversation.view.value.unread === 0) return;
         await run({ kind: "mark-read", conversation: id });
@@ -464,6 +467,7 @@ export async function createMessenger(parts: MessengerParts): Promise<Messenger>
       const messages = hits.map(({ row, ranges }) => ({
         conversation: row.conversation,
         message: viewMessage(row),
+        place: row.order,
         ranges,
       }));
       return { messages, next };

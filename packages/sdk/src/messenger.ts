@@ -121,14 +121,18 @@ export interface MessageView {
 }
 
 export interface Timeline {
-  /** Ascending; the newest page and every older one loaded so far. */
+  /** Ascending, with no gap: the newest page, or what stands around a `loadAround`, and every page loaded beside it. */
   readonly messages: readonly MessageView[];
   readonly hasOlder: boolean;
+  /** Only after a `loadAround`: what arrives does not show before `loadNewer` has come to it, or `loadNewest`. */
+  readonly hasNewer: boolean;
 }
 
 export interface FoundMessage {
   readonly conversation: string;
   readonly message: MessageView;
+  /** For `loadAround` of the conversation. */
+  readonly place: string;
   /** What matches: start and end in the text, UTF-16 units; ascending, at least one. */
   readonly ranges: readonly (readonly [start: number, end: number])[];
 }
@@ -154,6 +158,11 @@ export interface Conversation {
   /** Stored before it resolves; delivery goes on by itself. Rejects with LimitError above 16 KiB of UTF-8. */
   send(text: string): Promise<string>;
   loadOlder(): Promise<void>;
+  loadNewer(): Promise<void>;
+  /** Back to the newest page, from wherever `loadAround` led. */
+  loadNewest(): Promise<void>;
+  /** With the message of that `place` (FoundMessage), and up to 50 on each side of it, however old it is. */
+  loadAround(place: string): Promise<void>;
   markRead(): Promise<void>;
   /** The person has seen `devices.added`, `removed` and `anew` as they are now; what comes later is news again. */
   markDevicesSeen(): Promise<void>;

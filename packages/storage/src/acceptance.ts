@@ -529,6 +529,24 @@ export function storeAcceptance(
       });
     });
 
+    test("begins just after the row it is asked for, and says whether newer ones follow", async (store) => {
+      const rows = await fill(store, 300);
+      for (const [at, limit] of [
+        [3, 5],
+        [100, 120],
+        [294, 4],
+        [294, 5],
+        [297, 5],
+        [299, 5],
+      ] as const) {
+        expect(await store.messages("a", { after: rows[at]?.order ?? "", limit })).toEqual({
+          rows: rows.slice(at + 1, at + 1 + limit),
+          hasMore: at + 1 + limit < 300,
+        });
+      }
+      expect((await store.messages("a", { after: "", limit: 2 })).rows).toEqual(rows.slice(0, 2));
+    });
+
     test("ends just before the row it is asked for", async (store) => {
       const rows = await fill(store, 10);
       const before = rows[6]?.order ?? "";

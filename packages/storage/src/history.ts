@@ -58,8 +58,12 @@ export interface Prepared {
   readonly moved: readonly string[];
 }
 
-export interface PageOptions {
+interface Bounds {
   readonly before?: string;
+  readonly after?: string;
+}
+
+export interface PageOptions extends Bounds {
   readonly limit: number;
 }
 
@@ -272,43 +276,49 @@ export function createHistory(options: HistoryOptions) {
     await heads.put(prepared.head);
   }
 
-  /** Newest first; reads on past damaged rows, so that they never hide older ones. */
-  async function newestOld(
+  /** Ordered as `rowsFrom`; reads on past damaged rows, so that they never hide those behind them. */
+  async function oldRowsFrom(
     conversation: string,
-    before: string,
+    { before = ORDER_END, after }: Bounds,
     count: number,
   ): Promise<readonly MessageRow[]> {
     const rows: MessageRow[] = [];
-    let end = before;
+    let edge = after ?? before;
     for (;;) {
       const sought = count - rows.length;
-      const found = await old
+      const [low, high] = after === undefined ? ["", edge] : [edge, ORDER_END];
+      const between = old
         .where("[conversation+order]")
-        .between([conversation, ""], [conversation, end], true, false)
-        // oxlint-disable-next-line unicorn/no-array-reverse -- a Dexie collection, not an array
-        .reverse()
-        .limit(sought)
-        .toArray();
+        .between([conversation, low], [conversation, high], after === undefined, false);
+      // oxlint-disable-next-line unicorn/no-array-reverse -- a Dexie collection, not an array
+      const ordered = after === undefined ? between.reverse() : between;
+      const found = await ordered.limit(sought).toArray();
       rows.push(...found.filter(isMessage));
-      const oldest = found.at(-1);
-      if (oldest === undefined || found.length < sought || rows.length >= count) return rows;
-      end = oldest.order;
+      const last = found.at(-1);
+      if (last === undefined || found.length < sought || rows.length >= count) return rows;
+      edge = last.order;
     }
   }
 
-  /** Newest first. */
-  async function newest(
+  /** Those before, newest first; or those after, oldest first. */
+  async function rowsFrom(
     at: State,
     isFresh: boolean,
-    before: string,
+    bounds: Bounds,
     count: number,
   ): Promise<readonly MessageRow[]> {
-    const isBefore = ({ order }: MessageRow): boolean => order < before;
-    const rows = [...at.tail.values()].filter(isBefore).toSorted(newestFirst);
-    let next = coverOf(at.entries, before);
+    const { before = ORDER_END, after } = bounds;
+    const isUp = after !== undefined;
+    const isSought = ({ order }: MessageRow): boolean => (isUp ? order > after : order < before);
+    const compare = isUp ? oldestFirst : newestFirst;
+    // Newer than any segment.
+    const inTail = [...at.tail.values()].filter(isSought).toSorted(compare);
+    const rows = isUp ? [] : inTail;
+    const cover = coverOf(at.entries, after ?? before);
+    let next = isUp ? Math.max(0, cover) : cover;
     for (let isKnown = isFresh; ; isKnown = true) {
       const entries: Entry[] = [];
-      for (let sum = rows.length; next >= 0 && sum < count; next--) {
+      for (let sum = rows.length; sum < count; next += isUp ? 1 : -1) {
         const entry = at.entries[next];
         if (entry === undefined) break;
         entries.push(entry);
@@ -317,16 +327,18 @@ export function createHistory(options: HistoryOptions) {
       if (entries.length === 0 && isKnown) break;
       const rowsByNumber = await state.segmentsOf(at, entries, !isKnown);
       for (const { n } of entries) {
-        rows.push(...(rowsByNumber.get(n) ?? []).filter(isBefore).toReversed());
+        const found = (rowsByNumber.get(n) ?? []).filter(isSought);
+        rows.push(...(isUp ? found : found.toReversed()));
       }
     }
+    if (isUp) rows.push(...inTail);
     if (at.moved) return rows.slice(0, count);
     wanted.add(at.conversation);
-    const older = await db.transaction("r", heads, old, async () => {
+    const more = await db.transaction("r", heads, old, async () => {
       await state.mustBeCurrent(at);
-      return newestOld(at.conversation, before, count);
+      return oldRowsFrom(at.conversation, bounds, count);
     });
-    return [...rows, ...older].toSorted(newestFirst).slice(0, count);
+    return [...rows, ...more].toSorted(compare).slice(0, count);
   }
 
   /** Answers with the order key after which to go on; undefined when nothing is left that could move. */
@@ -368,11 +380,13 @@ export function createHistory(options: HistoryOptions) {
     write,
     written: ({ after, blocks }: Prepared): void => state.keep(after, blocks),
 
-    page: (conversation: string, { before, limit }: PageOptions): Promise<MessagePage> =>
+    page: (conversation: string, options: PageOptions): Promise<MessagePage> =>
       inLane(conversation, () =>
         state.withState(conversation, async (at, isFresh) => {
-          const rows = await newest(at, isFresh, before ?? ORDER_END, limit + 1);
-          const page = rows.slice(0, limit).toReversed();
+          const { after, limit } = options;
+          const rows = await rowsFrom(at, isFresh, options, limit + 1);
+          const first = rows.slice(0, limit);
+          const page = after === undefined ? first.toReversed() : first;
           // What is in memory stays as it is, whatever a caller does with a row.
           return { rows: page.map((row) => ({ ...row })), hasMore: rows.length > limit };
         }),
@@ -430,4 +444,5 @@ export function createHistory(options: HistoryOptions) {
   }
 }
 
+const oldestFirst = (a: MessageRow, b: MessageRow): number => (a.order < b.order ? -1 : 1);
 const newestFirst = (a: MessageRow, b: MessageRow): number => (a.order < b.order ? 1 : -1);

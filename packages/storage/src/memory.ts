@@ -106,13 +106,16 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       tell({ conversation: conversation.id, messages: shown });
       return { ok: true };
     },
-    async messages(conversation, { before, limit }) {
+    async messages(conversation, { before, after, limit }) {
       mustBeOpen();
       const rows = [...messages.values()]
         .filter((row) => row.conversation === conversation)
-        .filter((row) => before === undefined || row.order < before)
+        .filter(({ order }) =>
+          after === undefined ? before === undefined || order < before : order > after,
+        )
         .toSorted((a, b) => (a.order < b.order ? -1 : 1));
-      const page = rows.slice(Math.max(0, rows.length - limit));
+      const page =
+        after === undefined ? rows.slice(Math.max(0, rows.length - limit)) : rows.slice(0, limit);
       return { rows: structuredClone(page), hasMore: rows.length > limit };
     },
     async clear(): Promise<CommitResult> {

@@ -122,6 +122,9 @@ describe("a store of messages", () => {
       expect(await store.messages(conversation, { before, limit })).toEqual(
         await other.messages(conversation, { before, limit }),
       );
+      expect(await store.messages(conversation, { after: before, limit })).toEqual(
+        await other.messages(conversation, { after: before, limit }),
+      );
     }
     for (const conversation of ["a", "b"]) {
       expect(await readAll(store, conversation)).toEqual(await readAll(other, conversation));
@@ -525,6 +528,10 @@ describe("rows of before there were segments", () => {
       .with(5, raise(sampleMessage("a", 5)))
       .with(7, raise(sampleMessage("a", 7)));
     expect(await readAll(store)).toEqual(expected);
+    for (const at of [3, 198]) {
+      const page = await store.messages("a", { after: sampleMessage("a", at).order, limit: 4 });
+      expect(page.rows).toEqual(expected.slice(at + 1, at + 5));
+    }
     expect(await allRaw(name, "history")).toHaveLength(198);
     store.close();
     vi.restoreAllMocks();

@@ -11,14 +11,22 @@ const DRIFT_PX = 1;
 
 async function show(
   messages: readonly MessageView[],
-  options: { readonly hasOlder?: boolean; readonly unread?: number } = {},
+  options: {
+    readonly hasOlder?: boolean;
+    readonly hasNewer?: boolean;
+    readonly unread?: number;
+  } = {},
 ): Promise<SottoTimeline> {
   const timeline = new SottoTimeline();
   timeline.style.display = "block";
   timeline.style.blockSize = `${HEIGHT_PX}px`;
   await mount(timeline, {
     view: aView({ unread: options.unread ?? 0 }),
-    timeline: { messages, hasOlder: options.hasOlder ?? false },
+    timeline: {
+      messages,
+      hasOlder: options.hasOlder ?? false,
+      hasNewer: options.hasNewer ?? false,
+    },
   });
   await nextFrame();
   return timeline;
@@ -49,7 +57,7 @@ async function scrollTo(timeline: SottoTimeline, top: number): Promise<void> {
 }
 
 async function grow(timeline: SottoTimeline, messages: readonly MessageView[]): Promise<void> {
-  timeline.timeline = { messages, hasOlder: false };
+  timeline.timeline = { messages, hasOlder: false, hasNewer: false };
   await timeline.updateComplete;
 }
 
@@ -212,7 +220,7 @@ describe("the timeline", () => {
     await scrollTo(timeline, 100);
     expect(asked.length).toBeGreaterThan(0);
     const count = asked.length;
-    timeline.timeline = { messages: someMessages(60), hasOlder: false };
+    timeline.timeline = { messages: someMessages(60), hasOlder: false, hasNewer: false };
     await timeline.updateComplete;
     await scrollTo(timeline, 10);
     expect(asked).toHaveLength(count);
