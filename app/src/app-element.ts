@@ -3,11 +3,18 @@
  * Owns: routes, layout, which element gets which value, what each event does.
  * Leaves to the elements: how things look; to the messenger: what they mean.
  */
-import type { AcceptResult, Conversation, ConversationView, Messenger } from "@sotto/sdk";
+import type {
+  AcceptResult,
+  Conversation,
+  ConversationView,
+  MessageView,
+  Messenger,
+} from "@sotto/sdk";
 import {
   base,
   controls,
   followLocale,
+  fullTime,
   icons,
   type JoinFailure,
   LiveQuery,
@@ -53,6 +60,7 @@ const UNUSED_INVITE_MS = 6 * 24 * 3_600_000;
 
 /** What is loaded only when it is needed. */
 type Keys = import("./keys.ts").Keys;
+type Search = import("./search.ts").Search;
 
 type Named<Name extends keyof SottoEvents> = CustomEvent<SottoEvents[Name]>;
 
@@ -116,6 +124,9 @@ export class SottoApp extends LitElement {
   });
   /** Words and backup files: loaded where they are looked at. */
   #keys: Keys | undefined;
+  #search: Search | undefined;
+  /** The message that was chosen among what was found. */
+  #target: { readonly conversation: string; readonly id: string } | undefined;
   readonly #ownRelays = createOwnRelays(this, this.#profile === undefined);
   #shown: Conversation | undefined;
   #announced: string | undefined;
@@ -236,7 +247,11 @@ export class SottoApp extends LitElement {
       });
     }
     const last = this.#timeline.value?.messages.at(-1);
-    if (last === undefined || last.id === this.#announced) return;
+    if (this.#timeline.value?.hasNewer === true) this.#announced = undefined;
+    else if (last !== undefined && last.id !== this.#announced) this.#speak(shown, last);
+  }
+
+  #speak(shown: Conversation, last: MessageView): void {
     const isNew = this.#announced !== undefined && !last.own;
     this.#announced = last.id;
     if (isNew) this.#announce(`${nameOf(shown.view.value)}: ${last.text}`);
@@ -359,6 +374,13 @@ export class SottoApp extends LitElement {
           .name=${name}
           @sotto-rename=${(event: Named<"sotto-rename">) => void this.#rename(event.detail.name)}
         ></sotto-name-field>
+        <button
+          class="icon-button"
+          aria-label=${t().search.title}
+          @click=${() => this.#onSearch(undefined)}
+        >
+          ${icons.search()}
+        </button>
         <button class="icon-button" aria-label=${t().settingsLabel} @click=${this.#onSettings}>
           ${icons.settings()}
         </button>
@@ -516,7 +538,10 @@ export class SottoApp extends LitElement {
       <sotto-timeline
         .timeline=${this.#timeline.value}
         .view=${view}
+        .target=${this.#target}
         @sotto-load-older=${this.#onLoadOlder}
+        @sotto-load-newer=${() => void this.#attempt(() => this.#shown?.loadNewer())}
+        @sotto-load-newest=${() => void this.#attempt(() => this.#shown?.loadNewest())}
       ></sotto-timeline>
       <sotto-identity-notice
         .view=${view}
@@ -606,6 +631,13 @@ export class SottoApp extends LitElement {
       </sotto-sheet>
       <sotto-sheet .heading=${t().restore.title} ?open=${sheet === "restore"} @sotto-close=${close}>
         ${sheet === "restore" ? (this.#keys?.restore() ?? nothing) : nothing}
+      </sotto-sheet>
+      <sotto-sheet .heading=${t().search.title} ?open=${sheet === "search"} @sotto-close=${close}>
+        ${
+          sheet === "search"
+            ? html`${this.#problem()}${this.#search?.render(this.#conversations.value ?? []) ?? nothing}`
+            : nothing
+        }
       </sotto-sheet>
     `;
   }
@@ -701,6 +733,10 @@ export class SottoApp extends LitElement {
         return this.#nextRegion(-1);
       case "leave":
         return this.#leave();
+      case "search":
+        return this.#onSearch(undefined);
+      case "search-here":
+        return this.#onSearch(this.route.conversation);
     }
   }
 
@@ -802,6 +838,33 @@ export class SottoApp extends LitElement {
     void this.#ready.promise.then((messenger) => this.#loadKeys(messenger));
   }
 
+  #onSearch(conversation: string | undefined): true {
+    this.#go({ ...this.route, sheet: "search" });
+    void this.#loadSearch(conversation);
+    return true;
+  }
+
+  #loadSearch(conversation: string | undefined): Promise<void> {
+    return this.#attempt(async (messenger) => {
+      const { createSearch } = await import("./search.ts");
+      this.#search ??= createSearch(this, messenger, (found) => void this.#goToFound(found));
+      this.#search.within(conversation);
+    });
+  }
+
+  /** Opens the conversation at that message. */
+  async #goToFound({ conversation, message, place }: SottoEvents["sotto-found"]): Promise<void> {
+    this.#target = { conversation, id: message.id };
+    this.#go({ conversation }, "replace");
+    await this.#attempt(async (messenger) => {
+      const opened = messenger.conversation(conversation);
+      if (opened === undefined) return;
+      await opened.loadAround(place);
+      const name = message.own ? t().conversation.you : nameOf(opened.view.value);
+      this.#announce(t().search.found(name, message.text, fullTime(message.sentAt)));
+    });
+  }
+
   readonly #onVerify = (): void => {
     if (this.#shown !== undefined) this.#go({ ...this.route, sheet: "verify" });
   };
@@ -875,6 +938,7 @@ export class SottoApp extends LitElement {
   #resumeSheet(): void {
     if (this.route.sheet === "settings") this.#fillSettings();
     if (this.route.sheet === "join") this.#forgetJoin();
+    if (this.route.sheet === "search") void this.#loadSearch(undefined);
     if (this.route.sheet === "restore") {
       void this.#ready.promise.then((messenger) => this.#loadKeys(messenger));
     }
@@ -982,6 +1046,7 @@ export class SottoApp extends LitElement {
     if (conversation === undefined) return;
     try {
       this.composerError = "";
+      await conversation.loadNewest();
       await conversation.send(text);
       this.#keepHistory(conversation);
     } catch (error) {

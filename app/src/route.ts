@@ -4,8 +4,8 @@
  */
 import { type InvitePurpose, LINK_PATHS } from "@sotto/wire";
 
-export type Sheet = "invite" | "join" | "settings" | "verify" | "restore";
-const SHEETS: readonly Sheet[] = ["invite", "join", "settings", "verify", "restore"];
+export type Sheet = "invite" | "join" | "settings" | "verify" | "restore" | "search";
+const SHEETS: readonly Sheet[] = ["invite", "join", "settings", "verify", "restore", "search"];
 
 export interface Route {
   readonly conversation: string | undefined;

@@ -11,7 +11,7 @@ const CRYPTO = fileURLToPath(new URL("../../packages/crypto/src/index.ts", impor
 const KILOBYTE = 1_024;
 
 /** Loaded when somebody asks for it: a scan, the phrase, a backup, being woken, an invite code. A test sees that no chat loads them. */
-export const ON_DEMAND = /^(?:decode|recovery|push|keys|backup|late|admission-sheet)-/;
+export const ON_DEMAND = /^(?:decode|recovery|push|keys|search|backup|late|admission-sheet)-/;
 
 /** Sizes in KB of the app in `app/dist`; build it first. */
 export async function benchSize(): Promise<readonly Measure[]> {

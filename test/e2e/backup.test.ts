@@ -293,6 +293,7 @@ it("waits with the daily file while a row cannot be read, says why, and goes on 
   await openSettings(alice);
   await panel(alice).getByText("Paused: some of what this browser keeps").waitFor();
   expect(await daily(alice).isChecked()).toBe(true);
+  await daily(alice).scrollIntoViewIfNeeded();
   await look(alice, "paused");
   // By hand it is saved: only what was saved before is not written over.
   await panel(alice).getByRole("button", { name: "Save a backup file" }).click();

@@ -62,6 +62,13 @@ describe("shortcuts", () => {
     [press("F6"), "region"],
     [press("F6", { shiftKey: true }), "region-back"],
     [press("Escape"), "leave"],
+    [press("F", { code: "KeyF", ctrlKey: true, shiftKey: true }), "search"],
+    [press("а", { code: "KeyF", metaKey: true, shiftKey: true }), "search"],
+    [press("G", { code: "KeyG", ctrlKey: true, shiftKey: true }), "search-here"],
+    // The browser's own.
+    [press("f", { code: "KeyF", ctrlKey: true }), undefined],
+    [press("F", { code: "KeyF", shiftKey: true }), undefined],
+    [press("F", { code: "KeyF", ctrlKey: true, shiftKey: true, altKey: true }), undefined],
     [press("ArrowUp"), undefined],
     [press("a"), undefined],
     [press("ArrowUp", { altKey: true, ctrlKey: true }), undefined],

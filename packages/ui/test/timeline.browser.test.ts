@@ -226,6 +226,57 @@ describe("the timeline", () => {
     expect(asked).toHaveLength(count);
   });
 
+  it("leads to a message, marks it and takes the focus there; again when it is asked for again", async () => {
+    const timeline = await show(someMessages(60), { hasNewer: true });
+    const bubble = inside(timeline, '[data-id="m20"] .bubble');
+    for (const _ of ["once", "again"]) {
+      await scrollTo(timeline, 0);
+      timeline.target = { conversation: "ada", id: "m20" };
+      await timeline.updateComplete;
+      await nextFrame();
+      const { top, height } = bubble.getBoundingClientRect();
+      const from = top - scroller(timeline).getBoundingClientRect().top;
+      expect(Math.abs(from + height / 2 - HEIGHT_PX / 2)).toBeLessThan(height);
+      expect(bubble.getAnimations().filter((one) => !(one instanceof CSSAnimation))).toHaveLength(
+        1,
+      );
+      expect(timeline.shadowRoot?.activeElement).toBe(scroller(timeline));
+      for (const one of bubble.getAnimations()) one.finish();
+    }
+    // Of another conversation, or not loaded: nothing moves.
+    const before = topOf(timeline, "m20");
+    timeline.target = { conversation: "bob", id: "m1" };
+    await timeline.updateComplete;
+    timeline.target = { conversation: "ada", id: "older" };
+    await timeline.updateComplete;
+    expect(topOf(timeline, "m20")).toBe(before);
+  });
+
+  it("asks for newer messages near the end of what is loaded, and neither follows nor counts them", async () => {
+    const timeline = await show(someMessages(60), { hasNewer: true });
+    const asked = listen(timeline, "sotto-load-newer");
+    await scrollTo(timeline, 500);
+    const before = asked.length;
+    await scrollTo(timeline, scroller(timeline).scrollHeight);
+    expect(asked.length).toBeGreaterThan(before);
+    const top = topOf(timeline, "m59");
+    timeline.timeline = { messages: someMessages(110), hasOlder: false, hasNewer: true };
+    await timeline.updateComplete;
+    expect(Math.abs(topOf(timeline, "m59") - top)).toBeLessThanOrEqual(DRIFT_PX);
+    expect(allInside(timeline, ".news")).toEqual([]);
+  });
+
+  it("goes from an old message to the newest one, which is not loaded yet", async () => {
+    const timeline = await show(someMessages(60), { hasNewer: true });
+    const asked = listen(timeline, "sotto-load-newest");
+    await scrollTo(timeline, 500);
+    await page.getByRole("button", { name: "Newest messages" }).click();
+    expect(asked).toHaveLength(1);
+    await grow(timeline, someMessages(50, 500));
+    expect(fromEnd(timeline)).toBeLessThanOrEqual(DRIFT_PX);
+    expect(allInside(timeline, ".newest")).toEqual([]);
+  });
+
   it("comes back to where a conversation was left", async () => {
     const timeline = await show(someMessages(60));
     await scrollTo(timeline, 500);

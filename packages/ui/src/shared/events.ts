@@ -1,3 +1,10 @@
+import type { FoundMessage, SearchOptions } from "@sotto/sdk";
+
+/** What of the history is looked for. */
+export interface SearchFor extends SearchOptions {
+  readonly query: string;
+}
+
 /** Every event of this package: it leaves shadow roots, and its detail is typed by name. */
 export interface SottoEvents {
   "sotto-select": { readonly id: string };
@@ -15,6 +22,11 @@ export interface SottoEvents {
   "sotto-submit": { readonly text: string };
   "sotto-draft": { readonly text: string };
   "sotto-load-older": undefined;
+  "sotto-load-newer": undefined;
+  "sotto-load-newest": undefined;
+  "sotto-search": SearchFor;
+  "sotto-search-more": undefined;
+  "sotto-found": Omit<FoundMessage, "ranges">;
   "sotto-join": { readonly text: string };
   "sotto-rename": { readonly name: string };
   "sotto-hide-address": { readonly hidden: boolean };

@@ -14,12 +14,14 @@ import { linkText } from "./link-text.ts";
 const GROUP_MS = 5 * 60_000;
 /** Within this many pixels of the end, new messages keep the end in view. */
 const AT_END_PX = 80;
-/** Older messages are asked for this close to the top. */
-const NEAR_TOP_PX = 400;
+/** Further messages are asked for this close to the first or the last one loaded. */
+const NEAR_EDGE_PX = 400;
 /** Room above the unread line when a conversation opens at it. */
 const ABOVE_LINE_PX = 72;
 /** A message of the last seconds came while looking on: only that one moves. */
 const ARRIVED_MS = 2_000;
+/** How long the message that somebody was led to is marked. */
+const MARKED_MS = 3_000;
 /** Up to three emoji and nothing else stand large. */
 const EMOJI_ONLY = /^\p{RGI_Emoji}{1,3}$/v;
 
@@ -31,17 +33,20 @@ interface Anchor {
 
 /**
  * The history of one conversation. Keeps the reader's place: at the end it follows, elsewhere nothing moves.
- * Properties: `timeline`, `view`. Events: `sotto-load-older`.
+ * Properties: `timeline`, `view`, `target` (a message to be led to once it is loaded; another object leads there again).
+ * Events: `sotto-load-older`, `sotto-load-newer`, `sotto-load-newest`.
  */
 export class SottoTimeline extends LitElement {
   static override readonly properties = {
     timeline: { attribute: false },
     view: { attribute: false },
+    target: { attribute: false },
     away: { state: true },
     newCount: { state: true },
   };
   declare timeline: Timeline | undefined;
   declare view: ConversationView | undefined;
+  declare target: { readonly conversation: string; readonly id: string } | undefined;
   /** Scrolled away from the end. */
   declare away: boolean;
   /** Arrived below while away. */
@@ -52,6 +57,7 @@ export class SottoTimeline extends LitElement {
   /** Places of other conversations while they are not on screen. */
   readonly #places = new Map<string, Anchor>();
   #lastId: string | undefined;
+  #reached: SottoTimeline["target"];
   /** Set when a conversation comes on screen, until its first messages are drawn. */
   #isOpening = true;
   /** How many were unread then: the line stays where it was drawn. */
@@ -280,6 +286,7 @@ export class SottoTimeline extends LitElement {
     followLocale(this);
     this.timeline = undefined;
     this.view = undefined;
+    this.target = undefined;
     this.away = false;
     this.newCount = 0;
   }
@@ -296,7 +303,11 @@ export class SottoTimeline extends LitElement {
     if (!changed.has("timeline")) return;
     const messages = this.timeline?.messages ?? [];
     if (this.#isOpening) this.#unreadFrom = firstUnread(messages, this.#unreadAtOpen);
-    else this.#countNew(messages);
+    // What is loaded below an old message did not come just now.
+    else if (changed.get("timeline")?.hasNewer !== true) this.#countNew(messages);
+    else if (this.timeline?.hasNewer === false && !messages.some(({ id }) => id === this.#lastId)) {
+      this.#stayAtEnd();
+    }
     this.#lastId = messages.at(-1)?.id;
   }
 
@@ -337,7 +348,8 @@ export class SottoTimeline extends LitElement {
       this.#isOpening = false;
       this.#toStart(scroller);
     } else this.#keepPlace();
-    if (changed.has("timeline")) this.#askForOlder(scroller);
+    this.#toTarget(scroller);
+    if (changed.has("timeline")) this.#askForMore(scroller);
   }
 
   /** Where a conversation opens: where it was left, else at the first unread message, else at the end. */
@@ -350,6 +362,32 @@ export class SottoTimeline extends LitElement {
     const above = line.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
     if (above < ABOVE_LINE_PX) scroller.scrollTop -= ABOVE_LINE_PX - above;
     this.#see(scroller);
+  }
+
+  #toTarget(scroller: HTMLElement): void {
+    const { target } = this;
+    if (target === undefined || target === this.#reached || target.conversation !== this.view?.id) {
+      return;
+    }
+    const row = scroller.querySelector(`[data-id="${CSS.escape(target.id)}"]`);
+    if (row === null) return;
+    this.#reached = target;
+    const room = scroller.clientHeight - row.clientHeight;
+    this.#anchor = { id: target.id, topPx: Math.max(ABOVE_LINE_PX, room / 2) };
+    this.#keepPlace();
+    this.#see(scroller);
+    // A sheet that was open until now gives the focus back to what opened it.
+    requestAnimationFrame(() => scroller.focus({ preventScroll: true }));
+    row.querySelector(".bubble")?.animate(
+      {
+        outline: [
+          "3px solid var(--s-accent)",
+          "3px solid var(--s-accent)",
+          "3px solid transparent",
+        ],
+      },
+      MARKED_MS,
+    );
   }
 
   #keepPlace(): void {
@@ -439,7 +477,7 @@ export class SottoTimeline extends LitElement {
         data-id=${message.id}
         data-status=${message.status}
         aria-posinset=${index + 1}
-        aria-setsize=${this.timeline?.hasOlder === true ? -1 : messages.length}
+        aria-setsize=${this.timeline?.hasOlder === true || this.timeline?.hasNewer === true ? -1 : messages.length}
       >
         ${isNewDay ? html`<span class="hidden">${day}. </span>` : nothing}${
           isUnreadFrom
@@ -488,13 +526,13 @@ export class SottoTimeline extends LitElement {
     // Sizes changed in this frame: the place moved under the reader, who did not go anywhere.
     if (measure(scroller) === this.#measured) this.#see(scroller);
     else this.#keepPlace();
-    this.#askForOlder(scroller);
+    this.#askForMore(scroller);
   };
 
   /** Remembers what is on screen now. */
   #see(scroller: HTMLElement): void {
     const fromEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
-    if (fromEnd <= AT_END_PX) {
+    if (fromEnd <= AT_END_PX && this.timeline?.hasNewer !== true) {
       this.#stayAtEnd();
       return;
     }
@@ -504,13 +542,20 @@ export class SottoTimeline extends LitElement {
     if (row !== undefined && id !== undefined) this.#anchor = { id, topPx: topOf(row, scroller) };
   }
 
-  #askForOlder(scroller: HTMLElement): void {
-    if (scroller.scrollTop < NEAR_TOP_PX && this.timeline?.hasOlder === true) {
+  #askForMore(scroller: HTMLElement): void {
+    if (scroller.scrollTop < NEAR_EDGE_PX && this.timeline?.hasOlder === true) {
       this.dispatchEvent(new SottoEvent("sotto-load-older", undefined));
+    }
+    const fromEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+    if (fromEnd < NEAR_EDGE_PX && this.timeline?.hasNewer === true) {
+      this.dispatchEvent(new SottoEvent("sotto-load-newer", undefined));
     }
   }
 
   readonly #toEnd = (): void => {
+    if (this.timeline?.hasNewer === true) {
+      this.dispatchEvent(new SottoEvent("sotto-load-newest", undefined));
+    }
     this.#stayAtEnd();
     this.#keepPlace();
     this.#scroller()?.focus();
