@@ -68,7 +68,8 @@ export function readAddress(reader: ByteReader): QueueAddress {
   };
 }
 
-/** An origin without path, query or credentials; plain http only towards this machine. */
+/** An origin without path, query or credentials that fits an address; plain http only towards this machine. */
 export const isRelayUrl = (url: string): boolean =>
-  /^https:\/\/[a-z0-9.-]+(:\d{1,5})?$/.test(url) ||
-  /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/.test(url);
+  url.length <= RELAY_URL_BYTES_MAX &&
+  (/^https:\/\/[a-z0-9.-]+(:\d{1,5})?$/.test(url) ||
+    /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/.test(url));

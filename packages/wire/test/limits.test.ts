@@ -196,6 +196,9 @@ describe("an address", () => {
     expect(decodeAddress(longest)).toMatchObject(ok);
     const longer = encodeAddress({ ...address, relayUrl: urlOf(RELAY_URL_BYTES_MAX + 1) });
     expect(decodeAddress(longer)).toEqual(refused("too-large"));
+    // Or an own relay could be chosen that no contact can be told of.
+    expect(isRelayUrl(urlOf(RELAY_URL_BYTES_MAX))).toBe(true);
+    expect(isRelayUrl(urlOf(RELAY_URL_BYTES_MAX + 1))).toBe(false);
   });
 
   it("is refused when its URL is none of a relay", () => {
