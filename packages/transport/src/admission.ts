@@ -1,7 +1,8 @@
 /**
  * Blind tokens for a relay that asks who comes: an invite code or a sign-in against one, over HTTPS and apart from the
  * hub. An entry of its own: most relays ask nobody.
- * Owns: what is asked and what must hold of the answer. Leaves to hub.ts: showing the token.
+ * Owns: what is asked and what must hold of the answer. Leaves to admission-answer.ts: reading it; to hub.ts: showing
+ * the token.
  * Spec: relay/SPEC.md §8.
  */
 import type { CryptoBackend, Entropy } from "@sotto/crypto";
@@ -12,9 +13,14 @@ import {
   type Token,
   verifyIssuerKey,
 } from "@sotto/crypto/token";
+import {
+  ANSWER_CHARACTERS_MAX,
+  readAnswer,
+  readEvaluation,
+  readHex,
+  readIssuer,
+} from "./admission-answer.ts";
 
-/** Of one answer; a relay's own are below two kilobytes. */
-export const ANSWER_BYTES_MAX = 16_384;
 const ANSWER_MS = 10_000;
 
 export interface TokenRequest {
@@ -98,43 +104,26 @@ async function ask(url: string, body?: string): Promise<Answer | undefined> {
       referrerPolicy: "no-referrer",
       signal: AbortSignal.timeout(ANSWER_MS),
     });
-    const length = Number(response.headers.get("Content-Length"));
-    if (!(length <= ANSWER_BYTES_MAX)) return undefined;
-    const text = await response.text();
-    return text.length > ANSWER_BYTES_MAX
-      ? undefined
-      : { status: response.status, body: JSON.parse(text) };
+    const text = await textOf(response);
+    const read = text === undefined ? undefined : readAnswer(text);
+    return read === undefined ? undefined : { status: response.status, body: read };
   } catch {
     return undefined;
   }
 }
 
-function readIssuer(body: unknown) {
-  const { epoch, key, signature } = fieldsOf(fieldsOf(fieldsOf(body)["admission"])["issuer"]);
-  const [publicKey, signed] = [readHex(key), readHex(signature)];
-  if (!isEpoch(epoch) || publicKey === undefined || signed === undefined) return undefined;
-  return { epoch, publicKey, signature: signed };
+/** Undefined once there is more than an answer has; no more than that is read, whatever length is named in front. */
+async function textOf({ body }: Response): Promise<string | undefined> {
+  const reader = body?.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+    text += decoder.decode(part.value, { stream: true });
+    if (text.length > ANSWER_CHARACTERS_MAX) return void reader?.cancel().catch(() => undefined);
+  }
+  return text;
 }
 
-function readEvaluation(body: unknown) {
-  const { epoch, evaluated, proof: proofHex } = fieldsOf(body);
-  const proof = readHex(proofHex);
-  if (!isEpoch(epoch) || proof === undefined || !Array.isArray(evaluated)) return undefined;
-  const elements = evaluated.map(readHex).filter((element) => element !== undefined);
-  return { epoch, evaluated: elements, proof };
-}
-
-const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null ? { ...value } : {};
-
-/** Here and not wire's: what every page loads would be torn into more pieces. */
+/** Not wire's, for the reason that readHex has. */
 const toHex = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-
-function readHex(value: unknown): Uint8Array | undefined {
-  if (typeof value !== "string" || !/^([\da-f]{2})+$/.test(value)) return undefined;
-  return Uint8Array.from(value.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-}
-
-const isEpoch = (value: unknown): value is number =>
-  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;

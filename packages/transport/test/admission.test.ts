@@ -133,3 +133,29 @@ it("takes nothing from what is no relay, or says more than one has to say", asyn
     expect(await ask({ url, relayKey: entropy(32) })).toEqual({ ok: false, reason: "later" });
   }
 });
+
+it("stops reading an answer without an end where it has more than one has to say", async () => {
+  const piece = Buffer.alloc(65_536, " ");
+  let sent = 0;
+  const ended = Promise.withResolvers<void>();
+  // No length in front: it goes on for as long as somebody takes it.
+  const served = createServer((_, response) => {
+    const fill = (): void => {
+      do sent += piece.length;
+      while (response.write(piece));
+    };
+    response.on("drain", fill).on("close", ended.resolve);
+    fill();
+  });
+  await once(served.listen(0, "127.0.0.1"), "listening");
+  cleanups.push(() => {
+    served.close();
+    served.closeAllConnections();
+  });
+  const address = served.address();
+  const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+  expect(await ask({ url, relayKey: entropy(32) })).toEqual({ ok: false, reason: "later" });
+  await ended.promise;
+  // What fits into the buffers of two sockets, and far below what ten seconds bring.
+  expect(sent).toBeLessThan(32 * 1_048_576);
+});
