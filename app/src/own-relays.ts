@@ -7,9 +7,7 @@ import type { Messenger } from "@sotto/sdk";
 import { LiveQuery, type SottoEvents } from "@sotto/ui";
 import { isRelayUrl } from "@sotto/wire";
 import { html, nothing, type ReactiveControllerHost, type TemplateResult } from "lit";
-
-/** As many as a relay names (its setting app.relays). */
-const OFFERED_MAX = 8;
+import { offeredIn } from "./offered-relays.ts";
 
 type Named<Name extends keyof SottoEvents> = CustomEvent<SottoEvents[Name]>;
 
@@ -73,13 +71,4 @@ export function createOwnRelays(host: ReactiveControllerHost, isMain: boolean): 
             attempt((messenger) => messenger.removeRelay(detail.url))}
         ></sotto-relays-panel>`,
   };
-}
-
-/** Another server than a relay may answer anything. */
-function offeredIn(answer: unknown): readonly string[] {
-  const relays: unknown =
-    typeof answer === "object" && answer !== null && "relays" in answer ? answer.relays : [];
-  return (Array.isArray(relays) ? relays : [])
-    .filter((one): one is string => typeof one === "string" && isRelayUrl(one))
-    .slice(0, OFFERED_MAX);
 }

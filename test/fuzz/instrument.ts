@@ -14,7 +14,7 @@ import { applyConstants, applyPatches, type Constants, type Patch } from "../set
 const COUNTERS_MAX = 32_768;
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const INSTRUMENTED =
-  /^(packages\/(wire|crypto|sync|storage)\/.*|relay\/src\/core\/.*|packages\/transport\/src\/libp2p\/(frame-stream|init-channel|peer-address)|relay\/src\/(node\/stun-server|doctor\/stun)|packages\/sdk\/src\/backup-rows)\.ts$/;
+  /^(packages\/(wire|crypto|sync|storage)\/.*|relay\/src\/core\/.*|packages\/transport\/src\/(admission-answer|libp2p\/(frame-stream|init-channel|peer-address))|relay\/src\/(node\/(admission|stun-server)|doctor\/stun)|packages\/sdk\/src\/backup-rows|app\/src\/offered-relays)\.ts$/;
 /** Sources only: the packages' own tests are read by targets, not measured. */
 const TESTS = /\/test\//;
 const GLOBAL = "__sottoCounters";

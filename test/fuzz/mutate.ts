@@ -212,3 +212,13 @@ function mutateText(value: string, random: Random): string {
     : String.fromCharCode(random.int(random.chance(0.7) ? 128 : 0x1_0000));
   return value.slice(0, at) + piece + value.slice(at + random.int(3));
 }
+
+/** A JSON text with one to three of its values changed; undefined when `input` is none. */
+export function mutateJson(input: Uint8Array, random: Random): Uint8Array | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(input).toString("utf8"));
+    return Uint8Array.from(Buffer.from(JSON.stringify(mutateValue(value, random))));
+  } catch {
+    return undefined;
+  }
+}

@@ -183,7 +183,8 @@ async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   return Buffer.concat(parts);
 }
 
-function readAsked(body: Buffer): Asked | undefined {
+/** The body of a request. Undefined when it is malformed. */
+export function readAsked(body: Buffer): Asked | undefined {
   let value: unknown;
   try {
     value = JSON.parse(body.toString("utf8"));
