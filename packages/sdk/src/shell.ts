@@ -52,10 +52,10 @@ import {
   PAST_ROWS_MAX,
 } from "@sotto/wire";
 import type { DirectLinks } from "./direct-links.ts";
-import { createLane, type Lane } from "./lane.ts";
+import { createLane, type Lane, LANE_OTHERS_MAX } from "./lane.ts";
 
 /** Commits tried again after another writer was faster; there should be none. */
-const CONFLICTS_MAX = 3;
+export const CONFLICTS_MAX = 3;
 /** Pause before a full disk is tried again. */
 export const STORE_PAUSE_MS = 10_000;
 /** Posts kept in memory for a record that is not there yet. */
@@ -544,6 +544,11 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     const entry = entries.get(id);
     if (entry === undefined || closed) return { commit: OK, dropped: [] };
     const lane = laneOf(entry, entry.slice.conversation?.parent);
+    // The relay delivers a frame again with the next connection, and a direct one comes over the relay.
+    if (lane.waiting >= LANE_OTHERS_MAX && (input.kind === "frame" || isRequest(input))) {
+      count("outbox-full");
+      return { commit: OK, dropped: ["outbox-full"] };
+    }
     const result = await lane.run(() => runStep(entry, id, input));
     if (result.commit.ok) {
       if (isStateful(input)) entry.unapplied.delete(input.kind);
@@ -669,7 +674,9 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     count,
     async close() {
       const leaving = [...entries.keys()].map((id) => feed(id, { kind: "leaving" }));
-      await Promise.all(leaving);
+      // Whoever cannot take leave any more is gone all the same.
+      for (const left of await Promise.allSettled(leaving))
+        if (left.status === "rejected") faults++;
       closed = true;
       cancelProbe?.();
       cancelFill?.();
