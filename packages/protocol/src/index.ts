@@ -14,6 +14,7 @@ export {
 export { asKnown, asTaken, step, WAKE_MAX_MS, WAKE_MIN_MS } from "./engine.ts";
 export { RECEIVED_MAX } from "./received.ts";
 export {
+  AHEAD_MAX,
   COPIES_MAX,
   COPY_AFTER_MS,
   COPY_PAUSE_MS,

@@ -62,7 +62,7 @@ export const RENEW_AFTER_MS = 120_000;
 export const RENEW_AGE_MS_MAX = 24 * 3_600_000;
 /** Numbers passed over for each hour without a first answer, at most AHEAD_MAX at once. */
 const AHEAD_EACH = 8;
-const AHEAD_MAX = 64;
+export const AHEAD_MAX = 64;
 /** The other side has emptied its queue when it is heard so long after the relay took something. */
 export const HEARD_AFTER_MS = 60_000;
 /** A content stays unconfirmed for so long after a later one was: it was not just late. Doubles with its age. */

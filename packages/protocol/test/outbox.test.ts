@@ -1,4 +1,5 @@
 import {
+  AHEAD_MAX,
   DIRECT_AGAIN_MS,
   DIRECT_PATIENCE_MS,
   HEARD_AFTER_MS,
@@ -237,7 +238,7 @@ describe("a text", () => {
     await ok(bob, out?.id);
     expect(numberOf()).toBe(1);
     const renewed: unknown[] = [];
-    for (let hour = 1; hour <= 9; hour++) {
+    for (let hour = 1; hour <= 16; hour++) {
       bob.now += RESEND_AFTER_MS;
       await bob.feed({ kind: "wake" });
       const before = out?.id;
@@ -249,7 +250,9 @@ describe("a text", () => {
       [1, 1 + 9],
       [2, 10 + 17],
       [4, 27 + 33],
-      [8, 60 + 65],
+      // Eight for each hour; from here on it would be more than AHEAD_MAX.
+      [8, 60 + 1 + AHEAD_MAX],
+      [16, 125 + 1 + AHEAD_MAX],
     ]);
   });
 
