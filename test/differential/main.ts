@@ -51,13 +51,16 @@ console.log(
 );
 
 let [delivered, refused, renewed] = [0, 0, 0];
+const byEngine = new Map<string, number>();
 for (const seed of seeds) {
   const course = await runSchedule(`reference ${seed}`);
   delivered += course.delivered;
   refused += course.refused;
   renewed += course.epochs > 0 ? 1 : 0;
+  byEngine.set(course.engine, (byEngine.get(course.engine) ?? 0) + 1);
 }
 console.log(
   `reference: ${cases} schedules, ${delivered} messages opened, ${refused} rightly refused, ` +
-    `post-quantum secrets mixed in ${renewed}`,
+    `post-quantum secrets mixed in ${renewed}; our side on ` +
+    [...byEngine].map(([engine, count]) => `${engine} ${count}`).join(", "),
 );

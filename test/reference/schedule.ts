@@ -1,6 +1,6 @@
 /**
- * One random conversation between our code and the reference: who begins, sizes, order, loss, duplicates and damage
- * all come from a seed. Owns: what must open and what must not. Leaves to the caller: how many.
+ * One random conversation between our code and the reference: who begins, our engine, sizes, order, loss, duplicates
+ * and damage all come from a seed. Owns: what must open and what must not. Leaves to the caller: how many.
  */
 import { deepStrictEqual } from "node:assert/strict";
 import {
@@ -11,6 +11,7 @@ import {
   createPrekeyBatch,
   createSignedPrekey,
   createTurns,
+  type CryptoBackend,
   type CryptoEnv,
   decrypt,
   encrypt,
@@ -19,11 +20,13 @@ import {
   LIST_PREFIX_BYTES,
   type ListMark,
   NO_LIST_MARK,
+  nobleBackend,
   OLD_CHAINS_MAX,
   type OwnDevice,
   type PrekeySecrets,
   type Session,
 } from "@sotto/crypto";
+import { kernelBackend, webCryptoBackend } from "@sotto/engines";
 import { nodeBackend } from "@sotto/engines/node";
 import {
   decodeBundle,
@@ -44,6 +47,9 @@ import {
   referenceSeal,
   type ReferenceSession,
 } from "./session.ts";
+
+/** All that Node has: what speaks for us is one of these, in a whole schedule. */
+export const ENGINES = [nobleBackend, nodeBackend, webCryptoBackend, kernelBackend] as const;
 
 /** What a message says. */
 interface Said {
@@ -81,6 +87,8 @@ interface Post {
 }
 
 export interface Course {
+  /** Name of the engine on our side. */
+  readonly engine: string;
   readonly delivered: number;
   readonly refused: number;
   /** Post-quantum secrets in the root at the end. */
@@ -90,8 +98,9 @@ export interface Course {
 /** Throws an error that names the seed at the first message that opens differently than it must. */
 export async function runSchedule(seed: string): Promise<Course> {
   const random = createRandom(seed);
+  const engine = ENGINES[random.below(ENGINES.length)] ?? nobleBackend;
   const reference = random.below(2) === 0 ? "initiator" : "responder";
-  const [first, second] = await meet(random, reference);
+  const [first, second] = await meet(random, engine, reference);
   const initiator = postOf(first, true);
   const responder = postOf(second, false);
   const steps = 6 + random.below(40);
@@ -107,14 +116,19 @@ export async function runSchedule(seed: string): Promise<Course> {
       random.below(2) === 0 ? [initiator, responder] : ([responder, initiator] as const);
     for (let run = random.below(3); run >= 0; run--) await send(from, to, random, sizeMax);
     for (let run = random.below(4); run > 0; run--) {
-      count(await deliver(to, order, random, `${seed}, step ${step}`));
+      count(await deliver(to, order, random, `${seed}, ${engine.name}, step ${step}`));
     }
   }
   for (const post of [initiator, responder]) {
     while (post.waiting.length > 0)
-      count(await deliver(post, order, random, `${seed}, at the end`));
+      count(await deliver(post, order, random, `${seed}, ${engine.name}, at the end`));
   }
-  return { delivered, refused, epochs: Math.max(first.epoch(), second.epoch()) };
+  return {
+    engine: engine.name,
+    delivered,
+    refused,
+    epochs: Math.max(first.epoch(), second.epoch()),
+  };
 }
 
 const postOf = (side: Side, initiator: boolean): Post => ({
@@ -191,44 +205,46 @@ const HELLO_BYTES = 1_329;
 /** Initiator first. */
 async function meet(
   random: Random,
+  engine: CryptoBackend,
   reference: "initiator" | "responder",
 ): Promise<readonly [Side, Side]> {
-  const own = await createOwnDevice(envOf(random));
+  const own = await createOwnDevice(envOf(random, engine));
   const other = createDevice(random.bytes);
   const lastResort = random.below(8) === 0;
   if (reference === "initiator") {
-    const { bundle, secrets } = await publish(own, lastResort, random);
+    const { bundle, secrets } = await publish(own, lastResort, random, engine);
     const session = referenceInitiate(other, encodeBundle(bundle), random.bytes);
     return [
       referenceSide(session, undefined, random),
-      ourSide(undefined, { own, secrets }, random),
+      ourSide(undefined, { own, secrets }, random, engine),
     ];
   }
   const prekeys = createPrekeys(other, lastResort, random.bytes);
   const decoded = decodeBundle(prekeys.bundle);
   if (!decoded.ok) throw new Error(`bundle: ${decoded.reason}`);
-  const initiated = await initiate(own, decoded.value, envOf(random));
+  const initiated = await initiate(own, decoded.value, envOf(random, engine));
   if (initiated === undefined) throw new Error("bundle refused");
   return [
-    ourSide(initiated.session, undefined, random),
+    ourSide(initiated.session, undefined, random, engine),
     referenceSide(undefined, { own: other, prekeys }, random),
   ];
 }
 
-function envOf(random: Random): CryptoEnv {
-  const env = { entropy: random.bytes, crypto: nodeBackend, now: 1_700_000_000_000 };
-  return random.below(2) === 0 ? env : { ...env, turns: createTurns(nodeBackend, random.bytes) };
+function envOf(random: Random, engine: CryptoBackend): CryptoEnv {
+  const env = { entropy: random.bytes, crypto: engine, now: 1_700_000_000_000 };
+  return random.below(2) === 0 ? env : { ...env, turns: createTurns(engine, random.bytes) };
 }
 
 async function publish(
   own: OwnDevice,
   lastResort: boolean,
   random: Random,
+  engine: CryptoBackend,
 ): Promise<{
   readonly bundle: PrekeyBundle;
   readonly secrets: PrekeySecrets | LastResortSecrets;
 }> {
-  const env = envOf(random);
+  const env = envOf(random, engine);
   const signed = await createSignedPrekey(env);
   const batch = await createPrekeyBatch(own, signed.part, 2 ** random.below(3), env);
   const pair = batch[random.below(batch.length)];
@@ -259,8 +275,9 @@ function ourSide(
     | { readonly own: OwnDevice; readonly secrets: PrekeySecrets | LastResortSecrets }
     | undefined,
   random: Random,
+  engine: CryptoBackend,
 ): Side {
-  const env = envOf(random);
+  const env = envOf(random, engine);
   let session = initial;
   return {
     async seal({ mark, content }) {
