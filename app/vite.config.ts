@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 import { flatTemplates } from "./build/flat-templates.ts";
+import { packedWords } from "./build/packed-words.ts";
 import { strictDelivery } from "./build/strict-delivery.ts";
 
 /** Inside libp2p alone: interfaces have files of the same names. */
@@ -48,7 +49,7 @@ export default defineConfig({
       { find: /^.*\/bases\/base256emoji\.js$/, replacement: file("build/no-emoji-base.ts") },
     ],
   },
-  plugins: [nodeOfOneRelay(), flatTemplates(), strictDelivery()],
+  plugins: [nodeOfOneRelay(), packedWords(), flatTemplates(), strictDelivery()],
   build: {
     outDir: file("dist"),
     emptyOutDir: true,

@@ -23,6 +23,17 @@ it("all of the crypto package, with the primitives under it, takes at most 45 KB
   expect(size).toBeLessThanOrEqual(45);
 });
 
+it("no part but these is imported by others: WebKit refuses one that the messenger, libp2p and a later one share", async () => {
+  const names = (await readdir(join(DIST, "assets"))).filter((name) => name.endsWith(".js"));
+  const sources = await Promise.all(
+    names.map((name) => readFile(join(DIST, "assets", name), "utf8")),
+  );
+  const shared = sources.flatMap((source) =>
+    [...source.matchAll(/(?:from|import)\s*"\.\/([^"]+)-[\w-]{8}\.js"/g)].map(([, part]) => part),
+  );
+  expect(new Set(shared)).toEqual(new Set(["late", "main", "src"]));
+});
+
 describe("packed files", () => {
   let relay: RelayProcess;
 
