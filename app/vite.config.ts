@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 import { flatTemplates } from "./build/flat-templates.ts";
+import { leanLibp2p } from "./build/lean-libp2p.ts";
 import { packedWords } from "./build/packed-words.ts";
 import { strictDelivery } from "./build/strict-delivery.ts";
 
@@ -49,7 +50,7 @@ export default defineConfig({
       { find: /^.*\/bases\/base256emoji\.js$/, replacement: file("build/no-emoji-base.ts") },
     ],
   },
-  plugins: [nodeOfOneRelay(), packedWords(), flatTemplates(), strictDelivery()],
+  plugins: [nodeOfOneRelay(), packedWords(), leanLibp2p(), flatTemplates(), strictDelivery()],
   build: {
     outDir: file("dist"),
     emptyOutDir: true,
