@@ -9,6 +9,7 @@ import { fetchToken, type KeptRequest, type TokenAnswer } from "@sotto/transport
 import { type Relay, type RelayOptions, openAdmissionStore, startRelay } from "sotto-relay";
 import { DAY_MS, hashOfCode } from "sotto-relay/core";
 import { afterEach, expect, it, vi } from "vitest";
+import { ANSWER_CHARACTERS_MAX, readAnswer } from "#src/admission-answer.ts";
 import { entropy, queueId, watchedHub } from "./hub-fixture.ts";
 
 const CODE = "GHJK-MNPQ-RSTV-WXYZ";
@@ -158,4 +159,10 @@ it("stops reading an answer without an end where it has more than one has to say
   await ended.promise;
   // What fits into the buffers of two sockets, and far below what ten seconds bring.
   expect(sent).toBeLessThan(32 * 1_048_576);
+});
+
+it(`reads an answer of ${ANSWER_CHARACTERS_MAX} characters, and none with one more`, () => {
+  const longest = JSON.stringify("x".repeat(ANSWER_CHARACTERS_MAX - 2));
+  expect(readAnswer(longest)).toHaveLength(ANSWER_CHARACTERS_MAX - 2);
+  expect(readAnswer(`${longest} `)).toBeUndefined();
 });
