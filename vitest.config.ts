@@ -1,6 +1,7 @@
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
 import { relayCommands } from "./packages/transport/test/relay-commands.ts";
+import { isLong } from "./test/setup/runs.ts";
 
 /** One condition name everywhere: TypeScript, Vite, Vitest and Node all run the sources, never a stale dist. */
 const conditions = ["@sotto/source"];
@@ -28,7 +29,7 @@ export default defineConfig({
             "test/{simulation,architecture,docs,peers,differential,reference,security,attack,operations,durability,conformance}/**/*.test.ts",
           ],
           exclude: ["**/*.browser.test.ts"],
-          testTimeout: 60_000,
+          testTimeout: isLong ? 900_000 : 60_000,
         },
       },
       {

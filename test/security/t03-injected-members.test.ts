@@ -23,6 +23,7 @@ import {
 } from "@sotto/wire";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
+import { runs } from "../setup/runs.ts";
 import { accountOf, did, foundGroup, stateHash } from "../../packages/crypto/test/group-support.ts";
 import { must, seededEnv } from "../../packages/crypto/test/support.ts";
 
@@ -123,7 +124,7 @@ describe("an intruder that the carrier of operations favours", () => {
           reason: "not-a-member",
         });
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

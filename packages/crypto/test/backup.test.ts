@@ -18,6 +18,7 @@ import {
 import { bytesToHex, concatBytes } from "@sotto/wire";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { runs } from "../../../test/setup/runs.ts";
 import { flipBit, seededEnv, text } from "./support.ts";
 
 const COST = { memoryKiB: 64, passes: 1, lanes: 1 };
@@ -98,7 +99,7 @@ describe("the header", () => {
       fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
         expect(await reasonOf(bytes, { rootSecret: ROOT })).toBe("not-a-backup");
       }),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 

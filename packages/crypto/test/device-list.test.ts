@@ -40,6 +40,7 @@ import {
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ed25519Sign, labelled } from "#src/primitives.ts";
+import { runs } from "../../../test/setup/runs.ts";
 import {
   asMessage,
   asyncBackend,
@@ -531,7 +532,7 @@ describe("ghost devices (T-03)", () => {
           if (isCurrent(known, mallory.cert)) ghosts++;
         },
       ),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
     expect(ghosts).toBe(0);
   });
@@ -555,7 +556,7 @@ describe("ghost devices (T-03)", () => {
           }
         },
       ),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });
@@ -590,7 +591,7 @@ describe("random histories", () => {
           else expect(followed).toMatchObject({ verdict: "newer", list: last, more: false });
         },
       ),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

@@ -26,6 +26,7 @@ import {
 } from "@sotto/wire";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { runs } from "../../../test/setup/runs.ts";
 import {
   opensslFileEngine as openssl,
   referenceLeaf,
@@ -130,7 +131,7 @@ describe("a file", () => {
         }
         expect(Buffer.compare(restored, original)).toBe(0);
       }),
-      { numRuns: 25 },
+      { numRuns: runs(25) },
     );
   });
 
@@ -326,7 +327,7 @@ describe("a source", () => {
           expect(opened.ok).toBe(false);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });

@@ -5,6 +5,7 @@
 import { decrypt, encrypt, OLD_CHAINS_MAX, type Session, SKIPPED_KEYS_MAX } from "@sotto/crypto";
 import * as fc from "fast-check";
 import { beforeAll, expect, it } from "vitest";
+import { runs } from "../../../test/setup/runs.ts";
 import { stubBackend } from "../../../test/simulation/stub-crypto.ts";
 import { asMessage, type Pair, seededEnv, settledPair, text } from "./support.ts";
 
@@ -93,6 +94,6 @@ it("opens each of 1,000 messages once, in any order, with losses and repetitions
         expect(arrived).toBeGreaterThan(0);
       },
     ),
-    { numRuns: 30 },
+    { numRuns: runs(30) },
   );
 });

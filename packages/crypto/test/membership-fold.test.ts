@@ -5,6 +5,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CIRCLE_DEPTH_MAX, type LoggedOp } from "#src/membership-cuts.ts";
 import { applyOp, EMPTY_GROUP, foldOps, judge } from "#src/membership-fold.ts";
+import { runs } from "../../../test/setup/runs.ts";
 import { referenceFold } from "./fold-reference.ts";
 import { accountAt, type Action, at, rosterOf, told, Unsigned } from "./group-support.ts";
 import { text } from "./support.ts";
@@ -632,7 +633,7 @@ describe("any graph of operations", () => {
         expect(told(foldOps(shuffled(ops, one)))).toBe(expected);
         expect(told(foldOps(shuffled(ops, other)))).toBe(expected);
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 
@@ -642,7 +643,7 @@ describe("any graph of operations", () => {
         const ops = [...wander(steps).world.all.values()];
         expect(told(foldOps(ops))).toBe(told(referenceFold(ops)));
       }),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 
@@ -666,7 +667,7 @@ describe("any graph of operations", () => {
         const ops = [...world.all.values()];
         expect(told(foldOps(ops))).toBe(told(referenceFold(ops)));
       }),
-      { numRuns: 75 },
+      { numRuns: runs(75) },
     );
   });
 
@@ -678,7 +679,7 @@ describe("any graph of operations", () => {
         world.did(0, [head], rotate);
         expect(told(foldOps([...world.all.values()]))).toBe(before);
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 
@@ -700,7 +701,7 @@ describe("any graph of operations", () => {
         else if (action.kind === "remove") expect(after.members.size).toBe(before.members.size - 1);
         else expect(rosterOf(after)).toEqual(rosterOf(before));
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -736,7 +737,7 @@ describe("any graph of operations", () => {
         for (const stays of names(2, 3)) expect(admins).toContain(stays);
         expect(left.length).toBeGreaterThanOrEqual(5);
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

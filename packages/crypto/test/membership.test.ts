@@ -49,6 +49,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { foldOps, REVOKED_DEVICES_MAX } from "#src/membership-fold.ts";
 import { ed25519Sign, labelled } from "#src/primitives.ts";
+import { runs } from "../../../test/setup/runs.ts";
 import {
   accountOf,
   type Action,
@@ -901,7 +902,7 @@ describe("members who act apart", () => {
           expect(late.turnovers).toBe(all.turnovers);
         },
       ),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   }, 60_000);
 

@@ -24,6 +24,7 @@ import {
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { aeadSeal, hmacSha256 } from "#src/primitives.ts";
+import { runs } from "../../../test/setup/runs.ts";
 import {
   asHello,
   asMessage,
@@ -116,7 +117,7 @@ describe("any schedule of sending, losing, reordering, duplicating and tampering
           }
         },
       ),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

@@ -52,6 +52,7 @@ import { describe, expect, it } from "vitest";
 import { chainStep } from "#src/chains.ts";
 import { deviceKey } from "#src/membership-cuts.ts";
 import { aeadSeal, ed25519Sign, hmacSha256, labelled, sha256 } from "#src/primitives.ts";
+import { runs } from "../../../test/setup/runs.ts";
 import { referenceGroupSeal } from "./group-reference.ts";
 import { accountOf, at, did, foundGroup, nameOf } from "./group-support.ts";
 import {
@@ -242,7 +243,7 @@ describe("reordering, loss and repetition", () => {
           }
         },
       ),
-      { numRuns: 25 },
+      { numRuns: runs(25) },
     );
   });
 

@@ -13,6 +13,7 @@ import {
 } from "@sotto/wire";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { runs } from "../../../test/setup/runs.ts";
 import {
   accepted,
   carry,
@@ -148,7 +149,7 @@ describe("a frame that is not what it should be", () => {
           expect(await refused(bob, blob)).toHaveLength(1);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
     await deliver(bob, out!.blob);
     expect(bob.shown).toEqual(["genuine"]);
