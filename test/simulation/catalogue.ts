@@ -221,7 +221,7 @@ export const CATALOGUE: readonly Entry[] = [
     how: [
       {
         file: RATCHET,
-        from: "const secret = env.entropy(32);\n  const [key, shared]",
+        from: "const secret = pair?.secret ?? env.entropy(32);\n  const [key, shared]",
         to: "const secret = new Uint8Array(32).fill(9);\n  const [key, shared]",
       },
     ],
