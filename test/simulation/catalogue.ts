@@ -4,7 +4,7 @@
  */
 import type { Patch } from "../setup/patch.ts";
 import { LAYER_BUGS } from "./catalogue-layers.ts";
-import type { Faults } from "./faults.ts";
+import { CROWD, type Faults } from "./faults.ts";
 import type { Invariant } from "./invariants.ts";
 import type { PlantedBug } from "./planted.ts";
 
@@ -65,6 +65,7 @@ const CALM: Partial<Faults> = {
   rowRot: 0,
   olderApp: 0,
   liarMean: 0,
+  crowd: 0,
   direct: false,
 };
 /** Clocks that jump by up to a year, and a relay that loses its disk. */
@@ -91,9 +92,12 @@ const LOSSES: Partial<Faults> = { ...CALM, sessionLoss: 0.9, clientCrashMean: 4_
 const OLD_STORES: Partial<Faults> = { ...CALM, putBackMean: 4_000 };
 const STRANGERS: Partial<Faults> = { ...CALM, strangerMean: 4_000 };
 const LIARS: Partial<Faults> = { ...CALM, liarMean: 2_000 };
+/** Overtaken messages, in chains that go on. */
+const LARGE_GROUP: Partial<Faults> = { ...DISORDER, crowd: CROWD };
 const NEW_KEYS: Partial<Faults> = { ...CALM, identityChangeMean: 8_000 };
 
 const CHAINS = "packages/crypto/src/chains.ts";
+const SENDERS = "packages/crypto/src/sender-chain.ts";
 const REPAIR = "packages/protocol/src/repair.ts";
 const SESSION = "packages/crypto/src/session.ts";
 const RATCHET = "packages/crypto/src/ratchet.ts";
@@ -1038,6 +1042,55 @@ export const CATALOGUE: readonly Entry[] = [
       },
     ],
     killer: { seed: 8074, invariant: "I4", devices: true, admins: true },
+  },
+  // What only a large group shows, whose chains go on, and sizes.
+  {
+    id: "skipped-chain-key-kept",
+    what: "the key of a group's message that was overtaken is kept after it has come",
+    how: [
+      {
+        file: SENDERS,
+        from: "    const skipped = chain.skipped.filter((one) => one !== kept);",
+        to: "    const { skipped } = chain;",
+      },
+    ],
+    killer: { invariant: "I6", faults: LARGE_GROUP, devices: true },
+  },
+  {
+    id: "group-chain-stands-still",
+    what: "a group's chain is stored as it was before the message that it sealed",
+    how: [
+      {
+        file: "packages/protocol/src/group-outbox.ts",
+        from: "    setChain(draft, sealed.chain);",
+        to: "    setChain(draft, chain);",
+      },
+    ],
+    killer: { invariant: "I6", faults: LARGE_GROUP, devices: true },
+  },
+  {
+    id: "chain-outlives-removal",
+    what: "a large group's chain goes on after somebody was taken out",
+    how: [
+      {
+        file: SENDERS,
+        from: '  if (chain.turnovers !== log.turnovers) return "membership";',
+        to: '  if (chain.turnovers !== log.turnovers && chain.next === 0) return "membership";',
+      },
+    ],
+    killer: { invariant: "I7", faults: { ...LARGE_GROUP, liarMean: 3_000 }, devices: true },
+  },
+  {
+    id: "body-not-filled",
+    what: "the body of a message is as long as what is in it",
+    how: [
+      {
+        file: "packages/crypto/src/body.ts",
+        from: "  return bucket - around;",
+        to: "  return BODY_PREFIX_BYTES + contentBytes + frameBytes;",
+      },
+    ],
+    killer: { invariant: "I10", faults: CALM },
   },
   // What only people who lie, disks that rot and other versions show.
   {

@@ -423,9 +423,14 @@ export function createClient(options: ClientOptions): Client {
       const keys = isForOnce && !isHeld ? opened : [];
       oracle.handled(client, entry.id, input.blob, keys);
     }
+    const change = stepped.effects.find((one) => one.kind === "commit")?.change;
+    // What waits for operations, or opens to what this app cannot read, is opened again.
+    const read = change?.addPosts.find(({ post }) => post.kind === "opened")?.post;
+    if (input.kind === "post" && read?.kind === "opened") {
+      oracle.openedInGroup(client, entry.id, read.envelope, opened);
+    }
     if (options.tellsTwice) await tellAgain(entry, input);
     boundary("after the commit");
-    const change = stepped.effects.find((one) => one.kind === "commit")?.change;
     for (const row of change?.addPosts ?? []) later(0, () => deliverPost(row));
     const wasOpen = before?.peer.state === "open";
     // Somebody is known from here on: what waits for that is for this conversation. Or nobody will bring them any more.
@@ -629,7 +634,7 @@ export function createClient(options: ClientOptions): Client {
   function publish(id: ConversationId, linkId: Uint8Array, blob: Uint8Array): void {
     const peer = entries.get(id)?.slice.conversation?.peer;
     if (peer?.state !== "invited") return;
-    oracle.released(client, blob, id);
+    oracle.released(client, blob, id, "offer");
     const queueId = bytesToHex(peer.queue.queueId);
     network.publish(client, queueId, bytesToHex(linkId), blob, async (outcome) => {
       if (outcome === "ok") await client.feed(id, { kind: "published" });

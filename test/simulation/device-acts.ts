@@ -15,6 +15,11 @@ import { MARKER, type Oracle } from "./oracle.ts";
 import type { Random } from "./random.ts";
 
 const WRITES_MAX = 14;
+/** In a large group: so many that chains go on for a while. */
+const WRITES_TO_MANY_MAX = 30;
+/** Of what somebody writes who is in a group, how much is for it. */
+const TO_GROUP = 0.4;
+const TO_MANY = 0.7;
 
 export interface DeviceWorld {
   readonly faults: Faults;
@@ -35,6 +40,8 @@ export function createDeviceActs(setting: DeviceWorld, people: People, group: De
   const { isHealing, random: world, again } = setting;
   const { nameOf, groupOf, membersAt, chatOf, clientOf, present, agrees, staysConnected } = people;
   const { noteThief, wasAdded } = group;
+  const isLarge = faults.crowd > 0;
+  const writesMax = isLarge ? WRITES_TO_MANY_MAX : WRITES_MAX;
   const written = new Map<string, Written>();
   const joins: { readonly sides: readonly Client[]; readonly id: ConversationId }[] = [];
   return { takeNotes, look, meet, link, remove, takeOut, write, haveAllMet, canGo, written };
@@ -210,14 +217,18 @@ export function createDeviceActs(setting: DeviceWorld, people: People, group: De
   }
 
   async function write(): Promise<void> {
-    if (isHealing() || written.size >= WRITES_MAX) return;
+    if (isHealing() || written.size >= writesMax) return;
     const act = decisions.next("write");
     const by = act.random;
-    again(by.chance(0.3) ? by.int(60) : by.exponential(faults.phaseMs / (WRITES_MAX + 2)), write);
+    again(by.chance(0.3) ? by.int(60) : by.exponential(faults.phaseMs / (writesMax + 2)), write);
     const account = by.pick(accounts);
     const author = by.pick(account.devices.filter((one) => !account.removed.has(one)));
     const group = groupOf(author);
-    if (group?.peer.state === "group" && group.peer.member && by.chance(0.4)) {
+    if (
+      group?.peer.state === "group" &&
+      group.peer.member &&
+      by.chance(isLarge ? TO_MANY : TO_GROUP)
+    ) {
       if (author.running && act.take()) await writeToGroup(author, group, by);
       return;
     }

@@ -70,6 +70,10 @@ export function createDeviceGroup(setting: GroupWorld, people: People) {
       await by.begin(GROUP, { kind: "start-group", id: GROUP });
       return;
     }
+    if (!(await addCrowd(by))) {
+      again(1_000, foundGroup);
+      return;
+    }
     const others = accounts.slice(1).filter((one) => chatOf(by, one) !== undefined);
     const missing = others.filter((one) => !wasAdded.has(one));
     for (const one of missing) {
@@ -79,6 +83,17 @@ export function createDeviceGroup(setting: GroupWorld, people: People) {
     if (isContested && wasAdded.size > 0) await crownAll(by);
     else if (wasAdded.size < accounts.length - 1) again(1_000, foundGroup);
     else if (world.chance(0.4)) again(world.int(faults.phaseMs / 3), () => expel(by));
+  }
+
+  /** Before anybody who answers: from the first message on the group is a large one. */
+  async function addCrowd(by: Client): Promise<boolean> {
+    const missing = (): string | undefined => people.crowd.find((one) => !membersAt(by).has(one));
+    for (let left = people.crowd.length; left > 0; left--) {
+      const account = missing();
+      if (account === undefined) break;
+      await by.feed(GROUP, { kind: "group-add", account });
+    }
+    return missing() === undefined;
   }
 
   /** Whoever lies can stop the others for as long as it is a member (crypto/SPEC.md §11.6): the founder takes it out. */

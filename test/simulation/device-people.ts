@@ -4,12 +4,15 @@
  * do; to device-checks.ts: what must hold.
  */
 import { accountIdOf } from "@sotto/crypto";
-import type { ConversationId, ConversationRecord } from "@sotto/protocol";
+import type { ConversationId, ConversationRecord, MessageStatus, OutboxRow } from "@sotto/protocol";
 import { bytesToHex, equalBytes } from "@sotto/wire";
 import type { Client } from "./client.ts";
 
 export const NOTES = "notes";
 export const GROUP = "circle";
+const ACCOUNT_ID_BYTES = 20;
+/** What ids of accounts of nobody here begin with. */
+const FIRST_OF_CROWD = 0xc0;
 
 /** One person, the devices they have had, in the order in which they came. */
 export interface Account {
@@ -46,9 +49,21 @@ export interface Written {
 
 export type People = ReturnType<typeof createPeople>;
 
-/** `made`: all devices there will ever be. */
-export function createPeople(accounts: readonly Account[], made: readonly Client[]) {
+/** `made`: all devices there will ever be. `crowdSize`: members of the group who never answer. */
+export function createPeople(
+  accounts: readonly Account[],
+  made: readonly Client[],
+  crowdSize: number,
+) {
+  const crowd = Array.from({ length: crowdSize }, (_, index) =>
+    bytesToHex(new Uint8Array(ACCOUNT_ID_BYTES).fill(FIRST_OF_CROWD + index)),
+  );
   return {
+    /** Their account ids, in hex. */
+    crowd,
+    postsOf,
+    isOutFor,
+    signsOf,
     nameOf,
     groupOf,
     rolesAt,
@@ -63,6 +78,30 @@ export function createPeople(accounts: readonly Account[], made: readonly Client
     agrees,
     staysConnected,
   };
+
+  /** That wait for somebody who may come. */
+  function postsOf({ disk }: Client): number {
+    return [...disk.posts.values()].filter(
+      ({ to }) => !crowd.some((one) => to === `account:${one}`),
+    ).length;
+  }
+
+  /** Whether all have this text of the group, and each device that it went to, but for those who never answer. */
+  function isOutFor({ recipients }: OutboxRow): boolean {
+    return (
+      crowd.length > 0 &&
+      recipients !== undefined &&
+      recipients.every(
+        ({ account, has, devices }) => crowd.includes(account) || (has && devices.length === 0),
+      )
+    );
+  }
+
+  /** Of such a text: relayed when anybody else has it; who has been taken out since is not waited for, and may have had it. */
+  function signsOf({ message, recipients = [] }: OutboxRow): readonly MessageStatus[] {
+    const isOther = (name: string): boolean => name !== message?.author && !crowd.includes(name);
+    return recipients.some(({ account }) => isOther(account)) ? ["relayed"] : ["queued", "relayed"];
+  }
 
   function nameOf(account: Account): string {
     return accountName(account.devices[0]!.disk.self.cert.rootKey);

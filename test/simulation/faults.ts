@@ -1,4 +1,5 @@
 /** Which faults one seed suffers, and how badly: a random subset each time, so that rare mixes occur ("swarm"). */
+import { SMALL_GROUP_MEMBERS_MAX } from "@sotto/crypto";
 import type { Random } from "./random.ts";
 
 export interface Faults {
@@ -90,7 +91,15 @@ export interface Faults {
   readonly olderApp: number;
   /** Mean time between what a member of a group tells the others falsely, or too much of, ms (several devices only). */
   readonly liarMean: number;
+  /**
+   * Members of the group who never answer. With more than SMALL_GROUP_MEMBERS_MAX of all, a chain seals many messages
+   * instead of one (several devices only).
+   */
+  readonly crowd: number;
 }
+
+/** As many as make any group a large one, whoever else is in it. */
+export const CROWD = SMALL_GROUP_MEMBERS_MAX;
 
 const YEAR_MS = 365 * 24 * 3_600_000;
 export const PHASE_MS = 40_000;
@@ -171,6 +180,8 @@ export function drawFaults(random: Random): Faults {
     lateMean,
     quotaMean,
     crawl,
+    // Asked for alone (`--crowd`): another draw would send every seed another way.
+    crowd: 0,
     identityChangeMean: drawn.strangerMean > 0 ? 0 : identityChangeMean,
     relays,
     relayLost,

@@ -12,7 +12,7 @@ export const INVARIANTS = {
   I7: "every turn has a key of its own, and a copied state reads at most one that began after it was copied",
   I8: "everything that others can make grow has its limit, on clients and relay",
   I9: "after the faults everything arrives within 120 simulated seconds, or as soon as its repair allows",
-  I10: "no text, name or secret of a device is in bytes on the network or on the relay's disk",
+  I10: "no text, name or secret of a device is in bytes on the network or on the relay's disk, and what leaves has one of the sizes of the set",
   I11: "no device gets what was written by somebody who knew that it, or its account, had been removed",
   I12: "while somebody else is in a contact's place, nothing is sent there and nothing of it is shown, until the person has decided; then it is as they said",
   I13: "the relay deletes only what its reader has committed, and a reader confirms only that",

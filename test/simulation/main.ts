@@ -2,10 +2,9 @@
  * `npm run simulate -- --seeds N --from S`: many seeds. `--seed X --trace`: one run, line by line.
  * `--faults a:1,b:2` lets only these happen, as a reduced failure prints them; `--bug name` plants one; `--real` uses
  * the real cipher suite; `--devices` gives people several devices; `--admins` makes all of them admins of one group, at
- * once; `--relays N` says how many there are, and `--lost` that one of them ends for good; `--twice` sees that each seed
- * goes the same way
- * again (I17); `--no-shrink` leaves failures as they are; `--jobs N` runs seeds in N threads, as many as there are cores
- * when it is left out.
+ * once; `--relays N` says how many there are, and `--lost` that one of them ends for good; `--crowd` makes every group a
+ * large one, whose chains go on; `--twice` sees that each seed goes the same way again (I17); `--no-shrink` leaves
+ * failures as they are; `--jobs N` runs seeds in N threads, as many as there are cores when it is left out.
  */
 import { writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
@@ -42,6 +41,7 @@ const { values } = parseArgs({
     admins: { type: "boolean", default: false },
     relays: { type: "string" },
     lost: { type: "boolean", default: false },
+    crowd: { type: "boolean", default: false },
     real: { type: "boolean", default: false },
     twice: { type: "boolean", default: false },
     jobs: { type: "string" },

@@ -9,6 +9,7 @@ const settings: Settings = {
   admins: false,
   relays: undefined,
   lost: false,
+  crowd: false,
   bug: "no-dedupe",
   real: false,
   twice: false,

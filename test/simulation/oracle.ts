@@ -8,11 +8,16 @@ import {
   decrypt,
   HELD_MESSAGES_PER_ACCOUNT_MAX,
   HELD_OPS_MAX,
+  CHAIN_AGE_MS_MAX,
+  CHAIN_MESSAGES_MAX,
   HELD_OPS_PER_ACCOUNT_MAX,
   OLD_CHAINS_MAX,
+  openFromGroup,
   RECEIVING_CHAINS_MAX,
+  SEALED_OFFER_BYTES,
   type Session,
   SESSIONS_MAX,
+  SMALL_GROUP_MEMBERS_MAX,
   SKIPPED_KEYS_MAX,
 } from "@sotto/crypto";
 import {
@@ -31,6 +36,7 @@ import {
   OUTBOX_MAX,
   RECEIPT_ROWS_MAX,
   RECEIVED_MAX,
+  type SenderRow,
   type Slice,
   SPARES_MAX,
 } from "@sotto/protocol";
@@ -38,10 +44,13 @@ import {
   bytesToHex,
   CONTENT_ID_BYTES,
   decodeEnvelope,
+  decodeGroupEnvelope,
   type DeviceCert,
   encodeAddress,
   EnvelopeType,
   equalBytes,
+  GROUP_ENVELOPE_TYPE,
+  GROUP_HEADER_BYTES,
   HELLO_HEADER_BYTES,
   isBucket,
   MESSAGE_HEADER_BYTES,
@@ -77,6 +86,11 @@ const TURNS_EXPOSED_MAX = 1;
 const TIME_DIGITS = 16;
 
 const MARKER_BYTES = utf8ToBytes(MARKER);
+/** By type: where the sealed header of an envelope ends that has a message key of its own. */
+const SEALED_UP_TO: ReadonlyMap<number, number> = new Map([
+  [EnvelopeType.message, MESSAGE_HEADER_BYTES],
+  [GROUP_ENVELOPE_TYPE, GROUP_HEADER_BYTES],
+]);
 /** What an AEAD puts behind what it sealed. */
 const TAG_END_BYTES = 16;
 
@@ -118,8 +132,8 @@ export interface Oracle {
   committed(client: Client, change: Change): void;
   /** What a client knows after a step. */
   sized(client: Client, slice: Slice): void;
-  /** A sealed unit left the client. */
-  released(client: Client, blob: Uint8Array, id: ConversationId): void;
+  /** A sealed unit left the client: an envelope, or what an invite offers. */
+  released(client: Client, blob: Uint8Array, id: ConversationId, what?: "offer"): void;
   /** The client's suite sealed this. */
   sealed(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): void;
   /** The store confirmed this text. */
@@ -129,6 +143,13 @@ export interface Oracle {
   given(client: Client, id: ConversationId, name: string, blob: Uint8Array): void;
   /** What the frame changed is stored; these message keys were used for it. */
   handled(client: Client, id: ConversationId, blob: Uint8Array, keys: readonly string[]): void;
+  /** A message of a group's is opened and stored, in the group's record. */
+  openedInGroup(
+    client: Client,
+    id: ConversationId,
+    envelope: Uint8Array,
+    keys: readonly string[],
+  ): void;
   /** The client says that it has what it was given under this number. */
   acknowledges(client: Client, name: string): void;
   /** Somebody copies what this client keeps for one conversation (I7). */
@@ -384,6 +405,34 @@ export function createOracle(options: OracleOptions): Oracle {
     }
   }
 
+  /**
+   * I7 of a group's chain: a new one has keys that never were, and what a copy of it reads ends with it, after so many
+   * messages, a day, or the next of any that takes somebody out.
+   */
+  function checkChain(client: Client, { conversation, group, putSenders }: Change): void {
+    const { id } = conversation;
+    const log = group?.log ?? client.disk.groups.get(id)?.log;
+    for (const { device, chain } of putSenders) {
+      if (chain === undefined || log === undefined) continue;
+      const before = client.disk.senders.get(id)?.get(device)?.chain;
+      const isNew = before === undefined || !equalBytes(before.chainId, chain.chainId);
+      for (const key of isNew ? [chain.chainKey, chain.signingSecret].map(bytesToHex) : []) {
+        // With the first message already sealed its first key is gone: then that of the second is new.
+        if (turnedTo.has(key)) oracle.fail("I7", `${client.name} begins a chain with used keys`);
+        turnedTo.add(key);
+      }
+      if (chain.next === (isNew ? 0 : before.next)) continue;
+      const isSmall = log.state.members.size <= SMALL_GROUP_MEMBERS_MAX;
+      const age = client.now() - chain.begunAt;
+      const isOver =
+        chain.next > (isSmall ? 1 : CHAIN_MESSAGES_MAX) ||
+        chain.turnovers !== log.turnovers ||
+        age < 0 ||
+        age >= CHAIN_AGE_MS_MAX;
+      if (isOver) oracle.fail("I7", `${client.name} goes on with a chain that has ended`);
+    }
+  }
+
   function noteRatchetKeys(name: string, { conversations }: Disk): void {
     for (const [id, { peer }] of conversations) {
       for (const session of peer.state === "open" ? peer.sessions : []) {
@@ -396,11 +445,12 @@ export function createOracle(options: OracleOptions): Oracle {
   function checkRelease(client: Client, blob: Uint8Array, id: ConversationId): void {
     const at = blob[0] === EnvelopeType.hello ? HELLO_HEADER_BYTES : 0;
     // An invite's offer, which has no such size, begins with any byte.
-    const isMessage = isBucket(blob.length) && blob[at] === EnvelopeType.message;
+    const header = isBucket(blob.length) ? SEALED_UP_TO.get(blob[at] ?? 0) : undefined;
+    const isMessage = header !== undefined;
     const body = bytesToHex(blob.subarray(-TAG_END_BYTES));
     const tags = [body];
     if (isMessage) {
-      const end = at + MESSAGE_HEADER_BYTES;
+      const end = at + header;
       tags.push(bytesToHex(blob.subarray(end - TAG_END_BYTES, end)));
     }
     for (const tag of tags) {
@@ -470,6 +520,20 @@ export function createOracle(options: OracleOptions): Oracle {
     crypto,
   });
 
+  function noteUse(
+    client: Client,
+    id: ConversationId,
+    blob: Uint8Array,
+    keys: readonly string[],
+  ): void {
+    if (keys.length === 0) return;
+    const used = usedKeys.get(client) ?? new Set();
+    usedKeys.set(client, used);
+    for (const key of keys) used.add(key);
+    const name = `${client.name}/${id}`;
+    opened.set(name, [...(opened.get(name) ?? []), blob].slice(-TRIED_AGAIN_MAX));
+  }
+
   /** I6: what a device keeps opens nothing it has opened, and none of those keys is in it. */
   async function checkForgotten(client: Client): Promise<void> {
     const used = usedKeys.get(client);
@@ -484,6 +548,29 @@ export function createOracle(options: OracleOptions): Oracle {
           const again = message && (await decrypt(session, message, env()));
           if (again?.ok === true) oracle.fail("I6", `${client.name} opens a message again`);
         }
+      }
+    }
+    for (const [id, rows] of client.disk.senders)
+      await checkChainsForgotten(client, id, rows, used);
+  }
+
+  /** I6 of groups' chains, its own included. */
+  async function checkChainsForgotten(
+    client: Client,
+    id: ConversationId,
+    rows: ReadonlyMap<string, SenderRow>,
+    used: ReadonlySet<string> | undefined,
+  ): Promise<void> {
+    const log = client.disk.groups.get(id)?.log;
+    const envelopes = (opened.get(`${client.name}/${id}`) ?? []).map(decodeGroupEnvelope);
+    for (const { sender, chain } of rows.values()) {
+      for (const key of keysIn([sender, chain])) {
+        if (used?.has(key) === true) oracle.fail("I6", `${client.name} keeps a chain's used key`);
+      }
+      for (const envelope of envelopes) {
+        if (sender === undefined || log === undefined || !envelope.ok) continue;
+        const again = await openFromGroup(sender, envelope.value, log, env());
+        if (again.ok) oracle.fail("I6", `${client.name} opens a group's message again`);
       }
     }
   }
@@ -544,6 +631,7 @@ export function createOracle(options: OracleOptions): Oracle {
       checkSizes(client, change);
       checkGroupSizes(client, change);
       checkTurn(client, change);
+      checkChain(client, change);
       bundles.committed(client, change);
     },
     sized(client, { live, outbox }) {
@@ -561,7 +649,10 @@ export function createOracle(options: OracleOptions): Oracle {
       const tag = bytesToHex(sealed.subarray(-TAG_END_BYTES));
       seals.set(tag, { key: bytesToHex(key), nonce: bytesToHex(nonce) });
     },
-    released(client, blob, id) {
+    released(client, blob, id, what) {
+      if (what === "offer" ? blob.length !== SEALED_OFFER_BYTES : !isBucket(blob.length)) {
+        oracle.fail("I10", `${client.name} lets a size out that says something: ${blob.length}`);
+      }
       const { rootSecret, signingSecret, dhSecret } = client.disk.self;
       for (const taint of [MARKER_BYTES, rootSecret, signingSecret, dhSecret]) {
         if (includes(blob, taint)) oracle.fail("I10", `${client.name} lets a secret out`);
@@ -610,13 +701,9 @@ export function createOracle(options: OracleOptions): Oracle {
     handled(client, id, blob, keys) {
       const stored = handled.get(client) ?? new Set();
       handled.set(client, stored.add(keyOfBlob(blob)));
-      if (keys.length === 0) return;
-      const used = usedKeys.get(client) ?? new Set();
-      usedKeys.set(client, used);
-      for (const key of keys) used.add(key);
-      const name = `${client.name}/${id}`;
-      opened.set(name, [...(opened.get(name) ?? []), blob].slice(-TRIED_AGAIN_MAX));
+      noteUse(client, id, blob, keys);
     },
+    openedInGroup: noteUse,
     acknowledges(client, name) {
       const keys = given.get(`${client.name}/${name}`);
       if (keys === undefined) return;

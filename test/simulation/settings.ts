@@ -3,7 +3,7 @@
  * Owns: what each setting means to a run, and the line that replays one. Leaves to main.ts and page/page.ts: reading them.
  */
 import { nobleBackend } from "@sotto/crypto";
-import type { Faults } from "./faults.ts";
+import { CROWD, type Faults } from "./faults.ts";
 import type { PlantedBug } from "./planted.ts";
 import { type Run, twice } from "./run-again.ts";
 import { type RunOptions, simulate } from "./simulate.ts";
@@ -16,6 +16,8 @@ export interface Settings {
   readonly relays: number | undefined;
   /** One of them ends for good. */
   readonly lost: boolean;
+  /** Groups are large, with many who never answer. */
+  readonly crowd: boolean;
   readonly bug: PlantedBug | undefined;
   readonly real: boolean;
   readonly twice: boolean;
@@ -29,16 +31,17 @@ export const RELAYS_MAX = 8;
 export const isRelayCount = (count: number): boolean =>
   Number.isSafeInteger(count) && count >= 1 && count <= RELAYS_MAX;
 
-export function optionsOf({ admins, relays, lost, bug, real, only }: Settings): RunOptions {
+export function optionsOf({ admins, relays, lost, crowd, bug, real, only }: Settings): RunOptions {
   const faults: Partial<Faults> = {
     ...(relays === undefined ? {} : { relays }),
     ...(lost ? { relayLost: true } : {}),
+    ...(crowd ? { crowd: CROWD } : {}),
   };
   return {
     admins,
     ...(bug === undefined ? {} : { bug }),
     ...(real ? { crypto: nobleBackend } : {}),
-    ...(relays === undefined && !lost ? {} : { faults }),
+    ...(relays === undefined && !lost && !crowd ? {} : { faults }),
     ...(only === "" ? {} : { only: new Set(only === "none" ? [] : only.split(",")) }),
   };
 }
@@ -53,13 +56,14 @@ const IDS = /^[a-z0-9:,-]*$/;
 
 /** The line that shows a run again; empty when what it was asked for is no list of ids, which no run prints. */
 export function commandOf(seed: number, settings: Settings): string {
-  const { devices, admins, relays, lost, bug, real, only } = settings;
+  const { devices, admins, relays, lost, crowd, bug, real, only } = settings;
   if (!IDS.test(only)) return "";
   const words = [
     ...(devices ? ["--devices"] : []),
     ...(admins ? ["--admins"] : []),
     ...(relays === undefined ? [] : ["--relays", relays]),
     ...(lost ? ["--lost"] : []),
+    ...(crowd ? ["--crowd"] : []),
     ...(bug === undefined ? [] : ["--bug", bug]),
     ...(real ? ["--real"] : []),
     ...(settings.twice ? ["--twice"] : []),

@@ -158,7 +158,7 @@ async function simulateOnce(seed: number, options: RunOptions = {}): Promise<Run
     isHealing: () => healing,
     again,
   };
-  const people = createPeople(accounts, made);
+  const people = createPeople(accounts, made, faults.crowd);
   const view = createDevicesView({ accounts, oracle, people });
   const group = createDeviceGroup(setting, people);
   const acts = createDeviceActs(setting, people, group);

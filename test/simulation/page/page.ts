@@ -28,7 +28,7 @@ const seed = element("seed", HTMLInputElement);
 const faults = element("faults", HTMLInputElement);
 const bug = element("bug", HTMLSelectElement);
 const relays = element("relays", HTMLInputElement);
-const SWITCHES = ["devices", "admins", "lost", "real", "twice"] as const;
+const SWITCHES = ["devices", "admins", "lost", "crowd", "real", "twice"] as const;
 const switchOf = (name: (typeof SWITCHES)[number]) => element(name, HTMLInputElement);
 const reduce = element("shrink", HTMLInputElement);
 const verdict = element("verdict", HTMLElement);
@@ -46,6 +46,7 @@ function settingsOf(): Settings {
     admins: switchOf("admins").checked,
     relays: relays.value.trim() === "" ? undefined : Number(relays.value),
     lost: switchOf("lost").checked,
+    crowd: switchOf("crowd").checked,
     bug: PLANTED_BUGS.find((one) => one === bug.value),
     real: switchOf("real").checked,
     twice: switchOf("twice").checked,
