@@ -214,6 +214,10 @@ export class SottoApp extends LitElement {
     const next = id === undefined ? undefined : this.messenger?.conversation(id);
     if (next === this.#shown) return;
     this.#shown?.setVisible(false);
+    // What a search led to is left as well: next time it opens where it goes on.
+    this.#shown?.loadNewest().catch(() => {
+      // A closed store: the banner says so.
+    });
     this.#leaveDevicesNotice();
     this.#shown = next;
     this.#view.follow(next?.view);
@@ -241,13 +245,14 @@ export class SottoApp extends LitElement {
   #readOn(): void {
     const shown = this.#shown;
     if (shown === undefined || document.hidden) return;
-    if (shown.view.value.unread > 0) {
+    const isBehind = this.#timeline.value?.hasNewer === true;
+    if (shown.view.value.unread > 0 && !isBehind) {
       shown.markRead().catch(() => {
         // It stays unread; the next look at it tries again.
       });
     }
     const last = this.#timeline.value?.messages.at(-1);
-    if (this.#timeline.value?.hasNewer === true) this.#announced = undefined;
+    if (isBehind) this.#announced = undefined;
     else if (last !== undefined && last.id !== this.#announced) this.#speak(shown, last);
   }
 

@@ -177,6 +177,9 @@ export function createKeys(
       isClosed = true;
       const restored = await openMessenger({ ...options, ...sourceOf(file, phrase, passphrase) });
       await restored.close();
+      // The file may have more than what is here now: switched on again, it is read first.
+      localStorage.removeItem(DAILY);
+      await forgetFile();
       location.replace(location.pathname + (options.profile === undefined ? "" : location.search));
       return;
     } catch (error) {

@@ -43,6 +43,7 @@ export function createSearch(
       );
       found = from === undefined ? shown : [...(found ?? []), ...shown];
       next = page.next;
+      if (shown.length === 0 && next !== undefined) return await ask(next);
     } catch {
       if (running !== own) return;
       failed = true;

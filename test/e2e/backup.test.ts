@@ -228,6 +228,9 @@ it("a browser that cleared the database away says so, and begins nothing by itse
     alice.page.locator("sotto-settings-panel .id").first().innerText();
   const account = await accountOf();
   const session = await context.newCDPSession(alice.page);
+  const dailyOf = (): Promise<string | null> =>
+    alice.page.evaluate(() => localStorage.getItem("sotto-backup-daily"));
+  await alice.page.evaluate((of) => localStorage.setItem("sotto-backup-daily", of), account);
   const evict = async (): Promise<void> => {
     await session.send("Storage.clearDataForOrigin", {
       origin: relay.url,
@@ -246,6 +249,8 @@ it("a browser that cleared the database away says so, and begins nothing by itse
   await alice.page.getByText("Notes to self").waitFor({ timeout: WAIT_MS });
   await openSettings(alice);
   expect(await accountOf()).toBe(account);
+  // The file of before has more than what is here by now.
+  expect(await dailyOf()).toBeNull();
 
   await evict();
   await alice.page.getByText("Begin with a new account").first().click();

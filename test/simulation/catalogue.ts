@@ -1066,7 +1066,7 @@ export const CATALOGUE: readonly Entry[] = [
         to: "    setChain(draft, chain);",
       },
     ],
-    killer: { invariant: "I6", faults: LARGE_GROUP, devices: true },
+    killer: { invariant: "I5", faults: LARGE_GROUP, devices: true },
   },
   {
     id: "chain-outlives-removal",

@@ -8,6 +8,11 @@ export const LANE_TASKS_MAX = 4_096;
  * connection, an answer, a timer, the end) does not come again and needs its place.
  */
 export const LANE_OTHERS_MAX = 3_072;
+/**
+ * Tasks beyond which a lane takes no frames of a direct link, whose sender can send any number: a relay has credit for few,
+ * and one that is not taken keeps its credit from everybody's.
+ */
+export const LANE_DIRECT_MAX = 2_048;
 
 export interface Lane {
   /** Tasks that are not done, with the one that runs. */

@@ -43,7 +43,7 @@ export interface OpenMessengerOptions {
   /**
    * This profile has had an identity: where its store is empty all the same, the browser or its disk has lost it, and
    * this rejects with a MessengerError (code "storage", "history is gone") instead of beginning another one. `restore`
-   * and `backup` bring it back.
+   * and `backup` bring it back. Where nothing is kept it says nothing.
    */
   readonly known?: boolean;
   /** Keep nothing on disk; everything is forgotten on close. The default where there is no IndexedDB. */
@@ -85,7 +85,8 @@ export async function openMessenger(options: OpenMessengerOptions): Promise<Mess
     name: options.name,
     ...(options.restore === undefined ? {} : { restore: options.restore }),
     ...(options.backup === undefined ? {} : { backup: options.backup }),
-    known: options.known ?? false,
+    // What refuses to be opened just now may have everything.
+    known: storageState.state === "ok" && options.known === true,
     relayUrl,
     ...(options.relays === undefined ? {} : { relays: options.relays }),
     entropy,

@@ -52,7 +52,7 @@ import {
   PAST_ROWS_MAX,
 } from "@sotto/wire";
 import type { DirectLinks } from "./direct-links.ts";
-import { createLane, type Lane, LANE_OTHERS_MAX } from "./lane.ts";
+import { createLane, type Lane, LANE_DIRECT_MAX, LANE_OTHERS_MAX } from "./lane.ts";
 
 /** Commits tried again after another writer was faster; there should be none. */
 export const CONFLICTS_MAX = 3;
@@ -545,7 +545,7 @@ export async function startShell(options: ShellOptions): Promise<Shell> {
     if (entry === undefined || closed) return { commit: OK, dropped: [] };
     const lane = laneOf(entry, entry.slice.conversation?.parent);
     // The relay delivers a frame again with the next connection, and a direct one comes over the relay.
-    if (lane.waiting >= LANE_OTHERS_MAX && (input.kind === "frame" || isRequest(input))) {
+    if (lane.waiting >= placesFor(input)) {
       count("outbox-full");
       return { commit: OK, dropped: ["outbox-full"] };
     }
@@ -725,6 +725,12 @@ const parentIn = (input: Extract<Input, { id: ConversationId }>): ConversationId
   if (input.kind !== "start-post" || input.row.post.kind !== "begin") return undefined;
   return input.row.post.parent;
 };
+
+/** Tasks of a lane beyond which it does not take this; the lane's own limit for what does not come again. */
+function placesFor(input: Input): number {
+  if (input.kind === "frame" && input.source.path === "direct") return LANE_DIRECT_MAX;
+  return input.kind === "frame" || isRequest(input) ? LANE_OTHERS_MAX : Number.POSITIVE_INFINITY;
+}
 
 /** What a person asks for is answered with the reason and asked again by them. */
 const isRequest = ({ kind }: Input): boolean =>

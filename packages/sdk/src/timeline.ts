@@ -26,7 +26,7 @@ export function openTimeline(store: Store, conversation: string): LiveTimeline {
   let rows: readonly MessageRow[] = [];
   let hasOlder = true;
   let hasNewer = false;
-  /** What was committed since the running read began: newer than what it brings. */
+  /** What was committed while a read runs or waits: newer than what it brings. */
   let meanwhile: MessageRow[] = [];
   let turn: Promise<void> = Promise.resolve();
   const waiting = new Map<string, Promise<void>>();
@@ -100,7 +100,7 @@ export function openTimeline(store: Store, conversation: string): LiveTimeline {
 
   const unwatch = store.watch((event) => {
     if (event.conversation !== conversation || event.messages.length === 0) return;
-    meanwhile.push(...event.messages);
+    if (waiting.size > 0) meanwhile.push(...event.messages);
     if (take(event.messages)) show();
   });
 

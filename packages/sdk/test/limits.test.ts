@@ -9,7 +9,7 @@ import { bytesToHex, HUB_PATH, RELAY_PIN_BYTES } from "@sotto/wire";
 import { startRelay } from "sotto-relay";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createDirectLinks } from "#src/direct-links.ts";
-import { createLane, LANE_OTHERS_MAX, LANE_TASKS_MAX } from "#src/lane.ts";
+import { createLane, LANE_DIRECT_MAX, LANE_OTHERS_MAX, LANE_TASKS_MAX } from "#src/lane.ts";
 import { loadOrCreateSelf } from "#src/self.ts";
 import {
   CONFLICTS_MAX,
@@ -190,7 +190,7 @@ describe("a lane", () => {
     expect(await lane.run(() => Promise.resolve("again"))).toBe("again");
   });
 
-  it(`takes frames and requests up to ${LANE_OTHERS_MAX} tasks, and own events beyond`, async () => {
+  it(`takes direct frames up to ${LANE_DIRECT_MAX} tasks, others and requests up to ${LANE_OTHERS_MAX}, own events beyond`, async () => {
     const { store, hold, release } = createTestStore();
     const [alice, bob] = [await person("Alice", store), await person("Bob")];
     await meet(alice, bob);
@@ -208,6 +208,17 @@ describe("a lane", () => {
     let sequence = hello.sequence;
     const deliver = (): void =>
       alice.deliver({ ...hello, sequence: (sequence += 1_000n), blob: Uint8Array.of(0xff) });
+    const direct = (): ReturnType<Shell["feed"]> =>
+      alice.shell.feed(id, {
+        kind: "frame",
+        blob: Uint8Array.of(0xff),
+        source: { path: "direct" },
+      });
+    while (entry.lane.waiting < LANE_DIRECT_MAX) void direct();
+    expect(countOf("outbox-full")).toBe(0);
+    expect(await direct()).toEqual({ commit: OK, dropped: ["outbox-full"] });
+    expect(countOf("outbox-full")).toBe(1);
+    before.set("outbox-full", (before.get("outbox-full") ?? 0) + 1);
     for (let count = entry.lane.waiting; count < LANE_OTHERS_MAX; count++) deliver();
     expect(countOf("outbox-full")).toBe(0);
     deliver();

@@ -277,6 +277,16 @@ describe("the timeline", () => {
     expect(allInside(timeline, ".newest")).toEqual([]);
   });
 
+  it("goes to the newest one, also when its page begins with what is loaded and comes a while later", async () => {
+    const timeline = await show(someMessages(60), { hasNewer: true });
+    await scrollTo(timeline, 500);
+    await page.getByRole("button", { name: "Newest messages" }).click();
+    await nextFrame();
+    await grow(timeline, someMessages(90));
+    expect(fromEnd(timeline)).toBeLessThanOrEqual(DRIFT_PX);
+    expect(allInside(timeline, ".newest")).toEqual([]);
+  });
+
   it("comes back to where a conversation was left", async () => {
     const timeline = await show(someMessages(60));
     await scrollTo(timeline, 500);

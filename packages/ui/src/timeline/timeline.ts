@@ -59,6 +59,8 @@ export class SottoTimeline extends LitElement {
   #lastId: string | undefined;
   #reached: SottoTimeline["target"];
   /** Set when a conversation comes on screen, until its first messages are drawn. */
+  /** The newest messages were asked for and have not come. */
+  #isLeadingToEnd = false;
   #isOpening = true;
   /** How many were unread then: the line stays where it was drawn. */
   #unreadAtOpen = 0;
@@ -305,9 +307,13 @@ export class SottoTimeline extends LitElement {
     if (this.#isOpening) this.#unreadFrom = firstUnread(messages, this.#unreadAtOpen);
     // What is loaded below an old message did not come just now.
     else if (changed.get("timeline")?.hasNewer !== true) this.#countNew(messages);
-    else if (this.timeline?.hasNewer === false && !messages.some(({ id }) => id === this.#lastId)) {
+    else if (
+      this.timeline?.hasNewer === false &&
+      (this.#isLeadingToEnd || !messages.some(({ id }) => id === this.#lastId))
+    ) {
       this.#stayAtEnd();
     }
+    if (this.timeline?.hasNewer !== true) this.#isLeadingToEnd = false;
     this.#lastId = messages.at(-1)?.id;
   }
 
@@ -532,6 +538,8 @@ export class SottoTimeline extends LitElement {
   /** Remembers what is on screen now. */
   #see(scroller: HTMLElement): void {
     const fromEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+    if (this.#isLeadingToEnd && fromEnd <= AT_END_PX) return;
+    this.#isLeadingToEnd = false;
     if (fromEnd <= AT_END_PX && this.timeline?.hasNewer !== true) {
       this.#stayAtEnd();
       return;
@@ -554,6 +562,7 @@ export class SottoTimeline extends LitElement {
 
   readonly #toEnd = (): void => {
     if (this.timeline?.hasNewer === true) {
+      this.#isLeadingToEnd = true;
       this.dispatchEvent(new SottoEvent("sotto-load-newest", undefined));
     }
     this.#stayAtEnd();
