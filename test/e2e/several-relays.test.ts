@@ -70,6 +70,8 @@ it("goes on when either relay is killed, also with a page that is opened without
   await bob.page.getByRole("button", { name: "Accept" }).or(composer(bob)).first().waitFor();
   await Promise.all([composer(alice).waitFor(), composer(bob).waitFor()]);
   await exchange(alice, bob, "one");
+  // A page that opens without its relay is one that its service worker has kept by then.
+  await alice.page.evaluate(async () => void (await navigator.serviceWorker.ready));
 
   const during = [1, 2, 3, 4, 5].map((n) => `while it dies ${n}`);
   for (const text of during.slice(0, 2)) await write(alice, text);

@@ -35,7 +35,9 @@ export async function visit(context: BrowserContext, url: string): Promise<Perso
 
 /** What a browser itself reports about a relay that is down. */
 const isExpected = (text: string): boolean =>
-  /WebSocket connection to|ERR_CONNECTION_REFUSED|establish a connection to the server/.test(text);
+  /WebSocket connection to|ERR_CONNECTION_(?:REFUSED|RESET|CLOSED)|ERR_EMPTY_RESPONSE|establish a connection to the server/.test(
+    text,
+  );
 
 /** Two clicks at most: the link is on screen. */
 export async function inviteLink({ page }: Person): Promise<string> {
