@@ -35,7 +35,7 @@ export async function visit(context: BrowserContext, url: string): Promise<Perso
 
 /** What a browser itself reports about a relay that is down. */
 const isExpected = (text: string): boolean =>
-  /WebSocket connection to|ERR_CONNECTION_(?:REFUSED|RESET|CLOSED)|ERR_EMPTY_RESPONSE|establish a connection to the server/.test(
+  /WebSocket connection to|ERR_CONNECTION_(?:REFUSED|RESET|CLOSED)|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_SOCKET_NOT_CONNECTED|establish a connection to the server/.test(
     text,
   );
 
